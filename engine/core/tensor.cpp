@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/core/tensor.h"
+
+#include <cstring>
+#include <new>
+
+#include "engine/core/backend.h"
+#include "engine/core/error.h"
+
+namespace fovea {
+
+const Meta& Tensor::meta() const {
+  if (!impl_) throw Error(Error::Kind::argument, "an absent tensor was used where a value is needed");
+  return impl_->meta;
+}
+
+bool Tensor::has_bytes() const { return impl_ && impl_->storage && (impl_->storage->data || impl_->meta.numel() == 0); }
+
+std::byte* Tensor::bytes() const {
+  if (!has_bytes())
+    throw Error(Error::Kind::argument, cat("the values of ", meta(), " were asked for, but it has none"),
+                impl_->trace ? "it is being traced: a forward may branch on shapes, not on values"
+                             : "a parameter gets its values from load() or materialise()");
+  return impl_->storage->data + impl_->offset * static_cast<int64_t>(size_of(impl_->meta.dtype));
+}
+
+void* Tensor::checked(DType t) const {
+  const Meta& m = meta();
+  if (m.dtype != t)
+    throw Error(Error::Kind::argument, cat("data<", name_of(t), "> of a tensor of ", m), "cast() it first");
+  if (m.device.kind != Device::Kind::cpu)
+    throw Error(Error::Kind::argument, cat("data<> of a tensor on ", m.device), "copy it to the host first");
+  if (!m.is_contiguous())
+    throw Error(Error::Kind::argument, cat("data<> of ", m, ", which is not row-major"), "contiguous() it first");
+  return bytes();
+}
+
+double Tensor::item() const {
+  if (numel() != 1) throw Error(Error::Kind::argument, cat("item() of ", meta(), ", which has ", numel(), " elements"));
+  const std::byte* p = bytes();
+  auto as = [p]<class T>(T) { T v; std::memcpy(&v, p, sizeof v); return v; };
+  switch (dtype()) {
+    case DType::f32: return static_cast<double>(as(float{}));
+    case DType::f64: return as(double{});
+    case DType::bf16: return static_cast<double>(to_float(as(bfloat16{})));
+    case DType::f16: return static_cast<double>(to_float(as(float16{})));
+    case DType::i64: return static_cast<double>(as(int64_t{}));
+    case DType::i32: return as(int32_t{});
+    case DType::i8: return as(int8_t{});
+    case DType::u8: case DType::boolean: return as(uint8_t{});
+    case DType::none: break;
+  }
+  throw Error(Error::Kind::internal, "item() of a tensor without dtype");
+}
+
+bool Tensor::requires_grad() const { return impl_ && (impl_->requires_grad || impl_->node); }
+
+Tensor& Tensor::set_requires_grad(bool on) {
+  if (on && !is_floating(dtype()))
+    throw Error(Error::Kind::argument, cat("only floating tensors have gradients, not ", meta()));
+  if (impl_->node)
+    throw Error(Error::Kind::argument, cat("requires_grad of ", meta(), ", which an op made"), "detach() it first");
+  impl_->requires_grad = on;
+  return *this;
+}
+
+Tensor Tensor::detach() const {
+  auto out = std::make_shared<TensorImpl>(*impl_);
+  meta();
+  out->requires_grad = false;
+  out->node.reset();
+  out->output = 0;
+  out->grad.reset();
+  return Tensor(std::move(out));
+}
+
+Tensor Tensor::grad() const { return impl_ && impl_->grad ? Tensor(impl_->grad) : Tensor(); }
+void Tensor::set_grad(const Tensor& g) const {
+  meta();
+  impl_->grad = g.impl_;
+}
+
+Tensor empty(const Meta& m) {
+  auto out = std::make_shared<TensorImpl>();
+  out->meta = m;
+  out->storage = allocate(m.device, static_cast<size_t>(m.bytes()));
+  return Tensor(std::move(out));
+}
+
+Tensor empty(const Shape& s, DType t, Memory m) {
+  for (int64_t d : s)
+    if (d < 0) throw Error(Error::Kind::argument, cat("a tensor of shape ", s, ": sizes are not negative"));
+  return empty(make_meta(t, s, m));
+}
+
+Tensor meta_tensor(const Meta& m) {
+  auto out = std::make_shared<TensorImpl>();
+  out->meta = m;
+  return Tensor(std::move(out));
+}
+
+namespace {
+// Element i of p, converted from double to the tensor's dtype.
+void put(std::byte* p, DType t, int64_t i, double v) {
+  switch (t) {
+    case DType::f32: reinterpret_cast<float*>(p)[i] = static_cast<float>(v); return;
+    case DType::f64: reinterpret_cast<double*>(p)[i] = v; return;
+    case DType::bf16: reinterpret_cast<bfloat16*>(p)[i] = to_bfloat16(static_cast<float>(v)); return;
+    case DType::f16: reinterpret_cast<float16*>(p)[i] = to_float16(static_cast<float>(v)); return;
+    case DType::i64: reinterpret_cast<int64_t*>(p)[i] = static_cast<int64_t>(v); return;
+    case DType::i32: reinterpret_cast<int32_t*>(p)[i] = static_cast<int32_t>(v); return;
+    case DType::i8: reinterpret_cast<int8_t*>(p)[i] = static_cast<int8_t>(v); return;
+    case DType::u8: reinterpret_cast<uint8_t*>(p)[i] = static_cast<uint8_t>(v); return;
+    case DType::boolean: reinterpret_cast<uint8_t*>(p)[i] = v != 0; return;
+    case DType::none: return;
+  }
+}
+}  // namespace
+
+Tensor full(const Shape& s, double value, DType t) {
+  Tensor out = empty(s, t);
+  std::byte* p = out.bytes();
+  for (int64_t i = 0, n = out.numel(); i < n; ++i) put(p, t, i, value);
+  return out;
+}
+Tensor zeros(const Shape& s, DType t) {
+  Tensor out = empty(s, t);
+  if (out.numel()) std::memset(out.bytes(), 0, static_cast<size_t>(out.meta().bytes()));
+  return out;
+}
+Tensor zeros_of(const Meta& m) {
+  Tensor out = empty({m.dtype, m.device, m.shape, strides_for(m.shape, m.memory())});
+  if (out.numel()) std::memset(out.bytes(), 0, static_cast<size_t>(out.meta().bytes()));
+  return out;
+}
+Tensor ones(const Shape& s, DType t) { return full(s, 1, t); }
+Tensor scalar(double value, DType t) { return full({}, value, t); }
+
+Tensor arange(int64_t start, int64_t stop, int64_t step, DType t) {
+  if (step == 0) throw Error(Error::Kind::argument, "arange with step 0");
+  const int64_t span = step > 0 ? stop - start : start - stop, stride = step > 0 ? step : -step;
+  Tensor out = empty({span > 0 ? (span + stride - 1) / stride : 0}, t);
+  for (int64_t i = 0; i < out.numel(); ++i) put(out.bytes(), t, i, static_cast<double>(start + i * step));
+  return out;
+}
+
+Tensor eye(int64_t n, DType t) {
+  Tensor out = zeros({n, n}, t);
+  for (int64_t i = 0; i < n; ++i) put(out.bytes(), t, i * n + i, 1);
+  return out;
+}
+
+namespace detail {
+Tensor from_bytes(const void* data, size_t count, DType t, const Shape& s) {
+  if (static_cast<int64_t>(count) != numel(s))
+    throw Error(Error::Kind::argument, cat(count, " values for a tensor of shape ", s));
+  Tensor out = empty(s, t);
+  if (count) std::memcpy(out.bytes(), data, count * size_of(t));
+  return out;
+}
+}  // namespace detail
+
+Tensor from(std::initializer_list<float> values) {
+  return detail::from_bytes(values.begin(), values.size(), DType::f32, {static_cast<int64_t>(values.size())});
+}
+
+Tensor wrap(void* data, DType t, const Shape& s, std::shared_ptr<void> keep) {
+  auto out = std::make_shared<TensorImpl>();
+  out->meta = make_meta(t, s);
+  out->storage = std::make_shared<Storage>(
+      Storage{static_cast<std::byte*>(data), static_cast<size_t>(out->meta.bytes()), cpu(), std::move(keep)});
+  return Tensor(std::move(out));
+}
+
+Tensor view_of(const Tensor& base, const Shape& s, const Strides& strides, int64_t offset) {
+  auto out = std::make_shared<TensorImpl>();
+  out->meta = {base.dtype(), base.device(), s, strides};
+  out->storage = base.impl()->storage;
+  out->offset = offset;
+  return Tensor(std::move(out));
+}
+
+}  // namespace fovea

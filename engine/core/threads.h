@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/core/threads.h — the one thread number that rules every kernel, vendor's or ours.
+#pragma once
+
+namespace fovea {
+
+/// Starts as FOVEA_THREADS, else the number of processors this process may use. Kernels never use more.
+int threads();
+void set_threads(int n);                           // throws Error(argument) unless n >= 1
+
+/// While alive, threads() is n on this thread: a Session runs with the number it was compiled for.
+class UseThreads {
+ public:
+  explicit UseThreads(int n);                      // throws Error(argument) unless n >= 1
+  ~UseThreads();
+  UseThreads(const UseThreads&) = delete;
+  UseThreads& operator=(const UseThreads&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace fovea
