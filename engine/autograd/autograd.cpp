@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/autograd/autograd.cpp — the walk over the tape: latest node first, gradients summed where paths meet.
+#include "engine/autograd/autograd.h"
+
+#include <queue>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/core/node.h"
+#include "engine/core/scope.h"
+#include "engine/ops/ops.h"
+
+namespace fovea {
+namespace {
+
+class EnableGrad {
+ public:
+  explicit EnableGrad(bool on) : before_(grad_enabled()) { set_grad_enabled(on); }
+  ~EnableGrad() { set_grad_enabled(before_); }
+  EnableGrad(const EnableGrad&) = delete;
+  EnableGrad& operator=(const EnableGrad&) = delete;
+
+ private:
+  bool before_;
+};
+
+std::string name_of(const Node& n) {
+  return cat(n.op ? n.op->name() : std::string_view("checkpoint"), n.scope.empty() ? "" : " at ", n.scope);
+}
+
+void check_gradient(const Node& n, size_t operand, const Tensor& g) {
+  const Meta& want = n.in[operand];
+  if (g.shape() == want.shape && g.dtype() == want.dtype) return;
+  throw Error(Error::Kind::internal, cat("the gradient of ", n.op->name(), " for operand ", operand, " is ", g.meta(),
+                                         ", the operand is ", want));
+}
+
+Tensors run_vjp(const std::shared_ptr<Node>& n, std::span<const Tensor> grads) {
+  const Scope scope(n->scope);
+  try {
+    Tensors out = n->op->vjp(Backward(n, grads));
+    if (out.size() > n->edges.size())
+      throw Error(Error::Kind::internal, cat("the vjp of ", n->op->name(), " gives ", out.size(), " gradients for ",
+                                             n->edges.size(), " operands"));
+    out.resize(n->edges.size());
+    for (size_t i = 0; i < out.size(); ++i)
+      if (out[i] && n->edges[i]) check_gradient(*n, i, out[i]);
+    return out;
+  } catch (const Error& e) {
+    const std::string text = e.what();
+    const std::string help = text.size() > e.summary().size() ? text.substr(e.summary().size() + 1) : "";
+    throw Error(e.kind(), e.summary(), cat(help, help.empty() ? "" : "\n", "in the gradient of ", name_of(*n)));
+  }
+}
+
+// One pass from the outputs to whatever wants their gradients.
+class Walk {
+ public:
+  /// Inputs given: only the nodes between them and the outputs are visited. None: all, and leaves gather into `leaves`.
+  explicit Walk(std::span<const Tensor> inputs) : inputs_(inputs) {
+    for (const Tensor& t : inputs) {
+      const TensorImpl* p = t.impl();
+      if (p->node) targets_[p->node.get()];
+      else leaf_targets_[p];
+    }
+  }
+
+  void seed(const Tensor& output, const Tensor& g) {
+    const std::shared_ptr<TensorImpl>& p = output.shared_impl();
+    if (p->node) give({p->node, p->output, nullptr}, g);
+    else if (p->requires_grad) give({nullptr, 0, p}, g);
+  }
+
+  void run() {
+    while (!heap_.empty()) {
+      const Node* key = heap_.top().second;
+      heap_.pop();
+      const auto it = pending_.find(key);
+      const std::shared_ptr<Node> node = std::move(it->second.node);
+      const Tensors grads = std::move(it->second.grads);
+      pending_.erase(it);
+      if (const auto t = targets_.find(key); t != targets_.end()) t->second = grads;
+      visit(node, grads);
+    }
+  }
+
+  Tensor of(const Tensor& input) const {
+    const TensorImpl* p = input.impl();
+    if (p->node) {
+      const Tensors& all = targets_.at(p->node.get());
+      return all.empty() ? Tensor() : all[static_cast<size_t>(p->output)];
+    }
+    return leaf_targets_.at(p);
+  }
+
+  struct Leaf {
+    std::shared_ptr<TensorImpl> tensor;
+    Tensor grad;
+  };
+  std::vector<Leaf> leaves;                        // in the order in which they were met
+
+ private:
+  struct Pending {
+    std::shared_ptr<Node> node;
+    Tensors grads;
+  };
+
+  void visit(const std::shared_ptr<Node>& node, std::span<const Tensor> grads) {
+    if (node->recompute) return revisit(*node, grads);
+    if (!wanted(node.get())) return;
+    Tensors in = run_vjp(node, grads);
+    for (size_t i = 0; i < in.size(); ++i)
+      if (in[i] && node->edges[i]) give(node->edges[i], in[i]);
+  }
+
+  // The segment's ops join the tape again as its latest nodes, so they are visited next and lead on to where the
+  // segment began.
+  void revisit(Node& node, std::span<const Tensor> grads) {
+    Tensors out;
+    {
+      const Scope scope(node.scope);
+      const EnableGrad enable(true);
+      out = node.recompute->results();
+    }
+    if (out.size() != grads.size())
+      throw Error(Error::Kind::argument, cat(name_of(node), ": the segment gave another number of results"));
+    wanted_.clear();                               // nodes may have been freed and their addresses used again
+    for (size_t i = 0; i < out.size(); ++i)
+      if (out[i] && grads[i]) seed(out[i], grads[i]);
+  }
+
+  void give(const Edge& to, const Tensor& g) {
+    if (to.leaf) return give_leaf(to.leaf, g);
+    auto [it, first] = pending_.try_emplace(to.node.get());
+    Pending& p = it->second;
+    if (first) {
+      p.node = to.node;
+      p.grads.resize(to.node->out.size());
+      heap_.emplace(to.node->order, to.node.get());
+    }
+    add(p.grads[static_cast<size_t>(to.output)], g);
+  }
+
+  void give_leaf(const std::shared_ptr<TensorImpl>& leaf, const Tensor& g) {
+    if (!inputs_.empty()) {
+      if (const auto t = leaf_targets_.find(leaf.get()); t != leaf_targets_.end()) add(t->second, g);
+      return;
+    }
+    const auto [it, first] = leaf_at_.try_emplace(leaf.get(), leaves.size());
+    if (first) leaves.push_back({leaf, {}});
+    add(leaves[it->second].grad, g);
+  }
+
+  static void add(Tensor& sum, const Tensor& g) { sum = sum ? sum + g : g; }
+
+  // Does the way on from this node lead to an input? Looked up once a node, without recursion: tapes are deep.
+  bool wanted(const Node* from) {
+    if (inputs_.empty()) return true;
+    std::vector<const Node*> stack{from};
+    while (!stack.empty()) {
+      const Node* n = stack.back();
+      if (wanted_.contains(n)) {
+        stack.pop_back();
+        continue;
+      }
+      bool yes = static_cast<bool>(n->recompute), ready = true;
+      for (const Edge& e : n->edges) {
+        if (e.leaf) yes |= leaf_targets_.contains(e.leaf.get());
+        if (!e.node) continue;
+        yes |= targets_.contains(e.node.get());
+        const auto known = wanted_.find(e.node.get());
+        if (known != wanted_.end()) yes |= known->second;
+        else if (!yes) ready = false, stack.push_back(e.node.get());
+      }
+      if (!yes && !ready) continue;
+      wanted_[n] = yes;
+    }
+    return wanted_.at(from);
+  }
+
+  std::span<const Tensor> inputs_;
+  std::priority_queue<std::pair<uint64_t, const Node*>> heap_;       // latest first: all that use a node come before it
+  std::unordered_map<const Node*, Pending> pending_;
+  std::unordered_map<const Node*, Tensors> targets_;                 // inputs that ops made
+  std::unordered_map<const TensorImpl*, Tensor> leaf_targets_;
+  std::unordered_map<const TensorImpl*, size_t> leaf_at_;
+  std::unordered_map<const Node*, bool> wanted_;
+};
+
+Tensor first_gradient(const Tensor& output, const Tensor& seed, bool create_graph) {
+  if (!output.requires_grad())
+    throw Error(Error::Kind::argument,
+                cat("the gradient of ", output.meta(), " was asked for, but nothing it depends on requires gradients"),
+                "set_requires_grad() on a leaf before the forward pass, and no NoGrad around it");
+  if (!seed) {
+    if (output.numel() != 1)
+      throw Error(Error::Kind::argument,
+                  cat("backward from ", output.meta(), ", which has ", output.numel(), " elements"),
+                  "reduce it to a scalar loss, or give the gradient to start from");
+    return full(output.shape(), 1, output.dtype());
+  }
+  if (seed.shape() != output.shape() || seed.dtype() != output.dtype())
+    throw Error(Error::Kind::shape,
+                cat("the gradient to start from is ", seed.meta(), ", the output is ", output.meta()));
+  return create_graph ? seed : seed.detach();
+}
+
+// A gradient lies as its leaf does, so that update rules can walk both side by side.
+Tensor lying_as(const Tensor& leaf, const Tensor& g) {
+  return contiguous(g, leaf.meta().memory());
+}
+
+}  // namespace
+
+void backward(const Tensor& loss, const Tensor& seed, bool create_graph) {
+  const EnableGrad mode(create_graph);
+  Walk walk({});
+  walk.seed(loss, first_gradient(loss, seed, create_graph));
+  walk.run();
+  for (const Walk::Leaf& l : walk.leaves) {
+    const Tensor leaf(l.tensor);
+    const Tensor before = leaf.grad(), g = lying_as(leaf, l.grad);
+    leaf.set_grad(before ? before + g : g);
+  }
+}
+
+Tensors grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs, std::span<const Tensor> seeds,
+             bool create_graph) {
+  if (!seeds.empty() && seeds.size() != outputs.size())
+    throw Error(Error::Kind::argument, cat(seeds.size(), " gradients to start from for ", outputs.size(), " outputs"));
+  if (inputs.empty()) return {};
+  for (const Tensor& t : inputs)
+    if (!t.requires_grad())
+      throw Error(Error::Kind::argument,
+                  cat("the gradient for ", t.meta(), " was asked for, which does not require gradients"),
+                  "set_requires_grad() before the forward pass");
+  const EnableGrad mode(create_graph);
+  Walk walk(inputs);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    walk.seed(outputs[i], first_gradient(outputs[i], seeds.empty() ? Tensor() : seeds[i], create_graph));
+  walk.run();
+  Tensors out;
+  for (const Tensor& t : inputs) {
+    const Tensor g = walk.of(t);
+    out.push_back(g ? g : zeros_of(t.meta()));
+  }
+  return out;
+}
+
+NoGrad::NoGrad() : before_(grad_enabled()) { set_grad_enabled(false); }
+NoGrad::~NoGrad() { set_grad_enabled(before_); }
+
+namespace {
+
+struct Again final : Node::Recompute {
+  std::shared_ptr<const Segment> segment;
+  Tensors in;                                      // with their history
+  Tensors results() override { return (*segment)(in); }
+};
+
+}  // namespace
+
+Tensors checkpoint(std::shared_ptr<const Segment> segment, std::span<const Tensor> in) {
+  if (!grad_enabled()) return (*segment)(in);
+  Tensors out;
+  {
+    const NoGrad off;
+    Tensors bare;
+    for (const Tensor& t : in) bare.push_back(t ? t.detach() : t);
+    out = (*segment)(bare);
+  }
+  auto again = std::make_shared<Again>();
+  again->segment = std::move(segment);
+  again->in.assign(in.begin(), in.end());
+  auto node = std::make_shared<Node>();
+  node->recompute = std::move(again);
+  node->scope = current_scope();
+  node->order = next_node_order();
+  for (size_t i = 0; i < out.size(); ++i) {
+    node->out.push_back(out[i] ? out[i].meta() : Meta{});
+    if (!out[i] || !is_floating(out[i].dtype())) continue;
+    // the segment may have handed back one of its operands or a parameter
+    out[i] = out[i].detach();
+    out[i].impl()->node = node;
+    out[i].impl()->output = static_cast<int>(i);
+  }
+  return out;
+}
+
+}  // namespace fovea
