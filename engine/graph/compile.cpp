@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/graph/compile.cpp — compile(): passes, then a plan, packed constants and addresses for every step.
+#include <algorithm>
+#include <map>
+
+#include "engine/core/eager.h"
+#include "engine/core/node.h"
+#include "engine/core/scope.h"
+#include "engine/core/threads.h"
+#include "engine/graph/passes/passes.h"
+#include "engine/graph/program.h"
+#include "engine/ops/ops.h"
+
+namespace fovea {
+namespace {
+
+// Compiling calls ops on constants: they run now and leave no tape, whatever the caller is doing.
+class Quiet {
+ public:
+  Quiet() : gradients_(grad_enabled()), use_(eager_) { set_grad_enabled(false); }
+  ~Quiet() { set_grad_enabled(gradients_); }
+  Quiet(const Quiet&) = delete;
+  Quiet& operator=(const Quiet&) = delete;
+
+ private:
+  bool gradients_;
+  Eager eager_;
+  UseExecutor use_;
+};
+
+bool listed(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void check_pass_names(const Target& t) {
+  std::vector<std::string> known;
+  for (const Pass& p : pass_table()) known.push_back(p.name);
+  for (const std::string& name : t.without)
+    if (!listed(known, name))
+      throw Error(Error::Kind::argument, cat("no pass '", name, "' to leave out"), cat("passes: ", join(known, " ")));
+}
+
+void check_values(const Graph& g, const Target& t) {
+  std::vector<std::string> missing;
+  for (const Value& v : g.values) {
+    if (v.meta.device != t.device)
+      throw Error(Error::Kind::argument,
+                  cat("compile for ", t.device, ": ", v.name.empty() ? "a value" : v.name.c_str(), " was traced on ",
+                      v.meta.device));
+    if (v.constant && !v.constant.has_bytes()) missing.push_back(v.name);
+  }
+  for (const State& s : g.state)
+    if (!s.initial.has_bytes()) missing.push_back(s.name);
+  if (missing.empty()) return;
+  const size_t more = missing.size() > 4 ? missing.size() - 4 : 0;
+  missing.resize(missing.size() - more);
+  throw Error(Error::Kind::weights,
+              cat("compile: no values for ", join(missing, ", "), more ? cat(" and ", more, " more") : ""),
+              "load() weights or materialise() the model before tracing");
+}
+
+// Results stay readable until the next run, and state is updated last of all: what either names must be the session's
+// own bytes.
+void own_results(Graph& g) {
+  std::vector<int> root(g.values.size());
+  std::vector<bool> made(g.values.size(), false);
+  for (size_t v = 0; v < root.size(); ++v) root[v] = static_cast<int>(v);
+  for (const Step& s : g.steps)
+    for (int v : s.out) {
+      if (s.op->traits.view) root[static_cast<size_t>(v)] = root[static_cast<size_t>(s.in[0])];
+      else made[static_cast<size_t>(v)] = true;
+    }
+  const auto copied = [&](int v) {
+    return g.insert_step(g.steps.size(), {&ops::copy, AttrsRef::of(CopyAttrs{g.meta(v).memory()}), {v}, {}, {}});
+  };
+  for (int& v : g.outputs)
+    if (!made[static_cast<size_t>(root[static_cast<size_t>(v)])]) v = copied(v);
+  for (State& s : g.state)
+    if (s.out != s.in && !(made[static_cast<size_t>(s.out)] && root[static_cast<size_t>(s.out)] == s.out))
+      s.out = copied(s.out);
+}
+
+int64_t flops_of(const Site& s) {
+  if (&s.op == &ops::conv || &s.op == &ops::linear)
+    return 2 * s.result().numel() * (s.operand(1).numel() / s.operand(1).dim(0));
+  if (&s.op == &ops::matmul)
+    return 2 * s.result().numel() * s.operand(0).dim(s.attrs<MatmulAttrs>().transpose_a ? -2 : -1);
+  if (&s.op == &ops::sdpa) return 2 * (s.operand(0).numel() + s.result().numel()) * s.operand(1).dim(-2);
+  return 0;
+}
+
+}  // namespace
+
+class Compiler {
+ public:
+  Compiler(Graph g, const Target& t) : program_(std::make_shared<Session::Program>()) {
+    program_->graph = std::move(g);
+    program_->target = t;
+    if (t.threads == 0) program_->target.threads = threads();
+  }
+
+  Session run() {
+    const Quiet quiet;
+    const Target& t = program_->target;
+    const UseThreads use(t.threads);
+    Graph& g = program_->graph;
+    check_pass_names(t);
+    check_values(g, t);
+    for (int v : g.inputs) program_->inputs.push_back(g.meta(v));
+    g.verify();
+    rewrite();
+    for (const Step& s : g.steps)
+      if (!s.op->traits.view) plan(s);
+    drop_unused_constants();
+    Tensors state;                                 // the session works on a copy
+    for (State& s : g.state) state.push_back(std::exchange(s.initial, meta_tensor(s.initial.meta())));
+    return Session(std::move(program_), state);
+  }
+
+ private:
+  void rewrite() {
+    Graph& g = program_->graph;
+    for (const Pass& p : pass_table()) {
+      if (std::string_view(p.name) == "memory") own_results(g);
+      if (listed(program_->target.without, p.name)) continue;
+      try {
+        p.run(g, program_->target);
+        g.verify();
+      } catch (const Error& e) {
+        if (e.kind() != Error::Kind::internal) throw;
+        throw Error(e.kind(), cat("pass ", p.name, ": ", e.summary()));
+      }
+    }
+    if (g.places.empty()) passes::place_apart(g);
+    passes::check_places(g);
+    plain_.assign(g.values.size(), false);
+  }
+
+  void plan(const Step& s) {
+    const Graph& g = program_->graph;
+    const Scope scope(s.scope);
+    const StepSite borrowed(g, s);
+    const Site site = borrowed.site();
+    PlannedStep planned{cached_plan(site), {}, {}};
+    StepInfo info{s.scope, s.op->name(),  planned.plan->name, to_string(site.attrs_ref), borrowed.in, borrowed.out,
+                  0,       flops_of(site)};
+    for (size_t i = 0; i < s.in.size(); ++i) {
+      planned.in.push_back(operand(planned.plan, site, s.in[i], static_cast<int>(i)));
+      if (s.in[i] >= 0) info.bytes += g.meta(s.in[i]).bytes();
+    }
+    for (int v : s.out) {
+      planned.out.push_back(g.places[static_cast<size_t>(v)]);
+      info.bytes += g.meta(v).bytes();
+    }
+    program_->scratch = std::max(program_->scratch, (planned.plan->scratch + 63) & ~size_t{63});
+    program_->steps.push_back(std::move(planned));
+    program_->info.push_back(std::move(info));
+  }
+
+  Operand operand(const PlanPtr& plan, const Site& site, int v, int i) {
+    if (v < 0) return {};
+    const Graph& g = program_->graph;
+    const Place& place = g.places[static_cast<size_t>(v)];
+    if (const size_t bytes = site.is_constant(i) ? plan->packed_bytes(i) : 0) {
+      auto& pack = packs_[{v, plan.get(), i}];
+      if (!pack) {
+        pack = allocate(program_->target.device, bytes);
+        plan->pack(i, g.values[static_cast<size_t>(v)].constant.bytes(), pack->data);
+        program_->constant_bytes += static_cast<int64_t>(bytes);
+      }
+      return {place, pack};
+    }
+    if (place.kind == Place::Kind::constant) plain_[static_cast<size_t>(place.index)] = true;
+    return {place, nullptr};
+  }
+
+  // One copy of the weights: what runs on its packed form alone lets go of the plain one.
+  void drop_unused_constants() {
+    for (size_t v = 0; v < plain_.size(); ++v) {
+      Value& value = program_->graph.values[v];
+      if (!value.constant) continue;
+      if (plain_[v]) program_->constant_bytes += value.meta.bytes();
+      else value.constant = meta_tensor(value.meta);
+    }
+  }
+
+  std::shared_ptr<Session::Program> program_;
+  std::vector<bool> plain_;                        // per value: a constant whose own bytes some step reads
+  std::map<std::tuple<int, const Plan*, int>, std::shared_ptr<Storage>> packs_;
+};
+
+Session compile(Graph graph, const Target& target) { return Compiler(std::move(graph), target).run(); }
+
+}  // namespace fovea

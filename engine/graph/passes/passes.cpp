@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/graph/passes/passes.cpp — the table of passes, in the order in which they run.
+#include "engine/graph/passes/passes.h"
+
+namespace fovea {
+namespace {
+
+// precision wants what is constant folded in the traced type; fuse_epilogue asks kernels, so dtypes and layouts are
+// settled before it.
+constexpr Pass kPasses[] = {
+    {"fold", passes::fold, "runs steps on constants"},
+    {"fold_norm", passes::fold_norm, "batch norm, layer scale and added tables become weights and bias"},
+    {"precision", passes::precision, "computes in the target's dtype"},
+    {"layouts", passes::layouts, "runs nets of images channels-last"},
+    {"fuse_epilogue", passes::fuse_epilogue, "residual sum and activation join the convolution or product"},
+    {"memory", passes::memory, "values share one arena by lifetime"},
+};
+
+}  // namespace
+
+std::span<const Pass> pass_table() { return kPasses; }
+
+}  // namespace fovea

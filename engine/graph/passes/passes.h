@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/graph/passes/passes.h — the passes that compile() runs, in order, and the one table that lists them.
+#pragma once
+#include <span>
+
+#include "engine/graph/session.h"
+
+namespace fovea {
+namespace passes {
+
+void fold(Graph& g, const Target& t);              // steps on constants are run now
+void fold_norm(Graph& g, const Target& t);         // batch norm, scale or bias after conv or linear: into its weights
+void precision(Graph& g, const Target& t);         // Target::dtype: casts constants, inputs and activations
+void layouts(Graph& g, const Target& t);           // nets of images run channels-last
+void fuse_epilogue(Graph& g, const Target& t);     // residual sum and activation into conv and linear
+void memory(Graph& g, const Target& t);            // liveness -> one arena; pointwise steps in place
+
+/// Without the memory pass: every value has a place of its own.
+void place_apart(Graph& g);
+/// Throws Error(internal) when a step of the planned graph would read bytes that were overwritten.
+void check_places(const Graph& g);
+
+}  // namespace passes
+
+struct Pass {
+  const char* name;
+  void (*run)(Graph&, const Target&);
+  const char* does;                                // one line for `fovea help` and the tests' names
+};
+std::span<const Pass> pass_table();
+
+}  // namespace fovea

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/graph/program.h — Program: what compile() makes and all forks of a Session share. Private to this folder.
+#pragma once
+#include "engine/core/backend.h"
+#include "engine/graph/session.h"
+
+namespace fovea {
+
+struct Operand {
+  Place place;
+  std::shared_ptr<Storage> packed;                 // a constant as Plan::pack left it
+};
+
+struct PlannedStep {
+  PlanPtr plan;
+  std::vector<Operand> in;
+  std::vector<Place> out;
+};
+
+struct Session::Program {
+  Graph graph;                                     // constants that are only used packed have no bytes any more
+  Target target;                                   // threads filled in
+  std::vector<Meta> inputs;                        // as traced
+  std::vector<PlannedStep> steps;                  // all but views
+  std::vector<StepInfo> info;
+  size_t scratch = 0;                              // bytes, the most that a step wants
+  int64_t constant_bytes = 0;
+};
+
+}  // namespace fovea

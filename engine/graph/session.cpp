@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/graph/session.cpp — running a compiled graph: resolved addresses, one loop over plans.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "engine/core/strided_copy.h"
+#include "engine/core/threads.h"
+#include "engine/graph/program.h"
+#include "engine/ops/ops.h"
+
+namespace fovea {
+namespace {
+
+struct Patch {                                     // an operand whose address each run's input decides
+  size_t operand;
+  int input;
+  int64_t offset;
+};
+
+// An input that lies otherwise than the graph wants is brought into order here first.
+struct Staging {
+  Meta from;
+  PlanPtr plan;
+  Tensor held;
+};
+
+Tensor at_bytes(const std::shared_ptr<Storage>& storage, const Meta& m, int64_t offset) {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->meta = m;
+  impl->storage = storage;
+  impl->offset = offset / static_cast<int64_t>(size_of(m.dtype));
+  return Tensor(std::move(impl));
+}
+
+}  // namespace
+
+struct Session::Workspace {
+  Workspace(const Program& p, const std::vector<Tensor>& state_values);
+
+  std::vector<const std::byte*> in;                // of all steps, one behind the other
+  std::vector<std::byte*> out;
+  std::vector<Patch> patches;
+  std::vector<Staging> staging;                    // one an input
+  std::vector<const std::byte*> given;             // the inputs' addresses in this run
+  // source of what is copied into state after a run, and bytes
+  std::vector<std::pair<const std::byte*, size_t>> state_from;
+  std::vector<std::byte*> state_to;
+  std::vector<Tensor> state;
+  StateDict named_state;
+  Tensors results;
+  // the latter where bringing an input into order needs more than the steps do
+  std::shared_ptr<Storage> arena, larger_scratch;
+  size_t scratch_bytes = 0;
+  std::byte* scratch = nullptr;
+
+  const std::byte* staged(size_t input, const Meta& from, const Meta& to, const std::byte* bytes);
+
+  // A result of an earlier run, or state, given as input: the steps would write over it while they read it.
+  bool owns(const Tensor& t) const {
+    const std::shared_ptr<Storage>& s = t.impl()->storage;
+    return s == arena ||
+           std::any_of(state.begin(), state.end(), [&](const Tensor& mine) { return mine.impl()->storage == s; });
+  }
+
+ private:
+  const std::byte* address(const Program& p, const Place& place) const;
+  void resolve(const Program& p);
+};
+
+const std::byte* Session::Workspace::address(const Program& p, const Place& place) const {
+  switch (place.kind) {
+    case Place::Kind::arena: return arena->data + place.offset;
+    case Place::Kind::state: return state[static_cast<size_t>(place.index)].bytes() + place.offset;
+    case Place::Kind::constant: return p.graph.values[static_cast<size_t>(place.index)].constant.bytes() + place.offset;
+    default: return nullptr;
+  }
+}
+
+Session::Workspace::Workspace(const Program& p, const std::vector<Tensor>& state_values) {
+  arena = allocate(p.target.device, static_cast<size_t>(p.graph.arena_bytes) + p.scratch + 64);
+  scratch = arena->data + p.graph.arena_bytes;
+  scratch_bytes = p.scratch;
+  for (size_t i = 0; i < p.graph.state.size(); ++i) {
+    const State& s = p.graph.state[i];
+    const Meta& m = p.graph.meta(s.in);
+    state.push_back(empty(m));
+    if (m.numel()) copy_strided(state_values[i].meta(), state_values[i].bytes(), m, state.back().bytes());
+    named_state.set(s.name, state.back());
+  }
+  staging.resize(p.graph.inputs.size());
+  given.resize(p.graph.inputs.size());
+  resolve(p);
+}
+
+void Session::Workspace::resolve(const Program& p) {
+  for (const PlannedStep& s : p.steps) {
+    for (const Operand& o : s.in) {
+      if (o.place.kind == Place::Kind::input) patches.push_back({in.size(), o.place.index, o.place.offset});
+      in.push_back(o.packed ? o.packed->data : address(p, o.place));
+    }
+    for (const Place& place : s.out) out.push_back(const_cast<std::byte*>(address(p, place)));
+  }
+  for (size_t i = 0; i < p.graph.state.size(); ++i) {
+    const State& s = p.graph.state[i];
+    const std::byte* from = address(p, p.graph.places[static_cast<size_t>(s.out)]);
+    std::byte* to = state[i].bytes();
+    if (s.out == s.in || from == to) continue;
+    state_from.emplace_back(from, static_cast<size_t>(p.graph.meta(s.in).bytes()));
+    state_to.push_back(to);
+  }
+  for (int v : p.graph.outputs) {
+    const Place& place = p.graph.places[static_cast<size_t>(v)];
+    const bool in_state = place.kind == Place::Kind::state;
+    const Tensor* slot = in_state ? &state[static_cast<size_t>(place.index)] : nullptr;
+    results.push_back(at_bytes(in_state ? slot->impl()->storage : arena, p.graph.meta(v), place.offset));
+  }
+}
+
+// Copies an input into the order that was planned.
+const std::byte* Session::Workspace::staged(size_t input, const Meta& from, const Meta& to, const std::byte* bytes) {
+  Staging& s = staging[input];
+  if (!s.plan || s.from != from) {
+    const CopyAttrs attrs{to.memory()};
+    const Meta in_meta[] = {from}, out_meta[] = {to};
+    s = {from, cached_plan({ops::copy, in_meta, out_meta, AttrsRef::of(attrs)}), s.held ? s.held : empty(to)};
+    if (s.plan->scratch > scratch_bytes) {
+      larger_scratch = allocate(to.device, s.plan->scratch);
+      scratch = larger_scratch->data;
+      scratch_bytes = s.plan->scratch;
+    }
+  }
+  std::byte* target = s.held.bytes();
+  Stream stream{to.device, nullptr};
+  s.plan->run({&bytes, &target, scratch}, stream);
+  return target;
+}
+
+Session::Session() = default;
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+Session::Session(std::shared_ptr<const Program> program, const Tensors& state)
+    : program_(std::move(program)), work_(std::make_unique<Workspace>(*program_, state)) {}
+
+const Session::Program& Session::program() const {
+  if (!program_) throw Error(Error::Kind::argument, "an empty Session was used", "compile() makes one");
+  return *program_;
+}
+
+// Checks the inputs, and copies those that lie otherwise into the order that was planned.
+void Session::take_inputs(std::span<const Tensor> in) {
+  const Program& p = program();
+  if (in.size() != p.graph.inputs.size())
+    throw Error(Error::Kind::argument, cat("run() with ", in.size(), " inputs, the graph has ", p.graph.inputs.size()));
+  for (size_t i = 0; i < in.size(); ++i) {
+    const Value& want = p.graph.values[static_cast<size_t>(p.graph.inputs[i])];
+    const Meta& m = in[i].meta();
+    if (m.shape != want.meta.shape || m.dtype != want.meta.dtype || m.device != want.meta.device)
+      throw Error(Error::Kind::shape,
+                  cat("run(): ", want.name, " is ", m, ", the graph was compiled for ", p.inputs[i]),
+                  "compile again for another shape");
+    const std::byte* bytes = in[i].bytes();
+    const bool fits = m.strides == want.meta.strides || (m.is_contiguous() && want.meta.is_contiguous());
+    work_->given[i] = fits && !work_->owns(in[i]) ? bytes : work_->staged(i, m, want.meta, bytes);
+  }
+  for (const Patch& patch : work_->patches)
+    work_->in[patch.operand] = work_->given[static_cast<size_t>(patch.input)] + patch.offset;
+}
+
+template <class Around>
+void Session::run_steps(Around around) {
+  Workspace& m = *work_;
+  Stream stream{program_->target.device, nullptr};
+  const std::byte* const* in = m.in.data();
+  std::byte* const* out = m.out.data();
+  for (const PlannedStep& s : program_->steps) {
+    around([&] { s.plan->run({in, out, m.scratch}, stream); });
+    in += s.in.size();
+    out += s.out.size();
+  }
+  for (size_t i = 0; i < m.state_to.size(); ++i)
+    std::memcpy(m.state_to[i], m.state_from[i].first, m.state_from[i].second);
+}
+
+std::span<const Tensor> Session::run_borrowed(std::span<const Tensor> in) {
+  const UseThreads use(program().target.threads);
+  take_inputs(in);
+  run_steps([](const auto& step) { step(); });
+  return work_->results;
+}
+
+Tensors Session::run(std::span<const Tensor> in) {
+  Tensors own;
+  for (const Tensor& t : run_borrowed(in)) {
+    const Meta& m = t.meta();
+    const bool dense = m.is_contiguous() || m.is_channels_last();
+    Tensor copy = empty(dense ? m : make_meta(m.dtype, m.shape, Memory::contiguous, m.device));
+    if (dense && m.numel()) std::memcpy(copy.bytes(), t.bytes(), static_cast<size_t>(m.bytes()));
+    else if (m.numel()) copy_strided(m, t.bytes(), copy.meta(), copy.bytes());
+    own.push_back(std::move(copy));
+  }
+  return own;
+}
+
+std::vector<double> Session::profile(std::span<const Tensor> in) {
+  using Clock = std::chrono::steady_clock;
+  const UseThreads use(program().target.threads);
+  take_inputs(in);
+  std::vector<double> seconds;
+  seconds.reserve(program_->steps.size());
+  run_steps([&](const auto& step) {
+    const Clock::time_point before = Clock::now();
+    step();
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - before).count());
+  });
+  return seconds;
+}
+
+Session Session::fork() const {
+  program();
+  Session other;
+  other.program_ = program_;
+  other.work_ = std::make_unique<Workspace>(*program_, work_->state);
+  return other;
+}
+
+const StateDict& Session::state() const { return program(), work_->named_state; }
+const std::vector<StepInfo>& Session::steps() const { return program().info; }
+const Graph& Session::graph() const { return program().graph; }
+std::vector<Meta> Session::inputs() const { return program().inputs; }
+int64_t Session::arena_bytes() const { return program().graph.arena_bytes + static_cast<int64_t>(program_->scratch); }
+int64_t Session::constant_bytes() const { return program().constant_bytes; }
+
+}  // namespace fovea
