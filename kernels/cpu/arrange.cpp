@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/arrange.cpp — moving elements: copy between memory orders, cat, constant pad, roll; and cast between f32
+// and 16-bit types.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "engine/ops/ops.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/transpose.h"
+#include "kernels/cpu/walk.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+void move(const Walk& walk, size_t element, const std::byte* from, std::byte* to) {
+  walk.each([&](const auto& at, int64_t n) {
+    std::memcpy(to + static_cast<size_t>(at[0]) * element, from + static_cast<size_t>(at[1]) * element,
+                static_cast<size_t>(n) * element);
+  });
+}
+
+// Runs of adjacent elements, or matrices turned over where the fastest dimensions of both sides differ.
+class Mover {
+ public:
+  Mover(const Meta& from, const Meta& to) : walk_({&to, &from}), element_(size_of(to.dtype)) {
+    if (walk_.inner() == 1) possible_ = true;
+    if (walk_.inner() == 1 || walk_.step(0) != 1) return;   // a result with gaps is left to others
+    if (walk_.step(1) == 1) {
+      possible_ = true;
+      return;
+    }
+    for (int i = 0; i < walk_.outer(); ++i)
+      if (walk_.outer_step(1, i) == 1) row_ = i;
+    possible_ = row_ >= 0;
+  }
+  bool possible() const { return possible_; }
+
+  void operator()(const std::byte* from, std::byte* to) const {
+    if (row_ < 0) return move(walk_, element_, from, to);
+    // The dimension that is fastest in `from` and the one that is fastest in `to` make matrices; what is left are
+    // batches of them.
+    std::vector<int> others;
+    for (int i = 0; i < walk_.outer(); ++i)
+      if (i != row_) others.push_back(i);
+    Transpose t{.batch = 1,
+                .rows = walk_.inner(),
+                .columns = walk_.outer_size(row_),
+                .from_batch = 0,
+                .from_row = walk_.step(1),
+                .to_batch = 0,
+                .to_column = walk_.outer_step(0, row_)};
+    if (!others.empty()) {
+      const int b = others.back();
+      others.pop_back();
+      t.batch = walk_.outer_size(b);
+      t.from_batch = walk_.outer_step(1, b);
+      t.to_batch = walk_.outer_step(0, b);
+    }
+    int64_t total = 1;
+    for (int i : others) total *= walk_.outer_size(i);
+    for (int64_t k = 0; k < total; ++k) {
+      int64_t rest = k, f = 0, o = 0;
+      for (int i : others) {
+        const int64_t index = rest % walk_.outer_size(i);
+        rest /= walk_.outer_size(i);
+        f += index * walk_.outer_step(1, i);
+        o += index * walk_.outer_step(0, i);
+      }
+      transpose(t, element_, from + static_cast<size_t>(f) * element_, to + static_cast<size_t>(o) * element_);
+    }
+  }
+
+ private:
+  Walk walk_;
+  size_t element_;
+  int row_ = -1;
+  bool possible_ = false;
+};
+
+struct CopyPlan final : Plan {
+  explicit CopyPlan(const Site& s) : mover(s.operand(0), s.result()) { name = "cpu:copy"; }
+  void run(const Args& a, Stream&) const override { mover(a.in[0], a.out[0]); }
+  Mover mover;
+};
+PlanPtr plan_copy(const Site& s) {
+  if (s.operand(0).dtype != s.result().dtype || s.result().numel() == 0) return nullptr;
+  auto plan = std::make_shared<CopyPlan>(s);
+  return plan->mover.possible() ? plan : nullptr;
+}
+
+// A part of `whole` that starts at `start` along every dimension, with the shape of `part`.
+Meta window(const Meta& whole, const Shape& shape) {
+  Meta m = whole;
+  m.shape = shape;
+  return m;
+}
+
+class CatPlan final : public Plan {
+ public:
+  explicit CatPlan(const Site& s) {
+    const int dim = s.attrs<AxisAttrs>().dim;
+    int64_t at = 0;
+    for (const Meta& m : s.in) {
+      if (m.numel() > 0)
+        movers_.push_back({Mover(m, window(s.result(), m.shape)), at * s.result().strides[dim], operands_});
+      at += m.shape[dim];
+      ++operands_;
+    }
+    element_ = size_of(s.result().dtype);
+    name = "cpu:copy";
+  }
+  bool possible() const {
+    return std::all_of(movers_.begin(), movers_.end(), [](const Part& p) { return p.mover.possible(); });
+  }
+  void run(const Args& a, Stream&) const override {
+    for (const Part& p : movers_) p.mover(a.in[p.operand], a.out[0] + static_cast<size_t>(p.at) * element_);
+  }
+
+ private:
+  struct Part {
+    Mover mover;
+    int64_t at;
+    int operand;
+  };
+  std::vector<Part> movers_;
+  int operands_ = 0;
+  size_t element_;
+};
+PlanPtr plan_cat(const Site& s) {
+  for (const Meta& m : s.in)
+    if (!m.present() || m.dtype != s.result().dtype || m.rank() != s.result().rank()) return nullptr;
+  if (s.result().numel() == 0) return nullptr;
+  auto plan = std::make_shared<CatPlan>(s);
+  return plan->possible() ? plan : nullptr;
+}
+
+// Constant padding and cropping: the frame is filled, then what x gives is copied.
+class PadPlan final : public Plan {
+ public:
+  PadPlan(const Site& s, const PadAttrs& a)
+      : value_(a.value),
+        count_(s.result().numel()),
+        mover_(inside(s, a, false), inside(s, a, true)) {
+    const Meta &x = s.operand(0), &y = s.result();
+    for (int i = 0; i < x.rank(); ++i) {
+      from_ += std::max<int64_t>(0, -a.lo[i]) * x.strides[i];
+      to_ += std::max<int64_t>(0, a.lo[i]) * y.strides[i];
+    }
+    crops_only_ = inside(s, a, true).numel() == count_;
+    empty_ = inside(s, a, true).numel() == 0;
+    name = "cpu:copy";
+  }
+  bool possible() const { return mover_.possible() || empty_; }
+  void run(const Args& a, Stream&) const override {
+    float* y = floats(a.out[0]);
+    if (!crops_only_)
+      parallel_for(count_, 65536, [&](int64_t first, int64_t last) { std::fill(y + first, y + last, value_); });
+    if (!empty_) mover_(a.in[0] + from_ * 4, a.out[0] + to_ * 4);
+  }
+
+ private:
+  static Meta inside(const Site& s, const PadAttrs& a, bool result) {
+    const Meta &x = s.operand(0), &y = s.result();
+    Shape shape;
+    for (int i = 0; i < x.rank(); ++i)
+      shape.push_back(std::max<int64_t>(0, x.shape[i] + std::min<int64_t>(0, a.lo[i]) + std::min<int64_t>(0, a.hi[i])));
+    return window(result ? y : x, shape);
+  }
+  float value_;
+  int64_t count_, from_ = 0, to_ = 0;
+  Mover mover_;
+  bool crops_only_, empty_;
+};
+PlanPtr plan_pad(const Site& s) {
+  const auto& a = s.attrs<PadAttrs>();
+  if (a.mode != PadMode::constant || !all_f32(s) || s.result().numel() == 0) return nullptr;
+  if (!lies_as(s.result(), Memory::contiguous) && !lies_as(s.result(), Memory::channels_last)) return nullptr;
+  auto plan = std::make_shared<PadPlan>(s, a);
+  return plan->possible() ? plan : nullptr;
+}
+
+// Rolling along k axes moves 2^k blocks, each by its own copy.
+class RollPlan final : public Plan {
+ public:
+  explicit RollPlan(const Site& s) : element_(size_of(s.result().dtype)) {
+    const auto& a = s.attrs<DimsAttrs>();
+    blocks_.push_back({Shape(s.result().shape), 0, 0});
+    for (int i = 0; i < a.axes.size(); ++i) {
+      const auto dim = static_cast<int>(a.axes[i]);
+      const int64_t n = s.result().shape[dim], shift = n ? (a.shifts[i] % n + n) % n : 0;
+      if (shift) split(dim, shift, n, s.operand(0).strides[dim], s.result().strides[dim]);
+    }
+    for (const Block& b : blocks_) movers_.emplace_back(window(s.operand(0), b.shape), window(s.result(), b.shape));
+    name = "cpu:copy";
+  }
+  bool possible() const {
+    return std::all_of(movers_.begin(), movers_.end(), [](const Mover& m) { return m.possible(); });
+  }
+  void run(const Args& a, Stream&) const override {
+    for (size_t i = 0; i < movers_.size(); ++i)
+      movers_[i](a.in[0] + static_cast<size_t>(blocks_[i].from) * element_,
+                 a.out[0] + static_cast<size_t>(blocks_[i].to) * element_);
+  }
+
+ private:
+  struct Block {
+    Shape shape;
+    int64_t from, to;                              // where it starts, in elements
+  };
+  // Every block so far spans the whole of `dim`: what comes first goes behind what came last.
+  void split(int dim, int64_t shift, int64_t n, int64_t x_step, int64_t y_step) {
+    std::vector<Block> parts;
+    for (const Block& b : blocks_) {
+      Block first = b, last = b;
+      first.shape[dim] = n - shift;
+      first.to += shift * y_step;
+      last.shape[dim] = shift;
+      last.from += (n - shift) * x_step;
+      parts.push_back(first);
+      parts.push_back(last);
+    }
+    blocks_ = std::move(parts);
+  }
+  std::vector<Block> blocks_;
+  std::vector<Mover> movers_;
+  size_t element_;
+};
+PlanPtr plan_roll(const Site& s) {
+  const auto& a = s.attrs<DimsAttrs>();
+  for (int i = 0; i < a.axes.size(); ++i)
+    for (int j = 0; j < i; ++j)
+      if (a.axes[i] == a.axes[j]) return nullptr;
+  if (s.result().numel() == 0) return nullptr;
+  auto plan = std::make_shared<RollPlan>(s);
+  return plan->possible() ? plan : nullptr;
+}
+
+class CastPlan final : public Plan {
+ public:
+  CastPlan(const Site& s, void (*range)(const void*, void*, int64_t))
+      : walk_({&s.result(), &s.operand(0)}),
+        from_(size_of(s.operand(0).dtype)),
+        to_(size_of(s.result().dtype)),
+        range_(range) {
+    name = cat("cpu:", loops().name);
+  }
+  bool possible() const { return walk_.step(0) == 1 && walk_.step(1) == 1; }
+  void run(const Args& a, Stream&) const override {
+    walk_.each([&](const auto& at, int64_t n) {
+      range_(a.in[0] + static_cast<size_t>(at[1]) * from_, a.out[0] + static_cast<size_t>(at[0]) * to_, n);
+    });
+  }
+
+ private:
+  Walk walk_;
+  size_t from_, to_;
+  void (*range_)(const void*, void*, int64_t);
+};
+PlanPtr plan_cast(const Site& s) {
+  const DType from = s.operand(0).dtype, to = s.result().dtype;
+  const Loops& l = loops();
+  void (*range)(const void*, void*, int64_t) = nullptr;
+  if (from == DType::bf16 && to == DType::f32) range = l.from_bf16;
+  if (from == DType::f32 && to == DType::bf16) range = l.to_bf16;
+  if (from == DType::f16 && to == DType::f32) range = l.from_f16;
+  if (from == DType::f32 && to == DType::f16) range = l.to_f16;
+  if (!range) return nullptr;
+  auto plan = std::make_shared<CastPlan>(s, range);
+  return plan->possible() ? plan : nullptr;
+}
+
+constexpr Kernel table[] = {{&ops::copy, plan_copy},
+                            {&ops::cat, plan_cat},
+                            {&ops::pad, plan_pad},
+                            {&ops::roll, plan_roll},
+                            {&ops::cast, plan_cast}};
+
+}  // namespace
+
+std::span<const Kernel> arrange_kernels() { return table; }
+
+}  // namespace fovea::kernels::cpu

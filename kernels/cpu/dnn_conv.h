@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/dnn_conv.h — convolutions that oneDNN does better than our own loops, and the gradients of all.
+#pragma once
+#include "kernels/cpu/kernels.h"
+
+namespace fovea::kernels::cpu {
+
+// Each is null where oneDNN has nothing good.
+PlanPtr plan_dnn_conv(const Site& s);
+PlanPtr plan_dnn_conv_dx(const Site& s);
+PlanPtr plan_dnn_conv_dw(const Site& s);
+
+}  // namespace fovea::kernels::cpu

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/kernels.cpp — the backend "cpu": our own SIMD loops and, where built in, oneDNN.
+#include "kernels/cpu/kernels.h"
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/allocator.h"
+#include "kernels/cpu/loops.h"
+
+namespace fovea {
+namespace kernels::cpu {
+
+bool all_f32(const Site& s) {
+  for (const std::span<const Meta>& metas : {s.in, s.out})
+    for (const Meta& m : metas)
+      if (m.present() && m.dtype != DType::f32) return false;
+  return true;
+}
+
+bool lies_as(const Meta& m, Memory order) {
+  const Strides want = strides_for(m.shape, order);
+  for (int i = 0; i < m.rank(); ++i)
+    if (m.shape[i] != 1 && m.strides[i] != want[i]) return false;
+  return true;
+}
+
+Finish::Finish(const Epilogue& e) : act(e) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  lo = -kInfinity;
+  hi = kInfinity;
+  switch (e.act) {
+    case Unary::identity: return;
+    case Unary::relu: lo = 0; return;
+    case Unary::relu6: lo = 0, hi = 6; return;
+    case Unary::clamp: lo = e.a, hi = e.b; return;
+    default: map = true;
+  }
+}
+
+bool accepts_own(const Site&, const Epilogue& e) { return loops().has_unary(e.act); }
+
+namespace {
+std::vector<std::span<const Kernel>> tables() {
+  return {pointwise_kernels(), conv_kernels(), matmul_kernels(), reduce_kernels(), norm_kernels(), pool_kernels(),
+          arrange_kernels(), attention_kernels(), resize_kernels()};
+}
+}  // namespace
+
+}  // namespace kernels::cpu
+
+extern const Backend backend_cpu;                  // named by the generated manifest
+const Backend backend_cpu{.name = "cpu", .device = Device::Kind::cpu, .allocate = kernels::cpu::allocate,
+                          .kernels = kernels::cpu::tables, .rank = 0};
+
+}  // namespace fovea

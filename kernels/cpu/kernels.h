@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/kernels.h — the tables of this folder's files, and what their plans share.
+#pragma once
+#include <span>
+
+#include "engine/core/backend.h"
+
+namespace fovea::kernels::cpu {
+
+std::span<const Kernel> pointwise_kernels();       // pointwise.cpp
+std::span<const Kernel> conv_kernels();            // conv.cpp
+std::span<const Kernel> matmul_kernels();          // matmul.cpp
+std::span<const Kernel> reduce_kernels();          // reduce.cpp
+std::span<const Kernel> norm_kernels();            // norm.cpp
+std::span<const Kernel> pool_kernels();            // pool.cpp
+std::span<const Kernel> arrange_kernels();         // arrange.cpp
+std::span<const Kernel> attention_kernels();       // attention.cpp
+std::span<const Kernel> resize_kernels();          // resize.cpp
+
+inline const float* floats(const std::byte* p) { return reinterpret_cast<const float*>(p); }
+inline float* floats(std::byte* p) { return reinterpret_cast<float*>(p); }
+bool all_f32(const Site& s);                       // every operand and result that is present
+bool lies_as(const Meta& m, Memory order);         // true for both orders where they do not differ
+/// Bytes rounded up so that what follows is 64-byte aligned.
+constexpr size_t aligned(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
+
+/// What our own loops do to a result: clamp it on the way out, and map it afterwards when the function is more than a
+/// clamp.
+struct Finish {
+  Finish() = default;
+  explicit Finish(const Epilogue& e);
+  float lo = 0, hi = 0;
+  bool map = false;
+  Epilogue act;
+};
+bool accepts_own(const Site&, const Epilogue& e);
+
+}  // namespace fovea::kernels::cpu

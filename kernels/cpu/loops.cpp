@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/loops.h"
+
+#include <array>
+
+namespace fovea::kernels::cpu {
+
+extern const Loops loops_avx512, loops_avx2, loops_sse2;   // loops_<instruction set>.cpp
+
+namespace {
+thread_local const Loops* chosen = nullptr;
+}
+
+std::span<const Loops* const> supported_loops() {
+  struct Found {
+    std::array<const Loops*, 3> at{};
+    size_t count = 0;
+    Found() {
+      for (const Loops* l : {&loops_avx512, &loops_avx2, &loops_sse2})
+        if (l->supported()) at[count++] = l;
+    }
+  };
+  static const Found found;
+  return {found.at.data(), found.count};
+}
+
+const Loops& loops() { return chosen ? *chosen : *supported_loops()[0]; }
+
+UseLoops::UseLoops(const Loops& l) : before_(chosen) { chosen = &l; }
+UseLoops::~UseLoops() { chosen = before_; }
+
+}  // namespace fovea::kernels::cpu

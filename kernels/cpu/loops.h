@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/loops.h — the inner loops, compiled once per instruction set; the best set that this machine has is
+// chosen at start.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "engine/core/epilogue.h"
+#include "engine/ops/attrs.h"
+
+namespace fovea::kernels::cpu {
+
+/// One register tile of y = clip(A B + bias [+ residual]). B is packed in panels of `panel` columns, zero-filled. A
+/// call takes several panels or one; one alone may have one or three vectors of columns instead of two.
+struct Tile {
+  const float* const* a;                           // [taps][a_step]: where each row's depth elements start
+  int64_t a_step, a_offset;                        // a_offset is added to every pointer: the group
+  int64_t taps, depth;
+  const float* b;
+  int64_t b_step;                                  // from one panel to the next
+  const float* bias;                               // of the first column; may be null
+  const float* residual;                           // of the first row and column; may be null
+  int64_t residual_step;
+  float* y;
+  int64_t y_step;
+  int rows;
+  int64_t columns;
+  float lo, hi;
+};
+
+/// Adjacent results of one row of a depthwise convolution, for a run of channels.
+struct DepthwiseTile {
+  // [kernel rows]: a table of every column's first channel, of which ...
+  const float* const* const* x;
+  int64_t x_at;                                    // ... the first one that is needed here
+  const float* w;                                  // [kernel rows][kernel][w_step], zero-filled to whole vectors
+  int64_t w_step;
+  const float* bias;
+  const float* residual;                           // steps as y does; may be null
+  float* y;
+  int64_t y_step, channels;
+  int kernel, stride, dilation, pixels;
+  int first_row, last_row;                         // kernel rows that meet the image
+  float lo, hi;
+};
+
+struct Loops {
+  const char* name;                                // "avx512", "avx2", "sse2"
+  bool (*supported)();
+  int lanes, tile_rows, panel;
+
+  bool (*has_unary)(Unary fn);
+  void (*unary)(Unary fn, float a, float b, const float* x, float* y, int64_t n);
+  bool (*has_unary_dx)(Unary fn);
+  void (*unary_dx)(Unary fn, float a, const float* gy, const float* x, float* gx, int64_t n);
+  bool (*has_binary)(Binary fn);
+  // steps: 0 or 1
+  void (*binary)(Binary fn, const float* a, int a_step, const float* b, int b_step, float* y, int64_t n);
+  void (*where)(const uint8_t* c, int c_step, const float* a, int a_step, const float* b, int b_step, float* y,
+                int64_t n);
+
+  int (*panels_at_once)(int rows);
+  void (*tile)(const Tile& t, int panels);
+  // how many of the `left` results of a row to give one call
+  int (*depthwise_pixels)(const DepthwiseTile& t, int64_t left);
+  void (*depthwise)(const DepthwiseTile& t);
+
+  void (*from_bf16)(const void* x, void* y, int64_t n);
+  void (*to_bf16)(const void* x, void* y, int64_t n);
+  void (*from_f16)(const void* x, void* y, int64_t n);
+  void (*to_f16)(const void* x, void* y, int64_t n);
+
+  bool (*has_reduce)(Reduce fn);
+  float (*reduce)(Reduce fn, const float* x, int64_t n);                // mean: the sum
+  void (*fold)(Reduce fn, const float* x, float* acc, int64_t n);       // element by element into acc; mean: adds
+  double (*sum)(const float* x, int64_t n);
+  double (*squares)(const float* x, float about, int64_t n);            // sum of (x - about)^2
+  void (*fold_squares)(const float* x, const float* about, float* acc, int64_t n);   // acc += (x - about)^2
+  void (*scale_shift)(const float* x, const float* gain, const float* shift, float* y, int64_t n);
+  // w, b may be null
+  void (*normalize)(const float* x, float mean, float gain, const float* w, const float* b, float* y, int64_t n);
+  /// y = weights[0] x[0] + ... + weights[3] x[3], element by element
+  void (*blend)(const float* const* x, const float* weights, float* y, int64_t n);
+  void (*softmax)(const float* x, float* y, int64_t n, bool log);
+  void (*largest)(const float* x, int64_t at, float* y, int64_t* index, int64_t n);   // where x wins: y = x, index = at
+  float (*attention)(float* x, float scale, int64_t n);                 // x = exp(scale x - largest); returns the sum
+};
+
+/// The best set that this machine supports, or what UseLoops asks for.
+const Loops& loops();
+/// All sets that this machine supports, best first.
+std::span<const Loops* const> supported_loops();
+
+/// For tests: while alive, on this thread, plans are made with this set.
+class UseLoops {
+ public:
+  explicit UseLoops(const Loops& l);
+  ~UseLoops();
+  UseLoops(const UseLoops&) = delete;
+  UseLoops& operator=(const UseLoops&) = delete;
+
+ private:
+  const Loops* before_;
+};
+
+}  // namespace fovea::kernels::cpu

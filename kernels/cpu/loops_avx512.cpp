@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/loops_avx512.cpp — the inner loops for AVX-512 machines.
+// Everything of the standard library is included before the target pragma: what it defines inline stays free of newer
+// instructions.
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/cpu/loops.h"
+
+namespace fovea::kernels::cpu {
+
+static bool supported() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+}
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")
+namespace avx512 {
+#define FOVEA_LANES 16
+// the plain form warns in GCC 12: it starts from an undefined vector
+#define FOVEA_MIN(a, b) _mm512_maskz_min_ps(0xffff, a, b)
+#define FOVEA_MAX(a, b) _mm512_maskz_max_ps(0xffff, a, b)
+#include "kernels/cpu/simd/loops.inc"
+}  // namespace avx512
+#pragma GCC pop_options
+
+extern const Loops loops_avx512;
+constinit const Loops loops_avx512 = avx512::make_table("avx512", supported);
+
+}  // namespace fovea::kernels::cpu

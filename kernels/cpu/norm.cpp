@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/norm.cpp — batch, layer, RMS and group norm in both memory orders. Means first, then squares about them:
+// no cancellation.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "engine/ops/ops.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/parallel.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+// Images as [batch][places][channels] or [batch][channels][places].
+struct Image {
+  int64_t batch, channels, places;
+  bool last;
+  explicit Image(const Meta& x)
+      : batch(x.shape[0]),
+        channels(x.shape[1]),
+        places(1),
+        last(lies_as(x, Memory::channels_last)) {
+    for (int i = 2; i < x.rank(); ++i) places *= x.shape[i];
+    if (lies_as(x, Memory::contiguous)) last = places == 1;
+  }
+};
+
+bool one_order(const Meta& x, const Meta& y) {
+  for (Memory m : {Memory::contiguous, Memory::channels_last})
+    if (lies_as(x, m) && lies_as(y, m)) return true;
+  return false;
+}
+
+struct NormPlan : Plan {
+  explicit NormPlan(const Site& s) : set(&loops()), eps(s.attrs<NormAttrs>().eps) { name = cat("cpu:", set->name); }
+  const Loops* set;
+  float eps;
+};
+
+// y = x gain[c] + shift[c]
+void scale_channels(const Loops& set, const Image& i, const float* x, const float* gain, const float* shift, float* y,
+                    bool per_image) {
+  if (i.last) {
+    const int64_t rows = i.batch * i.places;
+    parallel_for(rows, std::max<int64_t>(1, 16384 / (i.channels + 1)), [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) {
+        const int64_t of = per_image ? r / i.places * i.channels : 0;
+        set.scale_shift(x + r * i.channels, gain + of, shift + of, y + r * i.channels, i.channels);
+      }
+    });
+    return;
+  }
+  parallel_for(i.batch * i.channels, std::max<int64_t>(1, 16384 / (i.places + 1)), [&](int64_t first, int64_t last) {
+    for (int64_t p = first; p < last; ++p) {
+      const int64_t c = per_image ? p : p % i.channels;
+      set.unary(Unary::affine, gain[c], shift[c], x + p * i.places, y + p * i.places, i.places);
+    }
+  });
+}
+
+// Per channel over `rows` rows of channels-last elements: sums, or squares about a mean. Parts are fixed, so threads do
+// not matter.
+class ChannelSums {
+ public:
+  static constexpr int64_t kParts = 16;
+  static size_t scratch_bytes(int64_t channels) { return aligned(static_cast<size_t>(kParts * channels) * 4); }
+  ChannelSums(const Loops& set, int64_t rows, int64_t channels, float* scratch)
+      : set_(set),
+        rows_(rows),
+        channels_(channels),
+        parts_(scratch) {}
+
+  std::vector<double> operator()(const float* x, const float* about) const {
+    parallel_for(kParts, std::max<int64_t>(1, 16384 * kParts / (rows_ * channels_ + 1)),
+                 [&](int64_t first, int64_t last) {
+                   for (int64_t p = first; p < last; ++p) {
+                     float* acc = parts_ + p * channels_;
+                     std::fill_n(acc, channels_, 0.f);
+                     for (int64_t r = rows_ * p / kParts; r < rows_ * (p + 1) / kParts; ++r)
+                       if (about) set_.fold_squares(x + r * channels_, about, acc, channels_);
+                       else set_.fold(Reduce::sum, x + r * channels_, acc, channels_);
+                   }
+                 });
+    std::vector<double> sums(static_cast<size_t>(channels_), 0.0);
+    for (int64_t p = 0; p < kParts; ++p)
+      for (int64_t c = 0; c < channels_; ++c)
+        sums[static_cast<size_t>(c)] += static_cast<double>(parts_[p * channels_ + c]);
+    return sums;
+  }
+
+ private:
+  const Loops& set_;
+  int64_t rows_, channels_;
+  float* parts_;
+};
+
+// gain and shift from mean and 1 / standard deviation: y = (x - mean) invstd w + b
+void affine_of(double mean, double invstd, const float* w, const float* b, int64_t c, float* gain, float* shift) {
+  const double g = invstd * (w ? static_cast<double>(w[c]) : 1.0);
+  *gain = static_cast<float>(g);
+  *shift = static_cast<float>((b ? static_cast<double>(b[c]) : 0.0) - mean * g);
+}
+
+class BatchNorm final : public NormPlan {
+ public:
+  explicit BatchNorm(const Site& s) : NormPlan(s), image_(s.operand(0)) {
+    scratch = ChannelSums::scratch_bytes(image_.channels) + 2 * vector_bytes();
+  }
+
+  void run(const Args& a, Stream&) const override {
+    const float *x = floats(a.in[0]), *w = floats(a.in[1]), *b = floats(a.in[2]);
+    float *mean = floats(a.out[1]), *invstd = floats(a.out[2]);
+    image_.last ? moments_last(x, mean, invstd, floats(a.scratch)) : moments(x, mean, invstd);
+    float* gain = floats(a.scratch + ChannelSums::scratch_bytes(image_.channels));
+    float* shift = floats(a.scratch + ChannelSums::scratch_bytes(image_.channels) + vector_bytes());
+    for (int64_t c = 0; c < image_.channels; ++c)
+      affine_of(static_cast<double>(mean[c]), static_cast<double>(invstd[c]), w, b, c, gain + c, shift + c);
+    scale_channels(*set, image_, x, gain, shift, floats(a.out[0]), false);
+  }
+
+ private:
+  size_t vector_bytes() const { return aligned(static_cast<size_t>(image_.channels) * 4); }
+  double count() const { return static_cast<double>(image_.batch * image_.places); }
+  float invstd_of(double squares) const {
+    return static_cast<float>(1 / std::sqrt(squares / count() + static_cast<double>(eps)));
+  }
+
+  void moments_last(const float* x, float* mean, float* invstd, float* parts) const {
+    const ChannelSums sums(*set, image_.batch * image_.places, image_.channels, parts);
+    const std::vector<double> total = sums(x, nullptr);
+    for (int64_t c = 0; c < image_.channels; ++c) mean[c] = static_cast<float>(total[static_cast<size_t>(c)] / count());
+    const std::vector<double> squares = sums(x, mean);
+    for (int64_t c = 0; c < image_.channels; ++c) invstd[c] = invstd_of(squares[static_cast<size_t>(c)]);
+  }
+  void moments(const float* x, float* mean, float* invstd) const {
+    parallel_for(image_.channels, std::max<int64_t>(1, 8192 / (image_.batch * image_.places + 1)),
+                 [&](int64_t first, int64_t last) {
+                   for (int64_t c = first; c < last; ++c) {
+                     double sum = 0, squares = 0;
+                     for (int64_t n = 0; n < image_.batch; ++n) sum += set->sum(plane(x, n, c), image_.places);
+                     mean[c] = static_cast<float>(sum / count());
+                     for (int64_t n = 0; n < image_.batch; ++n)
+                       squares += set->squares(plane(x, n, c), mean[c], image_.places);
+                     invstd[c] = invstd_of(squares);
+                   }
+                 });
+  }
+  const float* plane(const float* x, int64_t n, int64_t c) const {
+    return x + (n * image_.channels + c) * image_.places;
+  }
+
+  Image image_;
+};
+
+class BatchNormEval final : public NormPlan {
+ public:
+  explicit BatchNormEval(const Site& s) : NormPlan(s), image_(s.operand(0)) {
+    scratch = 2 * aligned(static_cast<size_t>(image_.channels) * 4);
+  }
+  void run(const Args& a, Stream&) const override {
+    const float *w = floats(a.in[1]), *b = floats(a.in[2]), *mean = floats(a.in[3]), *var = floats(a.in[4]);
+    float *gain = floats(a.scratch), *shift = floats(a.scratch + scratch / 2);
+    for (int64_t c = 0; c < image_.channels; ++c)
+      affine_of(static_cast<double>(mean[c]), 1 / std::sqrt(static_cast<double>(var[c]) + static_cast<double>(eps)), w,
+                b, c, gain + c, shift + c);
+    scale_channels(*set, image_, floats(a.in[0]), gain, shift, floats(a.out[0]), false);
+  }
+
+ private:
+  Image image_;
+};
+
+bool dense_vectors(const Site& s, int first) {
+  for (int i = first; i < static_cast<int>(s.in.size()); ++i)
+    if (s.has(i) && !lies_as(s.operand(i), Memory::contiguous)) return false;
+  return true;
+}
+template <class P>
+PlanPtr plan_batch_norm(const Site& s) {
+  if (!all_f32(s) || s.operand(0).rank() < 2 || !one_order(s.operand(0), s.result()) || !dense_vectors(s, 1))
+    return nullptr;
+  return std::make_shared<P>(s);
+}
+
+class GroupNorm final : public NormPlan {
+ public:
+  explicit GroupNorm(const Site& s) : NormPlan(s), image_(s.operand(0)), groups_(s.attrs<NormAttrs>().groups) {
+    const size_t vectors = aligned(static_cast<size_t>(image_.batch * image_.channels) * 4);
+    scratch =
+        2 * vectors + ChannelSums::scratch_bytes(image_.channels) + aligned(static_cast<size_t>(image_.channels) * 4);
+  }
+
+  void run(const Args& a, Stream&) const override {
+    const float *x = floats(a.in[0]), *w = floats(a.in[1]), *b = floats(a.in[2]);
+    const size_t vectors = aligned(static_cast<size_t>(image_.batch * image_.channels) * 4);
+    float *gain = floats(a.scratch), *shift = floats(a.scratch + vectors);
+    if (image_.last) {
+      for (int64_t n = 0; n < image_.batch; ++n) one_last(x, n, w, b, gain, shift, floats(a.scratch + 2 * vectors));
+    } else {
+      parallel_for(image_.batch * groups_, 1, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) one(x, i, w, b, gain, shift);
+      });
+    }
+    scale_channels(*set, image_, x, gain, shift, floats(a.out[0]), true);
+  }
+
+ private:
+  int64_t wide() const { return image_.channels / groups_; }
+  double count() const { return static_cast<double>(wide() * image_.places); }
+
+  void write(int64_t i, double mean, double squares, const float* w, const float* b, float* gain, float* shift) const {
+    const double invstd = 1 / std::sqrt(squares / count() + static_cast<double>(eps));
+    for (int64_t c = i % groups_ * wide(); c < (i % groups_ + 1) * wide(); ++c) {
+      const int64_t at = i / groups_ * image_.channels + c;
+      affine_of(mean, invstd, w, b, c, gain + at, shift + at);
+    }
+  }
+  void one(const float* x, int64_t i, const float* w, const float* b, float* gain, float* shift) const {
+    const int64_t size = wide() * image_.places;
+    const double mean = set->sum(x + i * size, size) / count();
+    write(i, mean, set->squares(x + i * size, static_cast<float>(mean), size), w, b, gain, shift);
+  }
+  void one_last(const float* x, int64_t n, const float* w, const float* b, float* gain, float* shift,
+                float* parts) const {
+    const ChannelSums sums(*set, image_.places, image_.channels, parts);
+    float* about = parts + ChannelSums::scratch_bytes(image_.channels) / 4;
+    const float* image = x + n * image_.places * image_.channels;
+    const std::vector<double> total = sums(image, nullptr);
+    const auto of_group = [&](const std::vector<double>& v, int64_t g) {
+      double sum = 0;
+      for (int64_t c = g * wide(); c < (g + 1) * wide(); ++c) sum += v[static_cast<size_t>(c)];
+      return sum;
+    };
+    for (int64_t g = 0; g < groups_; ++g)
+      std::fill_n(about + g * wide(), wide(), static_cast<float>(of_group(total, g) / count()));
+    const std::vector<double> squares = sums(image, about);
+    for (int64_t g = 0; g < groups_; ++g)
+      write(n * groups_ + g, static_cast<double>(about[g * wide()]), of_group(squares, g), w, b, gain, shift);
+  }
+
+  Image image_;
+  int64_t groups_;
+};
+PlanPtr plan_group_norm(const Site& s) {
+  if (!all_f32(s) || s.operand(0).rank() < 2 || !one_order(s.operand(0), s.result()) || !dense_vectors(s, 1))
+    return nullptr;
+  return std::make_shared<GroupNorm>(s);
+}
+
+template <bool Rms>
+class RowNorm final : public NormPlan {
+ public:
+  explicit RowNorm(const Site& s) : NormPlan(s), size_(1) {
+    const Meta& x = s.operand(0);
+    for (int i = x.rank() - s.attrs<NormAttrs>().dims; i < x.rank(); ++i) size_ *= x.shape[i];
+    rows_ = size_ ? x.numel() / size_ : 0;
+  }
+  void run(const Args& a, Stream&) const override {
+    const float *x = floats(a.in[0]), *w = floats(a.in[1]), *b = Rms ? nullptr : floats(a.in[2]);
+    float* y = floats(a.out[0]);
+    const double count = static_cast<double>(size_);
+    parallel_for(rows_, std::max<int64_t>(1, 8192 / (size_ + 1)), [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) {
+        const float* row = x + r * size_;
+        const float mean = Rms ? 0 : static_cast<float>(set->sum(row, size_) / count);
+        const double invstd = 1 / std::sqrt(set->squares(row, mean, size_) / count + static_cast<double>(eps));
+        set->normalize(row, mean, static_cast<float>(invstd), w, b, y + r * size_, size_);
+      }
+    });
+  }
+
+ private:
+  int64_t size_, rows_;
+};
+template <bool Rms>
+PlanPtr plan_row_norm(const Site& s) {
+  if (!all_f32(s) || !lies_as(s.operand(0), Memory::contiguous) || !lies_as(s.result(), Memory::contiguous) ||
+      !dense_vectors(s, 1))
+    return nullptr;
+  return std::make_shared<RowNorm<Rms>>(s);
+}
+
+constexpr Kernel table[] = {
+    {&ops::batch_norm, plan_batch_norm<BatchNorm>}, {&ops::batch_norm_eval, plan_batch_norm<BatchNormEval>},
+    {&ops::group_norm, plan_group_norm},            {&ops::layer_norm, plan_row_norm<false>},
+    {&ops::rms_norm, plan_row_norm<true>}};
+
+}  // namespace
+
+std::span<const Kernel> norm_kernels() { return table; }
+
+}  // namespace fovea::kernels::cpu

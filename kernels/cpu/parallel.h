@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/parallel.h — one team of threads for our loops and oneDNN's: OpenMP's, of fovea::threads() threads.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace fovea::kernels::cpu {
+
+/// How work was cut when a plan was made must not depend on how many threads run it; results are the same for any
+/// number.
+void parallel_range(int64_t n, int64_t grain, void (*body)(const void* context, int64_t first, int64_t last),
+                    const void* context);
+
+/// f(first, last) over pieces of [0, n), none smaller than `grain` unless it is the only one. f must not throw.
+template <class F>
+void parallel_for(int64_t n, int64_t grain, const F& f) {
+  parallel_range(
+      n, grain, [](const void* c, int64_t first, int64_t last) { (*static_cast<const F*>(c))(first, last); }, &f);
+}
+
+/// Memory of this thread for the duration of one kernel: at least `count` floats, 64-byte aligned, grown when needed.
+/// One user at a time.
+float* thread_buffer(size_t count);
+
+/// While alive, numbers too small to be normal are read and written as zero on this thread: they cost a hundred times a
+/// product.
+class FlushDenormals {
+ public:
+  FlushDenormals();
+  ~FlushDenormals();
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  unsigned before_;
+};
+
+/// While alive, OpenMP regions that others open on this thread (oneDNN's) have fovea::threads() threads.
+class OpenMpThreads {
+ public:
+  OpenMpThreads();
+  ~OpenMpThreads();
+  OpenMpThreads(const OpenMpThreads&) = delete;
+  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace fovea::kernels::cpu

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/pool.cpp — max, average and adaptive pooling of one- and two-dimensional images in both memory orders.
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "engine/ops/ops.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/parallel.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+// What one place of the result sees along one dimension.
+struct Stretch {
+  int64_t first, count, step;                      // inside the image
+  int64_t padded;                                  // inside the image or its padding
+};
+using Stretches = std::vector<Stretch>;
+
+Stretches sliding(int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t lo, int64_t hi) {
+  Stretches all;
+  for (int64_t o = 0; o < out; ++o) {
+    Stretch s{0, 0, dilation, 0};
+    for (int64_t tap = kernel - 1; tap >= 0; --tap) {
+      const int64_t at = o * stride - lo + tap * dilation;
+      s.padded += at < size + hi;
+      if (at < 0 || at >= size) continue;
+      s.first = at;
+      ++s.count;
+    }
+    all.push_back(s);
+  }
+  return all;
+}
+Stretches adaptive(int64_t size, int64_t out) {
+  Stretches all;
+  for (int64_t o = 0; o < out; ++o) {
+    const int64_t first = o * size / out, end = ((o + 1) * size + out - 1) / out;
+    all.push_back({first, end - first, 1, end - first});
+  }
+  return all;
+}
+
+enum class How { most, mean };
+
+class PoolPlan final : public Plan {
+ public:
+  PoolPlan(const Site& s, How how, Stretches rows, Stretches columns)
+      : set_(&loops()), how_(how), rows_(std::move(rows)), columns_(std::move(columns)) {
+    const Meta& x = s.operand(0);
+    batch_ = x.shape[0];
+    channels_ = x.shape[1];
+    height_ = x.rank() == 4 ? x.shape[2] : 1;
+    width_ = x.shape[x.rank() - 1];
+    last_ = lies_as(x, Memory::channels_last) && !lies_as(x, Memory::contiguous);
+    name = cat("cpu:", set_->name);
+  }
+  bool count_padding = false;
+  int64_t divisor = 0;
+
+  void run(const Args& a, Stream&) const override {
+    const float* x = floats(a.in[0]);
+    float* y = floats(a.out[0]);
+    auto* indices = how_ == How::most ? reinterpret_cast<int64_t*>(a.out[1]) : nullptr;
+    const auto out_rows = static_cast<int64_t>(rows_.size()), out_columns = static_cast<int64_t>(columns_.size());
+    const int64_t lines = (last_ ? batch_ : batch_ * channels_) * out_rows, step = last_ ? channels_ : 1;
+    parallel_for(lines, std::max<int64_t>(1, 8192 / (out_columns * step + 1)), [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const float* image = x + i / out_rows * height_ * width_ * step;
+        const int64_t at = i * out_columns * step;
+        for (int64_t c = 0; c < out_columns; ++c) {
+          const Window w{image, rows_[static_cast<size_t>(i % out_rows)], columns_[static_cast<size_t>(c)]};
+          float* to = y + at + c * step;
+          if (how_ == How::mean) last_ ? mean_channels(w, to) : mean(w, to);
+          else last_ ? most_channels(w, to, indices + at + c * step) : most(w, to, indices + at + c * step);
+        }
+      }
+    });
+  }
+
+ private:
+  struct Window {
+    const float* image;
+    const Stretch &row, &column;
+  };
+  template <class F>
+  void each(const Window& w, F f) const {
+    for (int64_t r = 0; r < w.row.count; ++r)
+      for (int64_t c = 0; c < w.column.count; ++c)
+        f((w.row.first + r * w.row.step) * width_ + w.column.first + c * w.column.step);
+  }
+  float share(const Window& w) const {
+    const int64_t n = divisor ? divisor : count_padding ? w.row.padded * w.column.padded : w.row.count * w.column.count;
+    return w.row.count > 0 && w.column.count > 0 ? static_cast<float>(1.0 / static_cast<double>(n)) : 0.f;
+  }
+
+  void mean(const Window& w, float* y) const {
+    double sum = 0;
+    if (w.column.step == 1 && w.column.count >= 16)
+      for (int64_t r = 0; r < w.row.count; ++r)
+        sum += set_->sum(w.image + (w.row.first + r * w.row.step) * width_ + w.column.first, w.column.count);
+    else
+      each(w, [&](int64_t at) { sum += static_cast<double>(w.image[at]); });
+    *y = static_cast<float>(sum) * share(w);
+  }
+  void mean_channels(const Window& w, float* y) const {
+    std::fill_n(y, channels_, 0.f);
+    each(w, [&](int64_t at) { set_->fold(Reduce::sum, w.image + at * channels_, y, channels_); });
+    set_->unary(Unary::affine, share(w), 0, y, y, channels_);
+  }
+  void most(const Window& w, float* y, int64_t* index) const {
+    float best = -std::numeric_limits<float>::infinity();
+    int64_t where = -1;
+    each(w, [&](int64_t at) {
+      const float v = w.image[at];
+      if (where >= 0 && !(v > best) && v == v) return;
+      best = v;
+      where = at;
+    });
+    *y = best;
+    *index = std::max<int64_t>(where, 0);
+  }
+  void most_channels(const Window& w, float* y, int64_t* index) const {
+    std::fill_n(y, channels_, -std::numeric_limits<float>::infinity());
+    std::fill_n(index, channels_, -1);
+    each(w, [&](int64_t at) { set_->largest(w.image + at * channels_, at, y, index, channels_); });
+    for (int64_t c = 0; c < channels_; ++c) index[c] = std::max<int64_t>(index[c], 0);
+  }
+
+  const Loops* set_;
+  How how_;
+  Stretches rows_, columns_;
+  int64_t batch_, channels_, height_, width_;
+  bool last_;
+};
+
+bool takes(const Site& s) {
+  const Meta &x = s.operand(0), &y = s.result();
+  if (x.dtype != DType::f32 || x.rank() < 3 || x.rank() > 4) return false;
+  for (Memory m : {Memory::contiguous, Memory::channels_last})
+    if (lies_as(x, m)) {
+      for (const Meta& r : s.out)
+        if (!lies_as(r, m)) return false;
+      return y.numel() > 0;
+    }
+  return false;
+}
+
+template <How H>
+PlanPtr plan_pool(const Site& s) {
+  if (!takes(s)) return nullptr;
+  const auto& a = s.attrs<PoolAttrs>();
+  const Meta &x = s.operand(0), &y = s.result();
+  const auto along = [&](int i) {
+    return sliding(x.shape[2 + i], y.shape[2 + i], a.kernel[i], a.stride[i], a.dilation.empty() ? 1 : a.dilation[i],
+                   a.pad_lo[i], a.pad_hi[i]);
+  };
+  auto plan = x.rank() == 4 ? std::make_shared<PoolPlan>(s, H, along(0), along(1))
+                            : std::make_shared<PoolPlan>(s, H, adaptive(1, 1), along(0));
+  plan->count_padding = a.count_include_pad;
+  plan->divisor = a.divisor;
+  return plan;
+}
+template <How H>
+PlanPtr plan_adaptive(const Site& s) {
+  if (!takes(s)) return nullptr;
+  const Meta &x = s.operand(0), &y = s.result();
+  const auto along = [&](int i) { return adaptive(x.shape[2 + i], y.shape[2 + i]); };
+  return x.rank() == 4 ? std::make_shared<PoolPlan>(s, H, along(0), along(1))
+                       : std::make_shared<PoolPlan>(s, H, adaptive(1, 1), along(0));
+}
+
+constexpr Kernel table[] = {{&ops::max_pool, plan_pool<How::most>},
+                            {&ops::avg_pool, plan_pool<How::mean>},
+                            {&ops::adaptive_avg_pool, plan_adaptive<How::mean>},
+                            {&ops::adaptive_max_pool, plan_adaptive<How::most>}};
+
+}  // namespace
+
+std::span<const Kernel> pool_kernels() { return table; }
+
+}  // namespace fovea::kernels::cpu

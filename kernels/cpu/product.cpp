@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/product.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/core/threads.h"
+#include "kernels/cpu/parallel.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
+constexpr int64_t kWorkPerThread = 150000;         // multiply-adds below which another thread costs more than it does
+
+// The grid of threads: over row tiles and over panels.
+struct Grid {
+  int64_t rows, panels;
+};
+
+Grid grid_for(int64_t tiles, int64_t panels, int64_t team, bool weights_are_larger) {
+  Grid best{1, 1};
+  double least = 1e300;
+  for (int64_t across = 1; across <= team; ++across) {
+    const int64_t down = team / across;
+    const double work =
+        static_cast<double>((tiles + down - 1) / down) * static_cast<double>((panels + across - 1) / across);
+    // Every row of the grid reads all its panels: a slight preference for cutting what is larger.
+    const double cost = work * (1 + 0.01 * static_cast<double>(weights_are_larger ? down : across));
+    if (cost < least) {
+      least = cost;
+      best = {down, across};
+    }
+  }
+  return best;
+}
+
+// What one call of the tile covers: one or several panels of B.
+struct Job {
+  const float *b, *bias;
+  int64_t column, columns, a_offset;
+  int panels;
+};
+
+class Worker {
+ public:
+  Worker(const Product& p, RowPointers rows, const void* context) : p_(p), rows_(rows), context_(context) {
+    tiles_ = (p.rows + p.set->tile_rows - 1) / p.set->tile_rows;
+  }
+  int64_t tiles() const { return tiles_; }
+
+  // Row tiles [first_tile, last_tile) by panels [first, last), counted through all groups.
+  void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
+    const int64_t together = std::max<int64_t>(1, kPanelsBytes / (p_.packing.panel_floats() * 4));
+    const int rows = static_cast<int>((p_.rows + tiles_ - 1) / tiles_);
+    std::vector<const float*> pointers(static_cast<size_t>(p_.packing.taps * rows));
+    for (int64_t from = first; from < last; from += together) {
+      const std::vector<Job> jobs = jobs_for(from, std::min(from + together, last), rows);
+      for (int64_t tile = first_tile; tile < last_tile; ++tile) run_tile(tile, jobs, pointers.data());
+    }
+  }
+
+ private:
+  std::vector<Job> jobs_for(int64_t first, int64_t last, int rows) const {
+    const Packing& k = p_.packing;
+    const int64_t panels = k.panels(), full = k.last_width() == k.panel ? panels : panels - 1;
+    std::vector<Job> jobs;
+    for (int64_t at = first; at < last;) {
+      const int64_t group = at / panels, panel = at % panels;
+      int64_t take = std::min({static_cast<int64_t>(p_.set->panels_at_once(rows)), last - at, full - panel});
+      take = take >= 4 ? 4 : take >= 2 ? 2 : 1;
+      const int64_t column = group * k.columns + panel * k.panel;
+      const int64_t columns = panel + take == panels ? k.columns - panel * k.panel : take * k.panel;
+      jobs.push_back({p_.b + group * k.group_floats() + panel * k.panel_floats(), p_.bias ? p_.bias + column : nullptr,
+                      column, columns, group * k.depth, static_cast<int>(take)});
+      at += take;
+    }
+    return jobs;
+  }
+
+  void run_tile(int64_t tile, const std::vector<Job>& jobs, const float** pointers) const {
+    const Packing& k = p_.packing;
+    const int64_t row = p_.rows * tile / tiles_, count = p_.rows * (tile + 1) / tiles_ - row;
+    rows_(context_, row, count, pointers, count);
+    Tile t{.a = pointers,
+           .a_step = count,
+           .taps = k.taps,
+           .depth = k.depth,
+           .b_step = k.panel_floats(),
+           .residual_step = p_.residual_step,
+           .y_step = p_.y_step,
+           .rows = static_cast<int>(count),
+           .lo = p_.finish.lo,
+           .hi = p_.finish.hi};
+    float* const y = p_.y + row * p_.y_step;
+    const float* const residual = p_.residual ? p_.residual + row * p_.residual_step : nullptr;
+    for (const Job& j : jobs) {
+      t.a_offset = j.a_offset;
+      t.b = j.b;
+      t.columns = j.columns;
+      t.bias = j.bias;
+      t.residual = residual ? residual + j.column : nullptr;
+      t.y = y + j.column;
+      p_.set->tile(t, j.panels);
+    }
+    if (p_.finish.map)
+      map_columns(y + jobs.front().column, count, jobs.back().column + jobs.back().columns - jobs.front().column);
+  }
+
+  void map_columns(float* y, int64_t rows, int64_t columns) const {
+    const Epilogue& e = p_.finish.act;
+    if (columns == p_.y_step) return p_.set->unary(e.act, e.a, e.b, y, y, rows * columns);
+    for (int64_t r = 0; r < rows; ++r, y += p_.y_step) p_.set->unary(e.act, e.a, e.b, y, y, columns);
+  }
+
+  const Product& p_;
+  RowPointers rows_;
+  const void* context_;
+  int64_t tiles_;
+};
+
+void pack_panel(const Packing& p, const Unpacked& from, int64_t group, int64_t panel, float* to) {
+  const int64_t depth = p.taps * p.depth / (from.sizes[0] * from.sizes[1] * from.sizes[2]);
+  const int64_t width = panel + 1 == p.panels() ? p.last_width() : p.panel;
+  const int64_t given = std::min<int64_t>(width, p.columns - panel * p.panel);
+  const float* column = from.w + (group * p.columns + panel * p.panel) * from.column;
+  for (int64_t z = 0; z < from.sizes[0]; ++z)
+    for (int64_t y = 0; y < from.sizes[1]; ++y)
+      for (int64_t x = 0; x < from.sizes[2]; ++x) {
+        const float* w = column + z * from.taps[0] + y * from.taps[1] + x * from.taps[2];
+        for (int64_t d = 0; d < depth; ++d, w += from.depth, to += width) {
+          for (int64_t c = 0; c < given; ++c) to[c] = w[c * from.column];
+          std::fill(to + given, to + width, 0.f);
+        }
+      }
+}
+
+}  // namespace
+
+void pack_columns(const Packing& p, const Unpacked& from, float* to) {
+  parallel_for(p.groups * p.panels(), std::max<int64_t>(1, 4096 / (p.panel_floats() + 1)),
+               [&](int64_t first, int64_t last) {
+                 for (int64_t i = first; i < last; ++i) {
+                   const int64_t group = i / p.panels(), panel = i % p.panels();
+                   pack_panel(p, from, group, panel, to + group * p.group_floats() + panel * p.panel_floats());
+                 }
+               });
+}
+
+void multiply(const Product& p, RowPointers rows, const void* context) {
+  if (p.rows == 0 || p.packing.columns == 0) return;
+  const Worker worker(p, rows, context);
+  const int64_t panels = p.packing.panels() * p.packing.groups;
+  const double work = static_cast<double>(p.rows) * static_cast<double>(p.packing.bytes() / 4);
+  const int64_t useful = static_cast<int64_t>(std::min(work / kWorkPerThread, 1e6)) + 1;
+  const int64_t team = std::min<int64_t>(threads(), useful);
+  const Grid grid =
+      grid_for(worker.tiles(), panels, team, p.packing.bytes() / 4 > static_cast<size_t>(p.rows * p.packing.depth));
+  parallel_for(grid.rows * grid.panels, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t down = i / grid.panels, across = i % grid.panels;
+      worker.run(worker.tiles() * down / grid.rows, worker.tiles() * (down + 1) / grid.rows,
+                 panels * across / grid.panels, panels * (across + 1) / grid.panels);
+    }
+  });
+}
+
+}  // namespace fovea::kernels::cpu

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/reduce.cpp — sums, means and extremes along axes in both memory orders, and softmax along the last axis.
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "engine/ops/ops.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/parallel.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+struct Loop {
+  int64_t size, x, y;                              // steps in elements; y is 0 where the loop is reduced
+  bool reduced;
+};
+
+// The dimensions of x from the slowest to the fastest, neighbours of one kind merged.
+struct LoopNest {
+  std::array<Loop, Dims::kMax> at;
+  int count = 0;
+};
+LoopNest loops_of(const Site& s, const ReduceAttrs& a) {
+  const Meta &x = s.operand(0), &y = s.result();
+  LoopNest all, merged;
+  for (int i = 0, kept = 0; i < x.rank(); ++i) {
+    const bool reduced = std::find(a.axes.begin(), a.axes.end(), i) != a.axes.end();
+    const int to = a.keepdim ? i : kept;
+    kept += !reduced;
+    if (x.shape[i] != 1) all.at[all.count++] = {x.shape[i], x.strides[i], reduced ? 0 : y.strides[to], reduced};
+  }
+  std::stable_sort(all.at.begin(), all.at.begin() + all.count, [](const Loop& l, const Loop& r) { return l.x > r.x; });
+  for (int i = 0; i < all.count; ++i) {
+    Loop l = all.at[i];
+    if (merged.count) {
+      Loop& before = merged.at[merged.count - 1];
+      if (before.reduced == l.reduced && before.x == l.x * l.size && before.y == l.y * l.size) {
+        l.size *= before.size;
+        before = l;
+        continue;
+      }
+    }
+    merged.at[merged.count++] = l;
+  }
+  return merged;
+}
+
+struct Nest {                                      // loops of one kind outside the innermost
+  std::array<Loop, Dims::kMax> at;
+  int count = 0;
+  int64_t total = 1;
+  void add(const Loop& l) {
+    at[count++] = l;
+    total *= l.size;
+  }
+  std::pair<int64_t, int64_t> offsets(int64_t i) const {
+    int64_t x = 0, y = 0;
+    for (int k = count - 1; k >= 0; --k) {
+      const int64_t index = i % at[k].size;
+      i /= at[k].size;
+      x += index * at[k].x;
+      y += index * at[k].y;
+    }
+    return {x, y};
+  }
+};
+
+class ReducePlan final : public Plan {
+ public:
+  ReducePlan(const LoopNest& all, Reduce fn, int64_t reduced) : set_(&loops()), fn_(fn) {
+    for (int i = 0; i + 1 < all.count; ++i) (all.at[i].reduced ? reduced_ : kept_).add(all.at[i]);
+    if (all.count) inner_ = all.at[all.count - 1];
+    share_ = fn == Reduce::mean ? static_cast<float>(1.0 / static_cast<double>(reduced)) : 1.f;
+    chunks_ = inner_.reduced ? 1 : (inner_.size + kColumns - 1) / kColumns;
+    // Few results of many elements: parts of the reduced loop first, then the parts together. How many never depends on
+    // threads.
+    const int64_t results = kept_.total * chunks_;
+    if (results < 8 && reduced * width() >= 32768 && reduced_.total >= 2 * kMostParts) parts_ = kMostParts;
+    if (parts_ > 1) scratch = aligned(static_cast<size_t>(parts_ * kept_.total * width()) * 4);
+    name = cat("cpu:", set_->name);
+  }
+
+  void run(const Args& a, Stream&) const override {
+    const float* x = floats(a.in[0]);
+    float* y = floats(a.out[0]);
+    float* parts = floats(a.scratch);
+    const int64_t items = kept_.total * chunks_ * parts_, work = reduced_.total * inner_.size / (chunks_ * parts_) + 1;
+    parallel_for(items, std::max<int64_t>(1, 16384 / work), [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t part = i % parts_, chunk = i / parts_ % chunks_, row = i / parts_ / chunks_;
+        const auto [from, to] = kept_.offsets(row);
+        float* into = parts_ == 1 ? y + to : parts + (part * kept_.total + row) * width();
+        one(x + from, into, chunk, reduced_.total * part / parts_, reduced_.total * (part + 1) / parts_);
+      }
+    });
+    if (parts_ > 1) join(parts, y);
+  }
+
+ private:
+  static constexpr int64_t kColumns = 512, kMostParts = 16;
+  int64_t width() const { return inner_.reduced ? 1 : inner_.size; }
+  Reduce joining() const { return fn_ == Reduce::sum_squares ? Reduce::sum : fn_; }
+
+  void one(const float* x, float* y, int64_t chunk, int64_t first, int64_t last) const {
+    const bool whole = parts_ == 1;
+    if (inner_.reduced) {
+      double sum = 0;
+      float best = 0;
+      for (int64_t i = first; i < last; ++i) {
+        const float v = set_->reduce(fn_, x + reduced_.offsets(i).first, inner_.size);
+        sum += static_cast<double>(v);
+        if (i == first) best = v;
+        else set_->fold(joining(), &v, &best, 1);
+      }
+      const bool adds = fn_ != Reduce::max && fn_ != Reduce::min;
+      *y = (adds ? static_cast<float>(sum) : best) * (whole ? share_ : 1);
+      return;
+    }
+    const int64_t column = chunk * kColumns, columns = std::min(kColumns, inner_.size - column);
+    float* acc = y + column;
+    const float start = fn_ == Reduce::max ? -std::numeric_limits<float>::infinity()
+                        : fn_ == Reduce::min ? std::numeric_limits<float>::infinity() : 0;
+    std::fill_n(acc, columns, start);
+    for (int64_t i = first; i < last; ++i) set_->fold(fn_, x + reduced_.offsets(i).first + column, acc, columns);
+    if (whole && share_ != 1) set_->unary(Unary::affine, share_, 0, acc, acc, columns);
+  }
+
+  void join(const float* parts, float* y) const {
+    for (int64_t row = 0; row < kept_.total; ++row) {
+      float* to = y + kept_.offsets(row).second;
+      std::copy_n(parts + row * width(), width(), to);
+      for (int64_t p = 1; p < parts_; ++p)
+        set_->fold(joining(), parts + (p * kept_.total + row) * width(), to, width());
+      if (share_ != 1) set_->unary(Unary::affine, share_, 0, to, to, width());
+    }
+  }
+
+  const Loops* set_;
+  Reduce fn_;
+  Nest kept_, reduced_;
+  Loop inner_{1, 1, 1, false};
+  float share_;
+  int64_t chunks_, parts_ = 1;
+};
+
+PlanPtr plan_reduce(const Site& s) {
+  const auto& a = s.attrs<ReduceAttrs>();
+  if (!all_f32(s) || !loops().has_reduce(a.fn) || s.operand(0).numel() == 0) return nullptr;
+  const LoopNest all = loops_of(s, a);
+  if (all.count) {
+    const Loop& inner = all.at[all.count - 1];
+    if (inner.x != 1 || (!inner.reduced && inner.y != 1)) return nullptr;
+  }
+  return std::make_shared<ReducePlan>(all, a.fn, s.operand(0).numel() / std::max<int64_t>(1, s.result().numel()));
+}
+
+class SoftmaxPlan final : public Plan {
+ public:
+  SoftmaxPlan(const Site& s, bool log) : set_(&loops()), log_(log), size_(s.operand(0).shape.back()) {
+    rows_ = size_ ? s.operand(0).numel() / size_ : 0;
+    name = cat("cpu:", set_->name);
+  }
+  void run(const Args& a, Stream&) const override {
+    const float* x = floats(a.in[0]);
+    float* y = floats(a.out[0]);
+    parallel_for(rows_, std::max<int64_t>(1, 4096 / (size_ + 1)), [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) set_->softmax(x + i * size_, y + i * size_, size_, log_);
+    });
+  }
+
+ private:
+  const Loops* set_;
+  bool log_;
+  int64_t size_, rows_;
+};
+template <bool Log>
+PlanPtr plan_softmax(const Site& s) {
+  const Meta& x = s.operand(0);
+  if (!all_f32(s) || x.rank() == 0 || s.attrs<AxisAttrs>().dim != x.rank() - 1) return nullptr;
+  if (!lies_as(x, Memory::contiguous) || !lies_as(s.result(), Memory::contiguous)) return nullptr;
+  return std::make_shared<SoftmaxPlan>(s, Log);
+}
+
+constexpr Kernel table[] = {
+    {&ops::reduce, plan_reduce}, {&ops::softmax, plan_softmax<false>}, {&ops::log_softmax, plan_softmax<true>}};
+
+}  // namespace
+
+std::span<const Kernel> reduce_kernels() { return table; }
+
+}  // namespace fovea::kernels::cpu
