@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// nn/layers.h — all layers.
+#pragma once
+#include "nn/layers/act.h"
+#include "nn/layers/attention.h"
+#include "nn/layers/channel_attention.h"
+#include "nn/layers/classifier.h"
+#include "nn/layers/conv.h"
+#include "nn/layers/conv_norm_act.h"
+#include "nn/layers/drop.h"
+#include "nn/layers/drop_block.h"
+#include "nn/layers/glu_mlp.h"
+#include "nn/layers/layer_scale.h"
+#include "nn/layers/linear.h"
+#include "nn/layers/mlp.h"
+#include "nn/layers/norm.h"
+#include "nn/layers/patch_embed.h"
+#include "nn/layers/pool.h"
+#include "nn/layers/pos_embed.h"
+#include "nn/layers/token_norm.h"
+#include "nn/layers/token_pool.h"
+#include "nn/module.h"

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// nn/layers/conv_norm_act.cpp — a convolution, a norm, an activation.
+#include "nn/layers/conv_norm_act.h"
+
+#include "nn/layers/pool.h"
+
+namespace fovea {
+
+ConvNormAct::ConvNormAct(int in, int out, Size2 kernel, const ConvNormActOptions& o) {
+  const bool blurs = !o.anti_alias.empty() && o.conv.stride.h > 1;
+  Conv2dOptions c = o.conv;
+  if (blurs) c.stride = 1;
+  conv = add("conv", Conv2d(in, out, kernel, c));
+  bn = add("bn", norm_act2d(o.norm, out, o.act));
+  if (blurs) aa_ = add("aa", anti_alias(o.anti_alias, out, o.conv.stride.h));
+}
+
+Tensor ConvNormAct::forward(const Tensor& x) { return aa_(bn(conv(x))); }
+
+}  // namespace fovea

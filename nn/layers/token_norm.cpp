@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// nn/layers/token_norm.cpp — RmsNorm and the choice between norms.
+#include "nn/layers/token_norm.h"
+
+#include "engine/ops/ops.h"
+#include "nn/layers/norm.h"
+
+namespace fovea {
+
+RmsNorm::RmsNorm(int channels, double eps, bool affine) : eps_(eps) {
+  if (affine) weight = param("weight", {channels}, init::ones());
+}
+Tensor RmsNorm::forward(const Tensor& x) { return rms_norm(x, weight, eps_); }
+
+std::string_view name_of(TokenNorm::Kind k) {
+  constexpr std::string_view names[] = {"none", "layer", "rms"};
+  return static_cast<size_t>(k) < std::size(names) ? names[static_cast<size_t>(k)] : std::string_view();
+}
+
+std::unique_ptr<Module> token_norm(const TokenNorm& n, int channels) {
+  switch (n.kind) {
+    case TokenNorm::Kind::none: return nullptr;
+    case TokenNorm::Kind::rms: return std::make_unique<RmsNorm>(channels, n.eps);
+    case TokenNorm::Kind::layer: break;
+  }
+  return std::make_unique<LayerNorm>(channels, n.eps);
+}
+
+}  // namespace fovea
