@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights_tools/adapt.h"
+
+#include "engine/core/error.h"
+#include "weights_tools/bytes.h"
+
+namespace fovea {
+namespace {
+// out[o, g, p] = sum over the `source` channels of group g.
+Tensor sum_channels(const Tensor& w, int64_t source) {
+  const int64_t groups = w.dim(1) / source, pixels = w.dim(2) * w.dim(3);
+  Tensor out = zeros({w.dim(0), groups, w.dim(2), w.dim(3)});
+  const auto from = w.data<float>();
+  const auto to = out.mutable_data<float>();
+  for (int64_t row = 0; row < w.dim(0) * groups; ++row)
+    for (int64_t c = 0; c < source; ++c)
+      for (int64_t p = 0; p < pixels; ++p)
+        to[static_cast<size_t>(row * pixels + p)] += from[static_cast<size_t>((row * source + c) * pixels + p)];
+  return out;
+}
+
+Tensor repeat_channels(const Tensor& w, int64_t channels) {
+  const int64_t source = w.dim(1), pixels = w.dim(2) * w.dim(3);
+  const float scale = static_cast<float>(static_cast<double>(source) / static_cast<double>(channels));
+  Tensor out = empty({w.dim(0), channels, w.dim(2), w.dim(3)});
+  const auto from = w.data<float>();
+  const auto to = out.mutable_data<float>();
+  for (int64_t o = 0; o < w.dim(0); ++o)
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t p = 0; p < pixels; ++p)
+        to[static_cast<size_t>((o * channels + c) * pixels + p)] =
+            scale * from[static_cast<size_t>((o * source + c % source) * pixels + p)];
+  return out;
+}
+
+Tensor without_rows(const Tensor& t, int64_t rows, const std::string& name) {
+  if (t.rank() == 0 || t.dim(0) < rows)
+    throw Error(Error::Kind::weights, cat("'", name, "' is ", t.meta(), ": it has no ", rows, " rows to leave out"));
+  Shape s = t.shape();
+  s[0] -= rows;
+  return view_of(t, s, t.meta().strides, t.impl()->offset + rows * t.meta().strides[0]);
+}
+}  // namespace
+
+Tensor adapt_input_conv(const Tensor& weight, int64_t channels, int64_t source) {
+  if (channels < 1 || source < 1)
+    throw Error(Error::Kind::argument, cat("a first convolution from ", source, " to ", channels, " channels"));
+  if (weight.rank() != 4 || !is_floating(weight.dtype())) return {};
+  if (channels == source) return weight;
+  const bool sums = channels == 1;
+  const int64_t in = weight.dim(1);
+  if (in == 0 || (sums ? in > source && in % source != 0 : in != source)) return {};
+  const Tensor w = dense(weight, DType::f32);
+  return dense(sums ? sum_channels(w, in > source ? source : in) : repeat_channels(w, channels), weight.dtype());
+}
+
+std::vector<std::string> adapt(StateDict& weights, const Adapt& how) {
+  std::vector<std::string> dropped;
+  const auto drop = [&](const std::string& name) {
+    if (weights.erase(name)) dropped.push_back(name);
+  };
+  for (const std::string& conv : how.first_convs) {
+    const std::string name = conv + ".weight";
+    const Tensor* w = weights.find(name);
+    if (!w || how.channels == how.source_channels) continue;
+    if (Tensor fitted = adapt_input_conv(*w, how.channels, how.source_channels)) weights.set(name, std::move(fitted));
+    else drop(name);
+  }
+  for (const std::string& classifier : how.classifiers) {
+    for (const char* suffix : {".weight", ".bias"}) {
+      const std::string name = classifier + suffix;
+      if (how.classes != how.source_classes) drop(name);
+      else if (const Tensor* t = weights.find(name); t && how.label_offset > 0)
+        weights.set(name, without_rows(*t, how.label_offset, name));
+    }
+  }
+  return dropped;
+}
+
+}  // namespace fovea

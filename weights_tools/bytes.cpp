@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights_tools/bytes.h"
+
+#include <algorithm>
+
+#include "engine/core/error.h"
+#include "engine/core/strided_copy.h"
+
+namespace fovea {
+
+bool describable(const Shape& s, size_t element_size) {
+  int64_t bytes = static_cast<int64_t>(element_size);
+  for (int64_t d : s)
+    if (d < 0 || !checked_mul(bytes, std::max<int64_t>(d, 1), bytes)) return false;
+  return true;
+}
+
+std::string_view ByteReader::line() {
+  const std::string_view rest = text_of(all_.subspan(at_));
+  const size_t end = rest.find('\n');
+  if (end == std::string_view::npos) too_short(rest.size() + 1);
+  at_ += end + 1;
+  return rest.substr(0, end);
+}
+
+void ByteReader::too_short(uint64_t wanted) const {
+  throw Error(Error::Kind::format,
+              cat(what_, " ends at byte ", all_.size(), ", where ", wanted, " more were expected from byte ", at_),
+              "the file is truncated or damaged");
+}
+
+Tensor tensor_on(Bytes b, DType t, const Shape& s, std::shared_ptr<const void> keep) {
+  if (reinterpret_cast<uintptr_t>(b.data()) % size_of(t) == 0)
+    return wrap(const_cast<std::byte*>(b.data()), t, s, std::const_pointer_cast<void>(std::move(keep)));
+  Tensor out = empty(s, t);
+  if (!b.empty()) std::memcpy(out.bytes(), b.data(), b.size());
+  return out;
+}
+
+Tensor dense(const Tensor& t, DType as) {
+  const DType type = as == DType::none ? t.dtype() : as;
+  if (!t.has_bytes() || t.device().kind != Device::Kind::cpu)
+    throw Error(Error::Kind::argument, cat(t.meta(), t.has_bytes() ? " is not on the host" : " has no values"),
+                "host tensors with values are needed here");
+  if (t.meta().is_contiguous() && type == t.dtype()) return t;
+  Tensor out = empty(t.shape(), type);
+  if (out.numel()) copy_strided(t.meta(), t.bytes(), out.meta(), out.bytes());
+  return out;
+}
+
+std::string show_bytes(Bytes b, size_t most) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string hex, readable;
+  for (std::byte raw : b.first(std::min(b.size(), most))) {
+    const auto c = static_cast<unsigned char>(raw);
+    hex += {kHex[c >> 4], kHex[c & 15], ' '};
+    readable += c >= 32 && c < 127 ? static_cast<char>(c) : '.';
+  }
+  return cat(hex, "'", readable, "'");
+}
+
+bool is_utf8(std::string_view s) {
+  for (size_t i = 0; i < s.size();) {
+    const auto c = static_cast<unsigned char>(s[i]);
+    const size_t more = c < 0x80 ? 0 : c >> 5 == 6 ? 1 : c >> 4 == 14 ? 2 : c >> 3 == 30 ? 3 : 9;
+    if (more == 9 || i + more >= s.size()) return false;
+    uint32_t code = more == 0 ? c : c & (0x3Fu >> more);
+    for (size_t k = 1; k <= more; ++k) {
+      const auto next = static_cast<unsigned char>(s[i + k]);
+      if (next >> 6 != 2) return false;
+      code = code << 6 | (next & 0x3F);
+    }
+    constexpr uint32_t kSmallest[] = {0, 0x80, 0x800, 0x10000};
+    if (code < kSmallest[more] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return false;
+    i += more + 1;
+  }
+  return true;
+}
+
+}  // namespace fovea

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights_tools/mapped_file.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/core/error.h"
+
+namespace fovea {
+namespace {
+[[noreturn]] void refuse(const std::string& path, std::string_view doing, int error) {
+  const auto kind = error == ENOENT || error == ENOTDIR ? Error::Kind::not_found : Error::Kind::io;
+  throw Error(kind, cat("cannot ", doing, " ", path, ": ", std::strerror(error)));
+}
+
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, FileAccess how) {
+  if (path.find('\0') != std::string::npos) throw Error(Error::Kind::argument, "a path with a zero byte in it");
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // a FIFO must not make us wait
+  if (file.fd < 0) refuse(path, "open", errno);
+  std::shared_ptr<MappedFile> out(new MappedFile(path));
+  out->load(file.fd, how);
+  return out;
+}
+
+void MappedFile::load(int fd, FileAccess how) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) refuse(path_, "open", errno);
+  if (S_ISDIR(info.st_mode)) throw Error(Error::Kind::io, cat(path_, " is a directory, not a file"));
+  if (!S_ISREG(info.st_mode)) throw Error(Error::Kind::io, cat(path_, " is not a regular file"));
+  const auto size = static_cast<size_t>(info.st_size);
+  if (size == 0) return;
+  if (how == FileAccess::map) {
+    void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+    if (at == MAP_FAILED) refuse(path_, "map", errno);
+    data_ = static_cast<std::byte*>(at);
+    size_ = size;
+    mapped_ = true;
+    return;
+  }
+  constexpr size_t kAlignment = 64;
+  data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, (size + kAlignment - 1) / kAlignment * kAlignment));
+  if (!data_) refuse(path_, "find memory for", ENOMEM);
+  while (size_ < size) {
+    const ssize_t n = ::pread(fd, data_ + size_, size - size_, static_cast<off_t>(size_));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) refuse(path_, "read", errno);
+    if (n == 0)
+      throw Error(Error::Kind::io, cat(path_, " shrank from ", size, " to ", size_, " bytes while it was read"));
+    size_ += static_cast<size_t>(n);
+  }
+}
+
+MappedFile::~MappedFile() {
+  if (mapped_) ::munmap(data_, size_);
+  else std::free(data_);
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  static std::atomic<unsigned> counter{0};
+  for (int attempt = 0; fd_ < 0; ++attempt) {
+    temporary_ = cat(path_, ".", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd_ < 0 && (errno != EEXIST || attempt == 100)) refuse(path_, "write", errno);
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail(const char* doing) const { refuse(path_, doing, errno); }
+
+void AtomicFile::write(Bytes b) {
+  while (!b.empty()) {
+    const ssize_t n = ::write(fd_, b.data(), b.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("write");
+    written_ += static_cast<uint64_t>(n);
+    b = b.subspan(static_cast<size_t>(n));
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(fd_) != 0) fail("synchronise");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("rename a finished file to");
+  ::close(fd_);
+  fd_ = -1;  // from here on the file is in place and must not be removed
+  const size_t slash = path_.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+  const Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.fd < 0) fail("synchronise the folder of");
+  if (::fsync(directory.fd) != 0 && errno != EINVAL && errno != ENOTSUP) fail("synchronise the folder of");
+}
+
+}  // namespace fovea

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// weights_tools/mapped_file.h — the bytes of a file for reading, mapped or read whole; tensors on them keep them alive.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "weights_tools/bytes.h"
+
+namespace fovea {
+
+/// `map` costs nothing until bytes are touched, but a file that somebody truncates meanwhile ends the process (SIGBUS);
+/// `read` copies the file first: for network file systems and for files that others may change.
+enum class FileAccess : uint8_t { map, read };
+
+class MappedFile {
+ public:
+  /// Throws Error(io or not_found) with the path and what the system said.
+  static std::shared_ptr<const MappedFile> open(const std::string& path, FileAccess how = FileAccess::map);
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  /// The mapping is private: whoever writes through a tensor on it changes his own copy of a page, never the file.
+  Bytes bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit MappedFile(std::string path) : path_(std::move(path)) {}
+  void load(int fd, FileAccess how);
+  std::string path_;
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  bool mapped_ = false;
+};
+
+/// Writes a file so that its path shows either the old content or the whole new one, also after a crash: a temporary
+/// sibling is written, synchronised and renamed. Permissions are those of any new file (0666 less the umask). Dropped
+/// without commit(): nothing changes.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::string path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+  void write(Bytes b);
+  void write(std::string_view s) { write(bytes_of(s)); }
+  uint64_t written() const { return written_; }
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* doing) const;
+  std::string path_, temporary_;
+  int fd_ = -1;
+  uint64_t written_ = 0;
+};
+
+}  // namespace fovea

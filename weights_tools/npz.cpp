@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weights_tools/npz.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <unordered_set>
+
+#include "engine/core/error.h"
+#include "weights_tools/zip_writer.h"
+
+namespace fovea {
+namespace {
+constexpr std::string_view kMagic = "\x93NUMPY", kExtension = ".npy";
+
+struct Header {
+  std::string_view descr;  // "<f4"
+  std::optional<bool> fortran;
+  std::optional<Shape> shape;
+};
+
+[[noreturn]] void bad(const std::string& name, const std::string& what) {
+  throw Error(Error::Kind::format, cat("array '", name, "': ", what));
+}
+
+// Reads the dict literal of an npy header: texts, True, False and tuples of integers are all it may hold.
+class HeaderParser {
+ public:
+  HeaderParser(std::string_view s, const std::string& name) : rest_(s), name_(name) {}
+  Header parse() {
+    Header h;
+    expect('{');
+    while (!take('}')) {
+      const std::string_view key = quoted();
+      expect(':');
+      if (key == "descr") h.descr = text_descr();
+      else if (key == "fortran_order") h.fortran = boolean();
+      else if (key == "shape") h.shape = tuple();
+      else bad(name_, cat("its header has the unknown key '", key, "'"));
+      if (!take(',') && !peek('}')) bad(name_, "its header is not a dict");
+    }
+    skip();
+    if (!rest_.empty()) bad(name_, "text after its header's dict");
+    if (h.descr.empty() || !h.fortran || !h.shape) bad(name_, "its header lacks descr, fortran_order or shape");
+    return h;
+  }
+
+ private:
+  void skip() { rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t\r\n"), rest_.size())); }
+  bool peek(char c) {
+    skip();
+    return rest_.starts_with(c);
+  }
+  bool take(char c) {
+    if (!peek(c)) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+  bool take(std::string_view word) {
+    skip();
+    if (!rest_.starts_with(word)) return false;
+    rest_.remove_prefix(word.size());
+    return true;
+  }
+  void expect(char c) {
+    if (!take(c)) bad(name_, cat("its header has ", show_bytes(bytes_of(rest_)), " where '", c, "' belongs"));
+  }
+  std::string_view quoted() {
+    skip();
+    const char quote = rest_.empty() ? '\0' : rest_[0];
+    const size_t end = quote == '\'' || quote == '"' ? rest_.find(quote, 1) : rest_.npos;
+    if (end == rest_.npos) bad(name_, cat("its header has ", show_bytes(bytes_of(rest_)), " where a text belongs"));
+    const std::string_view s = rest_.substr(1, end - 1);
+    rest_.remove_prefix(end + 1);
+    return s;
+  }
+  std::string_view text_descr() {
+    if (peek('['))
+      throw Error(Error::Kind::unsupported, cat("array '", name_, "' has records with fields"),
+                  "only plain numbers are read");
+    return quoted();
+  }
+  bool boolean() {
+    if (take("True")) return true;
+    if (!take("False")) bad(name_, "fortran_order is neither True nor False");
+    return false;
+  }
+  Shape tuple() {
+    Shape s;
+    expect('(');
+    while (!take(')')) {
+      skip();
+      int64_t d = 0;
+      const auto [end, problem] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), d);
+      if (problem != std::errc{} || d < 0)
+        bad(name_, cat("its shape has ", show_bytes(bytes_of(rest_)), " where a size belongs"));
+      rest_.remove_prefix(static_cast<size_t>(end - rest_.data()));
+      take('L');  // Python 2 wrote its long integers so
+      if (s.size() == Dims::kMax)
+        throw Error(Error::Kind::unsupported, cat("array '", name_, "' has more than ", Dims::kMax, " dimensions"));
+      s.push_back(d);
+      if (!take(',') && !peek(')')) bad(name_, "its shape is not a tuple");
+    }
+    return s;
+  }
+
+  std::string_view rest_;
+  const std::string& name_;
+};
+
+struct NumpyDtype {
+  std::string_view code;
+  DType dtype;
+};
+constexpr NumpyDtype kDtypes[] = {{"f4", DType::f32}, {"f8", DType::f64}, {"f2", DType::f16}, {"i8", DType::i64},
+                                  {"i4", DType::i32}, {"i1", DType::i8},  {"u1", DType::u8},  {"b1", DType::boolean}};
+
+void append_utf8(std::string& s, uint32_t code) {
+  if (code >= 0xDC80 && code <= 0xDCFF) {  // a byte that was no UTF-8, as Python carries it
+    s += static_cast<char>(code - 0xDC00);
+    return;
+  }
+  constexpr uint32_t kFirst[] = {0, 0xC0, 0xE0, 0xF0};
+  const int more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  s += static_cast<char>(kFirst[more] | code >> (6 * more));
+  for (int i = more - 1; i >= 0; --i) s += static_cast<char>(0x80 | (code >> (6 * i) & 0x3F));
+}
+
+std::vector<uint32_t> code_points(std::string_view s) {
+  std::vector<uint32_t> out;
+  while (!s.empty()) {
+    const auto first = static_cast<unsigned char>(s[0]);
+    size_t n = first < 0x80 ? 1 : first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (n > s.size() || !is_utf8(s.substr(0, n))) {
+      out.push_back(0xDC00u + first);
+      n = 1;
+    } else {
+      uint32_t code = n == 1 ? first : first & (0x7Fu >> n);
+      for (size_t i = 1; i < n; ++i) code = code << 6 | (static_cast<unsigned char>(s[i]) & 0x3F);
+      out.push_back(code);
+    }
+    s.remove_prefix(n);
+  }
+  return out;
+}
+
+std::vector<std::string> read_texts(Bytes data, const Header& h, const std::string& name) {
+  uint64_t width = 0;
+  const std::string_view digits = h.descr.substr(2);
+  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), width);
+  if (problem != std::errc{} || end != digits.data() + digits.size() || h.shape->size() != 1)
+    throw Error(Error::Kind::unsupported, cat("array '", name, "' of dtype ", h.descr, " and shape ", *h.shape),
+                "texts are read in one dimension");
+  const auto count = static_cast<uint64_t>((*h.shape)[0]);
+  uint64_t bytes = 0;
+  if (!checked_mul(width, uint64_t{4}, width) || !checked_mul(width, count, bytes) || bytes != data.size())
+    bad(name, cat(count, " texts of ", width, " bytes in ", data.size(), " bytes"));
+  if (width == 0 && count > 1'000'000) bad(name, cat(count, " texts without any bytes"));
+  std::vector<std::string> out(static_cast<size_t>(count));
+  const bool big = h.descr[0] == '>';
+  for (size_t i = 0; i < out.size(); ++i) {
+    for (Bytes c = data.subspan(i * static_cast<size_t>(width), static_cast<size_t>(width)); !c.empty();
+         c = c.subspan(4)) {
+      const auto raw = load_le<uint32_t>(c), code = big ? __builtin_bswap32(raw) : raw;
+      if (code == 0) break;
+      if (code > 0x10FFFF) bad(name, "a character beyond Unicode");
+      append_utf8(out[i], code);
+    }
+  }
+  return out;
+}
+
+void swap_bytes(Tensor& t) {
+  const size_t size = size_of(t.dtype());
+  std::byte* p = t.numel() ? t.bytes() : nullptr;
+  for (int64_t i = 0; i < t.numel(); ++i, p += size) std::reverse(p, p + size);
+}
+
+Tensor read_numbers(Bytes data, const Header& h, const std::string& name, std::shared_ptr<const void> keep) {
+  const std::string_view code = h.descr.substr(std::min<size_t>(1, h.descr.size()));
+  const auto* type =
+      std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const NumpyDtype& d) { return d.code == code; });
+  if (h.descr.find('O') != h.descr.npos)
+    throw Error(Error::Kind::unsupported, cat("array '", name, "' holds pickled Python objects"),
+                "fovea reads numbers from npy and npz, nothing else");
+  if (type == std::end(kDtypes) || std::string_view("<>|=").find(h.descr[0]) == std::string_view::npos)
+    throw Error(Error::Kind::unsupported,
+                cat("array '", name, "' is of dtype ", h.descr, ", which fovea does not have"));
+  if (!describable(*h.shape, size_of(type->dtype))) bad(name, cat("its shape ", *h.shape, " overflows"));
+  Meta m = make_meta(type->dtype, *h.shape);
+  if (static_cast<uint64_t>(m.bytes()) != data.size())
+    bad(name, cat("shape ", m.shape, " takes ", m.bytes(), " bytes, but there are ", data.size()));
+  if (*h.fortran) {
+    int64_t step = 1;
+    for (int i = 0; i < m.rank(); ++i) m.strides[i] = std::exchange(step, step * std::max<int64_t>(m.shape[i], 1));
+  }
+  Tensor flat = tensor_on(data, type->dtype, {m.numel()}, std::move(keep));
+  if (h.descr[0] == '>' && size_of(type->dtype) > 1) {
+    const Tensor own = empty(flat.shape(), flat.dtype());
+    if (flat.numel()) std::memcpy(own.bytes(), flat.bytes(), data.size());
+    flat = own;
+    swap_bytes(flat);
+  }
+  return dense(view_of(flat, m.shape, m.strides, 0));
+}
+}  // namespace
+
+bool is_npy(Bytes b) { return text_of(b).starts_with(kMagic); }
+
+NpzEntry read_npy(Bytes b, const std::string& name, std::shared_ptr<const void> keep) {
+  if (!is_npy(b)) bad(name, cat("it starts with ", show_bytes(b), ", not with NumPy's magic bytes"));
+  ByteReader r(b, cat("array '", name, "'"));
+  r.take(kMagic.size());
+  const int version = r.read<uint8_t>();
+  r.take(1);  // the minor version means nothing so far
+  if (version < 1 || version > 3)
+    throw Error(Error::Kind::unsupported, cat("array '", name, "' is of npy version ", version));
+  constexpr uint32_t kMaxHeader = 1 << 20;
+  const uint32_t length = version == 1 ? r.read<uint16_t>() : r.read<uint32_t>();
+  if (length > kMaxHeader) bad(name, cat("a header of ", length, " bytes"));
+  const Header h = HeaderParser(text_of(r.take(length)), name).parse();
+  const Bytes data = r.take(r.left());
+  if (h.descr.size() > 2 && h.descr[1] == 'U') return {name, {}, read_texts(data, h, name)};
+  return {name, read_numbers(data, h, name, std::move(keep)), {}};
+}
+
+std::vector<NpzEntry> read_npz_entries(const Zip& zip) {
+  std::vector<NpzEntry> out;
+  for (const ZipEntry& e : zip.entries()) {
+    if (!e.name.ends_with(kExtension))
+      throw Error(Error::Kind::format, cat("'", e.name, "' in ", zip.path(), " is no array"));
+    KeptBytes b = zip.read(e);
+    out.push_back(read_npy(b.bytes, e.name.substr(0, e.name.size() - kExtension.size()), std::move(b.keep)));
+  }
+  return out;
+}
+
+StateDict read_npz(const Zip& zip) {
+  StateDict out;
+  for (NpzEntry& e : read_npz_entries(zip))
+    if (e.tensor) out.set(e.name, std::move(e.tensor));
+  return out;
+}
+StateDict read_npz(const std::string& path) { return read_npz(Zip::open(MappedFile::open(path))); }
+
+namespace {
+// A header padded so that the numbers start at a multiple of 64.
+std::string npy_header(std::string_view descr, const Shape& shape) {
+  std::string dict = cat("{'descr': '", descr, "', 'fortran_order': False, 'shape': (");
+  for (int i = 0; i < shape.size(); ++i) dict += cat(i ? ", " : "", shape[i], shape.size() == 1 ? "," : "");
+  dict += "), }";
+  constexpr size_t kBefore = 10, kAlignment = 64;
+  dict.append(kAlignment - 1 - (kBefore + dict.size()) % kAlignment, ' ');
+  dict += '\n';
+  std::string s = cat(kMagic, '\1', '\0');
+  append_le(s, static_cast<uint16_t>(dict.size()));
+  return s + dict;
+}
+
+// One array as it stands in a file: a header and bytes that somebody owns.
+struct Npy {
+  std::string header, texts;
+  Tensor numbers;
+  Bytes body() const {
+    if (!numbers) return bytes_of(texts);
+    return numbers.numel() ? Bytes(numbers.bytes(), static_cast<size_t>(numbers.meta().bytes())) : Bytes{};
+  }
+};
+
+Npy npy_of(const Tensor& t) {
+  Npy out;
+  out.numbers = dense(t, t.dtype() == DType::bf16 ? DType::f32 : DType::none);
+  for (const NumpyDtype& d : kDtypes)
+    if (d.dtype == out.numbers.dtype())
+      out.header = npy_header(cat(size_of(d.dtype) == 1 ? '|' : '<', d.code), t.shape());
+  return out;
+}
+Npy npy_of(const std::vector<std::string>& texts) {
+  std::vector<std::vector<uint32_t>> rows;
+  size_t width = 1;
+  for (const std::string& s : texts) width = std::max(width, rows.emplace_back(code_points(s)).size());
+  Npy out;
+  for (auto& row : rows) {
+    row.resize(width);
+    for (uint32_t c : row) append_le(out.texts, c);
+  }
+  out.header = npy_header(cat("<U", width), {static_cast<int64_t>(rows.size())});
+  return out;
+}
+}  // namespace
+
+void write_npz(const std::string& path, std::span<const NpzEntry> entries) {
+  ZipWriter zip(path);
+  std::unordered_set<std::string_view> names;
+  for (const NpzEntry& e : entries) {
+    if (e.name.empty() || e.name.find('\0') != std::string::npos || !names.insert(e.name).second)
+      throw Error(Error::Kind::argument, cat("'", e.name, "' cannot be the name of another array in ", path));
+    const Npy npy = e.tensor ? npy_of(e.tensor) : npy_of(e.texts);
+    zip.add(cat(e.name, kExtension), npy.header, npy.body());
+  }
+  zip.finish();
+}
+
+void write_npz(const std::string& path, const StateDict& tensors) {
+  std::vector<NpzEntry> entries;
+  for (const auto& [name, tensor] : tensors) entries.push_back({name, tensor, {}});
+  write_npz(path, entries);
+}
+
+void write_npy(const std::string& path, const Tensor& t) {
+  const Npy npy = npy_of(t);
+  AtomicFile file(path);
+  file.write(npy.header);
+  file.write(npy.body());
+  file.commit();
+}
+
+}  // namespace fovea

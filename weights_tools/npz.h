@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// weights_tools/npz.h — NumPy's files: .npy (one array) and .npz (a zip archive of them).
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/core/state_dict.h"
+#include "weights_tools/zip.h"
+
+namespace fovea {
+
+/// An array of numbers, or (then `tensor` is absent) a one-dimensional array of texts.
+struct NpzEntry {
+  std::string name;
+  Tensor tensor;
+  std::vector<std::string> texts;
+};
+
+/// Numbers of either byte order in C or Fortran order, and texts ('U'). Pickled arrays ('O') are refused with their
+/// name, as are dtypes that fovea does not have.
+std::vector<NpzEntry> read_npz_entries(const Zip& zip);
+StateDict read_npz(const Zip& zip);  // the numbers alone
+StateDict read_npz(const std::string& path);
+NpzEntry read_npy(Bytes b, const std::string& name, std::shared_ptr<const void> keep);
+bool is_npy(Bytes b);
+
+/// Both write atomically. NumPy has no bf16: such tensors are written as f32, which holds them exactly.
+void write_npz(const std::string& path, std::span<const NpzEntry> entries);
+void write_npz(const std::string& path, const StateDict& tensors);
+void write_npy(const std::string& path, const Tensor& t);
+
+}  // namespace fovea
