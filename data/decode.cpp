@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// data/decode.cpp — files and bytes to images: reading, recognising, and the errors all decoders share.
+#include "data/decode.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "data/codec.h"
+#include "engine/core/error.h"
+
+namespace fovea::data {
+
+static constexpr size_t kHeaderBytes = 64 << 10;       // nearly every JPEG says its size within these
+static constexpr size_t kMostBytes = size_t{1} << 30;  // no real image is larger; stops at endless devices
+
+std::string_view name_of(Format format) {
+  switch (format) {
+    case Format::jpeg: return "JPEG";
+    case Format::png: return "PNG";
+    case Format::webp: break;
+  }
+  return "WebP";
+}
+
+void Source::broken(Format format, std::string_view why) const {
+  throw Error(Error::Kind::format, cat(name, " is a broken ", name_of(format), " image: ", why));
+}
+
+void Source::truncated(Format format) const {
+  throw Error(Error::Kind::format,
+              cat(name, " is a truncated ", name_of(format), " image: it ends after ", bytes.size(),
+                  " bytes, before the last row"),
+              format == Format::webp ? "" : "allow_truncated keeps the part that is there");
+}
+
+void Source::check_size(int64_t width, int64_t height) const {
+  if (width < 1 || height < 1)
+    throw Error(Error::Kind::format, cat(name, " says that it is ", width, "x", height, " pixels"));
+  if (width > options.max_pixels / height)
+    throw Error(
+        Error::Kind::format,
+        cat(name, " says that it is ", width, "x", height, " pixels, more than the limit of ", options.max_pixels),
+        "it may be meant to exhaust memory; raise max_pixels to read it nevertheless");
+}
+
+Image Source::canvas(int64_t width, int64_t height) const {
+  check_size(width, height);
+  return make_image(static_cast<int>(width), static_cast<int>(height), 3);
+}
+
+static std::vector<std::byte> read_file(const std::string& path, size_t most) {
+  const auto fail = [&](std::string_view why) {
+    throw Error(Error::Kind::io, cat("cannot read image ", path, ": ", why));
+  };
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (!file) fail(std::strerror(errno));
+  std::vector<std::byte> bytes;
+  for (size_t chunk = kHeaderBytes; bytes.size() < most; chunk *= 2) {
+    const size_t had = bytes.size(), want = std::min(chunk, most - had);
+    bytes.resize(had + want);
+    const size_t got = std::fread(bytes.data() + had, 1, want, file.get());
+    bytes.resize(had + got);
+    if (got < want) {
+      if (std::ferror(file.get())) fail(std::strerror(errno));
+      return bytes;
+    }
+  }
+  if (most == kMostBytes) fail(cat("it is larger than ", kMostBytes, " bytes"));
+  return bytes;
+}
+
+static Format recognise(std::span<const std::byte> bytes, std::string_view name) {
+  if (const auto format = format_of(bytes)) return *format;
+  throw Error(Error::Kind::format, cat(name, " is not an image fovea reads: it is ", describe(bytes)),
+              "JPEG, PNG and WebP are read");
+}
+
+bool can_decode() { return FOVEA_IMAGES != 0; }
+
+Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name) {
+  const Format format = recognise(bytes, name);
+#if FOVEA_IMAGES
+  const Source source{bytes, name, options};
+  if (const auto info = read_header(bytes)) source.check_size(info->width, info->height);
+  try {
+    switch (format) {
+      case Format::jpeg: return decode_jpeg(source);
+      case Format::png: return decode_png(source);
+      case Format::webp: return decode_webp(source);
+    }
+  } catch (const std::bad_alloc&) {
+    throw Error(Error::Kind::unsupported, cat(name, ": there is not enough memory to decode it"),
+                "a lower max_pixels refuses such images");
+  }
+#else
+  (void)options;
+#endif
+  throw Error(Error::Kind::unsupported, cat(name, ": this build of fovea does not decode ", name_of(format)),
+              "configure with -Dimages=enabled");
+}
+
+Image read_image(const std::string& path, const DecodeOptions& options) {
+  return decode(read_file(path, kMostBytes), options, path);
+}
+
+ImageInfo probe(std::span<const std::byte> bytes, std::string_view name) {
+  const Format format = recognise(bytes, name);
+  if (const auto info = read_header(bytes)) return *info;
+  throw Error(Error::Kind::format, cat(name, " is a ", name_of(format), " image whose header is broken or cut off"));
+}
+
+ImageInfo probe_image(const std::string& path) {
+  const std::vector<std::byte> start = read_file(path, kHeaderBytes);
+  if (start.size() < kHeaderBytes || read_header(start)) return probe(start, path);
+  return probe(read_file(path, kMostBytes), path);
+}
+
+}  // namespace fovea::data

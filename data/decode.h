@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// data/decode.h — image files to RGB pixels, as Pillow's Image.open(f).convert('RGB') gives them.
+//
+// Like timm, it does not turn images by their orientation tags, and drops transparency.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "data/image.h"
+
+namespace fovea::data {
+
+enum class Format : uint8_t { jpeg, png, webp };
+std::string_view name_of(Format format);  // "JPEG", "PNG", "WebP"
+
+struct DecodeOptions {
+  int64_t max_pixels = 178'956'970;  // refused by the header alone; Pillow's limit against decompression bombs
+  bool allow_truncated = false;      // keep what a cut-off JPEG or PNG still holds; the rest is grey or black
+};
+
+struct ImageInfo {
+  Format format = Format::jpeg;
+  int width = 0, height = 0;
+};
+
+bool can_decode();  // false when fovea was built with -Dimages=disabled
+
+/// `name` is what errors call the bytes.
+Image decode(std::span<const std::byte> bytes, const DecodeOptions& options = {}, std::string_view name = "image");
+Image read_image(const std::string& path, const DecodeOptions& options = {});
+
+/// Format and size from the header, without decoding.
+ImageInfo probe(std::span<const std::byte> bytes, std::string_view name = "image");
+ImageInfo probe_image(const std::string& path);
+
+}  // namespace fovea::data

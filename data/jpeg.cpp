@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// data/jpeg.cpp — JPEG through libjpeg-turbo with its default settings: accurate integer DCT, smooth chroma upsampling.
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include <jpeglib.h>
+
+#include "data/codec.h"
+
+namespace fovea::data {
+
+namespace {
+
+/// libjpeg reports errors by calling back into us and must not be returned to; so run() jumps out. Everything with a
+/// destructor lives in this object, outside the function that is jumped out of.
+struct JpegReader {
+  jpeg_decompress_struct lib{};
+  jpeg_error_mgr errors{};
+  jpeg_source_mgr input{};
+  std::jmp_buf escape;
+  char message[JMSG_LENGTH_MAX] = "";
+  const Source& source;
+  Image image;
+  std::vector<JSAMPLE> row;
+  bool ran_out = false;  // libjpeg asked for bytes past the end
+
+  explicit JpegReader(const Source& s) : source(s) {}
+  ~JpegReader() { jpeg_destroy_decompress(&lib); }
+  JpegReader(const JpegReader&) = delete;
+  JpegReader& operator=(const JpegReader&) = delete;
+
+  static JpegReader& of(j_common_ptr lib) { return *static_cast<JpegReader*>(lib->client_data); }
+  bool run();
+  void connect();
+  void read_rows();
+  void store(int y);
+};
+
+[[noreturn]] void on_error(j_common_ptr lib) {
+  JpegReader& reader = JpegReader::of(lib);
+  lib->err->format_message(lib, reader.message);
+  std::longjmp(reader.escape, 1);
+}
+
+boolean on_empty(j_decompress_ptr lib) {
+  static const JOCTET end_of_image[2] = {0xFF, JPEG_EOI};
+  JpegReader& reader = JpegReader::of(reinterpret_cast<j_common_ptr>(lib));
+  reader.ran_out = true;
+  if (!reader.source.options.allow_truncated) std::longjmp(reader.escape, 1);
+  reader.input.next_input_byte = end_of_image;
+  reader.input.bytes_in_buffer = sizeof end_of_image;
+  return TRUE;
+}
+
+void on_skip(j_decompress_ptr lib, long count) {
+  jpeg_source_mgr& input = *lib->src;
+  if (count <= 0) return;
+  if (static_cast<size_t>(count) > input.bytes_in_buffer) {
+    on_empty(lib);
+    return;
+  }
+  input.next_input_byte += count;
+  input.bytes_in_buffer -= static_cast<size_t>(count);
+}
+
+void JpegReader::connect() {
+  lib.err = jpeg_std_error(&errors);
+  errors.error_exit = on_error;
+  errors.output_message = [](j_common_ptr) {};
+  lib.client_data = this;
+  jpeg_create_decompress(&lib);
+  lib.src = &input;
+  input.next_input_byte = source.data();
+  input.bytes_in_buffer = source.bytes.size();
+  input.init_source = input.term_source = [](j_decompress_ptr) {};
+  input.fill_input_buffer = on_empty;
+  input.skip_input_data = on_skip;
+  input.resync_to_restart = jpeg_resync_to_restart;
+}
+
+// Four channels are taken for Adobe's inverted CMYK whatever the markers say, and mixed as if inks were ideal.
+void cmyk_to_rgb(const JSAMPLE* in, uint8_t* out, int width) {
+  for (int x = 0; x < width; ++x, in += 4, out += 3)
+    for (int c = 0; c < 3; ++c) {
+      const int paper = in[3], product = (255 - in[c]) * paper + 128;
+      const int v = paper - (((product >> 8) + product) >> 8);
+      out[c] = static_cast<uint8_t>(v < 0 ? 0 : v);
+    }
+}
+
+void JpegReader::store(int y) {
+  uint8_t* out = image.row(y);
+  if (lib.out_color_space == JCS_CMYK) return cmyk_to_rgb(row.data(), out, image.width);
+  if (lib.out_color_space == JCS_RGB) {
+    std::memcpy(out, row.data(), image.pitch());
+    return;
+  }
+  for (int x = 0; x < image.width; ++x, out += 3) out[0] = out[1] = out[2] = row[static_cast<size_t>(x)];
+}
+
+void JpegReader::read_rows() {
+  jpeg_read_header(&lib, TRUE);
+  switch (lib.num_components) {
+    case 1: lib.out_color_space = JCS_GRAYSCALE; break;
+    case 3: lib.out_color_space = JCS_RGB; break;
+    case 4: lib.out_color_space = JCS_CMYK; break;
+    default: source.broken(Format::jpeg, "it has 2 colour channels, or more than 4");
+  }
+  image = source.canvas(lib.image_width, lib.image_height);
+  row.resize(static_cast<size_t>(lib.image_width) * static_cast<size_t>(lib.num_components));
+  jpeg_start_decompress(&lib);
+  while (lib.output_scanline < lib.output_height) {
+    const int y = static_cast<int>(lib.output_scanline);
+    JSAMPROW rows[1] = {row.data()};
+    if (jpeg_read_scanlines(&lib, rows, 1) == 1) store(y);
+  }
+}
+
+bool JpegReader::run() {
+  if (setjmp(escape)) return false;
+  connect();
+  read_rows();
+  return true;
+}
+
+}  // namespace
+
+Image decode_jpeg(const Source& source) {
+  JpegReader reader(source);
+  if (reader.run()) return std::move(reader.image);
+  if (reader.ran_out) source.truncated(Format::jpeg);
+  source.broken(Format::jpeg, reader.message);
+}
+
+}  // namespace fovea::data

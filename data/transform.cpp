@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// data/transform.cpp — timm's evaluation transform with the roundings of timm, torchvision and Python.
+#include "data/transform.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <iterator>
+#include <string>
+
+#include "engine/core/error.h"
+
+namespace fovea::data {
+
+static constexpr std::string_view kCropModes[] = {"center", "squash", "border"};
+
+std::string_view name_of(CropMode mode) { return kCropModes[static_cast<size_t>(mode)]; }
+
+CropMode parse_crop_mode(std::string_view name) {
+  for (size_t i = 0; i < std::size(kCropModes); ++i)
+    if (kCropModes[i] == name) return static_cast<CropMode>(i);
+  throw Error(Error::Kind::argument, cat("no crop mode '", name, "'"), "known: center, squash, border");
+}
+
+namespace {
+
+/// Sizes past any image stay past any image instead of overflowing.
+int to_int(double v) { return static_cast<int>(std::min(v, 2e9)); }
+
+/// Python's round(): halves go to the even neighbour.
+int round_half_even(double v) {
+  const double below = std::floor(v), rest = v - below;
+  const bool up = rest > 0.5 || (rest == 0.5 && std::fmod(below, 2.0) != 0.0);
+  return to_int(below + (up ? 1.0 : 0.0));
+}
+
+/// The double that a float's shortest decimal text means: 0.8f is 0.800000012, but its writer meant 0.8, and
+/// floor(224 / crop_pct) tells the two apart.
+double as_written(float v) {
+  char text[32];
+  double out = v;
+  const auto end = std::to_chars(text, text + sizeof text, v).ptr;
+  std::from_chars(text, end, out);
+  return out;
+}
+
+struct Size {
+  int height, width;
+};
+
+/// torchvision's Resize(int): the shorter edge becomes `edge`, the longer one is cut to an integer.
+Size shorter_edge(const Image& image, int edge) {
+  const int shorter = std::min(image.width, image.height), longer = std::max(image.width, image.height);
+  const int other = to_int(static_cast<double>(int64_t{edge} * longer) / shorter);
+  return image.width <= image.height ? Size{other, edge} : Size{edge, other};
+}
+
+/// timm's ResizeKeepRatio: one factor for both edges, from the edge that fits last (`inside`) or first.
+Size keep_ratio(const Image& image, Size to, bool inside) {
+  const double ratio_h = static_cast<double>(image.height) / to.height,
+               ratio_w = static_cast<double>(image.width) / to.width;
+  const double ratio = inside ? std::max(ratio_h, ratio_w) : std::min(ratio_h, ratio_w);
+  return {round_half_even(image.height / ratio), round_half_even(image.width / ratio)};
+}
+
+using Pixel = std::array<uint8_t, 3>;
+
+/// Where the crop and the image overlap along one axis.
+struct Span {
+  int from, to, count;  // in the image, in the crop
+};
+Span overlap(int image, int crop) {
+  if (crop > image) return {0, (crop - image) / 2, image};
+  return {round_half_even((image - crop) / 2.0), 0, crop};
+}
+
+/// The centre of the image; where it is smaller than the crop, `fill` around it.
+Image center_crop(const Image& image, Size to, const Pixel& fill) {
+  const Span x = overlap(image.width, to.width), y = overlap(image.height, to.height);
+  Image out = make_image(to.width, to.height, image.channels);
+  const size_t channels = static_cast<size_t>(image.channels);
+  for (size_t i = 0; i < out.pixels.size(); ++i) out.pixels[i] = fill[i % channels];
+  for (int row = 0; row < y.count; ++row)
+    std::copy_n(image.row(y.from + row) + static_cast<size_t>(x.from) * channels,
+                static_cast<size_t>(x.count) * channels, out.row(y.to + row) + static_cast<size_t>(x.to) * channels);
+  return out;
+}
+
+Pixel mean_colour(const EvalConfig& config) {
+  Pixel fill{};
+  for (size_t c = 0; c < fill.size(); ++c) {
+    const int v = round_half_even(255 * as_written(config.mean[c % config.mean.size()]));
+    fill[c] = static_cast<uint8_t>(std::clamp(v, 0, 255));
+  }
+  return fill;
+}
+
+void check(const EvalConfig& config) {
+  const auto [channels, height, width] = config.input_size;
+  const auto fits = [&](const std::vector<float>& v) {
+    return v.size() == 1 || static_cast<int>(v.size()) == channels;
+  };
+  if ((channels != 1 && channels != 3) || height < 1 || width < 1)
+    throw Error(Error::Kind::argument, cat("input size (", channels, ", ", height, ", ", width, ") cannot be"),
+                "1 or 3 channels, height and width of at least 1");
+  if (!(config.crop_pct > 0.001f && config.crop_pct < 1000))
+    throw Error(Error::Kind::argument, cat("crop_pct ", config.crop_pct, " cannot be"), "0.875 is usual");
+  for (float v : config.mean)
+    if (!std::isfinite(v)) throw Error(Error::Kind::argument, cat("mean has the value ", v));
+  if (!fits(config.mean) || !fits(config.std))
+    throw Error(Error::Kind::argument, cat("mean has ", config.mean.size(), " values and std has ", config.std.size(),
+                                           ", for ", channels, " channels"));
+}
+
+}  // namespace
+
+Image eval_crop(const Image& image, const EvalConfig& config) {
+  check(image);
+  check(config);
+  Image converted;
+  if (image.channels != config.input_size[0]) converted = image.channels == 3 ? to_grey(image) : to_rgb(image);
+  const Image& source = converted.pixels.empty() ? image : converted;
+  const Size crop{config.input_size[1], config.input_size[2]};
+  const double crop_pct = as_written(config.crop_pct);
+  const Size scale{to_int(crop.height / crop_pct), to_int(crop.width / crop_pct)};
+
+  Size to = scale;
+  if (config.crop_mode == CropMode::border) to = keep_ratio(source, scale, true);
+  else if (config.crop_mode == CropMode::center)
+    to = scale.height == scale.width ? shorter_edge(source, scale.height) : keep_ratio(source, scale, false);
+  const Pixel fill = config.crop_mode == CropMode::border ? mean_colour(config) : Pixel{};
+  if (to.height == source.height && to.width == source.width) return center_crop(source, crop, fill);
+  return center_crop(resize(source, to.width, to.height, config.interpolation), crop, fill);
+}
+
+Tensor to_tensor(const Image& image, std::span<const float> mean, std::span<const float> std) {
+  check(image);
+  const size_t channels = static_cast<size_t>(image.channels);
+  const auto fits = [&](std::span<const float> v) { return v.size() == 1 || v.size() == channels; };
+  if (!fits(mean) || !fits(std))
+    throw Error(Error::Kind::argument,
+                cat("mean has ", mean.size(), " values and std has ", std.size(), ", for ", channels, " channels"));
+  Tensor tensor = empty({1, image.channels, image.height, image.width});
+  const std::span<float> out = tensor.mutable_data<float>();
+  const size_t count = out.size() / channels;
+  for (size_t c = 0; c < channels; ++c) {
+    const float m = mean[c % mean.size()], s = std[c % std.size()];
+    if (s == 0) throw Error(Error::Kind::argument, cat("std of channel ", c, " is 0"));
+    std::array<float, 256> value;
+    for (size_t v = 0; v < value.size(); ++v) value[v] = (static_cast<float>(v) / 255.0f - m) / s;
+    for (size_t i = 0; i < count; ++i) out[c * count + i] = value[image.pixels[i * channels + c]];
+  }
+  return tensor;
+}
+
+Tensor eval_transform(const Image& image, const EvalConfig& config) {
+  return to_tensor(eval_crop(image, config), config.mean, config.std);
+}
+
+}  // namespace fovea::data
