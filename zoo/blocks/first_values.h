@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/blocks/first_values.h — first values that families set for a whole network: He's for convolutions, silent
+// residual branches.
+#pragma once
+#include "nn/module.h"
+
+namespace fovea::zoo {
+
+/// What the variance 2 / fan of a convolution's weight counts.
+enum class Fan : uint8_t {
+  in,
+  out,                                             // of all groups together, as PyTorch counts
+  group_out,                                       // of one group
+};
+
+/// Normal values for the weights of all convolutions below; https://arxiv.org/abs/1502.01852
+void he_normal_convs(Module& model, Fan fan);
+/// The biases of all convolutions and linear layers below start at zero.
+void zero_biases(Module& model);
+/// The norm that ends a residual branch starts with a weight of zero: at first the block is its shortcut.
+void silence(Module& norm);
+
+}  // namespace fovea::zoo

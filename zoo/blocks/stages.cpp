@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/blocks/stages.cpp — trading strides for dilation.
+#include "zoo/blocks/stages.h"
+
+namespace fovea::zoo {
+
+Dilator::Step Dilator::next(int stride) {
+  const int before = dilation;
+  if (reached >= limit) {
+    dilation *= stride;
+    stride = 1;
+  } else {
+    reached *= stride;
+  }
+  return {.stride = stride, .first_dilation = before, .dilation = dilation};
+}
+
+}  // namespace fovea::zoo

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/blocks/vit.cpp — patches and other tokens, blocks, norm, pooling, classifier.
+#include "zoo/blocks/vit.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/autograd/autograd.h"
+#include "engine/ops/ops.h"
+#include "nn/layers/glu_mlp.h"
+#include "nn/layers/token_pool.h"
+
+namespace fovea::zoo {
+namespace {
+
+template <class E, size_t N>
+std::string_view named(E value, const std::string_view (&names)[N]) {
+  return static_cast<size_t>(value) < N ? names[static_cast<size_t>(value)] : std::string_view();
+}
+
+bool statistic(std::string_view pool) { return pool == "avg" || pool == "avgmax" || pool == "max"; }
+bool attentive(std::string_view pool) { return pool == "map" || pool == "prr"; }
+
+void check_pool(std::string_view pool, bool class_token) {
+  if (!pool.empty() && pool != "token" && !statistic(pool) && !attentive(pool))
+    throw Error(Error::Kind::argument, cat("no pooling '", pool, "' of tokens"),
+                "there are: token, avg, max, avgmax, map, prr, and \"\" for none");
+  if (pool == "token" && !class_token)
+    throw Error(Error::Kind::argument, "this model has no class token to pool",
+                "take avg, max, avgmax or \"\" instead");
+}
+
+void scale(Init& init, double factor) {
+  for (double* v : {&init.a, &init.b, &init.lo, &init.hi}) *v *= factor;
+}
+
+void start_linear(const std::string& path, Linear& l, VitInit mode, int classes) {
+  const Shape& shape = l.weight->shape();
+  Init weight = init::trunc_normal(0.02), bias = init::zeros();
+  if (mode == VitInit::moco) {
+    const bool qkv = path.find("qkv") != std::string::npos;  // query, key and value count one by one
+    const auto fans = static_cast<double>((qkv ? shape[0] / 3 : shape[0]) + shape[1]);
+    weight = init::uniform(-std::sqrt(6 / fans), std::sqrt(6 / fans));
+  } else if (mode != VitInit::timm && path.starts_with("head")) {
+    weight = init::zeros();
+    if (mode == VitInit::jax_nlhb) bias = init::constant(-std::log(classes));
+  } else if (mode != VitInit::timm) {
+    weight = init::xavier_uniform(shape);
+    if (path.find("mlp") != std::string::npos) bias = init::normal(1e-6);
+  }
+  l.weight.slot().init = weight;
+  if (l.bias) l.bias.slot().init = bias;
+}
+
+}  // namespace
+
+std::string_view name_of(FcNorm v) {
+  constexpr std::string_view names[] = {"automatic", "no", "yes"};
+  return named(v, names);
+}
+std::string_view name_of(VitInit v) {
+  constexpr std::string_view names[] = {"timm", "jax", "jax_nlhb", "moco", "reset"};
+  return named(v, names);
+}
+std::string_view name_of(VitResample v) {
+  constexpr std::string_view names[] = {"cubic", "linear", "linear_corners"};
+  return named(v, names);
+}
+
+// ---- building ---------------------------------------------------------------------------------------------------
+
+Vit::Vit(const VitCfg& c, const ModelOptions& o) : ImageModel(o), cfg_(c), pool_(wanted_pool(c.global_pool)) {
+  check_pool(pool_, c.class_token);
+  num_features_ = head_hidden_size_ = c.dim;
+  classifier_name_ = "head";
+  const std::array<int, 2> size = o.img_size.value_or(std::array{224, 224});
+  add_tokens(o.in_chans.value_or(3), {size[0], size[1]});
+  add_blocks(static_cast<double>(o.drop_path_rate.value_or(0.0f)));
+  add_head();
+  start_values();
+}
+
+void Vit::add_tokens(int channels, Size2 image) {
+  const VitCfg& c = cfg_;
+  prefix_tokens_ = (c.class_token ? 1 : 0) + (c.distilled ? 1 : 0) + c.reg_tokens;
+  patch_embed_ =
+      add("patch_embed", PatchEmbed(channels, c.dim,
+                                    {.image = image,
+                                     .patch = c.patch,
+                                     .bias = !c.pre_norm,
+                                     .norm = c.embed_norm ? norm() : TokenNorm{.kind = TokenNorm::Kind::none},
+                                     .strict_size = !c.dynamic_img_size,
+                                     .pad = c.dynamic_img_pad,
+                                     .flatten = !c.dynamic_img_size}));
+  if (c.class_token) cls_token = param("cls_token", {1, 1, c.dim}, init::normal(1e-6));
+  if (c.reg_tokens > 0) reg_token = param("reg_token", {1, c.reg_tokens, c.dim}, init::normal(1e-6));
+  if (c.pos_embed)
+    pos_embed = param("pos_embed", {1, patch_embed_->patches() + embedded_prefix(), c.dim}, init::trunc_normal(0.02));
+  if (c.distilled) dist_token = param("dist_token", {1, 1, c.dim}, init::trunc_normal(0.02));
+  pos_drop_ = add("pos_drop", Dropout(c.pos_drop_rate));
+  if (c.patch_drop_rate > 0) patch_drop_ = add("patch_drop", PatchDropout(c.patch_drop_rate, prefix_tokens_));
+  if (c.pre_norm) norm_pre_ = add("norm_pre", token_norm(norm(), c.dim));
+}
+
+void Vit::add_blocks(double drop_path_rate) {
+  const VitCfg& c = cfg_;
+  Sequential all;
+  for (int i = 0; i < c.depth; ++i) {
+    const double share = c.depth > 1 ? static_cast<double>(i) / (c.depth - 1) : 0;
+    blocks_.push_back(all.add(vit_block(c.block, {.dim = c.dim,
+                                                  .hidden = static_cast<int>(c.dim * c.mlp_ratio),
+                                                  .heads = c.heads,
+                                                  .qkv_bias = c.qkv_bias,
+                                                  .proj_bias = c.proj_bias,
+                                                  .qk_norm = c.qk_norm,
+                                                  .scale_attn_norm = c.scale_attn_norm,
+                                                  .scale_mlp_norm = c.scale_mlp_norm,
+                                                  .diff_attention = c.diff_attention,
+                                                  .layer_scale = c.init_values,
+                                                  .norm = norm(),
+                                                  .act = c.act_layer,
+                                                  .mlp = c.mlp,
+                                                  .attn_drop = c.attn_drop_rate,
+                                                  .proj_drop = c.proj_drop_rate,
+                                                  .drop_path = drop_path_rate * share,
+                                                  .index = i}))
+                          .get());
+  }
+  add("blocks", std::move(all));
+}
+
+void Vit::add_head() {
+  const VitCfg& c = cfg_;
+  const bool behind = c.fc_norm == FcNorm::automatic ? statistic(pool_) : c.fc_norm == FcNorm::yes;
+  if (c.final_norm && !behind) norm_ = add("norm", token_norm(norm(), c.dim));
+  if (pool_ == "map")
+    attn_pool_ = add("attn_pool",
+                     std::unique_ptr<Module>(std::make_unique<AttentionPoolLatent>(
+                         c.dim, AttentionPoolOptions{
+                                    .heads = c.heads, .mlp_ratio = c.mlp_ratio, .norm = norm(), .act = c.act_layer})));
+  if (pool_ == "prr")
+    attn_pool_ = add("attn_pool", std::unique_ptr<Module>(std::make_unique<AttentionPoolPrr>(
+                                      c.dim, c.heads, c.class_token ? "token" : "avg")));
+  if (c.final_norm && behind) fc_norm_ = add("fc_norm", token_norm(norm(), c.dim));
+  head_drop_ = add("head_drop", Dropout(static_cast<double>(drop_rate_)));
+  head_ = add("head", classifier_layer(c.dim, num_classes_));
+}
+
+void Vit::start_values() {
+  const VitInit mode = cfg_.weight_init;
+  if (mode == VitInit::reset) return;
+  visit([&](const std::string& path, Module& m) {
+    if (auto* linear = dynamic_cast<Linear*>(&m)) start_linear(path, *linear, mode, num_classes_);
+    auto* conv = dynamic_cast<Conv2d*>(&m);
+    if (!conv || (mode != VitInit::jax && mode != VitInit::jax_nlhb)) return;
+    conv->weight.slot().init = init::lecun_normal(conv->weight->shape());
+    if (conv->bias) conv->bias.slot().init = init::zeros();
+  });
+  visit([&](const std::string&, Module& m) {
+    auto* gated = dynamic_cast<SwiGLU*>(&m);
+    if (!gated) return;
+    gated->fc1_g->weight.slot().init = init::normal(1e-6);
+    if (gated->fc1_g->bias) gated->fc1_g->bias.slot().init = init::ones();
+  });
+  if (!cfg_.fix_init) return;
+  for (size_t i = 0; i < blocks_.size(); ++i)
+    for (std::string_view name : {"attn.proj", "mlp.fc2"})
+      if (auto* linear = dynamic_cast<Linear*>(blocks_[i]->find(name)))
+        scale(linear->weight.slot().init, 1 / std::sqrt(2 * (static_cast<double>(i) + 1)));
+}
+
+// ---- running ----------------------------------------------------------------------------------------------------
+
+Tensor Vit::embed(const Tensor& image) {
+  Tensor x = patch_embed_(image);
+  const int64_t n = x.dim(0), c = cfg_.dim;
+  Tensor positions = pos_embed;
+  if (x.rank() == 4) {
+    const Size2 grid(static_cast<int>(x.dim(1)), static_cast<int>(x.dim(2)));
+    if (positions) positions = resample_positions(positions, grid, patch_embed_->grid(), embedded_prefix());
+    x = reshape(x, {n, x.dim(1) * x.dim(2), c});
+  }
+  if (positions && cfg_.no_embed_class) x = x + positions;
+  Tensors tokens;
+  for (const Param& t : {cls_token, dist_token, reg_token})
+    if (t) tokens.push_back(expand(t, {n, t->dim(1), c}));
+  tokens.push_back(x);
+  if (tokens.size() > 1) x = cat(tokens, 1);
+  if (positions && !cfg_.no_embed_class) x = x + positions;
+  return norm_pre_(patch_drop_(positions ? pos_drop_(x) : x));
+}
+
+Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
+  Tensor x = embed(image);
+  const bool masked = m.mask || m.causal;
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    {
+      const Scope scope("blocks");
+      x = masked ? (*blocks_[i])(x, m) : run(*blocks_[i], x);
+    }
+    if (tap(cat("blocks.", i), x)) return x;
+  }
+  return norm_(x);
+}
+
+Tensor Vit::pool(const Tensor& tokens) {
+  const bool all = cfg_.pool_include_prefix || pool_ == "prr";
+  if (!attn_pool_.get()) return pool_tokens(tokens, pool_, prefix_tokens_, all);
+  return attn_pool_(all || prefix_tokens_ == 0 ? tokens : slice(tokens, 1, prefix_tokens_, tokens.dim(1)));
+}
+
+Tensor Vit::forward_head(const Tensor& tokens, bool pre_logits) {
+  const Tensor pooled = head_drop_(fc_norm_(pool(tokens)));
+  return pre_logits ? pooled : head_(pooled);
+}
+
+// ---- changing ---------------------------------------------------------------------------------------------------
+
+void Vit::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {
+  if (num_classes < 0)
+    throw Error(Error::Kind::argument, cat("num_classes is ", num_classes), "0 takes the classifier away");
+  if (global_pool && *global_pool != pool_) {
+    check_pool(*global_pool, cfg_.class_token);
+    if (attentive(*global_pool))
+      throw Error(Error::Kind::unsupported,
+                  cat("attention pooling '", *global_pool, "' cannot be added to a finished model"),
+                  "give global_pool when creating it");
+    if (attn_pool_.get()) {
+      replace("attn_pool", std::make_unique<Identity>());
+      attn_pool_ = {};
+    }
+    pool_ = *global_pool;
+  }
+  num_classes_ = num_classes;
+  head_ = replace("head", classifier_layer(cfg_.dim, num_classes));
+}
+
+void Vit::resize_input(std::array<int, 2> image, std::optional<int> patch) {
+  const Size2 before = patch_embed_->grid();
+  patch_embed_->set_input_size(Size2(image[0], image[1]), patch ? std::optional(Size2(*patch)) : std::nullopt);
+  const Size2 now = patch_embed_->grid();
+  if (now.h < 1 || now.w < 1)
+    throw Error(Error::Kind::argument, cat("an image of ", image[0], " x ", image[1], " is smaller than a patch"));
+  if (!pos_embed || now == before) return;
+  const bool wants = pos_embed->requires_grad();
+  const NoGrad no_grad;
+  if (pos_embed->has_bytes()) {
+    pos_embed.set(contiguous(resample_positions(pos_embed->detach(), now, before, embedded_prefix())));
+  } else {
+    pos_embed.set(
+        meta_tensor(make_meta(pos_embed->dtype(), {1, patch_embed_->patches() + embedded_prefix(), cfg_.dim})));
+  }
+  pos_embed.slot().value.set_requires_grad(wants);
+}
+
+std::vector<std::string> Vit::no_weight_decay() const { return {"pos_embed", "cls_token", "reg_token", "dist_token"}; }
+
+std::vector<LayerGroup> Vit::group_matcher(bool) const {
+  std::vector<LayerGroup> rows;
+  for (const char* stem : {"^cls_token", "^reg_token", "^dist_token", "^pos_embed", "^patch_embed", "^norm_pre"})
+    rows.push_back({.group = 0, .pattern = stem});
+  rows.push_back({.group = 1, .pattern = "^blocks.#"});
+  rows.push_back({.group = 1, .pattern = "^norm", .joins_previous = true});
+  return rows;
+}
+
+Tensor Vit::untoken(const Tensor& tokens, int64_t height, int64_t width) const {
+  const Size2 grid = patch_embed_->grid_of(height, width);
+  return permute(reshape(tokens, {tokens.dim(0), grid.h, grid.w, cfg_.dim}), {0, 3, 1, 2});
+}
+
+ResampleOptions Vit::resample() const {
+  if (cfg_.resample == VitResample::cubic) return {};
+  return {
+      .mode = Interpolation::linear, .antialias = false, .align_corners = cfg_.resample == VitResample::linear_corners};
+}
+
+}  // namespace fovea::zoo

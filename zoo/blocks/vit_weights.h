@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/blocks/vit_weights.h — published weights of Vision Transformers, from whatever code base, as a Vit calls them.
+#pragma once
+#include "engine/core/state_dict.h"
+#include "zoo/image_model.h"
+
+namespace fovea::zoo {
+
+/// Family::adapt of the ViT families: knows OpenAI's CLIP, OpenCLIP, DINOv2, TIPS v2, BEiT-3, AIM v2, RADIO and the
+/// archives of the JAX code, and resamples position embeddings and patch kernels. `model` is a Vit.
+StateDict adapt_vit(ImageModel& model, StateDict weights);
+
+/// Arrays of big_vision and of the original JAX code; other dicts come back as they are.
+StateDict from_jax_vit(const StateDict& weights, int blocks);
+
+}  // namespace fovea::zoo

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/compile.cpp — a model in eval mode as a graph and as a Session.
+#include "engine/autograd/autograd.h"
+#include "engine/graph/trace.h"
+#include "zoo/zoo.h"
+
+namespace fovea::zoo {
+
+Graph trace(ImageModel& model, const CompileOptions& o) {
+  if (o.batch < 1 || o.height < 0 || o.width < 0)
+    throw Error(Error::Kind::argument,
+                cat("a batch of ", o.batch, " images of ", o.height, " x ", o.width, " cannot be compiled"));
+  const auto [channels, height, width] = model.input_size();
+  const Meta image =
+      make_meta(DType::f32, {o.batch, channels, o.height ? o.height : height, o.width ? o.width : width});
+  const EvalMode eval(model);
+  const NoGrad no_grad;
+  const StateDict names = model.state_dict();
+  const TraceOptions options{.state = {}, .input_names = {"image"}, .names = &names};
+  const auto run = [&](const Tensor& x) -> Tensors {
+    if (o.features_only)
+      return model.forward_intermediates(x, {.last = model.default_levels(), .stop_early = true}).features;
+    return {model(x)};
+  };
+  return fovea::trace(run, {image}, options);
+}
+
+Session compile(ImageModel& model, const CompileOptions& o) { return fovea::compile(trace(model, o), o.target); }
+
+}  // namespace fovea::zoo

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/create.cpp — create(): a name, the catalogue's row for it and the caller's options become a model.
+#include "zoo/registry.h"
+#include "zoo/zoo.h"
+
+namespace fovea::zoo {
+namespace {
+
+const PretrainedCfg& row_of(const ModelName& n) {
+  static const PretrainedCfg nothing;
+  const std::span<const PretrainedCfg> tags = tags_of(n.architecture);
+  if (n.tag.empty()) return tags.empty() ? nothing : tags[0];
+  std::vector<std::string> known;
+  for (const PretrainedCfg& cfg : tags) {
+    if (cfg.tag == n.tag) return cfg;
+    known.emplace_back(cfg.tag);
+  }
+  const std::vector<std::string> near = closest(n.tag, known);
+  throw Error(Error::Kind::not_found, cat("no weights '", n.tag, "' of ", n.architecture),
+              cat(near.empty() ? "there are: " : "closest: ", join(near.empty() ? known : near, ", ")));
+}
+
+void want_accepted(const Family& f, std::string_view name, const ModelOptions& o) {
+  const auto refuse = [&](std::string_view option, std::string_view why) {
+    throw Error(Error::Kind::argument, cat(name, " has no ", option), std::string(why));
+  };
+  if (o.output_stride && !f.accepts.output_stride)
+    refuse("output_stride", "its family does not trade strides for dilation");
+  if (o.img_size && !f.accepts.img_size) refuse("img_size", "its family takes images of any size as they are");
+  if (o.drop_path_rate && !f.accepts.drop_path_rate) refuse("drop_path_rate", "its family has no stochastic depth");
+}
+
+// What the weights of the tag were trained with stands for whatever the caller leaves open.
+ModelOptions completed(const ModelOptions& given, const PretrainedCfg& row) {
+  ModelOptions o = given;
+  if (!o.num_classes) o.num_classes = row.num_classes;
+  if (!o.in_chans) o.in_chans = row.input_size[0];
+  if (!o.img_size && row.fixed_input_size) o.img_size = {row.input_size[1], row.input_size[2]};
+  if (*o.num_classes < 0)
+    throw Error(Error::Kind::argument, cat("num_classes is ", *o.num_classes), "0 leaves out the classifier");
+  if (*o.in_chans < 1) throw Error(Error::Kind::argument, cat("in_chans is ", *o.in_chans));
+  if (o.output_stride && *o.output_stride != 8 && *o.output_stride != 16 && *o.output_stride != 32)
+    throw Error(Error::Kind::argument, cat("output_stride is ", *o.output_stride), "it is 8, 16 or 32");
+  if (!(o.drop_rate >= 0 && o.drop_rate <= 1))
+    throw Error(Error::Kind::argument, cat("drop_rate is ", o.drop_rate), "it is between 0 and 1");
+  return o;
+}
+
+}  // namespace
+
+/// Fills in where a model comes from.
+class Built {
+ public:
+  static void from(ImageModel& m, const Family& f, const ModelName& n, const PretrainedCfg& row,
+                   const ModelOptions& o) {
+    m.family_ = &f;
+    m.architecture_ = n.architecture;
+    m.tag_ = row.tag;
+    m.pretrained_ = row;
+    m.input_size_ = {*o.in_chans, o.img_size ? (*o.img_size)[0] : row.input_size[1],
+                     o.img_size ? (*o.img_size)[1] : row.input_size[2]};
+  }
+};
+
+std::unique_ptr<ImageModel> create(std::string_view name, const ModelOptions& options) {
+  if (const std::string_view now = replacement_for(split_name(name).architecture); !now.empty()) name = now;
+  const ModelName n = split_name(name);
+  const Entry& entry = known_entry(n.architecture);
+  const PretrainedCfg& row = row_of(n);
+  want_accepted(*entry.family, n.architecture, options);
+  const ModelOptions o = completed(options, row);
+  std::unique_ptr<ImageModel> model = entry.family->build(entry.index, o);
+  Built::from(*model, *entry.family, n, row, o);
+  if (!o.weights.empty()) load_weights(*model, o.weights);
+  else if (o.pretrained) load_pretrained(*model);
+  model->set_grad_checkpointing(o.checkpointing);
+  return model;
+}
+
+}  // namespace fovea::zoo

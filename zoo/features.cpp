@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/features.cpp — feature maps from taps: which levels there are, and taking some of them.
+#include <algorithm>
+#include <cmath>
+
+#include "engine/autograd/autograd.h"
+#include "engine/graph/trace.h"
+#include "engine/ops/ops.h"
+#include "zoo/image_model.h"
+
+namespace fovea::zoo {
+namespace {
+
+// Levels as the caller wants them, and the same sorted without repeats for the collector.
+struct Wanted {
+  std::vector<int> order, sorted;
+};
+
+Wanted wanted_levels(const FeatureOptions& o, int count, const std::string& model) {
+  Wanted w;
+  if (o.last < 0 || o.last > count)
+    throw Error(Error::Kind::argument,
+                cat("the last ", o.last, " feature levels of ", model, " are wanted, but it has ", count));
+  if (!o.indices.empty()) {
+    for (const int i : o.indices) {
+      if (i < -count || i >= count)
+        throw Error(Error::Kind::argument, cat("feature level ", i, " of ", model, " is wanted, but it has ", count),
+                    cat("levels go from 0 to ", count - 1, ", or from -", count, " to -1"));
+      w.order.push_back(i < 0 ? i + count : i);
+    }
+  } else {
+    for (int i = o.last ? count - o.last : 0; i < count; ++i) w.order.push_back(i);
+  }
+  w.sorted = w.order;
+  std::ranges::sort(w.sorted);
+  w.sorted.erase(std::unique(w.sorted.begin(), w.sorted.end()), w.sorted.end());
+  return w;
+}
+
+}  // namespace
+
+const std::vector<FeatureInfo>& ImageModel::feature_info(TapKind kind) {
+  std::vector<FeatureInfo>& info = feature_info_[static_cast<size_t>(kind)];
+  if (!info.empty()) return info;
+  const EvalMode eval(*this);
+  const bool fixed = pretrained_.fixed_input_size;
+  // 256: all usual reductions divide it
+  const int64_t h = fixed ? input_size_[1] : 256, w = fixed ? input_size_[2] : 256;
+  const NoGrad no_grad;
+  trace(
+      [&](const Tensor& image) {
+        const TapCollector collector(kind);
+        const Tensor end = forward_features(image);
+        for (const Tap& t : collector.taps()) {
+          const Tensor map = as_map(t, h, w);
+          const double reduction = static_cast<double>(h) / static_cast<double>(map.dim(2));
+          info.push_back({static_cast<int>(map.dim(1)), static_cast<int>(std::lround(reduction)), t.module});
+        }
+        return end;
+      },
+      {make_meta(DType::f32, {1, input_size_[0], h, w})});
+  return info;
+}
+
+Tensor ImageModel::untoken(const Tensor& tokens, int64_t, int64_t) const {
+  throw Error(Error::Kind::internal,
+              cat(full_name(), " taps ", to_string(tokens.meta()), " and does not say where they lie"));
+}
+
+Tensor ImageModel::as_map(const Tap& t, int64_t height, int64_t width) const {
+  const Tensor& x = t.value;
+  if (x.rank() == 3) return untoken(slice(x, 1, prefix_tokens(), x.dim(1)), height, width);
+  return t.channel_axis == 1 ? x : permute(x, {0, 3, 1, 2});
+}
+
+Intermediates ImageModel::forward_intermediates(const Tensor& image, const FeatureOptions& o) {
+  const int count = static_cast<int>(feature_info(o.kind).size());
+  const Wanted w = wanted_levels(o, count, full_name());
+  Intermediates out;
+  const TapCollector collector(o.kind, w.sorted, o.stop_early);
+  out.final = forward_features(image);
+  if (collector.stopped()) out.final = {};
+  for (const int level : w.order) {
+    Tap t = collector.taps()[static_cast<size_t>(std::ranges::lower_bound(w.sorted, level) - w.sorted.begin())];
+    if (o.norm) t.value = final_norm(t.value);
+    const bool tokens = t.value.rank() == 3;
+    if (o.prefix_tokens && tokens) out.prefix.push_back(slice(t.value, 1, 0, prefix_tokens()));
+    if (o.nchw) out.features.push_back(as_map(t, image.dim(2), image.dim(3)));
+    else out.features.push_back(tokens ? slice(t.value, 1, prefix_tokens(), t.value.dim(1)) : t.value);
+  }
+  return out;
+}
+
+FeatureNet::FeatureNet(std::unique_ptr<ImageModel> model, FeatureOptions o)
+    : model_(std::move(model)),
+      options_(std::move(o)) {
+  options_.stop_early = true;
+  const std::vector<FeatureInfo>& all = model_->feature_info(options_.kind);
+  const int count = static_cast<int>(all.size());
+  if (options_.indices.empty() && options_.last == 0) options_.last = std::min(count, model_->default_levels());
+  const Wanted w = wanted_levels(options_, count, model_->full_name());
+  for (const int level : w.order) info_.push_back(all[static_cast<size_t>(level)]);
+}
+
+Tensors FeatureNet::operator()(const Tensor& image) { return model_->forward_intermediates(image, options_).features; }
+
+FeatureNet features(std::unique_ptr<ImageModel> model, FeatureOptions o) { return {std::move(model), std::move(o)}; }
+
+}  // namespace fovea::zoo

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/image_model.cpp — the head that most families share, and running stages.
+#include "zoo/image_model.h"
+
+#include "engine/core/node.h"
+
+namespace fovea::zoo {
+
+ImageModel::ImageModel(const ModelOptions& o)
+    : drop_rate_(o.drop_rate), num_classes_(o.num_classes.value_or(1000)), wanted_pool_(o.global_pool) {}
+
+void ImageModel::classifier(std::string_view name, int features, std::string_view default_pool) {
+  num_features_ = features;
+  classifier_name_ = name;
+  pool_ = add("global_pool", GlobalPool(wanted_pool(default_pool)));
+  head_hidden_size_ = features * pool_->width();
+  if (drop_rate_ > 0) drop_ = add("head_drop", Dropout(static_cast<double>(drop_rate_)));
+  classifier_ = add(name, classifier_layer(head_hidden_size_, num_classes_));
+}
+
+Tensor ImageModel::forward_head(const Tensor& features, bool pre_logits) {
+  const Tensor pooled = drop_(pool_(features));
+  return pre_logits ? pooled : classifier_(pooled);
+}
+
+void ImageModel::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {
+  if (num_classes < 0)
+    throw Error(Error::Kind::argument, cat("num_classes is ", num_classes), "0 takes the classifier away");
+  if (global_pool) pool_ = replace("global_pool", std::make_unique<GlobalPool>(*global_pool));
+  num_classes_ = num_classes;
+  head_hidden_size_ = num_features_ * pool_->width();
+  classifier_ = replace(classifier_name_, classifier_layer(head_hidden_size_, num_classes));
+}
+
+void ImageModel::set_input_size(std::array<int, 2> image, std::optional<int> patch) {
+  if (image[0] < 1 || image[1] < 1 || (patch && *patch < 1))
+    throw Error(Error::Kind::argument,
+                cat("an input of ", image[0], " x ", image[1], " with patches of ", patch.value_or(0)));
+  resize_input(image, patch);
+  input_size_ = {input_size_[0], image[0], image[1]};
+  for (std::vector<FeatureInfo>& info : feature_info_) info.clear();
+}
+
+void ImageModel::resize_input(std::array<int, 2>, std::optional<int>) {
+  throw Error(Error::Kind::unsupported, cat(full_name(), " is not built for one image size"),
+              "it takes images of any size as they are");
+}
+
+const std::string& ImageModel::global_pool() const { return pool_->type(); }
+
+std::string ImageModel::full_name() const { return tag_.empty() ? architecture_ : cat(architecture_, '.', tag_); }
+
+Tensor ImageModel::run(Module& stage, const Tensor& x) {
+  return grad_checkpointing_ && training() && grad_enabled() ? checkpointed(stage, x) : stage(x);
+}
+
+}  // namespace fovea::zoo

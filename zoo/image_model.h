@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/image_model.h — ImageModel: what all models of the zoo have in common: features, head, taps.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nn/module.h"
+#include "nn/layers/classifier.h"
+#include "zoo/layer_groups.h"
+#include "zoo/model_options.h"
+#include "zoo/pretrained.h"
+#include "zoo/taps.h"
+
+namespace fovea::zoo {
+
+struct Family;
+
+/// Which feature maps are wanted. Indices count the model's feature levels; negative ones from the end.
+struct FeatureOptions {
+  std::vector<int> indices;                        // empty: all, or the last `last` levels
+  int last = 0;
+  bool norm = false;                               // through the final norm, where the family has one that fits
+  bool stop_early = false;                         // do not compute what lies behind the last wanted level
+  bool nchw = true;                                // false: as the family computes them, N,H,W,C or tokens N,L,C
+  bool prefix_tokens = false;                      // token models: class and other leading tokens as well
+  TapKind kind = TapKind::block;                   // where a stage is tapped
+};
+
+struct Intermediates {
+  Tensor final;                                    // what forward_features() gives; absent after stop_early
+  Tensors features;
+  Tensors prefix;                                  // of each feature map [N, tokens, C], where they were asked for
+};
+
+struct FeatureInfo {
+  int channels = 0, reduction = 0;                 // reduction: image size / map size
+  std::string module;                              // "blocks.2"
+};
+
+class ImageModel : public Module {
+ public:
+  Tensor forward(const Tensor& image) override { return forward_head(forward_features(image)); }
+  virtual Tensor forward_features(const Tensor& image) = 0;
+  /// With pre_logits: pooled, but without the classifier.
+  virtual Tensor forward_head(const Tensor& features, bool pre_logits = false);
+  /// A new classifier without bytes where it changes; keeps the pooling when none is given.
+  virtual void reset_classifier(int num_classes, std::optional<std::string_view> global_pool = {});
+  virtual void set_grad_checkpointing(bool on = true) { grad_checkpointing_ = on; }
+
+  Intermediates forward_intermediates(const Tensor& image, const FeatureOptions& o = {});
+  /// How many of the last levels features() gives unless it is told; 0: all.
+  virtual int default_levels() const { return 0; }
+  // tokens that stand for no part of the image, in front of those that do
+  virtual int prefix_tokens() const { return 0; }
+  /// For images (and patches) of another size, without building the model anew. Throws Error(unsupported) where nothing
+  /// depends on it.
+  void set_input_size(std::array<int, 2> image, std::optional<int> patch = {});
+  /// Last parts of the names of parameters that weight decay should spare, beside biases and norms.
+  virtual std::vector<std::string> no_weight_decay() const { return {}; }
+  /// Rows for layer_numbers(); coarse: by stage rather than by block, where the family tells them apart.
+  virtual std::vector<LayerGroup> group_matcher(bool /*coarse*/) const { return {}; }
+  /// The levels' channels and reductions, measured on an image without bytes.
+  const std::vector<FeatureInfo>& feature_info(TapKind kind = TapKind::block);
+
+  const std::string& architecture() const { return architecture_; }       // "resnet50"
+  const std::string& tag() const { return tag_; }                         // "a1_in1k"; may be empty
+  std::string full_name() const;                   // "resnet50.a1_in1k"
+  const Family& family() const { return *family_; }
+  const PretrainedCfg& pretrained_cfg() const { return pretrained_; }     // the row of the tag
+  // channels, height, width that it was built for
+  std::array<int, 3> input_size() const { return input_size_; }
+  int num_classes() const { return num_classes_; }
+  int num_features() const { return num_features_; }                      // channels of forward_features()
+  int head_hidden_size() const { return head_hidden_size_; }              // channels of the pre-logits
+  std::string_view classifier_name() const { return classifier_name_; }   // "fc", "head.fc"
+  virtual const std::string& global_pool() const;      // the kind of pooling in front of the classifier
+  bool grad_checkpointing() const { return grad_checkpointing_; }
+
+ protected:
+  /// Token models: tapped tokens [N, L, C] without their prefix as a map N,C,H,W of an image of that size.
+  virtual Tensor untoken(const Tensor& tokens, int64_t height, int64_t width) const;
+  /// Token models: the norm in front of the head, for FeatureOptions::norm.
+  virtual Tensor final_norm(const Tensor& tapped) { return tapped; }
+  virtual void resize_input(std::array<int, 2> image, std::optional<int> patch);
+  explicit ImageModel(const ModelOptions& o);
+  /// Ends the constructor of most families: global pooling and, under `name`, a linear layer.
+  void classifier(std::string_view name, int features, std::string_view default_pool = "avg");
+  std::string_view wanted_pool(std::string_view otherwise) const {
+    return wanted_pool_ ? std::string_view(*wanted_pool_) : otherwise;
+  }
+  /// Offers a value that others may want; true when nobody needs more. Stages offer their result under the child's
+  /// name.
+  bool tap(std::string_view module, const Tensor& x, TapKind kind = TapKind::block) {
+    return offer_tap(module, x, kind);
+  }
+  // stage(x), recomputed in the backward pass where checkpointing is on
+  Tensor run(Module& stage, const Tensor& x);
+
+  float drop_rate_ = 0;
+  int num_features_ = 0, head_hidden_size_ = 0, num_classes_ = 1000;
+  std::string classifier_name_;
+
+ private:
+  Tensor as_map(const Tap& t, int64_t height, int64_t width) const;
+  friend std::unique_ptr<ImageModel> create(std::string_view, const ModelOptions&);
+  friend class Built;                              // create.cpp: fills in where the model comes from
+  std::string architecture_, tag_;
+  const Family* family_ = nullptr;
+  PretrainedCfg pretrained_;
+  std::array<int, 3> input_size_{3, 224, 224};
+  Ref<GlobalPool> pool_;
+  std::optional<std::string> wanted_pool_;
+  bool grad_checkpointing_ = false;
+  std::array<std::vector<FeatureInfo>, 2> feature_info_;   // measured on first use, one list a TapKind
+  Ref<Module> classifier_;
+  Maybe<Dropout> drop_;
+};
+
+/// A model as a backbone: image -> feature maps.
+class FeatureNet {
+ public:
+  FeatureNet(std::unique_ptr<ImageModel> model, FeatureOptions o);
+  Tensors operator()(const Tensor& image);
+  const std::vector<FeatureInfo>& info() const { return info_; }          // of the wanted levels
+  ImageModel& model() { return *model_; }
+
+ private:
+  std::unique_ptr<ImageModel> model_;
+  FeatureOptions options_;
+  std::vector<FeatureInfo> info_;
+};
+FeatureNet features(std::unique_ptr<ImageModel> model, FeatureOptions o = {});
+
+/// The lines that describe what a model saves: name, shape with commas, dtype, and p for parameters or b for all else;
+/// tabs between.
+std::string state_lines(const Module& m);
+uint64_t state_hash(const Module& m);              // FNV-1a of state_lines()
+
+}  // namespace fovea::zoo

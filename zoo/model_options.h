@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/model_options.h — ModelOptions: what a caller may ask of any model.
+#pragma once
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fovea::zoo {
+
+struct ModelOptions {
+  bool pretrained = false;                         // load the weights that the tag names
+  std::string weights;                             // ... or these: a path, "hf-hub:org/name"
+  std::optional<int> num_classes;                  // default: as the weights; 0: no classifier
+  std::optional<int> in_chans;                     // default: as the weights
+  std::optional<std::string> global_pool;          // default: the family's; "": no pooling
+  std::optional<std::array<int, 2>> img_size;      // height, width; models of one size are rebuilt for it
+  float drop_rate = 0;                             // in front of the classifier
+  // stochastic depth, growing linearly over the blocks; default: the variant's
+  std::optional<float> drop_path_rate;
+  std::optional<int> output_stride;                // 8 or 16: dilation takes the place of later strides; default: 32
+  bool checkpointing = false;                      // recompute stages in the backward pass instead of keeping them
+  // any field of the family's Cfg by name: {"stem_width", "32"}
+  std::vector<std::pair<std::string, std::string>> set;
+};
+
+}  // namespace fovea::zoo

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/zoo.h — the door to the catalogue: which models there are, and making one by name.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/core/state_dict.h"
+#include "engine/graph/session.h"
+#include "zoo/image_model.h"
+#include "zoo/model_options.h"
+#include "zoo/pretrained.h"
+
+namespace fovea::zoo {
+
+/// Makes "name" or "name.tag", on meta unless weights are asked for; load_weights() or materialise() give it bytes.
+/// Deprecated names of timm give their replacement. Throws Error(not_found) with the closest names, Error(argument) for
+/// options that the family lacks.
+std::unique_ptr<ImageModel> create(std::string_view name, const ModelOptions& options = {});
+
+struct ListOptions {
+  std::vector<std::string> patterns;               // wildcards; several: what any of them matches; none: everything
+  std::vector<std::string> exclude;
+  std::string module;                              // only the models of this timm module
+  bool pretrained = false;                         // only those with published weights
+  bool tags = false;                               // "name.tag" rather than "name"
+};
+/// In natural order (b2 before b10). Only models of the families that were built in.
+std::vector<std::string> list(const ListOptions& o = {});
+std::vector<std::string> modules();                // "efficientnet", ...
+bool is_model(std::string_view name);              // a tag in the name does not matter; deprecated names do not count
+std::string_view module_of(std::string_view name); // "" for unknown models
+/// The fields of the variant's configuration as text: what ModelOptions::set may change.
+std::vector<std::pair<std::string, std::string>> settings(std::string_view name);
+
+/// Reads a file of any known format and loads it: foreign names are translated, the first convolution and the
+/// classifier adapted to the model's channels and classes. Throws Error(weights) with what does not fit.
+LoadReport load_weights(ImageModel& model, const std::string& path, Strict strict = Strict::yes);
+/// The same for tensors that were read already.
+LoadReport load_weights(ImageModel& model, StateDict weights, std::string_view source, Strict strict = Strict::yes);
+/// What load_weights() does to tensors before it loads them.
+StateDict adapt_weights(ImageModel& model, StateDict weights);
+/// Loads the weights that the model's tag names from the caches of huggingface_hub and torch.hub; throws
+/// Error(not_found) that says where they can be had when they are in neither.
+LoadReport load_pretrained(ImageModel& model);
+
+struct CompileOptions {
+  int batch = 1;
+  int height = 0, width = 0;                       // 0: as the model was built
+  Target target;
+  bool features_only = false;                      // the feature maps of all levels instead of the logits
+};
+/// Traces the model in eval mode on an image without bytes, and compiles what was traced.
+Graph trace(ImageModel& model, const CompileOptions& o = {});
+Session compile(ImageModel& model, const CompileOptions& o = {});
+
+}  // namespace fovea::zoo
