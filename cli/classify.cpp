@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli/classify.cpp — `fovea classify MODEL IMAGE…`: what is on these images?
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/common.h"
+#include "data/decode.h"
+#include "data/labels.h"
+#include "engine/core/error.h"
+#include "engine/ops/ops.h"
+
+namespace fovea::cli {
+namespace {
+
+struct Arguments {
+  ModelArguments model;
+  std::vector<std::string> images;
+  int64_t topk = 5;
+  bool json = false;
+};
+
+struct Guess {
+  int64_t index;
+  float prob;
+  std::string label;
+};
+
+std::vector<Guess> best(const Tensor& logits, int64_t k) {
+  const auto [values, indices] = topk(softmax(logits, 1), std::min(k, logits.dim(1)), 1);
+  const std::span<const float> probs = values.data<float>();
+  const std::span<const int64_t> classes = indices.data<int64_t>();
+  std::vector<Guess> out;
+  for (size_t i = 0; i < probs.size(); ++i) {
+    const bool imagenet = logits.dim(1) == data::label_count();
+    out.push_back({classes[i], probs[i],
+                   imagenet ? std::string(data::label(static_cast<int>(classes[i]))) : cat("class ", classes[i])});
+  }
+  return out;
+}
+
+void run(const Arguments& a) {
+  double mark = now();
+  const auto lap = [&mark] {
+    const double before = mark;
+    return (mark = now()) - before;
+  };
+  const std::unique_ptr<zoo::ImageModel> model = load_model(a.model);
+  if (model->num_classes() <= 0)
+    throw Error(Error::Kind::argument, cat(model->full_name(), " has no classifier"),
+                "fovea features gives its features");
+  const double load = lap();
+  Classifier classifier(*model, a.model);
+  const data::EvalConfig config = eval_config(*model);
+  if (!a.json)
+    std::printf("%s: loaded in %s, prepared in %s\n", model->full_name().c_str(), duration(load).c_str(),
+                duration(lap()).c_str());
+
+  nlohmann::ordered_json report = nlohmann::ordered_json::array();
+  for (const std::string& path : a.images) {
+    lap();
+    const data::Image image = data::read_image(path);
+    const double decode = lap();
+    const Tensor input = data::eval_transform(image, config);
+    const double transform = lap();
+    const Tensor logits = classifier(input);
+    const double infer = lap();
+    const std::vector<Guess> guesses = best(logits, a.topk);
+    if (a.json) {
+      nlohmann::ordered_json top = nlohmann::ordered_json::array();
+      for (const Guess& g : guesses) top.push_back({{"index", g.index}, {"label", g.label}, {"prob", g.prob}});
+      report.push_back({{"image", path}, {"top", std::move(top)}});
+      continue;
+    }
+    std::printf("%s  (%d x %d; decode %s, transform %s, infer %s)\n", path.c_str(), image.width, image.height,
+                duration(decode).c_str(), duration(transform).c_str(), duration(infer).c_str());
+    for (const Guess& g : guesses)
+      std::printf("  %6.4f  %4lld  %s\n", static_cast<double>(g.prob), static_cast<long long>(g.index),
+                  g.label.c_str());
+  }
+  if (a.json) std::printf("%s\n", report.dump(2).c_str());
+}
+
+}  // namespace
+
+void add_classify(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("classify", "name what is on images");
+  add_model_arguments(*command, a->model);
+  command->add_option("images", a->images, "JPEG, PNG or WebP files")->required();
+  command->add_option("--topk", a->topk, "how many classes to list")->check(CLI::PositiveNumber);
+  command->add_flag("--json", a->json, "a list of {image, top: [{index, label, prob}]}");
+  command->callback([a] { run(*a); });
+}
+
+}  // namespace fovea::cli

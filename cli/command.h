@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli/command.h — the sub-commands of the tool; each has a file of its name and adds itself to the parser.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace fovea::cli {
+
+void add_bench(CLI::App& app);
+void add_classify(CLI::App& app);
+void add_convert(CLI::App& app);
+void add_features(CLI::App& app);
+void add_info(CLI::App& app);
+void add_models(CLI::App& app);
+
+}  // namespace fovea::cli

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/common.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+
+#include "engine/autograd/autograd.h"
+#include "engine/core/error.h"
+#include "engine/core/threads.h"
+#include "engine/ops/ops.h"
+
+namespace fovea::cli {
+
+void add_model_arguments(CLI::App& command, ModelArguments& a) {
+  command.add_option("model", a.name, "a name of `fovea models`, with or without .tag")->required();
+  command.add_option("--weights", a.weights, "safetensors, torch checkpoint (.pth, .bin) or .npz");
+  command
+      .add_option("--threads", a.threads, "how many threads may compute (default: FOVEA_THREADS, else all processors)")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--dtype", a.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
+  command.add_flag("--eager", a.eager, "run op by op instead of compiling first");
+}
+
+std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a) {
+  if (a.threads > 0) set_threads(a.threads);
+  std::unique_ptr<zoo::ImageModel> model = zoo::create(a.name);
+  if (a.weights.empty())
+    throw Error(Error::Kind::argument, cat("no weights for ", model->full_name()),
+                "give a file: --weights FILE (safetensors, torch checkpoint or npz)");
+  zoo::load_weights(*model, a.weights);
+  model->eval();
+  return model;
+}
+
+Classifier::Classifier(zoo::ImageModel& model, const ModelArguments& a, int batch)
+    : model_(model), eager_(a.eager), dtype_(parse_dtype(a.dtype)) {
+  if (eager_) {
+    if (dtype_ != DType::f32) model_.to(dtype_);
+    return;
+  }
+  zoo::CompileOptions o;
+  o.batch = batch;
+  if (dtype_ != DType::f32) o.target.dtype = dtype_;
+  session_ = zoo::compile(model_, o);
+}
+
+Tensor Classifier::operator()(const Tensor& images) {
+  if (!eager_) return session_.run(images);
+  const NoGrad no_grad;
+  return contiguous(cast(model_(cast(contiguous(images, Memory::channels_last), dtype_)), DType::f32));
+}
+
+data::EvalConfig eval_config(const zoo::ImageModel& model) {
+  const zoo::PretrainedCfg& cfg = model.pretrained_cfg();
+  data::EvalConfig out;
+  out.input_size = model.input_size();
+  out.interpolation = data::parse_filter(cfg.interpolation);
+  out.crop_pct = cfg.crop_pct;
+  out.crop_mode = data::parse_crop_mode(cfg.crop_mode);
+  out.mean.assign(cfg.mean.begin(), cfg.mean.end());
+  out.std.assign(cfg.std.begin(), cfg.std.end());
+  return out;
+}
+
+std::string duration(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, seconds < 1 ? "%.2f ms" : "%.2f s", seconds < 1 ? seconds * 1e3 : seconds);
+  return text;
+}
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace fovea::cli
