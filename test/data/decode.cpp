@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/data/decode.cpp — JPEG, PNG and WebP decode to Pillow's bytes; broken files end in an Error.
+#include "data/decode.h"
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "data/transform.h"
+#include "engine/core/error.h"
+#include "test/data/pattern.h"
+#include "test/support/sha256.h"
+
+using namespace fovea;
+using namespace fovea::data;
+using namespace fovea::test;
+
+namespace {
+
+struct Packed {
+  std::string name;
+  std::vector<std::byte> bytes;
+  int width, height;
+  uint64_t hash;
+};
+
+/// The layout that test/golden/record/images.py writes.
+std::vector<Packed> unpack(const std::string& file) {
+  const std::vector<uint8_t> all = golden_bytes(file);
+  const auto word = [&](size_t at) {
+    uint32_t v;
+    std::memcpy(&v, all.data() + at, sizeof v);
+    return v;
+  };
+  std::vector<Packed> files;
+  for (size_t i = 0, at = 4; i < word(0); ++i, at += 64) {
+    const std::byte* start = reinterpret_cast<const std::byte*>(all.data()) + word(at + 40);
+    uint64_t hash;
+    std::memcpy(&hash, all.data() + at + 56, sizeof hash);
+    files.push_back({reinterpret_cast<const char*>(all.data()) + at,
+                     {start, start + word(at + 44)},
+                     static_cast<int>(word(at + 48)),
+                     static_cast<int>(word(at + 52)),
+                     hash});
+  }
+  return files;
+}
+
+const char* const kPacks[] = {"jpegs.bin", "pngs.bin", "webps.bin"};
+
+std::string photo(const std::string& name) { return FOVEA_SOURCE_DIR "/docs/images/" + name; }
+
+std::string decode_error(std::string_view bytes, const DecodeOptions& options = {}) {
+  return error_of([&] { decode(std::as_bytes(std::span(bytes)), options, "it"); });
+}
+
+/// Whether the bytes decode; anything but success or an Error fails the test.
+bool decodes(std::span<const std::byte> bytes, const DecodeOptions& options = {.max_pixels = 1 << 20}) {
+  try {
+    check(decode(bytes, options));
+    return true;
+  } catch (const Error&) { return false; }
+}
+
+}  // namespace
+
+TEST_CASE("files decode to Pillow's bytes", "[data]") {
+  if (!can_decode()) return;
+  size_t count = 0;
+  for (const char* pack : kPacks)
+    for (const Packed& file : unpack(pack)) {
+      INFO(pack << ": " << file.name);
+      const Image image = decode(file.bytes);
+      CHECK(image.width == file.width);
+      CHECK(image.height == file.height);
+      CHECK(image.channels == 3);
+      CHECK(hex(fnv1a(image.pixels)) == hex(file.hash));
+      const ImageInfo info = probe(file.bytes);
+      CHECK(info.width == file.width);
+      CHECK(info.height == file.height);
+      ++count;
+    }
+  CHECK(count == 280);
+}
+
+TEST_CASE("photos give timm's pixels and crops", "[data]") {
+  if (!can_decode()) return;
+  const std::vector<std::string> rows = golden_rows("photos.tsv");
+  CHECK(rows.size() == 9);
+  for (const std::string& row : rows) {
+    std::istringstream in(row);
+    std::string name, decoded, filter, crop;
+    int width, height, size;
+    EvalConfig config;
+    in >> name >> width >> height >> decoded >> size >> config.crop_pct >> filter >> crop;
+    REQUIRE(in);
+    config.input_size = {3, size, size};
+    config.interpolation = parse_filter(filter);
+    INFO(row);
+    const Image image = read_image(photo(name));
+    CHECK(image.width == width);
+    CHECK(image.height == height);
+    CHECK(sha256(image.pixels) == decoded);
+    CHECK(sha256(eval_crop(image, config).pixels) == crop);
+    CHECK(probe_image(photo(name)).width == width);
+  }
+}
+
+TEST_CASE("what is no image is called by its name", "[data]") {
+  CHECK(decode_error("") == "it is not an image fovea reads: it is empty\n  JPEG, PNG and WebP are read");
+  CHECK(decode_error("GIF89a......").find("a GIF image") != std::string::npos);
+  CHECK(decode_error("<html><body>404").find("an HTML page") != std::string::npos);
+  CHECK(decode_error("hello, this is text").find("'hello, this is t'") != std::string::npos);
+  CHECK(decode_error("\x01\x02\xfe").find("01 02 fe") != std::string::npos);
+  CHECK(error_of([] { read_image("/no/such/file.jpg"); }) ==
+        "cannot read image /no/such/file.jpg: No such file or directory");
+  CHECK(error_of([] { read_image("/"); }) == "cannot read image /: Is a directory");
+  try {
+    read_image(FOVEA_SOURCE_DIR "/meson.build");
+    FAIL("a text file was read as an image");
+  } catch (const Error& e) {
+    CHECK(e.kind() == Error::Kind::format);
+    CHECK(e.summary().find("meson.build is not an image fovea reads") != std::string::npos);
+  }
+}
+
+TEST_CASE("huge images are refused by their headers", "[data]") {
+  if (!can_decode()) return;
+  for (const char* pack : kPacks) {
+    const Packed file = unpack(pack).back();
+    CHECK(error_of([&] {
+            decode(file.bytes, {.max_pixels = int64_t{file.width} * file.height - 1});
+          }).find("more than the limit") != std::string::npos);
+    CHECK(decodes(file.bytes, {.max_pixels = int64_t{file.width} * file.height}));
+  }
+  // 60000 x 60000 with nothing behind the header
+  std::string png("\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0", 29);
+  png += std::string("\x0f\xb0\xe2\x15", 4);
+  CHECK(decode_error(png) ==
+        "it says that it is 60000x60000 pixels, more than the limit of 178956970\n"
+        "  it may be meant to exhaust memory; raise max_pixels to read it nevertheless");
+  CHECK(probe(std::as_bytes(std::span(png))).width == 60000);
+}
+
+TEST_CASE("cut-off images are truncated, and can be read as far as they go", "[data]") {
+  if (!can_decode()) return;
+  std::ifstream in(photo("rocket.jpg"), std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(in), {}};
+  const std::string half = whole.substr(0, whole.size() / 2);
+  CHECK(decode_error(half) == cat("it is a truncated JPEG image: it ends after ", half.size(),
+                                  " bytes, before the last row\n  allow_truncated keeps the part that is there"));
+  const Image full = read_image(photo("rocket.jpg"));
+  const Image part = decode(std::as_bytes(std::span(half)), {.allow_truncated = true});
+  REQUIRE(part.pixels.size() == full.pixels.size());
+  CHECK(std::equal(part.pixels.begin(), part.pixels.begin() + static_cast<std::ptrdiff_t>(full.pitch() * 100),
+                   full.pixels.begin()));
+  CHECK(part != full);
+}
+
+TEST_CASE("truncated files are errors at every length", "[data]") {
+  if (!can_decode()) return;
+  int cases = 0;
+  for (const char* pack : kPacks) {
+    const std::vector<Packed> files = unpack(pack);
+    for (size_t i = 0; i < files.size(); i += files.size() / 10) {
+      const std::span<const std::byte> bytes = files[i].bytes;
+      for (size_t k = 0; k < 12; ++k, ++cases) {
+        const std::span<const std::byte> cut = bytes.first(bytes.size() * k / 14);
+        INFO(pack << ": " << files[i].name << " cut to " << cut.size());
+        CHECK_FALSE(decodes(cut));
+        decodes(cut, {.max_pixels = 1 << 20, .allow_truncated = true});
+      }
+    }
+  }
+  CHECK(cases == 360);
+}
+
+TEST_CASE("flipped bytes never crash", "[data]") {
+  if (!can_decode()) return;
+  uint32_t random = 12345;
+  const auto next = [&] { return random = random * 1664525 + 1013904223; };
+  int refused = 0;
+  for (const char* pack : kPacks) {
+    const std::vector<Packed> files = unpack(pack);
+    for (int k = 0; k < 300; ++k) {
+      std::vector<std::byte> bytes = files[next() % files.size()].bytes;
+      for (uint32_t flips = 1 + next() % 6; flips > 0; --flips) {
+        const size_t at = next() >> 4;
+        bytes[at % (next() % 2 ? bytes.size() : std::min<size_t>(bytes.size(), 64))] ^=
+            static_cast<std::byte>(1 + next() % 255);
+      }
+      refused += !decodes(bytes);
+      decodes(bytes, {.max_pixels = 1 << 20, .allow_truncated = true});
+      error_of([&] { probe(bytes); });
+    }
+  }
+  CHECK(refused > 100);
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/engine/graph.cpp — tracing, what a graph prints, and what verify() catches.
+#include "engine/graph/graph.h"
+
+#include "engine/autograd/autograd.h"
+#include "engine/core/scope.h"
+#include "engine/graph/passes/passes.h"
+#include "engine/graph/trace.h"
+#include "engine/ops/ops.h"
+#include "test/support/catch.h"
+
+namespace fovea {
+namespace {
+
+template <class F>
+std::string message_of(F f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a trace writes steps down and prints them", "[graph]") {
+  const Tensor w = ones({4, 3, 3, 3}), scale = ones({4, 1, 1});
+  StateDict names;
+  names.set("conv.weight", w);
+  const Graph g = trace(
+      [&](const Tensor& x) {
+        const Scope scope("stem");
+        return conv(x, w, {}, {.stride = {2}, .pad = {1}}) * scale;
+      },
+      {make_meta(DType::f32, {1, 3, 8, 8})}, {.input_names = {"image"}, .names = &names});
+  g.verify();
+  REQUIRE(g.steps.size() == 2);
+  const std::string text = g.print();
+  CHECK(has(text, "%0 image: f32[1, 3, 8, 8] input\n"));
+  CHECK(has(text, "f32[1, 4, 4, 4] = conv(%0 image, %1 conv.weight"));
+  CHECK(has(text, "stride=[2, 2]"));
+  CHECK(has(text, "%3 stem.b)"));                  // a constant without a name is called after its first use
+  CHECK(has(text, " at stem\n"));
+  CHECK(has(text, "return %4\n"));
+}
+
+TEST_CASE("constants are captured once, kept alive, and may lack values", "[graph]") {
+  Graph g;
+  {
+    const Tensor c = from({1, 2}), none = meta_tensor(make_meta(DType::f32, {2}));
+    g = trace([&](const Tensor& x) { return (x + c) * c + none; }, {make_meta(DType::f32, {2})});
+  }
+  int constants = 0;
+  for (const Value& v : g.values) constants += static_cast<bool>(v.constant);
+  CHECK(constants == 2);
+  CHECK(g.values[static_cast<size_t>(g.steps[0].in[1])].constant.data<float>()[1] == 2);
+}
+
+TEST_CASE("inputs and constants may be results", "[graph]") {
+  const Tensor c = from({1, 2});
+  const Graph g = trace([&](const Tensor& x) { return Tensors{x, c, x}; }, {make_meta(DType::f32, {2})});
+  g.verify();
+  CHECK(g.outputs == std::vector<int>{0, 1, 0});
+}
+
+TEST_CASE("values cannot be read while tracing", "[graph]") {
+  CHECK(has(
+      message_of([] { trace([](const Tensor& x) { return x.item() > 0 ? x : -x; }, {make_meta(DType::f32, {1})}); }),
+      "it is being traced"));
+}
+
+TEST_CASE("a trace inside a trace has its own values", "[graph]") {
+  const Meta m = make_meta(DType::f32, {2});
+  Graph inner;
+  const Graph outer = trace(
+      [&](const Tensor& x) {
+        const Tensor y = x + 1.0;
+        inner = trace([](const Tensor& z) { return z * z; }, {m});
+        return y * 2.0;
+      },
+      {m});
+  CHECK(outer.steps.size() == 2);
+  CHECK(inner.steps.size() == 1);
+  CHECK(has(message_of([&] {
+              trace([&](const Tensor& x) { return trace([&](const Tensor& z) { return z + x; }, {m}), x; }, {m});
+            }),
+            "in another trace"));
+}
+
+TEST_CASE("slots become state and hold again what they held", "[graph]") {
+  Tensor w = from({1, 2}), v = from({0, 0});
+  w.set_requires_grad();
+  const Tensor before = w;
+  const auto step = [&](const Tensor& x) {
+    const Tensor loss = sum(square(w * x));
+    backward(loss);
+    v = v * 0.9 + w.grad();
+    w = (w - v * 0.1).detach();
+    return loss;
+  };
+  const Graph g = trace(step, {make_meta(DType::f32, {2})}, {.state = {{"w", &w}, {"v", &v}}});
+  g.verify();
+  CHECK(w.same(before));
+  CHECK_FALSE(w.grad());
+  REQUIRE(g.state.size() == 2);
+  CHECK(g.state[0].name == "w");
+  CHECK(g.state[0].in != g.state[0].out);
+  CHECK(has(g.print(), "w becomes %"));
+  CHECK(has(message_of([&] {
+              trace([&](const Tensor& x) { return w = sum(x); }, {make_meta(DType::f32, {2})}, {.state = {{"w", &w}}});
+            }),
+            "state 'w' was f32[2] and became f32[]"));
+  CHECK(w.same(before));
+  CHECK(has(message_of([&] {
+              trace(step, {make_meta(DType::f32, {2})}, {.state = {{"w", &w}, {"again", &w}}});
+            }),
+            "listed already"));
+}
+
+TEST_CASE("verify names what is wrong", "[graph]") {
+  const Graph good = trace(
+      [](const Tensor& x) {
+        const Scope s("head");
+        return relu(x + 1.0);
+      },
+      {make_meta(DType::f32, {2})});
+  Graph g = good;
+  SECTION("order") {
+    std::swap(g.steps[0], g.steps[1]);
+    CHECK(has(message_of([&] { g.verify(); }), "step 0 (unary at head) uses %1 before it is made"));
+  }
+  SECTION("metas") {
+    g.values[2].meta.shape = {3};
+    CHECK(has(message_of([&] { g.verify(); }), "%2 is f32[3], but infer gives f32[2]"));
+  }
+  SECTION("range") {
+    g.steps[1].in[0] = 17;
+    CHECK(has(message_of([&] { g.verify(); }), "names %17 of 3 values"));
+  }
+  SECTION("two makers") {
+    g.steps[1].out[0] = 1;
+    CHECK(has(message_of([&] { g.verify(); }), "makes %1, which is there already"));
+  }
+  SECTION("outputs") {
+    g.steps.pop_back();
+    CHECK(has(message_of([&] { g.verify(); }), "an output uses %2 before it is made"));
+  }
+}
+
+TEST_CASE("what nothing needs is dropped", "[graph]") {
+  const Tensor c = ones({2});
+  Graph g = trace([&](const Tensor& x) { return (void)exp(x * c), x + 1.0; }, {make_meta(DType::f32, {2})});
+  CHECK(g.steps.size() == 3);
+  g.remove_dead();
+  g.verify();
+  CHECK(g.steps.size() == 1);
+  CHECK(g.values.size() == 2);
+  CHECK(g.use_counts() == std::vector<int>{1, 1});
+}
+
+TEST_CASE("a bad memory plan is caught", "[graph]") {
+  Graph g = trace(
+      [](const Tensor& x) {
+        const Tensor a = exp(x), b = sum(a, {0});
+        return Tensors{b, a};
+      },
+      {make_meta(DType::f32, {64})});
+  passes::memory(g, {});
+  CHECK_NOTHROW(passes::check_places(g));
+  g.places[2].offset = g.places[1].offset;
+  CHECK(has(message_of([&] { passes::check_places(g); }), "overlaps an operand"));
+}
+
+}  // namespace fovea

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/engine/session.cpp — compiled graphs give what eager gives: every pass alone, all together, in bf16, on threads,
+// while training.
+#include "engine/graph/session.h"
+
+#include <cmath>
+#include <thread>
+
+#include "engine/autograd/autograd.h"
+#include "engine/graph/passes/passes.h"
+#include "test/engine/session_nets.h"
+#include "test/support/catch.h"
+
+namespace fovea {
+namespace {
+
+template <class F>
+std::string message_of(F f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+// The largest difference, against the largest value.
+double distance(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  const Tensor ca = contiguous(cast(a, DType::f64)), cb = contiguous(cast(b, DType::f64));
+  double most = 0, size = 1e-3;
+  for (size_t i = 0; i < ca.data<double>().size(); ++i) {
+    const double x = ca.data<double>()[i], y = cb.data<double>()[i];
+    if (std::isnan(x) || std::isnan(y)) return 1e9;
+    most = std::max(most, std::abs(x - y));
+    size = std::max(size, std::abs(y));
+  }
+  return most / size;
+}
+
+Graph traced(const Net& net, const Tensors& w) {
+  return trace([&](std::span<const Tensor> x) { return net.run(x, w); }, net.in);
+}
+
+std::vector<std::string> all_but(std::string_view kept) {
+  std::vector<std::string> names;
+  for (const Pass& p : pass_table())
+    if (p.name != kept) names.push_back(p.name);
+  return names;
+}
+
+size_t count(const Graph& g, const OpDef& op) {
+  size_t n = 0;
+  for (const Step& s : g.steps) n += s.op == &op;
+  return n;
+}
+
+void check_against_eager(const Net& net, const Target& target, double most) {
+  const Tensors w = net.make_weights(), x = net.inputs(), want = net.run(x, w);
+  Session s = compile(traced(net, w), target);
+  for (int round = 0; round < 2; ++round) {
+    const Tensors have = s.run(x);
+    REQUIRE(have.size() == want.size());
+    for (size_t i = 0; i < want.size(); ++i) {
+      INFO(net.name << ", result " << i);
+      CHECK(have[i].dtype() == want[i].dtype());
+      if (want[i].meta().is_contiguous()) CHECK(have[i].meta().is_contiguous());
+      CHECK(distance(have[i], want[i]) < most);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every pass keeps the numbers", "[session]") {
+  for (const Net& net : nets()) {
+    check_against_eager(net, {.without = all_but("")}, 2e-6);
+    for (const Pass& p : pass_table()) {
+      INFO("only " << p.name);
+      check_against_eager(net, {.without = all_but(p.name)}, 1e-5);
+    }
+    for (const Pass& p : pass_table()) {
+      INFO("all but " << p.name);
+      check_against_eager(net, {.without = {p.name}}, 1e-5);
+    }
+    check_against_eager(net, {}, 1e-5);
+  }
+}
+
+TEST_CASE("bf16 is near, and inputs and results stay as traced", "[session]") {
+  for (const Net& net : nets()) check_against_eager(net, {.dtype = DType::bf16}, 0.05);
+}
+
+TEST_CASE("the passes do what they say", "[session]") {
+  const Net net = nets()[0];
+  const Tensors w = net.make_weights();
+  const Session plain = compile(traced(net, w), {.without = all_but("")}), best = compile(traced(net, w));
+  CHECK(count(plain.graph(), ops::batch_norm_eval) == 4);
+  CHECK(count(best.graph(), ops::batch_norm_eval) == 0);
+  CHECK(count(best.graph(), ops::binary) == 0);    // layer scale is in the weights, the sum in an epilogue
+  CHECK(count(best.graph(), ops::unary) == 0);
+  CHECK(count(best.graph(), ops::copy) == 1);      // one result is an image: it goes back to the traced order
+  CHECK(best.arena_bytes() < plain.arena_bytes());
+  CHECK(best.steps().size() == 8);
+  CHECK(best.steps()[0].op == "conv");
+  CHECK(best.steps()[0].flops == 2 * 2 * 8 * 9 * 7 * 27);
+  CHECK(best.steps()[0].bytes > 0);
+  for (const StepInfo& s : best.steps()) CHECK_FALSE(s.plan.empty());
+
+  const Session views = compile(traced(nets()[3], nets()[3].make_weights()));
+  CHECK(count(views.graph(), ops::batch_norm_eval) == 0);
+  // the sum that feeds a convolution; the others join products through views
+  CHECK(count(views.graph(), ops::binary) == 1);
+  CHECK(count(views.graph(), ops::copy) == 1);     // and that of the part of an image that one convolution reads
+
+  const Session odd = compile(traced(nets()[4], nets()[4].make_weights()));
+  CHECK(count(odd.graph(), ops::softmax) == 0);
+}
+
+TEST_CASE("inputs may lie in any order", "[session]") {
+  const Net net = nets()[0];
+  const Tensors w = net.make_weights(), x = net.inputs();
+  Session s = compile(traced(net, w));
+  const Tensor want = net.run(x, w)[0];
+  const Tensor last[] = {contiguous(x[0], Memory::channels_last)},
+               strided[] = {permute(contiguous(permute(x[0], {3, 1, 0, 2})), {2, 1, 3, 0})};
+  CHECK(distance(s.run(last)[0], want) < 1e-5);
+  CHECK(distance(s.run(strided)[0], want) < 1e-5);
+  CHECK(distance(s.run(x)[0], want) < 1e-5);
+}
+
+TEST_CASE("borrowed results stay where they are", "[session]") {
+  const Net net = nets()[1];
+  const Tensors w = net.make_weights(), x = net.inputs(), other{numbers(net.in[0].shape, 99)};
+  Session s = compile(traced(net, w));
+  const std::span<const Tensor> first = s.run_borrowed(x);
+  const std::byte* const where = first[0].bytes();
+  CHECK(distance(first[0], net.run(x, w)[0]) < 1e-5);
+  const Tensor own = s.run(x)[0];
+  CHECK(s.run_borrowed(other)[0].bytes() == where);
+  CHECK(distance(first[0], net.run(other, w)[0]) < 1e-5);
+  CHECK(distance(own, net.run(x, w)[0]) < 1e-5);
+  CHECK(s.profile(x).size() == s.steps().size());
+}
+
+TEST_CASE("steps in place are exact at every length", "[session]") {
+  for (const int64_t n : {1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 100, 4099, 20011}) {
+    const Tensor row = numbers({n}, 8);
+    const auto f = [&](const Tensor& x) {
+      // c goes over b, its second operand
+      const Tensor a = exp(x), b = unary(a + row, Unary::gelu), c = x - b;
+      const Tensor d = where(less(c, 0.0), c * c, unary_dx(c, b * 2.0, Unary::silu));
+      return Tensors{clamp(d / (square(d) + 1.0), -0.4, 0.4)};
+    };
+    const Tensor x = numbers({3, n}, 9);
+    Session s = compile(trace(f, {x.meta()}));
+    CHECK(s.arena_bytes() < 5 * x.meta().bytes() + 5 * 128);
+    CHECK(distance(s.run(x), f(x)[0]) == 0);
+  }
+}
+
+TEST_CASE("a borrowed result may be the next input", "[session]") {
+  const Meta m = make_meta(DType::f32, {64});
+  Session s = compile(trace([](const Tensor& x) { return exp(x * 0.5) + x; }, {m}));
+  Tensor want = numbers({64}, 3), have = want;
+  for (int i = 0; i < 3; ++i) {
+    want = exp(want * 0.5) + want;
+    have = s.run_borrowed(have)[0];
+  }
+  CHECK(distance(have, want) < 1e-5);
+}
+
+TEST_CASE("forks run at the same time", "[session]") {
+  const Net net = nets()[2];
+  const Tensors w = net.make_weights();
+  const Session s = compile(traced(net, w), {.threads = 1});
+  std::vector<double> worst(4, 1.0);
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < worst.size(); ++t)
+    threads.emplace_back([&, t] {
+      Session mine = s.fork();
+      const Tensor x = numbers(net.in[0].shape, 1000 + static_cast<int64_t>(t));
+      const Tensors in{x};
+      const Tensor want = net.run(in, w)[0];
+      double most = 0;
+      for (int i = 0; i < 20; ++i) {
+        const Tensor have = mine.run(x);
+        for (size_t k = 0; k < have.data<float>().size(); ++k)
+          most = std::max(most, std::abs(static_cast<double>(have.data<float>()[k] - want.data<float>()[k])));
+      }
+      worst[t] = most;
+    });
+  for (std::thread& t : threads) t.join();
+  for (double d : worst) CHECK(d < 1e-4);
+}
+
+TEST_CASE("what cannot be compiled or run is said by name", "[session]") {
+  const Meta m = make_meta(DType::f32, {2});
+  const Tensor none = meta_tensor(m);
+  StateDict names;
+  names.set("head.weight", none);
+  CHECK(has(message_of([&] { compile(trace([&](const Tensor& x) { return x + none; }, {m}, {.names = &names})); }),
+            "no values for head.weight"));
+  const Graph g = trace([](const Tensor& x) { return x + 1.0; }, {m}, {.input_names = {"image"}});
+  CHECK(has(message_of([&] { compile(g, {.without = {"folds"}}); }), "no pass 'folds'"));
+  CHECK(has(message_of([&] { compile(g, {.dtype = DType::i64}); }), "cannot be compiled for i64"));
+  Session s = compile(g);
+  CHECK(has(message_of([&] { s.run(ones({3})); }), "image is f32[3], the graph was compiled for f32[2]"));
+  CHECK(has(message_of([&] { s.run({ones({2}), ones({2})}); }), "run() with 2 inputs, the graph has 1"));
+  CHECK(has(message_of([&] { s.run(none); }), "has none"));
+  CHECK(has(message_of([&] { Session().run(ones({2})); }), "empty Session"));
+}
+
+namespace {
+
+// conv - batch norm with running statistics - relu - pool - linear, trained by SGD with momentum.
+struct Learner {
+  std::vector<std::string> names{"conv.weight", "bn.weight", "bn.bias", "fc.weight", "fc.bias"};
+  Tensors parameters{numbers({8, 3, 3, 3}, 1, 0.3), ones({8}), zeros({8}), numbers({4, 8}, 2, 0.3), zeros({4})};
+  Tensors momentum;
+  Tensor running_mean = zeros({8}), running_var = ones({8});
+
+  Learner() {
+    for (Tensor& p : parameters) {
+      momentum.push_back(zeros(p.shape()));
+      p = p.detach().set_requires_grad();
+    }
+  }
+
+  Tensor step(const Tensor& x, const Tensor& target) {
+    const Tensor h = conv(x, parameters[0], {}, {.stride = {2}, .pad = {1}});
+    const BatchNormResult bn = batch_norm_train(h, parameters[1], parameters[2], 1e-5);
+    const Tensor logits = linear(mean(relu(bn.y), {2, 3}), parameters[3], parameters[4]);
+    const Tensor loss = cross_entropy(logits, target, {.smoothing = 0.1});
+    backward(loss);
+    const NoGrad off;
+    running_mean = running_mean * 0.9 + bn.mean * 0.1;
+    running_var = running_var * 0.9 + bn.var * 0.1;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      momentum[i] = momentum[i] * 0.9 + parameters[i].grad();
+      parameters[i] = (parameters[i] - momentum[i] * 0.05).detach().set_requires_grad();
+    }
+    return loss.detach();
+  }
+
+  std::vector<Slot> slots() {
+    std::vector<Slot> s;
+    for (size_t i = 0; i < parameters.size(); ++i) s.push_back({names[i], &parameters[i]});
+    for (size_t i = 0; i < parameters.size(); ++i) s.push_back({names[i] + ".momentum", &momentum[i]});
+    s.push_back({"bn.running_mean", &running_mean});
+    s.push_back({"bn.running_var", &running_var});
+    return s;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a whole training step is one graph", "[session]") {
+  const Metas in{make_meta(DType::f32, {4, 3, 9, 8}), make_meta(DType::i64, {4})};
+  const auto batch = [&](int64_t i) {
+    return Tensors{numbers(in[0].shape, 50 + i), from(std::span<const int64_t>({i % 4, 1, 2, 3}), Shape{4})};
+  };
+  std::vector<std::vector<std::string>> choices{{}, all_but("")};
+  for (const Pass& p : pass_table()) choices.push_back(all_but(p.name));
+  for (const std::vector<std::string>& without : choices) {
+    Learner eager, compiled;
+    const Graph g =
+        trace([&](std::span<const Tensor> x) { return compiled.step(x[0], x[1]); }, in, {.state = compiled.slots()});
+    Session s = compile(g, {.without = without});
+    Session fork = s.fork();
+    double first = 0, last = 0;
+    for (int64_t i = 0; i < 10; ++i) {
+      const Tensors x = batch(i % 2);
+      const double want = eager.step(x[0], x[1]).item(), have = s.run(x)[0].item();
+      CHECK(have == Approx(want).epsilon(1e-5));
+      (i ? last : first) = want;
+    }
+    CHECK(last < first);
+    CHECK(distance(s.state().at("fc.weight"), eager.parameters[3]) < 1e-5);
+    CHECK(distance(s.state().at("conv.weight.momentum"), eager.momentum[0]) < 1e-4);
+    CHECK(distance(s.state().at("bn.running_var"), eager.running_var) < 1e-5);
+    CHECK(distance(fork.state().at("fc.weight"), compiled.parameters[3]) == 0);       // a fork has its own state
+  }
+}
+
+TEST_CASE("state may be swapped, kept and handed out", "[session]") {
+  Tensor a = from({1, 2}), b = from({3, 4}), c = from({5, 6});
+  const auto f = [&](const Tensor& x) {
+    std::swap(a, b);
+    return Tensors{x + c, a};
+  };
+  Session s = compile(trace(f, {make_meta(DType::f32, {2})}, {.state = {{"a", &a}, {"b", &b}, {"c", &c}}}));
+  const Tensors out = s.run({from({1, 1})});
+  CHECK(out[0].data<float>()[1] == 7);
+  CHECK(out[1].data<float>()[0] == 3);
+  CHECK(s.state().at("a").data<float>()[0] == 3);
+  CHECK(s.state().at("b").data<float>()[1] == 2);
+  s.run({from({1, 1})});
+  CHECK(s.state().at("a").data<float>()[0] == 1);
+  CHECK(a.data<float>()[0] == 1);                  // the slots' own tensors are never written
+}
+
+}  // namespace fovea

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# test/golden/record/layers.py — writes test/golden/layers.tsv: what timm's layers answer when filled by the formula of test/support/fill.h.
+#
+# usage: layers.py > test/golden/layers.tsv      (timm 1.0.31, torch 2.15)
+# A row: case, shape with commas, then eight values at (i * (n - 1)) / 7. The input is golden_input of the shape at the case.
+import numpy
+import timm.layers as L
+import torch
+from torch import nn
+
+MASK = (1 << 64) - 1
+
+
+def fnv1a(text):
+    h = 0xCBF29CE484222325
+    for byte in text.encode():
+        h = ((h ^ byte) * 0x100000001B3) & MASK
+    return h
+
+
+def uniform(name, n):
+    with numpy.errstate(over="ignore"):
+        z = numpy.uint64(fnv1a(name)) + numpy.arange(1, n + 1, dtype=numpy.uint64) * numpy.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+        z ^= z >> numpy.uint64(31)
+    return (z >> numpy.uint64(40)).astype(numpy.float32) * numpy.float32(2.0**-23) - numpy.float32(1)
+
+
+def filled(name, t):
+    last, shape = name.rsplit(".", 1)[-1], tuple(t.shape)
+    fan = int(numpy.prod(shape[1:])) if shape else 0
+    if len(shape) >= 2 and shape[0] == 1:
+        offset, scale = 0.0, 0.5
+    elif len(shape) >= 2 and fan > 1:
+        offset, scale = 0.0, (3 / fan) ** 0.5
+    else:
+        offset, scale = (0.0, 0.1) if "bias" in last or "mean" in last else (1.0, 0.25)
+    return torch.from_numpy(numpy.float32(offset) + numpy.float32(scale) * uniform(name, t.numel()).reshape(shape))
+
+
+def image(n, c, h, w):
+    i = numpy.ix_(range(n), range(c), range(h), range(w))
+    sine = numpy.sin(2 * numpy.pi * ((i[1] + 1) * i[2] / h + (i[0] + 2) * i[3] / w)).astype(numpy.float32)
+    return torch.from_numpy(numpy.float32(0.5) * uniform("input", sine.size).reshape(sine.shape) + sine)
+
+
+def figure(case, t):
+    v = t.detach().flatten()
+    at = [i * (v.numel() - 1) // 7 for i in range(8)]
+    print(case, ",".join(map(str, t.shape)), *[f"{v[i].item():.8g}" for i in at], sep="\t")
+
+
+def show(case, module, shape=(2, 24, 7, 9), train=False):
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(filled(name, p))
+        for name, b in module.named_buffers():
+            if name.endswith("running_mean"):
+                b.copy_(torch.from_numpy(numpy.float32(0.1) * uniform(name, b.numel())))
+            elif name.endswith("running_var"):
+                b.copy_(torch.from_numpy(numpy.float32(1) + numpy.float32(0.25) * uniform(name, b.numel())))
+        module.train(train)
+        figure(case, module(image(*shape)))
+
+
+def acts():
+    names = ("silu mish relu relu6 leaky_relu elu prelu celu selu gelu gelu_tanh quick_gelu sigmoid tanh hard_sigmoid hard_swish "
+             "hard_mish identity")
+    for name in names.split():
+        show(f"act {name}", L.create_act_layer(name))
+
+
+def pools():
+    for name in ["", "avg", "max", "avgmax", "catavgmax", "fast", "fastmax", "fastavgmax", "fastcatavgmax"]:
+        show(f"pool {name}", L.SelectAdaptivePool2d(pool_type=name, flatten=bool(name)))
+    show("pool nhwc", L.SelectAdaptivePool2d(pool_type="fastcatavgmax", flatten=True, input_fmt="NHWC"))
+    show("avg same", L.create_pool2d("avg", 3, 2, padding="same"))
+    show("max same", L.create_pool2d("max", 3, 2, padding="same"))
+    show("max symmetric", L.create_pool2d("max", 3, 2))
+    show("blur", L.BlurPool2d(24))
+    show("blurpc", L.create_aa("blurpc", 24, 2))
+
+
+def attentions():
+    for name in ["se", "ese", "eca", "ceca", "gc", "gca", "cbam"]:
+        show(f"attention {name}", L.create_attn(name, 24))
+
+
+def convs():
+    show("conv same", L.create_conv2d(24, 16, 3, stride=2, padding="same"))
+    show("conv symmetric", L.create_conv2d(24, 16, 3, stride=2, groups=8, bias=True))
+    show("conv dilated same", L.create_conv2d(24, 24, 5, dilation=2, padding="same", depthwise=True))
+    show("mixed", L.create_conv2d(25, 30, [3, 5, 7], padding="same"), (2, 25, 7, 9))
+    show("mixed depthwise", L.create_conv2d(26, 26, [3, 5, 7, 9], stride=2, depthwise=True), (2, 26, 9, 8))
+
+
+def norms():
+    show("batch norm", nn.BatchNorm2d(24, eps=1e-3))
+    show("group norm", L.GroupNormAct(24, group_size=8, act_layer=nn.SiLU))
+    show("layer norm 2d", L.LayerNorm2d(24))
+    show("layer norm act", L.LayerNormAct2d(24, act_layer=nn.ReLU))
+    show("evo s0", L.EvoNorm2dS0(24, group_size=8))
+    show("evo s0 bare", L.EvoNorm2dS0(24, group_size=8, apply_act=False))
+    norm = L.BatchNormAct2d(24, act_layer=nn.SiLU)
+    show("batch norm train", norm, train=True)
+    figure("batch norm train running_mean", norm.running_mean)
+    figure("batch norm train running_var", norm.running_var)
+
+
+def mlps():
+    show("mlp", L.Mlp(9, 20, 12))
+    show("conv mlp", L.ConvMlp(24, 20, 12, norm_layer=L.LayerNorm2d))
+    show("classifier head", L.ClassifierHead(24, 10, "catavgmax"))
+    show("norm mlp head", L.NormMlpClassifierHead(24, 10, hidden_size=16))
+
+
+convs()
+norms()
+pools()
+attentions()
+mlps()
+acts()

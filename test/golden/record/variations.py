@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""variations.py — records what timm answers when models are built with other than default arguments.
+
+Writes test/golden/models/variations.json in the format of the recorded modules: arguments in "kwargs", weights and image filled by the
+formula of test/support/fill.h, figures from f64. A case is an architecture, its arguments, and the image's batch, height and width.
+Needs torch and timm.
+"""
+import argparse
+import json
+import math
+import pathlib
+
+import numpy as np
+import timm
+import torch
+
+torch.set_num_threads(1)
+CASES = [
+    ("deit_tiny_distilled_patch16_224", dict(in_chans=4, num_classes=7, img_size=64), (2, 64, 64)),
+    ("densenet121", dict(in_chans=1, num_classes=7), (2, 96, 64)),
+    ("regnetx_002", dict(in_chans=1, num_classes=7, output_stride=16), (2, 96, 64)),
+    ("regnety_002", dict(in_chans=4, num_classes=7, output_stride=8, global_pool="catavgmax"), (1, 64, 80)),
+    ("test_resnet", dict(in_chans=1, num_classes=7, output_stride=16), (2, 96, 64)),
+    ("test_resnet", dict(num_classes=0, output_stride=8, global_pool="max"), (1, 80, 72)),
+    ("test_vit", dict(in_chans=1, num_classes=7, img_size=(96, 128)), (2, 96, 128)),
+    ("test_vit", dict(global_pool="avgmax"), (1, 192, 112)),
+    ("test_vit2", dict(dynamic_img_pad=True, num_classes=0), (1, 150, 170)),
+    ("test_vit3", dict(global_pool="", img_size=(64, 48)), (2, 64, 48)),
+    ("test_vit4", dict(qk_norm=True, reg_tokens=3, no_embed_class=True, dynamic_img_size=False), (1, 160, 160)),
+]
+MASK = (1 << 64) - 1
+
+
+def fnv1a(data, h=0xCBF29CE484222325):
+    for byte in data:
+        h = ((h ^ byte) * 0x100000001B3) & MASK
+    return h
+
+
+def uniform(name, n):
+    """n values in [-1, 1) from splitmix64."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(fnv1a(name.encode())) + np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return ((z >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)).astype(np.float32)
+
+
+def rule(name, tensor, trained):
+    """Offset and scale of the values, None: keep them."""
+    last = name.rsplit(".", 1)[-1]
+    if not trained:
+        return {"running_mean": (0, 0.1), "running_var": (1, 0.25)}.get(last)
+    if tensor.ndim >= 2:
+        fan = tensor.numel() // tensor.shape[0]
+        if tensor.shape[0] == 1:
+            return 0, 0.5
+        if fan > 1:
+            return 0, np.float32(math.sqrt(3 / fan))
+    return (0, 0.1) if "bias" in last or "mean" in last else (1, 0.25)
+
+
+def fill(model):
+    named = [(n, t, True) for n, t in model.named_parameters()] + [(n, t, False) for n, t in model.named_buffers()]
+    with torch.no_grad():
+        for name, tensor, trained in named:
+            how = rule(name, tensor, trained)
+            if how:
+                values = np.float32(how[0]) + np.float32(how[1]) * uniform(name, tensor.numel())
+                tensor.copy_(torch.from_numpy(values).reshape(tensor.shape))
+
+
+def image(b, c, h, w):
+    u = uniform("input", b * c * h * w).reshape(b, c, h, w)
+    at = [np.arange(n, dtype=np.float64).reshape([-1 if i == k else 1 for i in range(4)]) for k, n in enumerate((b, c, h, w))]
+    wave = np.sin(2 * np.pi * ((at[1] + 1) * at[2] / h + (at[0] + 2) * at[3] / w)).astype(np.float32)
+    return torch.from_numpy(np.float32(0.5) * u + wave)
+
+
+def figure(t, k):
+    v = t.double().flatten()
+    n = v.numel()
+    k = min(n, k)
+    at = [0] if k == 1 else [i * (n - 1) // (k - 1) for i in range(k)]
+    short = lambda x: float(f"{float(x):.8g}")
+    return {"shape": list(t.shape), "mean": short(v.mean()), "std": short(v.std(unbiased=False)), "absmax": short(v.abs().max()),
+            "v": [short(v[i]) for i in at]}
+
+
+def outputs(model, x):
+    features = model.forward_features(x)
+    return {"logits": figure(model.forward_head(features), 32), "features": figure(features, 16),
+            "pre_logits": figure(model.forward_head(features, pre_logits=True), 16),
+            "intermediates": [figure(t, 8) for t in model.forward_intermediates(x, intermediates_only=True)]}
+
+
+def numbers(value):
+    if isinstance(value, dict):
+        return [n for v in value.values() for n in numbers(v)]
+    return [n for v in value for n in numbers(v)] if isinstance(value, list) else [value]
+
+
+def tolerance(exact, single):
+    """Ten times what timm's own f32 differs from f64, of the largest value; at least 5e-5."""
+    worst = 0
+    for key in exact:
+        pairs = zip(exact[key], single[key]) if isinstance(exact[key], list) else [(exact[key], single[key])]
+        for a, b in pairs:
+            worst = max([worst] + [abs(p - q) / a["absmax"] for p, q in zip(numbers(a), numbers(b))])
+    return float(f"{max(5e-5, 10 * worst):.2g}")
+
+
+def entry(name, kwargs, size):
+    model = timm.create_model(name, **kwargs).eval()
+    fill(model)
+    trained = {n for n, _ in model.named_parameters()}
+    lines = [f"{n}\t{','.join(map(str, t.shape))}\t{str(t.dtype).removeprefix('torch.')}\t{'p' if n in trained else 'b'}\n"
+             for n, t in model.state_dict().items()]
+    b, h, w = size
+    x = image(b, kwargs.get("in_chans", 3), h, w)
+    with torch.no_grad():
+        single = outputs(model, x)
+        exact = outputs(model.double(), x.double())
+    backbone = timm.create_model(name, features_only=True, **{k: v for k, v in kwargs.items() if k not in ("num_classes", "global_pool")})
+    info = [{"ch": i["num_chs"], "red": i["reduction"], "mod": i["module"]} for i in backbone.feature_info.get_dicts()]
+    return {"name": name, "kwargs": kwargs, "params": sum(p.numel() for p in model.parameters()), "state_entries": len(lines),
+            "state_fnv1a": f"{fnv1a(''.join(lines).encode()):016x}", "input": list(x.shape[1:]), "batch": b,
+            "num_classes": model.num_classes, "num_features": model.num_features, "head_hidden_size": model.head_hidden_size,
+            "fo_info": info, **exact, "tol": tolerance(exact, single)}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parents[1])
+    out = parser.parse_args().out / "models" / "variations.json"
+    out.write_text("[\n" + ",\n".join(json.dumps(entry(*c), separators=(",", ":")) for c in CASES) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main()

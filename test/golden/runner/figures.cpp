@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/golden/runner/figures.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/core/error.h"
+#include "engine/ops/ops.h"
+
+namespace fovea::golden {
+
+std::string compare(const std::string& what, const nlohmann::json& figure, const Tensor& t, double tol) {
+  const auto recorded = figure.at("shape").get<std::vector<int64_t>>();
+  const Shape shape(recorded.begin(), recorded.end());
+  if (t.shape() != shape) return cat(what, ": shape ", t.shape(), ", recorded ", shape);
+  const Tensor dense = contiguous(cast(t, DType::f32));
+  const std::span<const float> v = dense.data<float>();
+  double sum = 0, squares = 0, largest = 0;
+  for (const float x : v) {
+    if (!std::isfinite(x)) return cat(what, ": holds ", x);
+    sum += static_cast<double>(x);
+    largest = std::max(largest, std::abs(static_cast<double>(x)));
+  }
+  const double n = static_cast<double>(v.size()), mean = sum / n;
+  for (const float x : v) squares += (static_cast<double>(x) - mean) * (static_cast<double>(x) - mean);
+  const double absmax = figure.at("absmax").get<double>(), scale = absmax > 0 ? absmax : 1;
+  const auto off = [&](double ours, double theirs) { return std::abs(ours - theirs) / scale > tol; };
+  const auto differs = [&](const std::string& name, double ours, double theirs) {
+    return cat(what, ": ", name, " ", ours, ", recorded ", theirs, " (off by ", std::abs(ours - theirs) / scale,
+               " of absmax, allowed ", tol, ")");
+  };
+  if (off(mean, figure.at("mean"))) return differs("mean", mean, figure.at("mean"));
+  if (off(std::sqrt(squares / n), figure.at("std"))) return differs("std", std::sqrt(squares / n), figure.at("std"));
+  if (off(largest, absmax)) return differs("absmax", largest, absmax);
+  const nlohmann::json& samples = figure.at("v");
+  const size_t k = samples.size();
+  for (size_t i = 0; i < k; ++i) {
+    const size_t at = k == 1 ? 0 : i * (v.size() - 1) / (k - 1);
+    const double ours = static_cast<double>(v[at]), theirs = samples[i].get<double>();
+    if (off(ours, theirs)) return differs(cat("element ", at), ours, theirs);
+  }
+  return {};
+}
+
+std::string compare_all(const std::string& what, const nlohmann::json& figures, const Tensors& ts, double tol) {
+  if (!figures.is_array())
+    return ts.size() == 1 ? compare(what, figures, ts[0], tol) : cat(what, ": ", ts.size(), " tensors, recorded one");
+  if (figures.size() != ts.size()) return cat(what, ": ", ts.size(), " tensors, recorded ", figures.size());
+  for (size_t i = 0; i < ts.size(); ++i)
+    if (std::string text = compare(cat(what, "[", i, "]"), figures[i], ts[i], tol); !text.empty()) return text;
+  return {};
+}
+
+}  // namespace fovea::golden

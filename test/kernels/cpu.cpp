@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/kernels/cpu.cpp — the CPU backend against ref: every instruction set of this machine, shapes with tails, both
+// memory orders.
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "engine/core/backend.h"
+#include "engine/core/threads.h"
+#include "engine/ops/ops.h"
+#include "kernels/cpu/allocator.h"
+#include "kernels/cpu/loops.h"
+#include "test/support/catch.h"
+#include "test/support/check_op.h"
+
+using namespace fovea;
+using fovea::test::filled;
+using fovea::test::relative_error;
+using fovea::test::values_of;
+namespace kc = fovea::kernels::cpu;
+
+namespace {
+
+Tensor last(const Tensor& x) { return contiguous(x, Memory::channels_last); }
+
+// f runs on ref, then on cpu alone with every instruction set and with one and three threads.
+void check(const std::function<Tensors()>& f, double tolerance = 1e-6) {
+  Tensors expected;
+  {
+    const UseBackend ref("ref");
+    expected = f();
+  }
+  const int before = threads();
+  for (const kc::Loops* set : kc::supported_loops()) {
+    const kc::UseLoops use(*set);
+    Tensors one;
+    for (int n : {1, 3}) {
+      clear_plan_cache();
+      set_threads(n);
+      const UseBackend cpu("cpu");
+      const Tensors got = f();
+      REQUIRE(got.size() == expected.size());
+      for (size_t i = 0; i < got.size(); ++i) {
+        INFO(set->name << " threads " << n << " result " << i);
+        CHECK(got[i].shape() == expected[i].shape());
+        CHECK(relative_error(values_of(got[i]), values_of(expected[i])) <= tolerance);
+        if (n > 1) CHECK(values_of(got[i]) == values_of(one[i]));
+      }
+      one = got;
+    }
+  }
+  set_threads(before);
+  clear_plan_cache();
+}
+void check1(const std::function<Tensor()>& f, double tolerance = 1e-6) {
+  check([&] { return Tensors{f()}; }, tolerance);
+}
+
+double ulps_apart(float got, double exact) {
+  const double step = std::ldexp(1.0, std::max(std::ilogb(exact == 0 ? 1e-30 : exact), -126) - 23);
+  return std::abs(static_cast<double>(got) - exact) / step;
+}
+
+}  // namespace
+
+TEST_CASE("cpu: exp, tanh, erf, sigmoid are within a few units in the last place", "[cpu]") {
+  std::vector<float> x, y;
+  for (int i = -87000; i <= 88000; i += 7) x.push_back(static_cast<float>(i) * 0.001f);
+  for (int i = 1; i < 2000; ++i) x.push_back(std::ldexp(1.f + static_cast<float>(i) * 4e-4f, -i % 30));
+  y.resize(x.size());
+  const auto n = static_cast<int64_t>(x.size());
+  for (const kc::Loops* set : kc::supported_loops()) {
+    INFO(set->name);
+    const auto worst = [&](Unary fn, double (*exact)(double), double from) {
+      set->unary(fn, 0, 0, x.data(), y.data(), n);
+      double most = 0;
+      for (size_t i = 0; i < x.size(); ++i)
+        if (static_cast<double>(x[i]) > from) most = std::max(most, ulps_apart(y[i], exact(static_cast<double>(x[i]))));
+      return most;
+    };
+    CHECK(worst(Unary::exp, std::exp, -87) < 2);
+    CHECK(worst(Unary::tanh, std::tanh, -100) < 3);
+    CHECK(worst(Unary::erf, std::erf, -100) < 3);
+    CHECK(worst(Unary::sigmoid, [](double v) { return 1 / (1 + std::exp(-v)); }, -80) < 4);
+    CHECK(worst(Unary::silu, [](double v) { return v / (1 + std::exp(-v)); }, -80) < 4);
+  }
+}
+
+TEST_CASE("cpu: functions at infinities and NaN", "[cpu]") {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const float x[] = {inf, -inf, nan, 0.f, -0.f, 1e30f, -1e30f};
+  float y[7];
+  for (const kc::Loops* set : kc::supported_loops()) {
+    INFO(set->name);
+    set->unary(Unary::exp, 0, 0, x, y, 7);
+    CHECK(y[0] == inf);
+    CHECK(y[1] == 0);
+    CHECK(std::isnan(y[2]));
+    CHECK(y[3] == 1);
+    for (Unary fn : {Unary::relu, Unary::relu6, Unary::silu, Unary::gelu, Unary::tanh, Unary::sigmoid,
+                     Unary::hard_swish, Unary::erf, Unary::mish}) {
+      set->unary(fn, 0, 0, x, y, 7);
+      CHECK(std::isnan(y[2]));
+      CHECK(y[3] == (fn == Unary::sigmoid ? 0.5f : 0.f));
+      const bool kept =
+          fn == Unary::relu || fn == Unary::silu || fn == Unary::gelu || fn == Unary::hard_swish || fn == Unary::mish;
+      CHECK(y[5] == Approx(kept ? 1e30f : fn == Unary::relu6 ? 6.f : 1.f));
+    }
+  }
+}
+
+TEST_CASE("cpu: unary and its gradient", "[cpu]") {
+  for (int i = 0; i < static_cast<int>(Unary::count_); ++i) {
+    const auto fn = static_cast<Unary>(i);
+    if (!kc::loops().has_unary(fn)) continue;
+    INFO(name_of(fn));
+    const bool positive = fn == Unary::sqrt || fn == Unary::rsqrt || fn == Unary::log || fn == Unary::log1p ||
+                          fn == Unary::pow || fn == Unary::reciprocal;
+    const Tensor x = filled("x", {3, 37}, DType::f32, {positive ? 0.1 : -6, 6}), g = filled("g", {3, 37});
+    check1([&] { return unary(x, fn, 0.75f, 1.5f); }, 2e-6);
+    if (kc::loops().has_unary_dx(fn)) check1([&] { return unary_dx(g, x, fn, 0.75f, 1.5f); }, 2e-6);
+  }
+}
+
+TEST_CASE("cpu: binary and where with the broadcasts of networks", "[cpu]") {
+  const Tensor x = filled("x", {2, 19, 5, 7});
+  for (const Shape& s : {Shape{2, 19, 5, 7}, Shape{}, Shape{19, 1, 1}, Shape{2, 19, 1, 1}, Shape{7}, Shape{5, 7}}) {
+    INFO(to_string(s));
+    const Tensor b = filled("b", s, DType::f32, {0.5, 2});
+    for (Binary fn : {Binary::add, Binary::sub, Binary::mul, Binary::div, Binary::maximum, Binary::minimum}) {
+      check1([&] { return binary(x, b, fn); });
+      check1([&] { return binary(b, x, fn); });
+    }
+    if (s.size() < 4 || s[2] == 1) check1([&] { return binary(last(x), b, Binary::mul); });
+    Tensor c;
+    {
+      const UseBackend ref("ref");
+      c = less(x, 0.1);
+    }
+    check1([&] { return where(c, x, b); });
+  }
+}
+
+TEST_CASE("cpu: convolution", "[cpu]") {
+  struct Case {
+    int64_t n, c, h, w, o, k, groups;
+    ConvOptions options;
+  };
+  const Case cases[] = {
+      {2, 16, 9, 7, 24, 1, 1, {}},
+      {1, 5, 9, 7, 13, 1, 1, {.stride = {2}}},
+      {1, 40, 7, 7, 40, 3, 1, {.pad = {1}}},
+      {1, 3, 17, 19, 21, 3, 1, {.stride = {2}, .pad = {1}}},
+      {1, 3, 18, 18, 33, 3, 1, {.stride = {2}, .same = true}},
+      {2, 3, 16, 24, 20, 8, 1, {.stride = {8}}},
+      {1, 8, 11, 10, 8, 3, 1, {.stride = {1}, .dilation = {2}, .pad = {2}}},
+      {1, 12, 9, 9, 18, 3, 3, {.pad = {1}}},
+      {2, 24, 6, 8, 48, 3, 6, {.stride = {2}, .pad = {1}}},
+      {1, 30, 13, 11, 30, 5, 30, {.pad = {2}}},
+      {2, 20, 15, 16, 20, 3, 20, {.stride = {2}, .same = true}},
+      {1, 130, 7, 7, 130, 7, 130, {.pad = {3}}},
+      {1, 9, 12, 10, 9, 3, 9, {.dilation = {2}, .pad = {2}}},
+      {1, 9, 12, 10, 9, 4, 9, {.stride = {3}, .pad = {1}}},
+      {1, 6, 12, 10, 12, 3, 6, {.pad = {1}}},
+  };
+  for (const Case& c : cases) {
+    INFO(c.c << " -> " << c.o << " k" << c.k << " groups " << c.groups);
+    const Tensor x = filled("x", {c.n, c.c, c.h, c.w}), w = filled("w", {c.o, c.c / c.groups, c.k, c.k}),
+                 b = filled("b", {c.o});
+    ConvOptions o = c.options;
+    o.groups = c.groups;
+    check1([&] { return conv(x, w, b, o); });
+    check1([&] { return conv(last(x), w, b, o); });
+    check1([&] { return conv(last(x), last(w), {}, o); });
+  }
+}
+
+TEST_CASE("cpu: convolution of one and three spatial dimensions", "[cpu]") {
+  const Tensor x1 = filled("x", {2, 10, 23}), w1 = filled("w", {14, 5, 3}), x3 = filled("y", {1, 6, 5, 7, 6}),
+               w3 = filled("v", {8, 6, 3, 3, 3});
+  check1([&] { return conv(x1, w1, {}, {.stride = {2}, .pad = {1}, .groups = 2}); });
+  check1([&] { return conv(last(x3), w3, {}, {.pad = {1}}); });
+  check1([&] { return conv(x3, filled("u", {6, 1, 3, 3, 3}), {}, {.stride = {2}, .pad = {1}, .groups = 6}); });
+}
+
+TEST_CASE("cpu: convolution and linear with an epilogue and packed weights", "[cpu]") {
+  const int64_t groups = GENERATE(1, 21);
+  const Unary act = GENERATE(Unary::identity, Unary::relu6, Unary::silu, Unary::gelu);
+  const Meta x = make_meta(DType::f32, {2, 21, 9, 10}, Memory::channels_last),
+             w = make_meta(DType::f32, {21, 21 / groups, 3, 3});
+  const Meta b = make_meta(DType::f32, {21}), y = make_meta(DType::f32, {2, 21, 9, 10}, Memory::channels_last);
+  ConvAttrs a;
+  a.stride = a.dilation = a.pad_lo = a.pad_hi = {1, 1};
+  a.groups = groups;
+  a.epilogue = {.act = act, .residual = true};
+  const Metas in{x, w, b, y}, out{y};
+  const Tensor xs = last(filled("x", x.shape)), ws = filled("w", w.shape), bs = filled("b", {21}),
+               rs = last(filled("r", y.shape));
+  Tensor expected;
+  {
+    const UseBackend ref("ref");
+    expected = unary(conv(xs, ws, bs, {.pad = {1}, .groups = groups}) + rs, act);
+  }
+  for (const kc::Loops* set : kc::supported_loops()) {
+    INFO(set->name);
+    const kc::UseLoops use(*set);
+    const UseBackend cpu("cpu");
+    const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
+    REQUIRE(plan->packed_bytes(1) > 0);
+    const auto packed = kc::allocate(plan->packed_bytes(1), {}), scratch = kc::allocate(plan->scratch, {});
+    plan->pack(1, ws.bytes(), packed->data);
+    const Tensor got = empty(y);
+    const std::byte* operands[] = {xs.bytes(), packed->data, bs.bytes(), rs.bytes()};
+    std::byte* results[] = {got.bytes()};
+    Stream stream;
+    plan->run({operands, results, scratch->data}, stream);
+    CHECK(relative_error(values_of(got), values_of(expected)) < 1e-6);
+  }
+}
+
+TEST_CASE("cpu: linear layers of few and many rows", "[cpu]") {
+  for (int64_t rows : {1, 2, 3, 5, 7, 50})
+    for (int64_t outputs : {1, 7, 16, 20, 100}) {
+      INFO(rows << " x 33 -> " << outputs);
+      const Tensor x = filled("x", {rows, 33}), w = filled("w", {outputs, 33}), b = filled("b", {outputs});
+      check1([&] { return linear(x, w, b); });
+      check1([&] { return linear(x, transpose(filled("v", {33, outputs}), 0, 1)); });
+    }
+}
+
+TEST_CASE("cpu: matrix products with broadcasts and transposes", "[cpu]") {
+  for (bool ta : {false, true})
+    for (bool tb : {false, true}) {
+      const MatmulAttrs attrs{ta, tb, 0.5f};
+      const auto a = [&](int64_t m, int64_t k) { return ta ? Shape{3, 2, k, m} : Shape{3, 2, m, k}; };
+      const auto b = [&](int64_t k, int64_t n) { return tb ? Shape{2, n, k} : Shape{2, k, n}; };
+      check1([&] { return matmul(filled("a", a(13, 9)), filled("b", b(9, 21)), attrs); });
+      check1([&] { return matmul(filled("a", a(1, 40)), filled("b", b(40, 8)), attrs); });
+    }
+  check1([&] { return matmul(filled("a", {65, 50}), filled("b", {50, 70})); });
+  check1([&] { return matmul(filled("a", {9, 17, 12}), filled("b", {12, 31})); });
+  check1([&] {
+    return matmul(permute(filled("a", {5, 17, 3, 12}), {0, 2, 1, 3}),
+                  permute(filled("b", {5, 19, 3, 12}), {0, 2, 3, 1}));
+  });
+}
+
+TEST_CASE("cpu: attention", "[cpu]") {
+  const Tensor q = filled("q", {2, 3, 70, 12}, DType::f32, {-3, 3}),
+               k = filled("k", {2, 3, 53, 12}, DType::f32, {-3, 3}), v = filled("v", {2, 3, 53, 20});
+  const Tensor bias = filled("m", {3, 70, 53}), row = filled("n", {53});
+  Tensor allowed;
+  {
+    const UseBackend ref("ref");
+    allowed = greater(bias, -0.5);
+  }
+  check1([&] { return sdpa(q, k, v); }, 2e-6);
+  check1([&] { return sdpa(q, k, v, bias, {.scale = 0.5}); }, 2e-6);
+  check1([&] { return sdpa(q, k, v, row); }, 2e-6);
+  check1([&] { return sdpa(q, k, v, allowed); }, 2e-6);
+  check1([&] { return sdpa(q, k, v, {}, {.causal = true}); }, 2e-6);
+  const Tensor packed = filled("p", {2, 40, 3, 4, 16});
+  const auto part = [&](int64_t i) { return permute(select(packed, 2, i), {0, 2, 1, 3}); };
+  check1([&] { return sdpa(part(0), part(1), part(2)); }, 2e-6);
+  check1([&] { return sdpa(filled("s", {500, 8}), filled("t", {33, 8}), filled("u", {33, 8})); }, 2e-6);
+}
+
+TEST_CASE("cpu: gradients of convolution", "[cpu]") {
+  for (int64_t groups : {1, 3, 12}) {
+    INFO("groups " << groups);
+    const Shape x{2, 12, 9, 11}, w{24, 12 / groups, 3, 3};
+    ConvAttrs a;
+    a.stride = {2, 1};
+    a.dilation = a.pad_lo = {1, 1};
+    a.pad_hi = {0, 1};
+    a.groups = groups;
+    const Tensor gy = filled("g", {2, 24, 4, 11}), xs = filled("x", x), ws = filled("w", w);
+    for (bool channels_last : {false, true}) {
+      const auto lay = [&](const Tensor& t) { return channels_last ? last(t) : t; };
+      a.size = {9, 11};
+      check1([&] { return call1(ops::conv_dx, {lay(gy), ws}, a); }, 2e-6);
+      a.size = {3, 3};
+      check1([&] { return call1(ops::conv_dw, {lay(gy), lay(xs)}, a); }, 2e-6);
+    }
+  }
+}
+
+TEST_CASE("cpu: reductions", "[cpu]") {
+  const Tensor x = filled("x", {2, 19, 8, 9}), long_one = filled("l", {1, 40, 70, 60});
+  for (Reduce fn : {Reduce::sum, Reduce::mean, Reduce::max, Reduce::min, Reduce::sum_squares})
+    for (const Dims& axes : {Dims{2, 3}, Dims{3}, Dims{1}, Dims{0, 2, 3}, Dims{0, 1, 2, 3}, Dims{0}, Dims{1, 2}})
+      for (KeepDims keep : {drop_dims, keep_dims}) {
+        INFO(static_cast<int>(fn) << " over " << to_string(axes));
+        check1([&] { return reduce(x, fn, axes, keep); }, 1e-5);
+        if (keep) check1([&] { return reduce(last(x), fn, axes, keep); }, 1e-5);
+      }
+  check1([&] { return mean(long_one, {2, 3}, keep_dims); }, 1e-5);
+  check1([&] { return mean(last(long_one), {2, 3}, keep_dims); }, 1e-5);
+}
+
+TEST_CASE("cpu: copies, cat, pad and cast", "[cpu]") {
+  const Tensor x = filled("x", {2, 19, 17, 18}), m = filled("m", {3, 40, 50});
+  check1([&] { return last(x); }, 0);
+  check1([&] { return contiguous(last(x)); }, 0);
+  check1([&] { return contiguous(transpose(m, 1, 2)); }, 0);
+  check1([&] { return contiguous(permute(x, {2, 0, 3, 1})); }, 0);
+  check1([&] { return contiguous(permute(x, {0, 2, 1, 3})); }, 0);
+  check1([&] { return contiguous(expand(narrow(m, 2, 3, 1), {3, 40, 4})); }, 0);
+  for (int dim : {0, 1, 2, 3}) {
+    check1([&] { return cat({x, x, x}, dim); }, 0);
+    check1([&] { return cat({last(x), last(x)}, dim); }, 0);
+  }
+  check1([&] { return pad(x, {0, 0, 1, 2}, {0, 3, 0, 1}, PadMode::constant, 2.5f); }, 0);
+  check1([&] { return pad(last(x), {0, 0, 1, -2}, {0, 0, -3, 1}); }, 0);
+  for (DType t : {DType::bf16, DType::f16}) {
+    check1([&] { return cast(x, t); }, 0);
+    check1([&] { return cast(cast(x, t), DType::f32); }, 0);
+    check1([&] { return cast(cast(filled("big", {333}, DType::f32, {-1e9, 1e9}), t), DType::f32); }, 0);
+  }
+}
+
+TEST_CASE("cpu: softmax", "[cpu]") {
+  for (int64_t n : {1, 7, 8, 31, 197}) {
+    const Tensor x = filled("x", {5, n}, DType::f32, {-20, 20});
+    check1([&] { return softmax(x, -1); });
+    check1([&] { return log_softmax(x, -1); });
+  }
+}
+
+TEST_CASE("cpu: norms", "[cpu]") {
+  const Tensor x = filled("x", {3, 20, 9, 5}, DType::f32, {2, 5}), w = filled("w", {20}), b = filled("b", {20});
+  for (bool channels_last : {false, true}) {
+    const auto lay = [&](const Tensor& t) { return channels_last ? last(t) : t; };
+    check([&] {
+      const BatchNormResult r = batch_norm_train(lay(x), w, b, 1e-5);
+      return Tensors{r.y, r.mean, r.var};
+    }, 2e-6);
+    check1([&] { return batch_norm(lay(x), w, b, filled("m", {20}), filled("v", {20}, DType::f32, {0.5, 2}), 1e-5); });
+    check1([&] { return group_norm(lay(x), w, b, 4, 1e-5); }, 2e-6);
+    check1([&] { return group_norm(lay(x), {}, {}, 1, 1e-5); }, 2e-6);
+  }
+  for (int64_t n : {3, 16, 77}) {
+    const Tensor rows = filled("r", {11, n}, DType::f32, {1, 3}), v = filled("v", {n}), u = filled("u", {n});
+    check1([&] { return layer_norm(rows, v, u, 1e-6); }, 2e-6);
+    check1([&] { return layer_norm(rows, {}, {}, 1e-6); }, 2e-6);
+    check1([&] { return rms_norm(rows, v, 1e-6); }, 2e-6);
+  }
+}
+
+TEST_CASE("cpu: pooling", "[cpu]") {
+  const Tensor x = filled("x", {2, 11, 13, 10});
+  for (bool channels_last : {false, true}) {
+    const auto lay = [&](const Tensor& t) { return channels_last ? last(t) : t; };
+    const PoolOptions options[] = {{.kernel = {2}},
+                                   {.kernel = {3}, .stride = {2}, .pad = {1}},
+                                   {.kernel = {3}, .stride = {2}, .same = true},
+                                   {.kernel = {3}, .stride = {2}, .ceil_mode = true, .count_include_pad = false}};
+    for (const PoolOptions& o : options) {
+      check([&] {
+        const auto [y, i] = max_pool_indices(lay(x), o);
+        return Tensors{y, i};
+      });
+      check1([&] { return avg_pool(lay(x), o); });
+    }
+    check1([&] { return adaptive_avg_pool(lay(x), {1, 1}); });
+    check1([&] { return adaptive_avg_pool(lay(x), {5, 3}); });
+  }
+}
+
+TEST_CASE("cpu: interpolation and rolling", "[cpu]") {
+  const Tensor x = filled("x", {2, 11, 7, 6});
+  for (bool channels_last : {false, true}) {
+    const auto lay = [&](const Tensor& t) { return channels_last ? last(t) : t; };
+    for (const Dims& size : {Dims{14, 12}, Dims{5, 9}, Dims{1, 1}}) {
+      check1([&] { return interpolate(lay(x), size); }, 0);
+      check1([&] { return interpolate(lay(x), size, {.mode = Interpolation::linear}); });
+      check1([&] { return interpolate(lay(x), size, {.mode = Interpolation::linear, .align_corners = true}); });
+    }
+    check1([&] { return roll(lay(x), {-3, 2}, {2, 3}); }, 0);
+    check1([&] { return roll(lay(x), {8}, {1}); }, 0);
+  }
+}
+
+TEST_CASE("cpu: freed memory is reused and can be given back", "[cpu]") {
+  kc::trim();
+  std::byte* first = nullptr;
+  {
+    const auto block = kc::allocate(100000, {});
+    first = block->data;
+    CHECK(reinterpret_cast<uintptr_t>(first) % 64 == 0);
+  }
+  CHECK(kc::allocate(100000, {})->data == first);
+  CHECK(kc::trim() >= 100000);
+  CHECK(kc::trim() == 0);
+  CHECK(kc::allocate(0, {})->data != nullptr);
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/nn/layers.cpp — layers filled by the formula against what timm's answer (test/golden/layers.tsv).
+#include "nn/layers.h"
+
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "engine/autograd/autograd.h"
+#include "engine/ops/ops.h"
+#include "test/support/catch.h"
+#include "test/support/fill.h"
+
+namespace fovea {
+namespace {
+
+struct Row {
+  std::string shape;
+  std::vector<double> values;
+};
+
+const std::map<std::string, Row>& rows() {
+  static const std::map<std::string, Row> all = [] {
+    std::map<std::string, Row> r;
+    std::ifstream in(std::string(FOVEA_SOURCE_DIR) + "/test/golden/layers.tsv");
+    for (std::string line; std::getline(in, line);) {
+      std::istringstream fields(line);
+      std::string name, value;
+      std::getline(fields, name, '\t');
+      Row row;
+      std::getline(fields, row.shape, '\t');
+      while (std::getline(fields, value, '\t')) row.values.push_back(std::stod(value));
+      r.emplace(name, row);
+    }
+    return r;
+  }();
+  return all;
+}
+
+void check_figure(const std::string& name, const Tensor& t) {
+  INFO(name);
+  REQUIRE(rows().count(name) == 1);
+  const Row& row = rows().at(name);
+  std::string shape;
+  for (const int64_t d : t.shape()) shape += cat(shape.empty() ? "" : ",", d);
+  CHECK(shape == row.shape);
+  const Tensor dense = contiguous(t);
+  const std::span<const float> v = dense.data<float>();
+  for (size_t i = 0; i < 8; ++i) {
+    const double ours = static_cast<double>(v[i * (v.size() - 1) / 7]);
+    INFO("sample " << i << ": " << ours << ", recorded " << row.values[i]);
+    CHECK(std::abs(ours - row.values[i]) <= 2e-5 * (1 + std::abs(row.values[i])));
+  }
+}
+
+template <class M>
+void check(const std::string& name, M module, const Shape& shape = {2, 24, 7, 9}) {
+  const NoGrad no_grad;
+  fill_weights(module);
+  check_figure(name, module(golden_input(shape)));
+}
+void check(const std::string& name, std::unique_ptr<Module> module, const Shape& shape = {2, 24, 7, 9}) {
+  const NoGrad no_grad;
+  fill_weights(*module);
+  check_figure(name, (*module)(golden_input(shape)));
+}
+
+}  // namespace
+
+TEST_CASE("convolutions answer as timm's", "[nn]") {
+  check("conv same", Conv2d(24, 16, 3, {.stride = 2, .padding = Padding::Kind::same}));
+  check("conv symmetric", Conv2d(24, 16, 3, {.stride = 2, .groups = 8, .bias = true}));
+  check("conv dilated same", Conv2d(24, 24, 5, {.dilation = 2, .groups = 24, .padding = Padding::Kind::same}));
+  check("mixed", conv2d(25, 30, {3, 5, 7}, {.padding = Padding::Kind::same}), {2, 25, 7, 9});
+  check("mixed depthwise", conv2d(26, 26, {3, 5, 7, 9}, {.stride = 2, .groups = 26}), {2, 26, 9, 8});
+  CHECK_THROWS_AS(Conv2d(24, 16, 3, {.groups = 5}), Error);
+  CHECK_THROWS_AS(conv2d(24, 24, {3, 5}, {.groups = 3}), Error);
+}
+
+TEST_CASE("norms answer as timm's", "[nn]") {
+  check("batch norm", BatchNorm2d(24, {.eps = 1e-3}));
+  check("group norm", norm_act2d({.kind = NormSpec::Kind::group, .group_size = 8}, 24, act::silu));
+  check("layer norm 2d", LayerNorm2d(24));
+  check("layer norm act", norm_act2d({.kind = NormSpec::Kind::layer}, 24, act::relu));
+  check("evo s0", norm_act2d({.kind = NormSpec::Kind::evo_s0, .group_size = 8}, 24, act::silu));
+  check("evo s0 bare", norm2d({.kind = NormSpec::Kind::evo_s0, .group_size = 8}, 24));
+  CHECK_THROWS_AS(norm2d({.kind = NormSpec::Kind::group, .group_size = 7}, 24), Error);
+}
+
+TEST_CASE("batch norm trains as PyTorch's", "[nn]") {
+  BatchNorm2d bn(24, {}, act::silu);
+  fill_weights(bn);
+  bn.train();
+  check_figure("batch norm train", bn(golden_input({2, 24, 7, 9})));
+  check_figure("batch norm train running_mean", bn.running_mean);
+  check_figure("batch norm train running_var", bn.running_var);
+  CHECK(bn.num_batches_tracked->item() == 1);
+}
+
+TEST_CASE("pools answer as timm's", "[nn]") {
+  for (const char* type : {"", "avg", "max", "avgmax", "catavgmax", "fast", "fastmax", "fastavgmax", "fastcatavgmax"})
+    check(std::string("pool ") + type, GlobalPool(type));
+  check("pool nhwc", GlobalPool("fastcatavgmax", true, true));
+  check("avg same", AvgPool2d(3, {.stride = 2, .padding = Padding::Kind::same}));
+  check("max same", MaxPool2d(3, {.stride = 2, .padding = Padding::Kind::same}));
+  check("max symmetric", MaxPool2d(3, {.stride = 2, .padding = Padding()}));
+  check("blur", anti_alias("blur", 24, 2));
+  check("blurpc", anti_alias("blurpc", 24, 2));
+  CHECK(GlobalPool("catavgmax").width() == 2);
+  CHECK_THROWS_AS(GlobalPool("average"), Error);
+}
+
+TEST_CASE("channel attentions answer as timm's", "[nn]") {
+  for (const char* kind : {"se", "ese", "eca", "ceca", "gc", "gca", "cbam"})
+    check(std::string("attention ") + kind, channel_attention(kind, 24));
+  CHECK_THROWS_AS(channel_attention("see", 24), Error);
+}
+
+TEST_CASE("MLPs and heads answer as timm's", "[nn]") {
+  check("mlp", Mlp(9, {.hidden = 20, .out = 12}));
+  check("conv mlp", ConvMlp(24, {.hidden = 20, .out = 12, .norm = true}));
+  check("classifier head", ClassifierHead(24, 10, {.pool = "catavgmax"}));
+  check("norm mlp head", NormMlpClassifierHead(24, 10, {.hidden = 16}));
+}
+
+TEST_CASE("activations answer as timm's, by name", "[nn]") {
+  for (const char* name :
+       {"silu", "mish", "relu", "relu6", "leaky_relu", "elu", "prelu", "celu", "selu", "gelu", "gelu_tanh",
+        "quick_gelu", "sigmoid", "tanh", "hard_sigmoid", "hard_swish", "hard_mish", "identity"})
+    check(std::string("act ") + name, Activation(parse_act(name)));
+  CHECK(parse_act("swish") == act::silu);
+  CHECK_THROWS_WITH(parse_act("rellu"), Catch::Contains("relu"));
+}
+
+TEST_CASE("heads can be given other classes and pooling", "[nn]") {
+  ClassifierHead head(24, 10);
+  head.reset(3, "catavgmax");
+  head.materialise();
+  CHECK(head(golden_input({2, 24, 4, 4})).shape() == Shape{2, 3});
+  CHECK(head(golden_input({2, 24, 4, 4}), true).shape() == Shape{2, 48});
+  head.reset(0);
+  CHECK(head(golden_input({2, 24, 4, 4})).shape() == Shape{2, 48});
+}
+
+}  // namespace fovea

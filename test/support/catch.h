@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/support/catch.h — the only place that names Catch2, so that version 2 and version 3 both do.
+#pragma once
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+#else
+#include <catch2/catch.hpp>
+#endif

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# tools/build_times.py — what ninja's log says of a build: wall time, the slowest files, and whether the budgets hold.
+import argparse
+import pathlib
+import sys
+
+FAMILY_SECONDS = 4.0  # one file of zoo/families
+FILE_SECONDS = 30.0  # any file
+BUILD_MINUTES = 12.0  # a clean CPU build on 2 cores
+
+
+def read_log(path):
+    """The last step of every output, and the wall times of the ninja runs (a run's clock starts at 0)."""
+    steps, walls, last_end = {}, [], None
+    for line in path.read_text().splitlines():
+        fields = line.split("\t")
+        if line.startswith("#") or len(fields) < 4:
+            continue
+        start, end, output = int(fields[0]), int(fields[1]), fields[3]
+        if last_end is None or end < last_end:
+            walls.append(0)
+        walls[-1] = max(walls[-1], end)
+        last_end = end
+        steps[output] = (end - start) / 1000
+    return steps, [wall / 1000 for wall in walls]
+
+
+def source_of(output):
+    """meson names engine/core/tensor.cpp's object …p/core_tensor.cpp.o; enough of a name for people."""
+    return output.replace(".p/", ": ").removesuffix(".o")
+
+
+def over_budget(steps, wall):
+    compiled = {output: seconds for output, seconds in steps.items() if output.endswith(".o")}
+    for output, seconds in compiled.items():
+        limit = FAMILY_SECONDS if "families_" in output else FILE_SECONDS
+        if seconds > limit:
+            yield f"{source_of(output)} took {seconds:.1f} s; its budget is {limit:.0f} s"
+    if wall > BUILD_MINUTES * 60:
+        yield f"the build took {wall / 60:.1f} min; its budget is {BUILD_MINUTES:.0f} min"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", nargs="?", default="build/meson", help="a meson build folder")
+    parser.add_argument("--check", action="store_true", help="fail when a budget is exceeded")
+    options = parser.parse_args()
+    log = pathlib.Path(options.folder) / ".ninja_log"
+    if not log.exists():
+        sys.exit(f"build_times: {log} does not exist; build first")
+    steps, walls = read_log(log)
+    wall = sum(walls)
+    note = "" if len(walls) == 1 else f", in {len(walls)} runs of ninja (rm -rf {options.folder} for a clean figure)"
+    print(f"{len(steps)} steps, {wall:.0f} s wall, {sum(steps.values()):.0f} s of work{note}")
+    for output, seconds in sorted(steps.items(), key=lambda item: -item[1])[:15]:
+        print(f"{seconds:7.1f} s  {source_of(output)}")
+    excess = list(over_budget(steps, wall))
+    for line in excess:
+        print(f"over budget: {line}")
+    return 1 if options.check and excess else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
