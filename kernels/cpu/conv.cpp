@@ -12,6 +12,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/transpose.h"
+#include "kernels/cpu/winograd.h"
 
 namespace fovea::kernels::cpu {
 
@@ -87,13 +88,17 @@ namespace {
 // Where each tap of each result reads, in a channels-last image; a row of zeros stands for places outside it.
 class Windows {
  public:
-  Windows(const ConvShape& s, const float* x, const float* zeros, bool whole_rows)
-      : s_(s), x_(x), zeros_(zeros), across_(whole_rows ? 1 : s.kernel[2]) {
+  Windows(const ConvShape& s, const float* x, const float* zeros, bool whole_rows, const std::vector<int64_t>& offsets)
+      : s_(s), x_(x), zeros_(zeros), across_(whole_rows ? 1 : s.kernel[2]), offsets_(offsets) {}
+
+  // Of each tap, from the first one.
+  static std::vector<int64_t> offsets(const ConvShape& s, bool whole_rows) {
+    std::vector<int64_t> all;
     for (int64_t z = 0; z < s.kernel[0]; ++z)
       for (int64_t y = 0; y < s.kernel[1]; ++y)
-        for (int64_t i = 0; i < across_; ++i)
-          offsets_.push_back(((z * s.dilation[0] * s.in[1] + y * s.dilation[1]) * s.in[2] + i * s.dilation[2]) *
-                             s.channels);
+        for (int64_t i = 0; i < (whole_rows ? 1 : s.kernel[2]); ++i)
+          all.push_back(((z * s.dilation[0] * s.in[1] + y * s.dilation[1]) * s.in[2] + i * s.dilation[2]) * s.channels);
+    return all;
   }
 
   void operator()(int64_t first, int64_t count, const float** to, int64_t step) const {
@@ -148,7 +153,7 @@ class Windows {
   const ConvShape& s_;
   const float *x_, *zeros_;
   int64_t across_;
-  std::vector<int64_t> offsets_;                   // of each tap, from the first one
+  const std::vector<int64_t>& offsets_;
 };
 
 // Copies images into larger ones with zeros around them, so that a whole row of a window is adjacent.
@@ -192,6 +197,7 @@ class ProductConv final : public LastConv {
                   channels = shape.channels / shape.groups;
     packing_ =
         Packing(*set, shape.groups, shape.outputs / shape.groups, taps, merge_ ? shape.kernel[2] * channels : channels);
+    offsets_ = Windows::offsets(inner_, merge_);
     if (shape.pads && !merge_) zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
     reserve_weights();
     name = cat("cpu:product ", set->name);
@@ -216,7 +222,7 @@ class ProductConv final : public LastConv {
               .y_step = shape.outputs,
               .residual_step = shape.outputs,
               .finish = finish};
-    multiply(p, Windows(inner_, x, zeros_.data(), merge_));
+    multiply(p, Windows(inner_, x, zeros_.data(), merge_, offsets_));
   }
 
  private:
@@ -224,6 +230,7 @@ class ProductConv final : public LastConv {
   bool merge_ = false;                             // the windows' innermost dimension belongs to the depth
   size_t surround_at_ = 0;
   Packing packing_;
+  std::vector<int64_t> offsets_;
   std::vector<float> zeros_;
 };
 
@@ -240,17 +247,13 @@ bool takes(const Site& s) {
   return lies_as(s.in.back(), order);
 }
 
-// Measured on AVX2 (EfficientNet's and ResNet's layers, channels-last, f32): our products win where a window is one
-// place, where groups are small and where the activation is more than a clamp; oneDNN's blocked loops win for the
-// windows of dense convolutions.
+// oneDNN's convolutions were measured beside our products (ResNet-18 and -50, DenseNet-121, EfficientNet-B0, f32, batch
+// 1,
+// AVX-512) and won nowhere by more than a twentieth, so that only gradients are left to it.
 PlanPtr plan_conv(const Site& s) {
   if (!takes(s)) return nullptr;
   if (PlanPtr p = plan_depthwise(s)) return p;
-#if FOVEA_HAVE_ONEDNN
-  const ConvShape shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape);
-  if (shape.taps() > 1 && shape.groups == 1)
-    if (PlanPtr p = plan_dnn_conv(s)) return p;
-#endif
+  if (PlanPtr p = plan_winograd(s)) return p;
   return std::make_shared<ProductConv>(s);
 }
 

@@ -18,14 +18,19 @@ class RowTables {
  public:
   RowTables(const ConvShape& s, const float* zeros)
       : s_(s), zeros_(zeros), columns_((s.out[2] - 1) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1),
-        slots_((s.kernel[1] - 1) * s.dilation[1] + 1), owner_(static_cast<size_t>(slots_), nullptr),
-        table_(static_cast<size_t>(slots_ * columns_)) {}
+        slots_((s.kernel[1] - 1) * s.dilation[1] + 1) {
+    thread_local std::vector<const float*> owners, tables;   // kept, so that runs allocate nothing
+    owners.assign(static_cast<size_t>(slots_), nullptr);
+    tables.resize(std::max(tables.size(), static_cast<size_t>(slots_ * columns_)));
+    owner_ = owners.data();
+    table_ = tables.data();
+  }
   int64_t columns() const { return columns_; }
 
   /// The table of image row y, which starts at `row`.
   const float* const* of(int64_t y, const float* row) {
     const auto slot = static_cast<size_t>(y % slots_);
-    const float** t = table_.data() + static_cast<int64_t>(slot) * columns_;
+    const float** t = table_ + static_cast<int64_t>(slot) * columns_;
     if (owner_[slot] == row) return t;
     owner_[slot] = row;
     for (int64_t i = 0; i < columns_; ++i) {
@@ -39,8 +44,7 @@ class RowTables {
   const ConvShape& s_;
   const float* zeros_;
   int64_t columns_, slots_;
-  std::vector<const float*> owner_;
-  std::vector<const float*> table_;
+  const float **owner_, **table_;
 };
 
 class DepthwiseConv final : public LastConv {

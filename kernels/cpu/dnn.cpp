@@ -6,6 +6,10 @@
 
 #include "kernels/cpu/parallel.h"
 
+#if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
+#include <omp.h>
+#endif
+
 namespace fovea::kernels::cpu::dnn {
 namespace {
 
@@ -45,12 +49,20 @@ memory::desc filters(const Meta& m, int64_t groups) {
 }
 memory::desc any(const memory::desc& d) { return {d.get_dims(), d.get_data_type(), memory::format_tag::any}; }
 
+#if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
+OneThread::OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+OneThread::~OneThread() { omp_set_num_threads(before_); }
+#else
+OneThread::OneThread() : before_(0) {}
+OneThread::~OneThread() { (void)before_; }
+#endif
+
 bool is_reference(const char* implementation) {
   return std::string_view(implementation).find("ref") != std::string_view::npos;
 }
 
 void execute(const dnnl::primitive& p, const std::unordered_map<int, memory>& args) {
-  const OpenMpThreads threads;
+  const OneThread alone;
   const FlushDenormals flush;
   p.execute(stream(), args);
   stream().wait();

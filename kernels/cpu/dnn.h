@@ -21,10 +21,24 @@ memory::desc filters(const Meta& m, int64_t groups);
 memory::desc any(const memory::desc& d);           // the same sizes in whatever layout oneDNN likes
 bool is_reference(const char* implementation);     // one of oneDNN's slow fall-backs
 
+/// While alive, oneDNN computes on the calling thread alone: whoever wants more threads cuts the work and calls it from
+/// our pool, so that no second team competes for the processors.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 /// Runs f, which makes a primitive descriptor; an empty one where oneDNN has no implementation or refuses the
 /// arguments.
 template <class F>
 auto attempt(F f) -> decltype(f()) {
+  const OneThread alone;
   try {
     return f();
   } catch (const dnnl::error&) {
@@ -32,7 +46,7 @@ auto attempt(F f) -> decltype(f()) {
   }
 }
 
-/// Executes with fovea::threads() threads; the scratchpad is the caller's.
+/// Executes on this thread; the scratchpad is the caller's.
 void execute(const dnnl::primitive& p, const std::unordered_map<int, memory>& args);
 
 /// A primitive with its operands and results; those that it wants in another layout than they have are reordered in

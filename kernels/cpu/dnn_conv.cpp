@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/dnn_conv.h"
 
-#include <optional>
+#include <algorithm>
 #include <string_view>
-#include <unordered_map>
+#include <vector>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/conv.h"
 #include "kernels/cpu/dnn.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/parallel.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -26,94 +27,11 @@ struct Geometry {
   }
 };
 
-Meta channels_last(Meta m) {
-  m.strides = channels_last_strides(m.shape);
-  return m;
-}
-
-// The eltwise post-op of an activation; absent where oneDNN has none, or none that says exactly the same.
-std::optional<dnnl::post_ops> post_ops(const Epilogue& e, const memory::desc& residual) {
-  dnnl::post_ops p;
-  if (e.residual) p.append_binary(dnnl::algorithm::binary_add, residual);
-  using dnnl::algorithm;
-  switch (e.act) {
-    case Unary::identity: return p;
-    case Unary::relu: p.append_eltwise(algorithm::eltwise_relu, 0, 0); return p;
-    case Unary::leaky_relu: p.append_eltwise(algorithm::eltwise_relu, e.a, 0); return p;
-    case Unary::relu6: p.append_eltwise(algorithm::eltwise_clip, 0, 6); return p;
-    case Unary::clamp: p.append_eltwise(algorithm::eltwise_clip, e.a, e.b); return p;
-    default: return {};                            // our own loops are faster
-  }
-}
-
 dnnl::primitive_attr with_scratchpad() {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   return attr;
 }
-
-class DnnConv final : public LastConv {
- public:
-  using Descriptor = dnnl::convolution_forward::primitive_desc;
-  DnnConv(const Site& s, const Descriptor& d)
-      : LastConv(s),
-        d_(d),
-        primitive_(d),
-        residual_(s.attrs<ConvAttrs>().epilogue.residual) {
-    filters_ = dnn::filters(s.operand(1), s.attrs<ConvAttrs>().groups);
-    packing_ = dnnl::reorder(dnnl::reorder::primitive_desc(dnn::engine(), filters_, dnn::engine(), d.weights_desc()));
-    reserve_weights();
-    scratchpad_at_ = lend(static_cast<int64_t>(d.scratchpad_desc().get_size()));
-    name = cat("dnn:", d.impl_info_str());
-  }
-
- protected:
-  size_t weight_bytes() const override { return d_.weights_desc().get_size(); }
-  void pack_weights(const float* w, float* to) const override {
-    dnn::execute(packing_, {{DNNL_ARG_FROM, of(filters_, w)}, {DNNL_ARG_TO, of(d_.weights_desc(), to)}});
-  }
-  void run_last(const Run& r) const override {
-    std::unordered_map<int, memory> args{
-        {DNNL_ARG_SRC, of(d_.src_desc(), r.x)},
-        {DNNL_ARG_WEIGHTS, of(d_.weights_desc(), r.w)},
-        {DNNL_ARG_DST, of(d_.dst_desc(), r.y)},
-        {DNNL_ARG_SCRATCHPAD, memory(d_.scratchpad_desc(), dnn::engine(), r.scratch + scratchpad_at_)}};
-    if (r.bias) args.emplace(DNNL_ARG_BIAS, of(d_.bias_desc(), r.bias));
-    if (residual_) args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, of(d_.dst_desc(), r.residual));
-    dnn::execute(primitive_, args);
-  }
-
- private:
-  static memory of(const memory::desc& d, const float* p) { return memory(d, dnn::engine(), const_cast<float*>(p)); }
-  Descriptor d_;
-  dnnl::convolution_forward primitive_;
-  dnnl::reorder packing_;
-  memory::desc filters_;
-  bool residual_;
-  size_t scratchpad_at_ = 0;
-};
-
-}  // namespace
-
-PlanPtr plan_dnn_conv(const Site& s) {
-  const auto& a = s.attrs<ConvAttrs>();
-  const memory::desc x = dnn::desc(channels_last(s.operand(0))), y = dnn::desc(channels_last(s.result()));
-  const memory::desc b = s.has(2) ? dnn::desc(s.operand(2)) : memory::desc();
-  const auto post = post_ops(a.epilogue, y);
-  if (!post) return nullptr;
-  const auto d = dnn::attempt([&] {
-    dnnl::primitive_attr attr = with_scratchpad();
-    attr.set_post_ops(*post);
-    const Geometry g(a);
-    return dnnl::convolution_forward::primitive_desc(
-        dnn::engine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, x,
-        dnn::any(dnn::filters(s.operand(1), a.groups)), b, y, g.stride, g.dilation, g.lo, g.hi, attr, true);
-  });
-  if (!d || dnn::is_reference(d.impl_info_str())) return nullptr;
-  return std::make_shared<DnnConv>(s, d);
-}
-
-namespace {
 
 struct Gradient {
   memory::desc x, w, y;
@@ -161,35 +79,114 @@ auto best_of(const Gradient& g, int64_t groups, Make make) -> decltype(make(g.x,
 
 bool dense(const Meta& m) { return lies_as(m, Memory::contiguous) || lies_as(m, Memory::channels_last); }
 
-}  // namespace
+Meta images(Meta m, int64_t count) {
+  const bool last = !lies_as(m, Memory::contiguous);
+  m.shape[0] = count;
+  m.strides = strides_for(m.shape, last ? Memory::channels_last : Memory::contiguous);
+  return m;
+}
 
-PlanPtr plan_dnn_conv_dx(const Site& s) {
-  const auto& a = s.attrs<ConvAttrs>();
-  if (!all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()) || s.is_constant(1))
-    return nullptr;
-  const Gradient g{dnn::desc(s.result()), dnn::filters(s.operand(1), a.groups), dnn::desc(s.operand(0)), Geometry(a)};
-  const auto d = best_of(g, a.groups, [&](const memory::desc& x, const memory::desc& w, const memory::desc& y) {
-    const auto hint = g.hint(x, w, y);
+PlanPtr dx_plan(const ConvAttrs& a, const Meta& gy, const Meta& w, const Meta& gx) {
+  const Gradient g{dnn::desc(gx), dnn::filters(w, a.groups), dnn::desc(gy), Geometry(a)};
+  const auto d = best_of(g, a.groups, [&](const memory::desc& x, const memory::desc& wd, const memory::desc& y) {
+    const auto hint = g.hint(x, wd, y);
     if (!hint) return dnnl::convolution_backward_data::primitive_desc();
-    return dnnl::convolution_backward_data::primitive_desc(dnn::engine(), dnnl::algorithm::convolution_direct, x, w, y,
+    return dnnl::convolution_backward_data::primitive_desc(dnn::engine(), dnnl::algorithm::convolution_direct, x, wd, y,
                                                            g.geometry.stride, g.geometry.dilation, g.geometry.lo,
                                                            g.geometry.hi, hint, with_scratchpad(), true);
   });
   return d ? std::make_shared<ConvDx>(g, d) : nullptr;
 }
 
-PlanPtr plan_dnn_conv_dw(const Site& s) {
-  const auto& a = s.attrs<ConvAttrs>();
-  if (!all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result())) return nullptr;
-  const Gradient g{dnn::desc(s.operand(1)), dnn::filters(s.result(), a.groups), dnn::desc(s.operand(0)), Geometry(a)};
-  const auto d = best_of(g, a.groups, [&](const memory::desc& x, const memory::desc& w, const memory::desc& y) {
-    const auto hint = g.hint(x, w, y);
+PlanPtr dw_plan(const ConvAttrs& a, const Meta& gy, const Meta& x, const Meta& gw) {
+  const Gradient g{dnn::desc(x), dnn::filters(gw, a.groups), dnn::desc(gy), Geometry(a)};
+  const auto d = best_of(g, a.groups, [&](const memory::desc& xd, const memory::desc& wd, const memory::desc& y) {
+    const auto hint = g.hint(xd, wd, y);
     if (!hint) return dnnl::convolution_backward_weights::primitive_desc();
-    return dnnl::convolution_backward_weights::primitive_desc(dnn::engine(), dnnl::algorithm::convolution_direct, x, w,
-                                                              y, g.geometry.stride, g.geometry.dilation, g.geometry.lo,
-                                                              g.geometry.hi, hint, with_scratchpad(), true);
+    return dnnl::convolution_backward_weights::primitive_desc(dnn::engine(), dnnl::algorithm::convolution_direct, xd,
+                                                              wd, y, g.geometry.stride, g.geometry.dilation,
+                                                              g.geometry.lo, g.geometry.hi, hint, with_scratchpad(),
+                                                              true);
   });
   return d ? std::make_shared<ConvDw>(g, d) : nullptr;
+}
+
+constexpr int64_t kShares = 8;                     // of a batch, however many threads there are: sums stay the same
+
+// Threads share a batch: each computes the gradient of some images. Gradients of images lie one behind the other; those
+// of weights are summed, always in the same order.
+class BatchShares final : public Plan {
+ public:
+  using Make = PlanPtr (*)(const ConvAttrs&, const Meta& gy, const Meta& other, const Meta& result);
+  static PlanPtr of(const Site& s, Make make, bool sums) {
+    auto p = std::make_shared<BatchShares>();
+    const Meta &gy = s.operand(0), &other = s.operand(1), &out = s.result();
+    const int64_t batch = gy.shape[0], shares = std::clamp<int64_t>(batch, 1, kShares);
+    for (int64_t i = 0; i < shares; ++i) {
+      const int64_t first = batch * i / shares, count = batch * (i + 1) / shares - first;
+      Share share{.from_gy = first * gy.strides[0] * 4, .from_other = sums ? first * other.strides[0] * 4 : 0,
+                  .to = sums ? 0 : first * out.strides[0] * 4};
+      const auto of_one = [&](const Meta& m) { return images(m, count); };
+      share.plan = !p->shares_.empty() && p->shares_.back().count == count
+                       ? p->shares_.back().plan
+                       : make(s.attrs<ConvAttrs>(), of_one(gy), sums ? of_one(other) : other, sums ? out : of_one(out));
+      if (!share.plan) return nullptr;
+      share.count = count;
+      share.scratch_at = p->scratch;
+      p->scratch += aligned(share.plan->scratch);
+      if (sums && i > 0) {
+        share.partial_at = p->scratch;
+        p->scratch += aligned(static_cast<size_t>(out.bytes()));
+      }
+      p->shares_.push_back(std::move(share));
+    }
+    if (shares == 1) return p->shares_[0].plan;
+    p->sums_ = sums;
+    p->numel_ = out.numel();
+    p->name = p->shares_[0].plan->name;
+    return p;
+  }
+
+  void run(const Args& a, Stream& stream) const override {
+    parallel_for(static_cast<int64_t>(shares_.size()), 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const Share& s = shares_[static_cast<size_t>(i)];
+        const std::byte* in[] = {a.in[0] + s.from_gy, a.in[1] + s.from_other};
+        std::byte* out[] = {sums_ && i > 0 ? a.scratch + s.partial_at : a.out[0] + s.to};
+        s.plan->run({in, out, a.scratch + s.scratch_at}, stream);
+      }
+    });
+    if (!sums_) return;
+    const Loops& set = loops();
+    parallel_for(numel_, 1 << 14, [&](int64_t first, int64_t last) {
+      float* const y = floats(a.out[0]) + first;
+      for (size_t i = 1; i < shares_.size(); ++i)
+        set.binary(Binary::add, y, 1, floats(a.scratch + shares_[i].partial_at) + first, 1, y, last - first);
+    });
+  }
+
+ private:
+  struct Share {
+    int64_t from_gy, from_other, to, count = 0;    // in bytes; images
+    PlanPtr plan = nullptr;
+    size_t scratch_at = 0, partial_at = 0;
+  };
+  std::vector<Share> shares_;
+  bool sums_ = false;
+  int64_t numel_ = 0;
+};
+
+}  // namespace
+
+PlanPtr plan_dnn_conv_dx(const Site& s) {
+  if (!all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()) || s.is_constant(1))
+    return nullptr;
+  return BatchShares::of(s, dx_plan, false);
+}
+
+PlanPtr plan_dnn_conv_dw(const Site& s) {
+  if (!all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result())) return nullptr;
+  return BatchShares::of(s, dw_plan, true);
 }
 
 }  // namespace fovea::kernels::cpu

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/dnn_conv.h — convolutions that oneDNN does better than our own loops, and the gradients of all.
+// kernels/cpu/dnn_conv.h — the gradients of convolutions, by oneDNN.
 #pragma once
 #include "kernels/cpu/kernels.h"
 
 namespace fovea::kernels::cpu {
 
 // Each is null where oneDNN has nothing good.
-PlanPtr plan_dnn_conv(const Site& s);
 PlanPtr plan_dnn_conv_dx(const Site& s);
 PlanPtr plan_dnn_conv_dw(const Site& s);
 

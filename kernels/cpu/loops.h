@@ -45,6 +45,24 @@ struct DepthwiseTile {
   float lo, hi;
 };
 
+/// Six by six pixels, a pointer each, become the values at 36 points, v_step apart.
+struct WinogradInput {
+  const float* x[36];
+  float* v;
+  int64_t v_step, channels;
+};
+/// The sums at 36 points, m_step apart, become height by width results, four by four at most.
+struct WinogradOutput {
+  const float* m;
+  int64_t m_step;
+  const float* bias;                               // may be null
+  const float* residual;                           // steps as y does; may be null
+  float* y;
+  int64_t row_step, pixel_step, columns;
+  int height, width;
+  float lo, hi;
+};
+
 struct Loops {
   const char* name;                                // "avx512", "avx2", "sse2"
   bool (*supported)();
@@ -65,6 +83,8 @@ struct Loops {
   // how many of the `left` results of a row to give one call
   int (*depthwise_pixels)(const DepthwiseTile& t, int64_t left);
   void (*depthwise)(const DepthwiseTile& t);
+  void (*winograd_input)(const WinogradInput& t);
+  void (*winograd_output)(const WinogradOutput& t);
 
   void (*from_bf16)(const void* x, void* y, int64_t n);
   void (*to_bf16)(const void* x, void* y, int64_t n);

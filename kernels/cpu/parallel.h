@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/parallel.h — one team of threads for our loops and oneDNN's: OpenMP's, of fovea::threads() threads.
+// kernels/cpu/parallel.h — the one pool of threads that every kernel runs on: fovea::threads() of them, oneDNN's
+// included.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -33,18 +34,6 @@ class FlushDenormals {
 
  private:
   unsigned before_;
-};
-
-/// While alive, OpenMP regions that others open on this thread (oneDNN's) have fovea::threads() threads.
-class OpenMpThreads {
- public:
-  OpenMpThreads();
-  ~OpenMpThreads();
-  OpenMpThreads(const OpenMpThreads&) = delete;
-  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
-
- private:
-  int before_;
 };
 
 }  // namespace fovea::kernels::cpu

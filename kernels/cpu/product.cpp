@@ -2,6 +2,8 @@
 #include "kernels/cpu/product.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <vector>
 
 #include "engine/core/threads.h"
@@ -12,6 +14,9 @@ namespace {
 
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
 constexpr int64_t kWorkPerThread = 150000;         // multiply-adds below which another thread costs more than it does
+constexpr int64_t kWorkPerPiece = 2000000;         // and below which finer pieces do not pay
+constexpr int64_t kPiecesEach = 4;                 // so that a thread which is held up holds up little
+constexpr int64_t kMostPanels = 96;                // of one pass over the rows
 
 // The grid of threads: over row tiles and over panels.
 struct Grid {
@@ -51,34 +56,37 @@ class Worker {
 
   // Row tiles [first_tile, last_tile) by panels [first, last), counted through all groups.
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
-    const int64_t together = std::max<int64_t>(1, kPanelsBytes / (p_.packing.panel_floats() * 4));
+    const int64_t together = std::clamp<int64_t>(kPanelsBytes / (p_.packing.panel_floats() * 4), 1, kMostPanels);
     const int rows = static_cast<int>((p_.rows + tiles_ - 1) / tiles_);
-    std::vector<const float*> pointers(static_cast<size_t>(p_.packing.taps * rows));
+    thread_local std::vector<const float*> pointers;
+    pointers.resize(std::max(pointers.size(), static_cast<size_t>(p_.packing.taps * rows)));
+    std::array<Job, kMostPanels> jobs;
     for (int64_t from = first; from < last; from += together) {
-      const std::vector<Job> jobs = jobs_for(from, std::min(from + together, last), rows);
-      for (int64_t tile = first_tile; tile < last_tile; ++tile) run_tile(tile, jobs, pointers.data());
+      const size_t count = jobs_for(from, std::min(from + together, last), rows, jobs);
+      for (int64_t tile = first_tile; tile < last_tile; ++tile)
+        run_tile(tile, std::span<const Job>(jobs).first(count), pointers.data());
     }
   }
 
  private:
-  std::vector<Job> jobs_for(int64_t first, int64_t last, int rows) const {
+  size_t jobs_for(int64_t first, int64_t last, int rows, std::array<Job, kMostPanels>& jobs) const {
     const Packing& k = p_.packing;
     const int64_t panels = k.panels(), full = k.last_width() == k.panel ? panels : panels - 1;
-    std::vector<Job> jobs;
+    size_t count = 0;
     for (int64_t at = first; at < last;) {
       const int64_t group = at / panels, panel = at % panels;
       int64_t take = std::min({static_cast<int64_t>(p_.set->panels_at_once(rows)), last - at, full - panel});
       take = take >= 4 ? 4 : take >= 2 ? 2 : 1;
       const int64_t column = group * k.columns + panel * k.panel;
       const int64_t columns = panel + take == panels ? k.columns - panel * k.panel : take * k.panel;
-      jobs.push_back({p_.b + group * k.group_floats() + panel * k.panel_floats(), p_.bias ? p_.bias + column : nullptr,
-                      column, columns, group * k.depth, static_cast<int>(take)});
+      jobs[count++] = {p_.b + group * k.group_floats() + panel * k.panel_floats(), p_.bias ? p_.bias + column : nullptr,
+                       column, columns, group * k.depth, static_cast<int>(take)};
       at += take;
     }
-    return jobs;
+    return count;
   }
 
-  void run_tile(int64_t tile, const std::vector<Job>& jobs, const float** pointers) const {
+  void run_tile(int64_t tile, std::span<const Job> jobs, const float** pointers) const {
     const Packing& k = p_.packing;
     const int64_t row = p_.rows * tile / tiles_, count = p_.rows * (tile + 1) / tiles_ - row;
     rows_(context_, row, count, pointers, count);
@@ -154,8 +162,9 @@ void multiply(const Product& p, RowPointers rows, const void* context) {
   const double work = static_cast<double>(p.rows) * static_cast<double>(p.packing.bytes() / 4);
   const int64_t useful = static_cast<int64_t>(std::min(work / kWorkPerThread, 1e6)) + 1;
   const int64_t team = std::min<int64_t>(threads(), useful);
-  const Grid grid =
-      grid_for(worker.tiles(), panels, team, p.packing.bytes() / 4 > static_cast<size_t>(p.rows * p.packing.depth));
+  const int64_t pieces = std::clamp<int64_t>(useful * kWorkPerThread / kWorkPerPiece, team, team * kPiecesEach);
+  const Grid grid = grid_for(worker.tiles(), panels, team > 1 ? pieces : 1,
+                             p.packing.bytes() / 4 > static_cast<size_t>(p.rows * p.packing.depth));
   parallel_for(grid.rows * grid.panels, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t down = i / grid.panels, across = i % grid.panels;

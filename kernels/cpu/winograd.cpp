@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/winograd.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "engine/core/threads.h"
+#include "kernels/cpu/conv.h"
+#include "kernels/cpu/parallel.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+constexpr int64_t kSide = 4;                       // results of a tile, in both directions
+constexpr int64_t kWindow = 6;                     // pixels that they need
+constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that take the place of the nine taps
+constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the L2 cache
+constexpr int64_t kBlockBytes = 448 << 10;         // of transformed pixels
+
+// The filter's values at the points, in f64: G g G^T.
+void transform_filter(const float* w, int64_t row, int64_t column, double out[kPoints]) {
+  // Row p of G is (1, p, p^2) over the product of p's distances to the other points; the last is infinity's.
+  constexpr double a = 0.70710678118654752440, b = 1.41421356237309504880, na = -1.5, nb = 6;
+  constexpr double g[kWindow][3] = {{1, 0, 0},
+                                    {1 / na, a / na, 0.5 / na},
+                                    {1 / na, -a / na, 0.5 / na},
+                                    {1 / nb, b / nb, 2 / nb},
+                                    {1 / nb, -b / nb, 2 / nb},
+                                    {0, 0, 1}};
+  double half[kWindow][3];
+  for (int i = 0; i < kWindow; ++i)
+    for (int x = 0; x < 3; ++x) {
+      half[i][x] = 0;
+      for (int y = 0; y < 3; ++y) half[i][x] += g[i][y] * static_cast<double>(w[y * row + x * column]);
+    }
+  for (int i = 0; i < kWindow; ++i)
+    for (int j = 0; j < kWindow; ++j)
+      out[i * kWindow + j] = half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2];
+}
+
+class WinogradConv final : public LastConv {
+ public:
+  explicit WinogradConv(const Site& s) : LastConv(s), packing_(*set, 1, shape.outputs, 1, shape.channels) {
+    down_ = (shape.out[1] + kSide - 1) / kSide;
+    across_ = (shape.out[2] + kSide - 1) / kSide;
+    tiles_ = shape.batch * down_ * across_;
+    zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
+    reserve_weights();
+    name = cat("cpu:winograd ", set->name);
+  }
+
+  size_t weight_bytes() const override { return static_cast<size_t>(kPoints) * packing_.bytes(); }
+
+  void pack_weights(const float* w, float* to) const override {
+    const Unpacked u = unpacked(w);
+    std::vector<float> points(static_cast<size_t>(kPoints * shape.outputs * shape.channels));
+    const int64_t step = shape.outputs * shape.channels;
+    parallel_for(shape.outputs, 1, [&](int64_t first, int64_t last) {
+      for (int64_t k = first; k < last; ++k)
+        for (int64_t c = 0; c < shape.channels; ++c) {
+          double values[kPoints];
+          transform_filter(w + k * u.column + c * u.depth, u.taps[1], u.taps[2], values);
+          for (int64_t i = 0; i < kPoints; ++i)
+            points[static_cast<size_t>(i * step + k * shape.channels + c)] = static_cast<float>(values[i]);
+        }
+    });
+    for (int64_t i = 0; i < kPoints; ++i)
+      pack_columns(packing_,
+                   {.w = points.data() + i * step, .column = shape.channels, .depth = 1, .taps = {0, 0, 0},
+                    .sizes = {1, 1, 1}},
+                   to + i * static_cast<int64_t>(packing_.bytes() / sizeof(float)));
+  }
+
+  // Blocks of tiles are independent. Where there are fewer than threads, threads share a block's columns and each of
+  // them transforms the block's pixels.
+  void run_last(const Run& r) const override {
+    const int64_t fit = kBlockBytes / (kPoints * shape.channels * 4);
+    const int64_t most = std::clamp<int64_t>(fit, set->tile_rows, kMostTiles), team = threads();
+    int64_t blocks = (tiles_ + most - 1) / most;
+    if (tiles_ >= team * set->tile_rows) blocks = (blocks + team - 1) / team * team;
+    const int64_t shares = std::clamp<int64_t>(blocks < team ? team / blocks : 1, 1, packing_.panels());
+    parallel_for(blocks * shares, 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t b = i / shares, share = i % shares;
+        block(r, {.first = tiles_ * b / blocks, .last = tiles_ * (b + 1) / blocks},
+              packing_.panels() * share / shares, packing_.panels() * (share + 1) / shares);
+      }
+    });
+  }
+
+ private:
+  struct Block {
+    int64_t first, last;
+    int64_t count() const { return last - first; }
+  };
+  struct Place {
+    int64_t image, y, x;                           // of a tile's first result
+  };
+  Place place_of(int64_t tile) const {
+    return {tile / (down_ * across_), tile / across_ % down_ * kSide, tile % across_ * kSide};
+  }
+
+  void block(const Run& r, const Block& b, int64_t first_panel, int64_t last_panel) const {
+    const int64_t pixels = kPoints * b.count() * shape.channels, widest = packing_.panel + packing_.lanes;
+    float* const v = thread_buffer(static_cast<size_t>(pixels + kPoints * b.count() * widest + 16));
+    float* const m = v + (pixels + 15) / 16 * 16;
+    for (int64_t tile = b.first; tile < b.last; ++tile) take_pixels(r.x, b, tile, v);
+    for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+      const int64_t width = panel + 1 == packing_.panels() ? packing_.last_width() : packing_.panel;
+      multiply_panel(r.w + panel * packing_.panel_floats(), v, b.count(), width, m);
+      for (int64_t tile = b.first; tile < b.last; ++tile) give_results(r, b, tile, panel * packing_.panel, width, m);
+    }
+  }
+
+  void take_pixels(const float* x, const Block& b, int64_t tile, float* v) const {
+    const Place p = place_of(tile);
+    WinogradInput t{.v = v + (tile - b.first) * shape.channels,
+                    .v_step = b.count() * shape.channels,
+                    .channels = shape.channels};
+    for (int64_t i = 0; i < kWindow; ++i)
+      for (int64_t j = 0; j < kWindow; ++j) {
+        const int64_t y = p.y + i - shape.pad[1], column = p.x + j - shape.pad[2];
+        const bool inside = y >= 0 && y < shape.in[1] && column >= 0 && column < shape.in[2];
+        t.x[i * kWindow + j] =
+            inside ? x + ((p.image * shape.in[1] + y) * shape.in[2] + column) * shape.channels : zeros_.data();
+      }
+    set->winograd_input(t);
+  }
+
+  // For each point: the block's tiles times a panel of the filters' columns.
+  void multiply_panel(const float* w, const float* v, int64_t count, int64_t width, float* m) const {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const int64_t pieces = (count + set->tile_rows - 1) / set->tile_rows;
+    const float* rows[kMostTiles];
+    Tile t{.a = rows, .a_step = count, .taps = 1, .depth = shape.channels, .b_step = 0, .y_step = width,
+           .columns = width, .lo = -kInfinity, .hi = kInfinity};
+    for (int64_t i = 0; i < kPoints; ++i) {
+      for (int64_t r = 0; r < count; ++r) rows[r] = v + (i * count + r) * shape.channels;
+      t.b = w + i * static_cast<int64_t>(packing_.bytes() / sizeof(float));
+      for (int64_t piece = 0; piece < pieces; ++piece) {
+        const int64_t first = count * piece / pieces;
+        t.a = rows + first;
+        t.rows = static_cast<int>(count * (piece + 1) / pieces - first);
+        t.y = m + (i * count + first) * width;
+        set->tile(t, 1);
+      }
+    }
+  }
+
+  void give_results(const Run& r, const Block& b, int64_t tile, int64_t column, int64_t width, const float* m) const {
+    const Place p = place_of(tile);
+    const int64_t at = ((p.image * shape.out[1] + p.y) * shape.out[2] + p.x) * shape.outputs + column;
+    const WinogradOutput t{.m = m + (tile - b.first) * width,
+                           .m_step = b.count() * width,
+                           .bias = r.bias ? r.bias + column : nullptr,
+                           .residual = r.residual ? r.residual + at : nullptr,
+                           .y = r.y + at,
+                           .row_step = shape.out[2] * shape.outputs,
+                           .pixel_step = shape.outputs,
+                           .columns = std::min(width, shape.outputs - column),
+                           .height = static_cast<int>(std::min(kSide, shape.out[1] - p.y)),
+                           .width = static_cast<int>(std::min(kSide, shape.out[2] - p.x)),
+                           .lo = finish.lo,
+                           .hi = finish.hi};
+    set->winograd_output(t);
+    if (!finish.map) return;
+    const Epilogue& e = finish.act;
+    for (int i = 0; i < t.height; ++i)
+      for (int j = 0; j < t.width; ++j) {
+        float* const y = t.y + i * t.row_step + j * t.pixel_step;
+        set->unary(e.act, e.a, e.b, y, y, t.columns);
+      }
+  }
+
+  Packing packing_;                                // of one point's matrix
+  int64_t down_ = 0, across_ = 0, tiles_ = 0;
+  std::vector<float> zeros_;
+};
+
+// Seconds on one thread as measured on AVX-512 machines: products at their usual rate, transforms and weights at the
+// rate of the caches that hold them.
+bool promises_gain(const ConvShape& s) {
+  const auto places = static_cast<double>(s.batch * s.out[1] * s.out[2]), in = static_cast<double>(s.channels),
+             out = static_cast<double>(s.outputs);
+  const auto tiles = static_cast<double>(s.batch * ((s.out[1] + kSide - 1) / kSide) * ((s.out[2] + kSide - 1) / kSide));
+  constexpr double kDirect = 110e9, kProducts = 100e9, kTransforms = 12e9, kFar = 15e9, kNear = 1 << 20;
+  const double weights = 36 * in * out * 4;
+  const double direct = places * 18 * in * out / kDirect;
+  const double winograd = tiles * 72 * in * out / kProducts + tiles * 36 * (in + out) * 4 / kTransforms +
+                          (weights > kNear ? weights / kFar : 0);
+  return winograd < 0.95 * direct;
+}
+
+}  // namespace
+
+PlanPtr plan_winograd(const Site& s) {
+  const ConvShape shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape);
+  using Three = ConvShape::Three;
+  const bool fits = s.is_constant(1) && shape.groups == 1 && shape.kernel == Three{1, 3, 3} &&
+                    shape.stride == Three{1, 1, 1} && shape.dilation == Three{1, 1, 1} && shape.in[0] == 1 &&
+                    shape.channels >= 16 && shape.outputs >= 16;
+  if (!fits || !promises_gain(shape)) return nullptr;
+  return std::make_shared<WinogradConv>(s);
+}
+
+}  // namespace fovea::kernels::cpu

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/kernels/winograd.cpp — Winograd's convolution against plain loops, at borders and with everything that may follow it.
+#include "engine/core/backend.h"
+#include "engine/ops/ops.h"
+#include "kernels/cpu/allocator.h"
+#include "kernels/cpu/loops.h"
+#include "test/support/catch.h"
+#include "test/support/check_op.h"
+
+namespace fovea {
+namespace {
+
+namespace kc = kernels::cpu;
+using test::filled;
+using test::relative_error;
+using test::values_of;
+
+struct Case {
+  int64_t batch, channels, height, width, outputs, pad;
+  Memory memory = Memory::channels_last;
+  Unary act = Unary::identity;
+  bool residual = false;
+};
+
+}  // namespace
+
+TEST_CASE("cpu: Winograd's convolution", "[cpu]") {
+  const Case cases[] = {
+      {.batch = 1, .channels = 32, .height = 56, .width = 56, .outputs = 32, .pad = 1},
+      {.batch = 2, .channels = 20, .height = 29, .width = 31, .outputs = 33, .pad = 0, .act = Unary::relu},
+      {.batch = 3, .channels = 64, .height = 14, .width = 13, .outputs = 48, .pad = 1, .act = Unary::silu, .residual = true},
+      {.batch = 1, .channels = 17, .height = 41, .width = 30, .outputs = 70, .pad = 2, .memory = Memory::contiguous,
+       .act = Unary::relu6, .residual = true},
+  };
+  for (const Case& c : cases) {
+    INFO(c.channels << " -> " << c.outputs << " on " << c.height << " x " << c.width);
+    ConvAttrs a;
+    a.stride = a.dilation = {1, 1};
+    a.pad_lo = a.pad_hi = {c.pad, c.pad};
+    a.epilogue = {.act = c.act, .residual = c.residual};
+    const int64_t h = c.height + 2 * c.pad - 2, w = c.width + 2 * c.pad - 2;
+    const Tensor x = contiguous(filled("x", {c.batch, c.channels, c.height, c.width}), c.memory),
+                 weights = filled("w", {c.outputs, c.channels, 3, 3}), bias = filled("b", {c.outputs}),
+                 residual = contiguous(filled("r", {c.batch, c.outputs, h, w}), c.memory);
+    Tensor expected;
+    {
+      const UseBackend ref("ref");
+      expected = conv(x, weights, bias, {.pad = {c.pad}});
+      if (c.residual) expected = expected + residual;
+      expected = unary(expected, c.act);
+    }
+    Metas in{x.meta(), weights.meta(), bias.meta()};
+    if (c.residual) in.push_back(residual.meta());
+    const Metas out{residual.meta()};
+    for (const kc::Loops* set : kc::supported_loops()) {
+      INFO(set->name);
+      const kc::UseLoops use(*set);
+      const UseBackend cpu("cpu");
+      const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
+      REQUIRE(plan->name == cat("cpu:winograd ", set->name));
+      const auto packed = kc::allocate(plan->packed_bytes(1), {}), scratch = kc::allocate(plan->scratch, {});
+      plan->pack(1, weights.bytes(), packed->data);
+      const Tensor got = empty(out[0]);
+      const std::byte* operands[] = {x.bytes(), packed->data, bias.bytes(), c.residual ? residual.bytes() : nullptr};
+      std::byte* results[] = {got.bytes()};
+      Stream stream;
+      plan->run({operands, results, scratch->data}, stream);
+      CHECK(relative_error(values_of(got), values_of(expected)) < 2e-6);
+    }
+  }
+}
+
+TEST_CASE("cpu: weights that may change are not transformed", "[cpu]") {
+  ConvAttrs a;
+  a.stride = a.dilation = a.pad_lo = a.pad_hi = {1, 1};
+  const Meta x = make_meta(DType::f32, {1, 32, 56, 56}, Memory::channels_last), w = make_meta(DType::f32, {32, 32, 3, 3});
+  const Metas in{x, w}, out{x};
+  const UseBackend cpu("cpu");
+  CHECK_THAT(make_plan({ops::conv, in, out, AttrsRef::of(a)})->name, !Catch::Contains("winograd"));
+}
+
+}  // namespace fovea
