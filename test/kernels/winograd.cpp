@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/kernels/winograd.cpp — Winograd's convolution against plain loops, at borders and with everything that may follow it.
+// test/kernels/winograd.cpp — Winograd's convolution against plain loops, at borders and with everything that may
+// follow it.
 #include "engine/core/backend.h"
 #include "engine/ops/ops.h"
 #include "kernels/cpu/allocator.h"
@@ -28,9 +29,23 @@ TEST_CASE("cpu: Winograd's convolution", "[cpu]") {
   const Case cases[] = {
       {.batch = 1, .channels = 32, .height = 56, .width = 56, .outputs = 32, .pad = 1},
       {.batch = 2, .channels = 20, .height = 29, .width = 31, .outputs = 33, .pad = 0, .act = Unary::relu},
-      {.batch = 3, .channels = 64, .height = 14, .width = 13, .outputs = 48, .pad = 1, .act = Unary::silu, .residual = true},
-      {.batch = 1, .channels = 17, .height = 41, .width = 30, .outputs = 70, .pad = 2, .memory = Memory::contiguous,
-       .act = Unary::relu6, .residual = true},
+      {.batch = 3,
+       .channels = 64,
+       .height = 14,
+       .width = 13,
+       .outputs = 48,
+       .pad = 1,
+       .act = Unary::silu,
+       .residual = true},
+      {.batch = 1,
+       .channels = 17,
+       .height = 41,
+       .width = 30,
+       .outputs = 70,
+       .pad = 2,
+       .memory = Memory::contiguous,
+       .act = Unary::relu6,
+       .residual = true},
   };
   for (const Case& c : cases) {
     INFO(c.channels << " -> " << c.outputs << " on " << c.height << " x " << c.width);
@@ -73,7 +88,8 @@ TEST_CASE("cpu: Winograd's convolution", "[cpu]") {
 TEST_CASE("cpu: weights that may change are not transformed", "[cpu]") {
   ConvAttrs a;
   a.stride = a.dilation = a.pad_lo = a.pad_hi = {1, 1};
-  const Meta x = make_meta(DType::f32, {1, 32, 56, 56}, Memory::channels_last), w = make_meta(DType::f32, {32, 32, 3, 3});
+  const Meta x = make_meta(DType::f32, {1, 32, 56, 56}, Memory::channels_last),
+             w = make_meta(DType::f32, {32, 32, 3, 3});
   const Metas in{x, w}, out{x};
   const UseBackend cpu("cpu");
   CHECK_THAT(make_plan({ops::conv, in, out, AttrsRef::of(a)})->name, !Catch::Contains("winograd"));
