@@ -3,6 +3,7 @@
 #pragma once
 #include "nn/layers/act.h"
 #include "nn/layers/attention.h"
+#include "nn/layers/attention2d.h"
 #include "nn/layers/channel_attention.h"
 #include "nn/layers/classifier.h"
 #include "nn/layers/conv.h"

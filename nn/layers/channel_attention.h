@@ -18,6 +18,7 @@ struct SqueezeOptions {
   double ratio = 0;                                // of the reduction; 0: the module's default
   int channels = 0;                                // of the reduction, given directly
   int divisor = 0;                                 // 0: the module's default
+  double round_limit = 0.9;                        // SqueezeExcite: rounding down keeps at least this share
   Act act = act::relu, gate = act::sigmoid;
   bool max_pool = false;                           // half of the squeeze is the maximum
   bool norm = false;                               // batch norm after the reduction

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/blocks/efficientnet_blocks.cpp — ConvBnAct, DepthwiseSeparable, InvertedResidual (also with CondConv) and
-// EdgeResidual.
+// zoo/blocks/efficientnet_blocks.cpp — ConvBnAct, DepthwiseSeparable, InvertedResidual (also with CondConv),
+// EdgeResidual, UniversalInvertedResidual and MobileAttention.
 #include "zoo/blocks/efficientnet_blocks.h"
 
 #include "engine/ops/ops.h"
@@ -24,9 +24,16 @@ struct Residual : Module {
 
   void attend(const BlockPlace& p, int channels) {
     if (p.se_ratio <= 0) return;
-    const SqueezeOptions o{.ratio = p.se_ratio, .act = p.act};
-    if (p.attention.empty()) se = add("se", SqueezeExcite(channels, o));
-    else se = add("se", channel_attention(p.attention, channels, o));
+    SqueezeOptions o{.ratio = p.se_ratio, .act = p.act};
+    if (!p.attention.empty()) {
+      se = add("se", channel_attention(p.attention, channels, o));
+      return;
+    }
+    o.divisor = p.squeeze.divisor;
+    o.round_limit = p.squeeze.round_limit;
+    o.gate = p.squeeze.gate;
+    if (!p.squeeze.act.identity()) o.act = p.squeeze.act;
+    se = add("se", SqueezeExcite(channels, o));
   }
   void close(const BlockPlace& p, bool skip) {
     has_skip = skip && p.in == p.out && p.stride == 1;
@@ -178,6 +185,71 @@ struct EdgeResidual final : Residual {
   }
 };
 
+// MobileNetV4's blocks may scale their branch.
+struct ScaledResidual : Residual {
+  Maybe<Module> layer_scale;
+  void close_scaled(const BlockArgs& a, const BlockPlace& p) {
+    if (p.layer_scale > 0) layer_scale = add("layer_scale", LayerScale(p.out, p.layer_scale, true));
+    close(p, !a.noskip);
+  }
+};
+
+struct UniversalInvertedResidual final : ScaledResidual {
+  Maybe<Module> dw_start, dw_mid, dw_end;
+  Ref<Module> pw_exp, pw_proj;
+  UniversalInvertedResidual(const BlockArgs& a, const BlockPlace& p) {
+    const int start = a.expand_kernel[0], middle = a.kernel[0], end = a.project_kernel[0];
+    const int mid = make_divisible(p.in * p.expand);
+    if (p.stride > 1 && !start && !middle && !end)
+      throw Error(Error::Kind::argument, "a block without depthwise convolutions cannot stride", current_scope());
+    // The convolution in the middle strides; where there is none, the one in front, or else the one behind.
+    if (start) dw_start = add("dw_start", depthwise(a, p, p.in, start, middle ? 1 : p.stride, act::none));
+    pw_exp = add("pw_exp", pointwise(p, p.in, mid, p.act));
+    if (middle) dw_mid = add("dw_mid", depthwise(a, p, mid, middle, p.stride, p.act));
+    attend(p, mid);
+    pw_proj = add("pw_proj", pointwise(p, mid, p.out, act::none));
+    if (end) dw_end = add("dw_end", depthwise(a, p, p.out, end, start || middle ? 1 : p.stride, act::none));
+    close_scaled(a, p);
+  }
+  Tensor forward(const Tensor& x) override {
+    const Tensor y = se(dw_mid(pw_exp(dw_start(x))));
+    return join(layer_scale(dw_end(pw_proj(offer("pw_proj.conv", y)))), x);
+  }
+
+ private:
+  static ConvNormAct pointwise(const BlockPlace& p, int in, int out, const Act& act) {
+    return {in, out, 1, {.conv = {.padding = p.padding}, .norm = p.norm, .act = act}};
+  }
+  static ConvNormAct depthwise(const BlockArgs& a, const BlockPlace& p, int channels, int kernel, int stride,
+                               const Act& act) {
+    const Conv2dOptions o{.stride = stride,
+                          .dilation = p.dilation,
+                          .groups = groups_of(a.group_size.value_or(1), channels),
+                          .padding = p.padding};
+    return {channels, channels, kernel, {.conv = o, .norm = p.norm, .act = act, .anti_alias = p.anti_alias}};
+  }
+};
+
+struct MobileAttention final : ScaledResidual {
+  Ref<Module> norm, attn;
+  MobileAttention(const BlockArgs& a, const BlockPlace& p) {
+    norm = add("norm", norm2d(p.norm, p.in));
+    const MultiQueryOptions shared{.heads = a.heads,
+                                   .out = p.out,
+                                   .key_dim = a.head_dim,
+                                   .value_dim = a.head_dim,
+                                   .kv_stride = a.kv_stride,
+                                   .kernel = a.kernel[0],
+                                   .dilation = p.dilation,
+                                   .padding = p.padding,
+                                   .norm = p.norm};
+    if (a.type == BlockArgs::Type::multi_query) attn = add("attn", MultiQueryAttention2d(p.in, shared));
+    else attn = add("attn", Attention2d(p.in, {.heads = a.heads, .out = p.out, .bias = false}));
+    close_scaled(a, p);
+  }
+  Tensor forward(const Tensor& x) override { return join(layer_scale(attn(offer("attn", norm(x)))), x); }
+};
+
 }  // namespace
 
 std::unique_ptr<Module> efficientnet_block(const BlockArgs& a, const BlockPlace& p) {
@@ -185,6 +257,9 @@ std::unique_ptr<Module> efficientnet_block(const BlockArgs& a, const BlockPlace&
     case BlockArgs::Type::separable: return std::make_unique<DepthwiseSeparable>(a, p);
     case BlockArgs::Type::edge: return std::make_unique<EdgeResidual>(a, p);
     case BlockArgs::Type::conv: return std::make_unique<ConvBnAct>(a, p);
+    case BlockArgs::Type::universal: return std::make_unique<UniversalInvertedResidual>(a, p);
+    case BlockArgs::Type::attention:
+    case BlockArgs::Type::multi_query: return std::make_unique<MobileAttention>(a, p);
     case BlockArgs::Type::inverted: break;
   }
   if (a.experts > 0) return std::make_unique<CondConvResidual>(a, p);

@@ -19,6 +19,9 @@ struct BlockArgs {
     separable,
     edge,                                          // er: a whole convolution expands, a 1x1 projects
     conv,                                          // cn: one convolution
+    // uir: expand and project, with depthwise convolutions in front (a), between (k) and behind (p); 0: none
+    universal,
+    attention, multi_query,                        // mha, mqa: attention between pixels
   } type = Type::inverted;
   std::vector<int> kernel{3}, expand_kernel{1}, project_kernel{1};     // several sizes: MixedConv2d
   int out = 0, stride = 1, repeats = 1;
@@ -30,6 +33,14 @@ struct BlockArgs {
   std::optional<Act> act;
   bool skip = false, noskip = false, project_act = false;
   bool space_to_depth = false;
+  int heads = 0, head_dim = 0, kv_stride = 1;      // mha, mqa
+};
+
+/// How a network writes squeeze-and-excitation.
+struct SqueezeStyle {
+  Act gate = act::sigmoid, act = act::none;        // act none: the block's
+  int divisor = 0;                                 // of the reduced channels; 0: any number
+  double round_limit = 0.9;
 };
 
 /// Where a block sits, and the style of the network around it.
@@ -44,6 +55,8 @@ struct BlockPlace {
   Act act;
   NormSpec norm;
   std::string_view anti_alias, attention;          // "" for attention: EfficientNet's SqueezeExcite
+  SqueezeStyle squeeze;
+  double layer_scale = 0;                          // what the factors of uir, mha and mqa start as; 0: none
   bool tap = false;                                // offer the expansion: this block ends a feature level
 };
 

@@ -23,9 +23,13 @@ struct BlockText {
     return v;
   }
   int integer() const { return number<int>(); }
-  std::vector<int> kernels() const {               // "3.5.7"
+  std::vector<int> kernels(bool none = false) const {                  // "3.5.7"; none: there may be a single "0"
     std::vector<int> sizes;
     std::string_view rest = value;
+    if (none) {
+      sizes.push_back(integer());
+      return sizes;
+    }
     while (true) {
       const size_t dot = rest.find('.');
       sizes.push_back(BlockText{whole, key, rest.substr(0, dot)}.integer());
@@ -45,18 +49,26 @@ Act block_act(const BlockText& t) {
   t.fail("names no activation");
 }
 
+bool attends(const BlockArgs& a) {
+  return a.type == BlockArgs::Type::attention || a.type == BlockArgs::Type::multi_query;
+}
+
 void read_part(BlockArgs& a, const BlockText& t) {
+  const bool universal = a.type == BlockArgs::Type::universal;
   if (t.key == "r") a.repeats = t.integer();
-  else if (t.key == "k") a.kernel = t.kernels();
+  else if (t.key == "k") a.kernel = t.kernels(universal);
   else if (t.key == "s") a.stride = t.integer();
   else if (t.key == "e") a.expand = t.number<double>();
   else if (t.key == "c") a.out = t.integer();
   else if (t.key == "se") a.se_ratio = t.number<double>();
-  else if (t.key == "a") a.expand_kernel = t.kernels();
-  else if (t.key == "p") a.project_kernel = t.kernels();
+  else if (t.key == "a") a.expand_kernel = t.kernels(universal);
+  else if (t.key == "p") a.project_kernel = t.kernels(universal);
   else if (t.key == "gs") a.group_size = t.integer();
   else if (t.key == "cc") a.experts = t.integer();
   else if (t.key == "fc") a.force_in = t.integer();
+  else if (t.key == "h" && attends(a)) a.heads = t.integer();
+  else if (t.key == "d" && attends(a)) a.head_dim = t.integer();
+  else if (t.key == "v" && attends(a)) a.kv_stride = t.integer();
   else if (t.key == "d") a.space_to_depth = t.integer() > 0;
   else t.fail("is not known");
 }
@@ -66,9 +78,13 @@ void read_type(BlockArgs& a, std::string_view type, std::string_view whole) {
   else if (type == "ds" || type == "dsa") a.type = BlockArgs::Type::separable;
   else if (type == "er") a.type = BlockArgs::Type::edge;
   else if (type == "cn") a.type = BlockArgs::Type::conv;
+  else if (type == "uir") a.type = BlockArgs::Type::universal;
+  else if (type == "mha") a.type = BlockArgs::Type::attention;
+  else if (type == "mqa") a.type = BlockArgs::Type::multi_query;
   else
     throw Error(Error::Kind::argument, cat("the block '", whole, "' is of no known type"),
-                "there are ir, ds, dsa, er and cn");
+                "there are ir, ds, dsa, er, cn, uir, mha and mqa");
+  if (type == "uir") a.expand_kernel = a.project_kernel = {0};
   a.project_act = a.noskip = type == "dsa";
 }
 
@@ -93,6 +109,10 @@ BlockArgs decode_block(std::string_view whole) {
   if (a.out < 1 || a.repeats < 1 || (a.stride != 1 && a.stride != 2))
     throw Error(Error::Kind::argument,
                 cat("the block '", whole, "' has no channels, no repeats, or a stride that is neither 1 nor 2"));
+  if (attends(a) && (a.heads < 1 || a.head_dim < 1 || a.kv_stride < 1 || a.kernel.size() > 1))
+    throw Error(Error::Kind::argument,
+                cat("the block '", whole, "' has no heads, no channels in a head, no stride or several kernel sizes"),
+                "attention looks like mqa_r1_k3_h4_s1_v2_d64_c160");
   return a;
 }
 
@@ -160,7 +180,9 @@ class Builder {
                  .act = a.act.value_or(style_.act),
                  .norm = style_.norm,
                  .anti_alias = style_.anti_alias,
-                 .attention = style_.attention};
+                 .attention = style_.attention,
+                 .squeeze = style_.squeeze,
+                 .layer_scale = style_.layer_scale};
     fold(a, p);
     stride(p);
     p.out = style_.round(a.out) * (p.space_to_depth > 0 ? 4 : 1);
@@ -259,6 +281,10 @@ void init_like_tensorflow(Module& model) {
       fc->weight.slot().init = init::uniform(-range, range);
       if (fc->bias) fc->bias.slot().init = init::zeros();
     }
+  });
+  // Attention has its own way, behind its convolutions' back.
+  model.visit([](const std::string&, Module& m) {
+    if (auto* attention = dynamic_cast<MultiQueryAttention2d*>(&m)) attention->start_values();
   });
 }
 

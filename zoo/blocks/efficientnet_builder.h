@@ -38,6 +38,8 @@ struct StageStyle {
   std::string_view anti_alias, attention;
   double drop_path_rate = 0;
   bool se_from_expanded = false;                   // squeeze ratios count from the expanded channels (MobileNetV3)
+  SqueezeStyle squeeze;
+  double layer_scale = 0;                          // what the factors of MobileNetV4's blocks start as; 0: none
 };
 
 struct Stages {

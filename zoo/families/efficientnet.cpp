@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "zoo/blocks/efficientnet_builder.h"
+#include "zoo/blocks/efficientnet_trunk.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::efficientnet {
@@ -42,33 +42,25 @@ FOVEA_SETTINGS(Cfg, arch, width, depth, late_depth, round_depth, fix_first_last,
                experts, features, head, stem, stem_kernel, fix_stem, padding, act, norm, bn_eps, norm_group_size,
                anti_alias, attention, tf_trained, pruned)
 
-class EfficientNet final : public ImageModel {
+class EfficientNet final : public EfficientNetTrunk {
  public:
-  EfficientNet(const Cfg& c, const ModelOptions& o) : ImageModel(o) {
+  EfficientNet(const Cfg& c, const ModelOptions& o) : EfficientNetTrunk(o) {
     const ChannelRounding round{.multiplier = c.width, .divisor = c.divisor, .limit = c.round_limit};
     const NormSpec norm{
         .kind = c.norm, .eps = c.tf_trained && o.pretrained ? 1e-3 : c.bn_eps, .group_size = c.norm_group_size};
-    const int stem = c.fix_stem ? c.stem : round(c.stem);
-    conv_stem_ =
-        add("conv_stem", Conv2d(o.in_chans.value_or(3), stem, c.stem_kernel, {.stride = 2, .padding = c.padding}));
-    bn1_ = add("bn1", norm_act2d(norm, stem, c.act));
-
     DepthScaling depth{.multiplier = c.depth, .late_multiplier = c.late_depth, .round = c.round_depth,
                        .fix_first_last = c.fix_first_last, .experts = c.experts, .group_size = {}};
     if (c.group_size >= 0) depth.group_size = c.group_size;
-    const StageStyle style{.round = round,
-                           .output_stride = o.output_stride.value_or(32),
-                           .padding = c.padding,
-                           .act = c.act,
-                           .norm = norm,
-                           .anti_alias = c.anti_alias,
-                           .attention = c.attention,
-                           .drop_path_rate = static_cast<double>(o.drop_path_rate.value_or(0.0f))};
-    Stages stages = build_stages(stem, decode_stages(c.arch, depth), style);
-    taps_ = std::move(stages.taps);
-    blocks_ = add("blocks", std::move(stages.blocks));
+    int features = trunk(o, {.channels = c.fix_stem ? c.stem : round(c.stem), .kernel = c.stem_kernel},
+                         decode_stages(c.arch, depth),
+                         {.round = round,
+                          .padding = c.padding,
+                          .act = c.act,
+                          .norm = norm,
+                          .anti_alias = c.anti_alias,
+                          .attention = c.attention,
+                          .squeeze = {}});
 
-    int features = stages.out;
     if (const int wide = head_channels(c, round); wide > 0) {
       conv_head_ = add("conv_head", Conv2d(features, wide, 1, {.padding = c.padding}));
       bn2_ = add("bn2", norm_act2d(norm, wide, c.act));
@@ -80,17 +72,14 @@ class EfficientNet final : public ImageModel {
   }
 
   Tensor forward_features(const Tensor& image) override {
-    Tensor x = bn1_(conv_stem_(image));
-    if (taps_[0] && (tap("bn1", x) || tap("bn1", x, TapKind::expansion))) return x;
-    const auto& stages = blocks_->children();
-    for (size_t i = 0; i < stages.size(); ++i) {
-      {
-        const Scope scope("blocks");
-        x = run(*stages[i], x);
-      }
-      if (taps_[i + 1] && tap(cat("blocks.", i), x)) return x;
-    }
-    return bn2_(conv_head_(x));
+    const Reached r = run_trunk(image);
+    return r.enough ? r.x : bn2_(conv_head_(r.x));
+  }
+
+  std::vector<LayerGroup> group_matcher(bool coarse) const override {
+    std::vector<LayerGroup> rows = EfficientNetTrunk::group_matcher(coarse);
+    for (const char* head : {"^conv_head", "^bn2"}) rows.push_back({.group = 1, .pattern = head, .joins_previous = true});
+    return rows;
   }
 
  private:
@@ -119,11 +108,7 @@ class EfficientNet final : public ImageModel {
     return out;
   }
 
-  Ref<Conv2d> conv_stem_;
-  Ref<Module> bn1_;
-  Ref<Sequential> blocks_;
   Maybe<Module> conv_head_, bn2_;
-  std::vector<bool> taps_;
 };
 
 // Names of the efficientnet_pytorch packages and of those for the lite nets. The first stage has no expansion, so its
