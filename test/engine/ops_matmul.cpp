@@ -113,6 +113,19 @@ TEST_CASE("sdpa where a row may attend to nothing", "[op]") {
   CHECK(y == std::vector<double>{first[0], first[1], 0, 0});
 }
 
+// The rounding of such scores is larger than what exp() takes; each row still attends to its best key.
+TEST_CASE("sdpa of scores that are huge", "[op]") {
+  const Tensor k = filled("k", {1, 37, 4}) * 1e6, v = filled("v", {1, 37, 6});
+  const auto exact = [](const Tensor& t) { return cast(t, DType::f64); };
+  for (const double size : {3e4, -3e4, 3e8}) {
+    const Tensor q = filled("q", {1, 21, 4}) * size;
+    const double scale = size < 0 ? -0.3 : 0.3;
+    const std::vector<double> y = values_of(sdpa(q, k, v, {}, {.scale = scale})),
+                              best = values_of(sdpa(exact(q), exact(k), exact(v), {}, {.scale = scale}));
+    for (size_t i = 0; i < y.size(); ++i) CHECK(std::abs(y[i] - best[i]) < 1e-5);
+  }
+}
+
 TEST_CASE("attention dropout drops weights and scales the rest", "[op]") {
   const Tensor q = filled("q", {2, 8, 4}), k = filled("k", {2, 8, 4}), v = eye(8);
   const Tensor values = expand(v, {2, 8, 8});
