@@ -8,7 +8,7 @@
 namespace fovea {
 
 Attention2d::Attention2d(int dim, const Attention2dOptions& o) : heads_(o.heads) {
-  head_channels(dim, o.heads);                     // throws when the heads do not divide the channels
+  head_channels(dim, o.heads);  // throws when the heads do not divide the channels
   qkv = add("qkv", Conv2d(dim, 3 * dim, 1, {.bias = o.bias}));
   proj = add("proj", Conv2d(dim, o.out ? o.out : dim, 1, {.bias = o.bias}));
 }
@@ -30,8 +30,7 @@ MultiQueryAttention2d::MultiQueryAttention2d(int dim, const MultiQueryOptions& o
   start_values();
 }
 
-Ref<Sequential> MultiQueryAttention2d::projection(std::string_view name, int dim, int out,
-                                                  const MultiQueryOptions& o) {
+Ref<Sequential> MultiQueryAttention2d::projection(std::string_view name, int dim, int out, const MultiQueryOptions& o) {
   Sequential s;
   if (o.kv_stride > 1) {
     const Conv2dOptions fewer{.stride = o.kv_stride, .dilation = o.dilation, .groups = dim, .padding = o.padding};
@@ -44,15 +43,14 @@ Ref<Sequential> MultiQueryAttention2d::projection(std::string_view name, int dim
 
 void MultiQueryAttention2d::start_values() {
   visit([](const std::string&, Module& m) {
-    if (auto* conv = dynamic_cast<Conv2d*>(&m))
-      conv->weight.slot().init = init::xavier_uniform(conv->weight->shape());
+    if (auto* conv = dynamic_cast<Conv2d*>(&m)) conv->weight.slot().init = init::xavier_uniform(conv->weight->shape());
   });
 }
 
 // Heads share keys and values, so the queries of all heads are rows of one matrix.
 Tensor MultiQueryAttention2d::forward(const Tensor& x) {
   const int64_t n = x.dim(0), h = x.dim(2), w = x.dim(3);
-  const auto rows = [n](const Tensor& map, int64_t heads) {            // [N, heads * D, H, W] -> [N, heads * H * W, D]
+  const auto rows = [n](const Tensor& map, int64_t heads) {  // [N, heads * D, H, W] -> [N, heads * H * W, D]
     const int64_t d = map.dim(1) / heads, area = map.dim(2) * map.dim(3);
     return reshape(permute(reshape(map, {n, heads, d, area}), {0, 1, 3, 2}), {n, heads * area, d});
   };

@@ -8,7 +8,7 @@
 namespace fovea {
 
 struct Attention2dOptions {
-  int heads = 32, out = 0;                         // out 0: as many channels as there are
+  int heads = 32, out = 0;  // out 0: as many channels as there are
   bool bias = true;
 };
 /// Every head has queries, keys and values of its own.
@@ -23,13 +23,13 @@ class Attention2d final : public Module {
 };
 
 struct MultiQueryOptions {
-  int heads = 8, out = 0;                          // out 0: as many channels as there are
-  int key_dim = 0, value_dim = 0;                  // 0: dim / heads
-  int kv_stride = 1, kernel = 3, dilation = 1;     // over 1: keys and values come from a map that is smaller by this
+  int heads = 8, out = 0;                       // out 0: as many channels as there are
+  int key_dim = 0, value_dim = 0;               // 0: dim / heads
+  int kv_stride = 1, kernel = 3, dilation = 1;  // over 1: keys and values come from a map that is smaller by this
   Padding padding;
-  NormSpec norm;                                   // of the smaller map
+  NormSpec norm;  // of the smaller map
 };
-/// One key and one value for all heads, perhaps of fewer pixels: https://arxiv.org/abs/1911.02150 as MobileNetV4 has it.
+/// One key and one value for all heads, perhaps of fewer pixels: https://arxiv.org/abs/1911.02150.
 class MultiQueryAttention2d final : public Module {
  public:
   explicit MultiQueryAttention2d(int dim, const MultiQueryOptions& o = {});

@@ -76,7 +76,8 @@ SqueezeExcite::SqueezeExcite(int channels, const SqueezeOptions& o) : act_(o.act
   const double wanted = channels * (o.ratio > 0 ? o.ratio : 0.25);
   int reduced = o.channels;
   if (!reduced)
-    reduced = o.divisor ? make_divisible(wanted, o.divisor, 0, o.round_limit) : static_cast<int>(std::nearbyint(wanted));
+    reduced = o.divisor > 0 ? make_divisible(wanted, o.divisor, 0, o.round_limit)
+                            : static_cast<int>(std::nearbyint(wanted));
   conv_reduce = add("conv_reduce", Conv2d(channels, reduced, 1, {.bias = true}));
   conv_expand = add("conv_expand", Conv2d(reduced, channels, 1, {.bias = true}));
 }

@@ -117,6 +117,18 @@ TEST_CASE("channel attentions answer as timm's", "[nn]") {
   CHECK_THROWS_AS(channel_attention("see", 24), Error);
 }
 
+TEST_CASE("attentions between pixels answer as timm's", "[nn]") {
+  check("attention 2d", Attention2d(24, {.heads = 3, .out = 20}));
+  check("multi query 2d", MultiQueryAttention2d(24, {.heads = 3, .out = 20}));
+  check("multi query 2d fewer keys",
+        MultiQueryAttention2d(
+            24, {.heads = 4, .key_dim = 5, .value_dim = 7, .kv_stride = 2, .padding = Padding::Kind::same}));
+  check("multi query 2d dilated",
+        MultiQueryAttention2d(24, {.heads = 2, .kv_stride = 2, .kernel = 5, .dilation = 2}));
+  CHECK_THROWS_AS(Attention2d(24, {.heads = 5}), Error);
+  CHECK_THROWS_AS(MultiQueryAttention2d(24, {.heads = 5}), Error);
+}
+
 TEST_CASE("MLPs and heads answer as timm's", "[nn]") {
   check("mlp", Mlp(9, {.hidden = 20, .out = 12}));
   check("conv mlp", ConvMlp(24, {.hidden = 20, .out = 12, .norm = true}));

@@ -4,10 +4,9 @@
 
 namespace fovea::zoo {
 
-int EfficientNetTrunk::trunk(const ModelOptions& o, const Stem& stem, std::vector<StageArgs> stages,
-                             StageStyle style) {
-  conv_stem_ = add("conv_stem", Conv2d(o.in_chans.value_or(3), stem.channels, stem.kernel,
-                                       {.stride = 2, .padding = style.padding}));
+int EfficientNetTrunk::trunk(const ModelOptions& o, const Stem& stem, std::vector<StageArgs> stages, StageStyle style) {
+  conv_stem_ = add("conv_stem",
+                   Conv2d(o.in_chans.value_or(3), stem.channels, stem.kernel, {.stride = 2, .padding = style.padding}));
   bn1_ = add("bn1", norm_act2d(style.norm, stem.channels, style.act));
   style.output_stride = o.output_stride.value_or(32);
   style.drop_path_rate = static_cast<double>(o.drop_path_rate.value_or(0.0f));

@@ -24,7 +24,7 @@ class EfficientNetTrunk : public ImageModel {
   int trunk(const ModelOptions& o, const Stem& stem, std::vector<StageArgs> stages, StageStyle style);
   struct Reached {
     Tensor x;
-    bool enough = false;                           // nobody needs what lies behind
+    bool enough = false;  // nobody needs what lies behind
   };
   Reached run_trunk(const Tensor& image);
 

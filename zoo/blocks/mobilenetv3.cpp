@@ -5,7 +5,8 @@
 namespace fovea::zoo {
 
 MobileNetV3::MobileNetV3(const MobileNetV3Cfg& c, const ModelOptions& o)
-    : EfficientNetTrunk(o), act_(c.head_norm ? act::none : c.act) {
+    : EfficientNetTrunk(o),
+      act_(c.head_norm ? act::none : c.act) {
   const ChannelRounding round{.multiplier = c.width, .limit = c.round_limit};
   const NormSpec norm{.eps = c.bn_eps};
   DepthScaling depth{.multiplier = c.depth, .group_size = {}};
@@ -49,8 +50,8 @@ void MobileNetV3::reset_classifier(int num_classes, std::optional<std::string_vi
     auto pool = std::make_unique<GlobalPool>(*global_pool, false);
     if (pool->width() != pool_->width())
       throw Error(Error::Kind::unsupported,
-                  cat("pooling '", *global_pool, "' gives ", num_features_ * pool->width(), " channels, but conv_head of ",
-                      full_name(), " takes ", num_features_ * pool_->width()),
+                  cat("pooling '", *global_pool, "' gives ", num_features_ * pool->width(),
+                      " channels, but conv_head of ", full_name(), " takes ", num_features_ * pool_->width()),
                   "give global_pool when creating the model");
     pool_ = replace("global_pool", std::move(pool));
   }

@@ -78,7 +78,8 @@ class EfficientNet final : public EfficientNetTrunk {
 
   std::vector<LayerGroup> group_matcher(bool coarse) const override {
     std::vector<LayerGroup> rows = EfficientNetTrunk::group_matcher(coarse);
-    for (const char* head : {"^conv_head", "^bn2"}) rows.push_back({.group = 1, .pattern = head, .joins_previous = true});
+    for (const char* head : {"^conv_head", "^bn2"})
+      rows.push_back({.group = 1, .pattern = head, .joins_previous = true});
     return rows;
   }
 

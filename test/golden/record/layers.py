@@ -86,6 +86,10 @@ def pools():
 def attentions():
     for name in ["se", "ese", "eca", "ceca", "gc", "gca", "cbam"]:
         show(f"attention {name}", L.create_attn(name, 24))
+    show("attention 2d", L.Attention2d(24, 20, num_heads=3))
+    show("multi query 2d", L.MultiQueryAttention2d(24, 20, num_heads=3))
+    show("multi query 2d fewer keys", L.MultiQueryAttention2d(24, num_heads=4, key_dim=5, value_dim=7, kv_stride=2, padding="same"))
+    show("multi query 2d dilated", L.MultiQueryAttention2d(24, num_heads=2, kv_stride=2, dw_kernel_size=5, dilation=2))
 
 
 def convs():

@@ -3,6 +3,7 @@
 
 Writes test/golden/models/variations.json in the format of the recorded modules: arguments in "kwargs", weights and image filled by the
 formula of test/support/fill.h, figures from f64. A case is an architecture, its arguments, and the image's batch, height and width.
+Arguments that timm takes for features_only models alone come last; such an entry has the maps of that model instead of other outputs.
 Needs torch and timm.
 """
 import argparse
@@ -18,6 +19,13 @@ torch.set_num_threads(1)
 CASES = [
     ("deit_tiny_distilled_patch16_224", dict(in_chans=4, num_classes=7, img_size=64), (2, 64, 64)),
     ("densenet121", dict(in_chans=1, num_classes=7), (2, 96, 64)),
+    ("lcnet_035", dict(global_pool="catavgmax"), (1, 80, 72)),
+    ("mobilenetv3_large_075", dict(in_chans=4, num_classes=7), (1, 64, 80), dict(output_stride=8)),
+    ("mobilenetv3_small_100", dict(in_chans=1, num_classes=7), (2, 96, 64)),
+    ("mobilenetv3_small_100", dict(in_chans=1, num_classes=7), (2, 96, 64), dict(output_stride=16)),
+    ("mobilenetv4_conv_small", dict(num_classes=0, global_pool=""), (1, 96, 72)),
+    ("mobilenetv4_hybrid_medium_075", dict(in_chans=1, num_classes=7), (2, 96, 160)),
+    ("mobilenetv4_hybrid_medium_075", dict(num_classes=7), (1, 80, 112), dict(output_stride=8)),
     ("regnetx_002", dict(in_chans=1, num_classes=7, output_stride=16), (2, 96, 64)),
     ("regnety_002", dict(in_chans=4, num_classes=7, output_stride=8, global_pool="catavgmax"), (1, 64, 80)),
     ("test_resnet", dict(in_chans=1, num_classes=7, output_stride=16), (2, 96, 64)),
@@ -88,6 +96,10 @@ def figure(t, k):
             "v": [short(v[i]) for i in at]}
 
 
+def maps(backbone, x):
+    return {"features_only": [figure(t, 8) for t in backbone(x)]}
+
+
 def outputs(model, x):
     features = model.forward_features(x)
     return {"logits": figure(model.forward_head(features), 32), "features": figure(features, 16),
@@ -111,7 +123,7 @@ def tolerance(exact, single):
     return float(f"{max(5e-5, 10 * worst):.2g}")
 
 
-def entry(name, kwargs, size):
+def entry(name, kwargs, size, for_features=None):
     model = timm.create_model(name, **kwargs).eval()
     fill(model)
     trained = {n for n, _ in model.named_parameters()}
@@ -119,12 +131,16 @@ def entry(name, kwargs, size):
              for n, t in model.state_dict().items()]
     b, h, w = size
     x = image(b, kwargs.get("in_chans", 3), h, w)
+    backbone = timm.create_model(name, features_only=True, **{k: v for k, v in kwargs.items() if k not in ("num_classes", "global_pool")},
+                                 **(for_features or {})).eval()
+    answer, of = (maps, backbone) if for_features else (outputs, model)
+    if for_features:
+        fill(backbone)
     with torch.no_grad():
-        single = outputs(model, x)
-        exact = outputs(model.double(), x.double())
-    backbone = timm.create_model(name, features_only=True, **{k: v for k, v in kwargs.items() if k not in ("num_classes", "global_pool")})
+        single = answer(of, x)
+        exact = answer(of.double(), x.double())
     info = [{"ch": i["num_chs"], "red": i["reduction"], "mod": i["module"]} for i in backbone.feature_info.get_dicts()]
-    return {"name": name, "kwargs": kwargs, "params": sum(p.numel() for p in model.parameters()), "state_entries": len(lines),
+    return {"name": name, "kwargs": {**kwargs, **(for_features or {})}, "params": sum(p.numel() for p in model.parameters()), "state_entries": len(lines),
             "state_fnv1a": f"{fnv1a(''.join(lines).encode()):016x}", "input": list(x.shape[1:]), "batch": b,
             "num_classes": model.num_classes, "num_features": model.num_features, "head_hidden_size": model.head_hidden_size,
             "fo_info": info, **exact, "tol": tolerance(exact, single)}
