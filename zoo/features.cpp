@@ -82,7 +82,7 @@ Intermediates ImageModel::forward_intermediates(const Tensor& image, const Featu
   if (collector.stopped()) out.final = {};
   for (const int level : w.order) {
     Tap t = collector.taps()[static_cast<size_t>(std::ranges::lower_bound(w.sorted, level) - w.sorted.begin())];
-    if (o.norm) t.value = final_norm(t.value);
+    if (o.norm) t.value = final_norm(t);
     const bool tokens = t.value.rank() == 3;
     if (o.prefix_tokens && tokens) out.prefix.push_back(slice(t.value, 1, 0, prefix_tokens()));
     if (o.nchw) out.features.push_back(as_map(t, image.dim(2), image.dim(3)));

@@ -84,8 +84,8 @@ class ImageModel : public Module {
  protected:
   /// Token models: tapped tokens [N, L, C] without their prefix as a map N,C,H,W of an image of that size.
   virtual Tensor untoken(const Tensor& tokens, int64_t height, int64_t width) const;
-  /// Token models: the norm in front of the head, for FeatureOptions::norm.
-  virtual Tensor final_norm(const Tensor& tapped) { return tapped; }
+  /// The tapped value through the norm in front of the head, where that fits it: for FeatureOptions::norm.
+  virtual Tensor final_norm(const Tap& tapped) { return tapped.value; }
   virtual void resize_input(std::array<int, 2> image, std::optional<int> patch);
   explicit ImageModel(const ModelOptions& o);
   /// Ends the constructor of most families: global pooling and, under `name`, a linear layer.

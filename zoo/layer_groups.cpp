@@ -36,6 +36,7 @@ std::vector<int> key_of(std::string_view name, const std::vector<LayerGroup>& gr
   for (const LayerGroup& g : groups) {
     std::vector<int> key{g.group};
     if (!captured(name, g.pattern, key)) continue;
+    if (g.number >= 0) key.push_back(g.number);
     if (g.joins_previous) key.push_back(kLast);
     return key;
   }

@@ -15,6 +15,7 @@ struct LayerGroup {
   int group = 0;                                   // groups are ordered by this number
   const char* pattern;                             // as in weights_tools/rename.h: "^blocks.#"
   bool joins_previous = false;                     // the last layer of the group takes these in
+  int number = -1;                                 // not -1: as if this number had been captured behind the others
 };
 
 /// Each parameter's name and the number of its layer, from 0 at the image. Names that no row matches, as a rule the

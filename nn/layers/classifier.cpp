@@ -2,21 +2,26 @@
 // nn/layers/classifier.cpp — ClassifierHead and NormMlpClassifierHead.
 #include "nn/layers/classifier.h"
 
+#include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
-#include "nn/layers/norm.h"
 
 namespace fovea {
 namespace {
 
-std::unique_ptr<Module> layer(int in, int out, bool as_conv) {
-  if (out <= 0) return std::make_unique<Identity>();
-  if (as_conv) return std::make_unique<Conv2d>(in, out, 1, Conv2dOptions{.bias = true});
-  return std::make_unique<Linear>(in, out);
+std::unique_ptr<GlobalPool> pool_of_one_width(std::string_view type) {
+  auto pool = std::make_unique<GlobalPool>(type, false);
+  if (pool->width() != 1)
+    throw Error(Error::Kind::argument, cat("a head with a norm has no pooling '", type, "'"),
+                "its norm takes as many channels as the features have");
+  return pool;
 }
 
 }  // namespace
 
-std::unique_ptr<Module> classifier_layer(int features, int classes) { return layer(features, classes, false); }
+std::unique_ptr<Module> classifier_layer(int features, int classes) {
+  if (classes <= 0) return std::make_unique<Identity>();
+  return std::make_unique<Linear>(features, classes);
+}
 
 ClassifierHead::ClassifierHead(int features, int classes, const ClassifierHeadOptions& o)
     : features_(features), channels_last_(o.channels_last) {
@@ -25,8 +30,7 @@ ClassifierHead::ClassifierHead(int features, int classes, const ClassifierHeadOp
   fc_ = add("fc", classifier_layer(num_features(), classes));
 }
 
-Tensor ClassifierHead::operator()(const Tensor& x, bool pre_logits) {
-  const Scope scope(name());
+Tensor ClassifierHead::apply(const Tensor& x, bool pre_logits) {
   const Tensor pooled = drop_(pool_(x));
   return pre_logits ? pooled : fc_(pooled);
 }
@@ -37,21 +41,27 @@ void ClassifierHead::reset(int classes, std::optional<std::string_view> pool) {
 }
 
 NormMlpClassifierHead::NormMlpClassifierHead(int features, int classes, const NormMlpHeadOptions& o)
-    : features_(o.hidden ? o.hidden : features), wants_conv_(o.pool.empty()) {
-  pool_ = add("global_pool", GlobalPool(o.pool, false));
-  norm_ = add("norm", LayerNorm2d(features, o.eps));
-  if (o.hidden) {
-    Sequential hidden;
-    hidden.add("fc", layer(features, o.hidden, wants_conv_));
-    hidden.add("act", std::make_unique<Activation>(o.act));
-    pre_logits_ = add("pre_logits", std::move(hidden));
-  }
+    : features_(features), hidden_(o.hidden), act_(o.act) {
+  pool_ = add("global_pool", pool_of_one_width(o.pool));
+  norm_ = add("norm", norm2d(o.norm, features));
+  if (hidden_) pre_logits_ = add("pre_logits", hidden_layer());
   drop_ = add("drop", Dropout(o.drop_rate));
-  fc_ = add("fc", layer(features_, classes, wants_conv_));
+  fc_ = add("fc", classifier(classes));
 }
 
-Tensor NormMlpClassifierHead::operator()(const Tensor& x, bool pre_logits) {
-  const Scope scope(name());
+Sequential NormMlpClassifierHead::hidden_layer() const {
+  Sequential s;
+  s.add("fc", channel_linear(features_, hidden_, pool_->identity()));
+  s.add("act", Activation(act_));
+  return s;
+}
+
+std::unique_ptr<Module> NormMlpClassifierHead::classifier(int classes) const {
+  if (classes <= 0) return std::make_unique<Identity>();
+  return channel_linear(num_features(), classes, pool_->identity());
+}
+
+Tensor NormMlpClassifierHead::apply(const Tensor& x, bool pre_logits) {
   Tensor y = norm_(pool_(x));
   if (!pool_->identity()) y = flatten(y, 1);
   y = drop_(pre_logits_(y));
@@ -59,11 +69,21 @@ Tensor NormMlpClassifierHead::operator()(const Tensor& x, bool pre_logits) {
 }
 
 void NormMlpClassifierHead::reset(int classes, std::optional<std::string_view> pool) {
-  if (pool && pool->empty() != wants_conv_)
-    throw Error(Error::Kind::unsupported, "this head cannot gain or lose its pooling after it was built",
-                "give global_pool when creating the model");
-  if (pool) pool_ = replace("global_pool", std::make_unique<GlobalPool>(*pool, false));
-  fc_ = replace("fc", layer(features_, classes, wants_conv_));
+  const bool was_map = pool_->identity();
+  if (pool) pool_ = replace("global_pool", pool_of_one_width(*pool));
+  if (hidden_ && was_map != pool_->identity()) {   // the same weights between a linear layer and a convolution
+    auto next = std::make_unique<Sequential>(hidden_layer());
+    const std::vector<Param>& from = pre_logits_->find("fc")->own_parameters();
+    const std::vector<Param>& to = next->find("fc")->own_parameters();
+    const NoGrad no_grad;
+    for (size_t i = 0; i < to.size(); ++i) {
+      Tensor same = reshape(*from[i], to[i]->shape());
+      same.set_requires_grad(from[i]->requires_grad());
+      to[i].set(std::move(same));
+    }
+    pre_logits_ = replace("pre_logits", std::move(next));
+  }
+  fc_ = replace("fc", classifier(classes));
 }
 
 }  // namespace fovea

@@ -8,6 +8,7 @@
 #include "nn/layers/act.h"
 #include "nn/layers/drop.h"
 #include "nn/layers/linear.h"
+#include "nn/layers/norm.h"
 #include "nn/layers/pool.h"
 #include "nn/module.h"
 
@@ -16,22 +17,38 @@ namespace fovea {
 /// A linear layer for `classes` classes, or nothing (Identity) for none.
 std::unique_ptr<Module> classifier_layer(int features, int classes);
 
+/// What models know of the module that makes logits of their features.
+class Head : public Module {
+ public:
+  Tensor operator()(const Tensor& x, bool pre_logits = false) {
+    const Scope scope(name());
+    return apply(x, pre_logits);
+  }
+  Tensor forward(const Tensor& x) override { return apply(x, false); }
+  /// Another classifier, and pooling where it is given.
+  virtual void reset(int classes, std::optional<std::string_view> pool = {}) = 0;
+  virtual int num_features() const = 0;            // of the pre-logits
+  virtual const std::string& pool() const = 0;
+
+ private:
+  virtual Tensor apply(const Tensor& x, bool pre_logits) = 0;
+};
+
 struct ClassifierHeadOptions {
   std::string_view pool = "avg";
   double drop_rate = 0;
   bool channels_last = false;                      // the operand is N,H,W,C
 };
 /// Pooling, dropout and, as "fc", the classifier: what many networks call "head".
-class ClassifierHead final : public Module {
+class ClassifierHead final : public Head {
  public:
   ClassifierHead(int features, int classes, const ClassifierHeadOptions& o = {});
-  Tensor operator()(const Tensor& x, bool pre_logits = false);
-  Tensor forward(const Tensor& x) override { return (*this)(x, false); }
-  void reset(int classes, std::optional<std::string_view> pool = {});
-  int num_features() const { return features_ * pool_->width(); }      // of the pre-logits
-  const std::string& pool() const { return pool_->type(); }
+  void reset(int classes, std::optional<std::string_view> pool = {}) override;
+  int num_features() const override { return features_ * pool_->width(); }
+  const std::string& pool() const override { return pool_->type(); }
 
  private:
+  Tensor apply(const Tensor& x, bool pre_logits) override;
   int features_;
   bool channels_last_;
   Ref<GlobalPool> pool_;
@@ -44,21 +61,22 @@ struct NormMlpHeadOptions {
   double drop_rate = 0;
   int hidden = 0;                                  // not 0: a layer of this width between pooling and classifier
   Act act = act::tanh;
-  double eps = 1e-6;
+  NormSpec norm{.kind = NormSpec::Kind::layer, .eps = 1e-6};
 };
-/// Pooling, layer norm, perhaps a hidden layer, dropout and the classifier.
-class NormMlpClassifierHead final : public Module {
+/// Pooling, a norm, perhaps a hidden layer, dropout and the classifier. Without pooling its layers are 1x1 convolutions.
+class NormMlpClassifierHead final : public Head {
  public:
   NormMlpClassifierHead(int features, int classes, const NormMlpHeadOptions& o = {});
-  Tensor operator()(const Tensor& x, bool pre_logits = false);
-  Tensor forward(const Tensor& x) override { return (*this)(x, false); }
-  void reset(int classes, std::optional<std::string_view> pool = {});
-  int num_features() const { return features_; }
-  const std::string& pool() const { return pool_->type(); }
+  void reset(int classes, std::optional<std::string_view> pool = {}) override;
+  int num_features() const override { return hidden_ ? hidden_ : features_; }
+  const std::string& pool() const override { return pool_->type(); }
 
  private:
-  int features_;
-  bool wants_conv_;
+  Tensor apply(const Tensor& x, bool pre_logits) override;
+  Sequential hidden_layer() const;
+  std::unique_ptr<Module> classifier(int classes) const;
+  int features_, hidden_;
+  Act act_;
   Ref<GlobalPool> pool_;
   Ref<Module> norm_;
   Maybe<Module> pre_logits_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// nn/layers/linear.h — Linear: y = x w^T + b over the last dimension.
+// nn/layers/linear.h — Linear: y = x w^T + b over the last dimension, and its twin for N,C,H,W.
 #pragma once
+#include <memory>
+
 #include "nn/module.h"
 
 namespace fovea {
@@ -15,5 +17,8 @@ class Linear final : public Module {
 
   Param weight, bias;                              // [out, in]; [out]
 };
+
+/// Over the channels: a Linear where they are last, a 1x1 convolution on N,C,H,W.
+std::unique_ptr<Module> channel_linear(int in, int out, bool channels_first, bool with_bias = true);
 
 }  // namespace fovea

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// nn/layers/norm.cpp — batch, group, layer norm and EvoNorm S0.
+// nn/layers/norm.cpp — batch, group, layer and RMS norm, and EvoNorm S0.
 #include "nn/layers/norm.h"
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/layers/simple_norm.h"
 
 namespace fovea {
 namespace {
@@ -78,6 +79,13 @@ Tensor LayerNorm2d::forward(const Tensor& x) {
   return activate(permute(y, {0, 3, 1, 2}), act_);
 }
 
+RmsNorm2d::RmsNorm2d(int channels, double eps, const Act& act) : eps_(eps), act_(act) {
+  weight = param("weight", {channels}, init::ones());
+}
+Tensor RmsNorm2d::forward(const Tensor& x) {
+  return activate(permute(rms_norm(permute(x, {0, 2, 3, 1}), weight, eps_), {0, 3, 1, 2}), act_);
+}
+
 EvoNorm2dS0::EvoNorm2dS0(int channels, int groups, double eps, bool apply_act) : groups_(groups), eps_(eps) {
   weight = param("weight", {channels}, init::ones());
   bias = param("bias", {channels}, init::zeros());
@@ -95,7 +103,7 @@ Tensor EvoNorm2dS0::forward(const Tensor& x) {
 }
 
 std::string_view name_of(NormSpec::Kind k) {
-  constexpr std::string_view names[] = {"batch", "group", "layer", "evo_s0"};
+  constexpr std::string_view names[] = {"batch", "group", "layer", "evo_s0", "rms", "simple"};
   return static_cast<size_t>(k) < std::size(names) ? names[static_cast<size_t>(k)] : std::string_view();
 }
 
@@ -106,6 +114,8 @@ std::unique_ptr<Module> norm_act2d(const NormSpec& n, int channels, const Act& a
     case NormSpec::Kind::layer: return std::make_unique<LayerNorm2d>(channels, eps, act);
     case NormSpec::Kind::evo_s0:
       return std::make_unique<EvoNorm2dS0>(channels, groups_of(n, channels), eps, !act.identity());
+    case NormSpec::Kind::rms: return std::make_unique<RmsNorm2d>(channels, n.eps > 0 ? n.eps : 1e-6, act);
+    case NormSpec::Kind::simple: return std::make_unique<SimpleNorm2d>(channels, n.eps > 0 ? n.eps : 1e-6, act);
     case NormSpec::Kind::batch: break;
   }
   return std::make_unique<BatchNorm2d>(channels, BatchNormOptions{.eps = eps, .momentum = n.momentum}, act);

@@ -68,6 +68,18 @@ class LayerNorm2d final : public Module {
   Act act_;
 };
 
+/// By the root mean square of the channels of N,C,H,W, without centring.
+class RmsNorm2d final : public Module {
+ public:
+  explicit RmsNorm2d(int channels, double eps = 1e-6, const Act& act = {});
+  Tensor forward(const Tensor& x) override;
+  Param weight;
+
+ private:
+  double eps_;
+  Act act_;
+};
+
 /// x sigmoid(v x) / (standard deviation of its group): a norm that is its own activation.
 /// https://arxiv.org/abs/2004.02967
 class EvoNorm2dS0 final : public Module {
@@ -83,7 +95,7 @@ class EvoNorm2dS0 final : public Module {
 
 /// Which norm a network uses, as data.
 struct NormSpec {
-  enum class Kind : uint8_t { batch, group, layer, evo_s0 } kind = Kind::batch;
+  enum class Kind : uint8_t { batch, group, layer, evo_s0, rms, simple } kind = Kind::batch;
   double eps = 0;                                  // 0: the layer's own default
   double momentum = 0.1;                           // batch
   // group, evo_s0: channels per group when not 0, else the number of groups

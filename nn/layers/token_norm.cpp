@@ -4,6 +4,7 @@
 
 #include "engine/ops/ops.h"
 #include "nn/layers/norm.h"
+#include "nn/layers/simple_norm.h"
 
 namespace fovea {
 
@@ -13,7 +14,7 @@ RmsNorm::RmsNorm(int channels, double eps, bool affine) : eps_(eps) {
 Tensor RmsNorm::forward(const Tensor& x) { return rms_norm(x, weight, eps_); }
 
 std::string_view name_of(TokenNorm::Kind k) {
-  constexpr std::string_view names[] = {"none", "layer", "rms"};
+  constexpr std::string_view names[] = {"none", "layer", "rms", "simple"};
   return static_cast<size_t>(k) < std::size(names) ? names[static_cast<size_t>(k)] : std::string_view();
 }
 
@@ -21,6 +22,7 @@ std::unique_ptr<Module> token_norm(const TokenNorm& n, int channels) {
   switch (n.kind) {
     case TokenNorm::Kind::none: return nullptr;
     case TokenNorm::Kind::rms: return std::make_unique<RmsNorm>(channels, n.eps);
+    case TokenNorm::Kind::simple: return std::make_unique<SimpleNorm>(channels, n.eps);
     case TokenNorm::Kind::layer: break;
   }
   return std::make_unique<LayerNorm>(channels, n.eps);

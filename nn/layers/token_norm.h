@@ -21,7 +21,7 @@ class RmsNorm final : public Module {
 
 /// Which norm a token model uses, as data.
 struct TokenNorm {
-  enum class Kind : uint8_t { none, layer, rms } kind = Kind::layer;
+  enum class Kind : uint8_t { none, layer, rms, simple } kind = Kind::layer;
   double eps = 1e-6;
   constexpr explicit operator bool() const { return kind != Kind::none; }
   friend bool operator==(const TokenNorm&, const TokenNorm&) = default;

@@ -5,11 +5,14 @@
 namespace fovea::zoo {
 
 void HeadedModel::head(int features, std::string_view default_pool) {
+  const ClassifierHeadOptions o{.pool = wanted_pool(default_pool), .drop_rate = static_cast<double>(drop_rate_)};
+  head(features, std::make_unique<ClassifierHead>(features, num_classes_, o));
+}
+
+void HeadedModel::head(int features, std::unique_ptr<Head> head) {
   num_features_ = features;
   classifier_name_ = "head.fc";
-  head_ =
-      add("head", ClassifierHead(features, num_classes_,
-                                 {.pool = wanted_pool(default_pool), .drop_rate = static_cast<double>(drop_rate_)}));
+  head_ = add("head", std::move(head));
   head_hidden_size_ = head_->num_features();
 }
 

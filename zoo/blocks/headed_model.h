@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/blocks/headed_model.h — HeadedModel: a model whose pooling, dropout and classifier are one module, "head".
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,9 +20,11 @@ class HeadedModel : public ImageModel {
   explicit HeadedModel(const ModelOptions& o) : ImageModel(o) {}
   /// Ends the constructor: a ClassifierHead as "head", whose classifier is "head.fc".
   void head(int features, std::string_view default_pool = "avg");
+  /// The same with another head.
+  void head(int features, std::unique_ptr<Head> head);
 
  private:
-  Ref<ClassifierHead> head_;
+  Ref<Head> head_;
 };
 
 }  // namespace fovea::zoo

@@ -74,7 +74,7 @@ class Vit : public ImageModel {
 
  protected:
   Tensor untoken(const Tensor& tokens, int64_t height, int64_t width) const override;
-  Tensor final_norm(const Tensor& tapped) override { return norm_(tapped); }
+  Tensor final_norm(const Tap& tapped) override { return norm_(tapped.value); }
   void resize_input(std::array<int, 2> image, std::optional<int> patch) override;
   Tensor pool(const Tensor& tokens);
   void start_values();  // after the last child was added

@@ -7,6 +7,7 @@
 import numpy
 import timm.layers as L
 import torch
+from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 
 MASK = (1 << 64) - 1
@@ -105,6 +106,11 @@ def norms():
     show("group norm", L.GroupNormAct(24, group_size=8, act_layer=nn.SiLU))
     show("layer norm 2d", L.LayerNorm2d(24))
     show("layer norm act", L.LayerNormAct2d(24, act_layer=nn.ReLU))
+    show("rms norm 2d", L.RmsNorm2d(24))
+    show("simple norm", L.SimpleNorm(9))
+    show("simple norm 2d", L.SimpleNorm2d(24))
+    show("global response norm", GlobalResponseNorm(24, channels_last=False))
+    show("global response norm nhwc", GlobalResponseNorm(9))
     show("evo s0", L.EvoNorm2dS0(24, group_size=8))
     show("evo s0 bare", L.EvoNorm2dS0(24, group_size=8, apply_act=False))
     norm = L.BatchNormAct2d(24, act_layer=nn.SiLU)
@@ -116,8 +122,11 @@ def norms():
 def mlps():
     show("mlp", L.Mlp(9, 20, 12))
     show("conv mlp", L.ConvMlp(24, 20, 12, norm_layer=L.LayerNorm2d))
+    show("global response norm mlp", L.GlobalResponseNormMlp(24, 20, 12, use_conv=True))
+    show("global response norm mlp nhwc", L.GlobalResponseNormMlp(9, 20, 12))
     show("classifier head", L.ClassifierHead(24, 10, "catavgmax"))
     show("norm mlp head", L.NormMlpClassifierHead(24, 10, hidden_size=16))
+    show("norm mlp head map", L.NormMlpClassifierHead(24, 10, hidden_size=16, pool_type="", norm_layer="rmsnorm2d"))
 
 
 convs()

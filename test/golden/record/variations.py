@@ -17,6 +17,11 @@ import torch
 
 torch.set_num_threads(1)
 CASES = [
+    ("convnext_zepto_rms_ols", dict(in_chans=1, num_classes=7, output_stride=16), (2, 96, 64)),
+    ("convnext_tiny_hnf", dict(in_chans=2, num_classes=7, global_pool="catavgmax"), (1, 64, 96)),
+    ("convnextv2_atto", dict(num_classes=0, output_stride=8, global_pool=""), (1, 80, 72)),
+    ("test_convnext", dict(in_chans=4, num_classes=7, output_stride=8, global_pool="max"), (2, 64, 80)),
+    ("test_convnext3", dict(num_classes=7, global_pool="", head_hidden_size=40), (2, 72, 56)),
     ("deit_tiny_distilled_patch16_224", dict(in_chans=4, num_classes=7, img_size=64), (2, 64, 64)),
     ("densenet121", dict(in_chans=1, num_classes=7), (2, 96, 64)),
     ("lcnet_035", dict(global_pool="catavgmax"), (1, 80, 72)),
