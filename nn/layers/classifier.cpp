@@ -41,7 +41,9 @@ void ClassifierHead::reset(int classes, std::optional<std::string_view> pool) {
 }
 
 NormMlpClassifierHead::NormMlpClassifierHead(int features, int classes, const NormMlpHeadOptions& o)
-    : features_(features), hidden_(o.hidden), act_(o.act) {
+    : features_(features),
+      hidden_(o.hidden),
+      act_(o.act) {
   pool_ = add("global_pool", pool_of_one_width(o.pool));
   norm_ = add("norm", norm2d(o.norm, features));
   if (hidden_) pre_logits_ = add("pre_logits", hidden_layer());

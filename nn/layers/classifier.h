@@ -63,7 +63,8 @@ struct NormMlpHeadOptions {
   Act act = act::tanh;
   NormSpec norm{.kind = NormSpec::Kind::layer, .eps = 1e-6};
 };
-/// Pooling, a norm, perhaps a hidden layer, dropout and the classifier. Without pooling its layers are 1x1 convolutions.
+/// Pooling, a norm, perhaps a hidden layer, dropout and the classifier. Where nothing is pooled, its layers are 1x1
+/// convolutions.
 class NormMlpClassifierHead final : public Head {
  public:
   NormMlpClassifierHead(int features, int classes, const NormMlpHeadOptions& o = {});

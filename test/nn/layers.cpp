@@ -83,6 +83,11 @@ TEST_CASE("norms answer as timm's", "[nn]") {
   check("group norm", norm_act2d({.kind = NormSpec::Kind::group, .group_size = 8}, 24, act::silu));
   check("layer norm 2d", LayerNorm2d(24));
   check("layer norm act", norm_act2d({.kind = NormSpec::Kind::layer}, 24, act::relu));
+  check("rms norm 2d", norm2d({.kind = NormSpec::Kind::rms}, 24));
+  check("simple norm", token_norm({.kind = TokenNorm::Kind::simple}, 9));
+  check("simple norm 2d", norm2d({.kind = NormSpec::Kind::simple}, 24));
+  check("global response norm", GlobalResponseNorm(24, true));
+  check("global response norm nhwc", GlobalResponseNorm(9));
   check("evo s0", norm_act2d({.kind = NormSpec::Kind::evo_s0, .group_size = 8}, 24, act::silu));
   check("evo s0 bare", norm2d({.kind = NormSpec::Kind::evo_s0, .group_size = 8}, 24));
   CHECK_THROWS_AS(norm2d({.kind = NormSpec::Kind::group, .group_size = 7}, 24), Error);
@@ -132,8 +137,12 @@ TEST_CASE("attentions between pixels answer as timm's", "[nn]") {
 TEST_CASE("MLPs and heads answer as timm's", "[nn]") {
   check("mlp", Mlp(9, {.hidden = 20, .out = 12}));
   check("conv mlp", ConvMlp(24, {.hidden = 20, .out = 12, .norm = true}));
+  check("global response norm mlp", GlobalResponseNormMlp(24, {.hidden = 20, .out = 12, .channels_first = true}));
+  check("global response norm mlp nhwc", GlobalResponseNormMlp(9, {.hidden = 20, .out = 12}));
   check("classifier head", ClassifierHead(24, 10, {.pool = "catavgmax"}));
   check("norm mlp head", NormMlpClassifierHead(24, 10, {.hidden = 16}));
+  check("norm mlp head map",
+        NormMlpClassifierHead(24, 10, {.pool = "", .hidden = 16, .norm{.kind = NormSpec::Kind::rms}}));
 }
 
 TEST_CASE("activations answer as timm's, by name", "[nn]") {

@@ -44,7 +44,8 @@ void check(const Cfg& c) {
   if (!std::ranges::all_of(c.depths, positive) || !std::ranges::all_of(c.dims, positive) ||
       !std::ranges::all_of(c.kernel_sizes, positive) || c.patch_size < 1 || c.head_hidden_size < 0 ||
       !(c.head_init_scale > 0) || !(c.norm_eps > 0))
-    throw Error(Error::Kind::argument, "depths, dims, kernel_sizes, patch_size, head_init_scale and norm_eps are positive");
+    throw Error(Error::Kind::argument,
+                "depths, dims, kernel_sizes, patch_size, head_init_scale and norm_eps are positive");
   if (c.head_norm_first && c.head_hidden_size)
     throw Error(Error::Kind::argument, "a head whose norm comes first has no hidden layer");
 }
@@ -79,8 +80,8 @@ struct Block final : Module {
   Maybe<Module> drop_path;
   Block(const Cfg& c, int channels, int kernel, int dilation, double drop_rate) : conv_mlp(c.conv_mlp) {
     if (c.ls_init_value != 0) gamma = param("gamma", {channels}, init::constant(c.ls_init_value));
-    conv_dw = add("conv_dw", Conv2d(channels, channels, kernel,
-                                    {.dilation = dilation, .groups = channels, .bias = c.conv_bias}));
+    conv_dw = add("conv_dw",
+                  Conv2d(channels, channels, kernel, {.dilation = dilation, .groups = channels, .bias = c.conv_bias}));
     norm = add("norm", conv_mlp ? norm2d(norm_of(c), channels) : norm_last(c, channels));
     mlp = add("mlp", mlp_of(c, channels));
     if (drop_rate > 0) drop_path = add("drop_path", DropPath(drop_rate));
@@ -259,7 +260,7 @@ StateDict from_open_clip(const StateDict& weights) {
   return w;
 }
 
-// Weights of masked auto-encoding end with the last stage: what comes behind it keeps its own values, or its first ones.
+// Weights of masked auto-encoding end with the last stage: the head keeps its own values, or gets its first ones.
 void add_missing_head(const ImageModel& model, StateDict& w) {
   for (const NamedParameter& p : model.named_parameters()) {
     if (!p.name.starts_with("head.") || w.contains(p.name)) continue;
