@@ -73,6 +73,13 @@ Param Module::share(std::string_view name, const Param& other) {
   return other;
 }
 
+void Module::remove(std::string_view name) {
+  const auto at = std::ranges::find(own_names_, name);
+  if (at == own_names_.end()) throw Error(Error::Kind::internal, cat("there is no '", name, "' to remove"));
+  own_.erase(own_.begin() + (at - own_names_.begin()));
+  own_names_.erase(at);
+}
+
 void Module::adopt(std::string_view name, std::unique_ptr<Module> child) {
   if (name.empty() || name.find('.') != std::string_view::npos)
     throw Error(Error::Kind::internal, cat("'", name, "' cannot name a child module"));

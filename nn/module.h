@@ -183,6 +183,7 @@ class Module {
   Param buffer(std::string_view name, const Shape& s, const Init& init = {}, DType t = DType::f32);
   Param constant(std::string_view name, Tensor value);      // a buffer that is not saved and has its bytes
   Param share(std::string_view name, const Param& other);   // the same parameter under a second name
+  void remove(std::string_view name);                       // an own parameter or buffer
 
  private:
   struct Visitor {

@@ -19,7 +19,10 @@ Graph trace(ImageModel& model, const CompileOptions& o) {
   const TraceOptions options{.state = {}, .input_names = {"image"}, .names = &names};
   const auto run = [&](const Tensor& x) -> Tensors {
     if (o.features_only)
-      return model.forward_intermediates(x, {.last = model.default_levels(), .stop_early = true}).features;
+      return model
+          .forward_intermediates(
+              x, {.last = model.default_levels(), .stop_early = true, .nchw = model.features_nchw()})
+          .features;
     return {model(x)};
   };
   return fovea::trace(run, {image}, options);

@@ -85,7 +85,7 @@ Intermediates ImageModel::forward_intermediates(const Tensor& image, const Featu
     if (o.norm) t.value = final_norm(t);
     const bool tokens = t.value.rank() == 3;
     if (o.prefix_tokens && tokens) out.prefix.push_back(slice(t.value, 1, 0, prefix_tokens()));
-    if (o.nchw) out.features.push_back(as_map(t, image.dim(2), image.dim(3)));
+    if (o.nchw.value_or(true)) out.features.push_back(as_map(t, image.dim(2), image.dim(3)));
     else out.features.push_back(tokens ? slice(t.value, 1, prefix_tokens(), t.value.dim(1)) : t.value);
   }
   return out;
@@ -95,6 +95,7 @@ FeatureNet::FeatureNet(std::unique_ptr<ImageModel> model, FeatureOptions o)
     : model_(std::move(model)),
       options_(std::move(o)) {
   options_.stop_early = true;
+  if (!options_.nchw) options_.nchw = model_->features_nchw();
   const std::vector<FeatureInfo>& all = model_->feature_info(options_.kind);
   const int count = static_cast<int>(all.size());
   if (options_.indices.empty() && options_.last == 0) options_.last = std::min(count, model_->default_levels());

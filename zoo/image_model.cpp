@@ -32,11 +32,11 @@ void ImageModel::reset_classifier(int num_classes, std::optional<std::string_vie
   classifier_ = replace(classifier_name_, classifier_layer(head_hidden_size_, num_classes));
 }
 
-void ImageModel::set_input_size(std::array<int, 2> image, std::optional<int> patch) {
+void ImageModel::set_input_size(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows) {
   if (image[0] < 1 || image[1] < 1 || (patch && *patch < 1))
     throw Error(Error::Kind::argument,
                 cat("an input of ", image[0], " x ", image[1], " with patches of ", patch.value_or(0)));
-  resize_input(image, patch);
+  resize_windows(image, patch, windows);
   input_size_ = {input_size_[0], image[0], image[1]};
   for (std::vector<FeatureInfo>& info : feature_info_) info.clear();
 }
@@ -44,6 +44,12 @@ void ImageModel::set_input_size(std::array<int, 2> image, std::optional<int> pat
 void ImageModel::resize_input(std::array<int, 2>, std::optional<int>) {
   throw Error(Error::Kind::unsupported, cat(full_name(), " is not built for one image size"),
               "it takes images of any size as they are");
+}
+
+void ImageModel::resize_windows(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows) {
+  if (!windows.sizes.empty() || !windows.ratios.empty() || windows.always_partition)
+    throw Error(Error::Kind::unsupported, cat(full_name(), " has no windows to set"));
+  resize_input(image, patch);
 }
 
 const std::string& ImageModel::global_pool() const { return pool_->type(); }

@@ -26,9 +26,18 @@ struct FeatureOptions {
   int last = 0;
   bool norm = false;                               // through the final norm, where the family has one that fits
   bool stop_early = false;                         // do not compute what lies behind the last wanted level
-  bool nchw = true;                                // false: as the family computes them, N,H,W,C or tokens N,L,C
+  // false: as the family computes them, N,H,W,C or tokens N,L,C; absent: N,C,H,W, but of features() as timm's are
+  std::optional<bool> nchw{};
   bool prefix_tokens = false;                      // token models: class and other leading tokens as well
   TapKind kind = TapKind::block;                   // where a stage is tapped
+};
+
+/// The windows of models that have some, for an input of another size; default: in the same proportion to the grid of
+/// patches.
+struct WindowOptions {
+  std::vector<std::array<int, 2>> sizes;           // height, width: for all stages or one a stage
+  std::vector<int> ratios;                         // ... or this part of the grid: for all stages or one a stage
+  std::optional<bool> always_partition;            // also maps that are smaller than a window
 };
 
 struct Intermediates {
@@ -57,9 +66,10 @@ class ImageModel : public Module {
   virtual int default_levels() const { return 0; }
   // tokens that stand for no part of the image, in front of those that do
   virtual int prefix_tokens() const { return 0; }
-  /// For images (and patches) of another size, without building the model anew. Throws Error(unsupported) where nothing
-  /// depends on it.
-  void set_input_size(std::array<int, 2> image, std::optional<int> patch = {});
+  virtual bool features_nchw() const { return true; }      // what features() gives unless it is told
+  /// For images (and patches and windows) of another size, without building the model anew. Throws Error(unsupported)
+  /// where nothing depends on it.
+  void set_input_size(std::array<int, 2> image, std::optional<int> patch = {}, const WindowOptions& windows = {});
   /// Last parts of the names of parameters that weight decay should spare, beside biases and norms.
   virtual std::vector<std::string> no_weight_decay() const { return {}; }
   /// Rows for layer_numbers(); coarse: by stage rather than by block, where the family tells them apart.
@@ -87,6 +97,7 @@ class ImageModel : public Module {
   /// The tapped value through the norm in front of the head, where that fits it: for FeatureOptions::norm.
   virtual Tensor final_norm(const Tap& tapped) { return tapped.value; }
   virtual void resize_input(std::array<int, 2> image, std::optional<int> patch);
+  virtual void resize_windows(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows);
   explicit ImageModel(const ModelOptions& o);
   /// Ends the constructor of most families: global pooling and, under `name`, a linear layer.
   void classifier(std::string_view name, int features, std::string_view default_pool = "avg");

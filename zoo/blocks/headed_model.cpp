@@ -4,8 +4,10 @@
 
 namespace fovea::zoo {
 
-void HeadedModel::head(int features, std::string_view default_pool) {
-  const ClassifierHeadOptions o{.pool = wanted_pool(default_pool), .drop_rate = static_cast<double>(drop_rate_)};
+void HeadedModel::head(int features, std::string_view default_pool, bool channels_last) {
+  const ClassifierHeadOptions o{.pool = wanted_pool(default_pool),
+                                .drop_rate = static_cast<double>(drop_rate_),
+                                .channels_last = channels_last};
   head(features, std::make_unique<ClassifierHead>(features, num_classes_, o));
 }
 

@@ -19,7 +19,7 @@ class HeadedModel : public ImageModel {
  protected:
   explicit HeadedModel(const ModelOptions& o) : ImageModel(o) {}
   /// Ends the constructor: a ClassifierHead as "head", whose classifier is "head.fc".
-  void head(int features, std::string_view default_pool = "avg");
+  void head(int features, std::string_view default_pool = "avg", bool channels_last = false);
   /// The same with another head.
   void head(int features, std::unique_ptr<Head> head);
 

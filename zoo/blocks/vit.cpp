@@ -7,7 +7,6 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
-#include "nn/layers/glu_mlp.h"
 #include "nn/layers/token_pool.h"
 
 namespace fovea::zoo {
@@ -34,32 +33,10 @@ void scale(Init& init, double factor) {
   for (double* v : {&init.a, &init.b, &init.lo, &init.hi}) *v *= factor;
 }
 
-void start_linear(const std::string& path, Linear& l, VitInit mode, int classes) {
-  const Shape& shape = l.weight->shape();
-  Init weight = init::trunc_normal(0.02), bias = init::zeros();
-  if (mode == VitInit::moco) {
-    const bool qkv = path.find("qkv") != std::string::npos;  // query, key and value count one by one
-    const auto fans = static_cast<double>((qkv ? shape[0] / 3 : shape[0]) + shape[1]);
-    weight = init::uniform(-std::sqrt(6 / fans), std::sqrt(6 / fans));
-  } else if (mode != VitInit::timm && path.starts_with("head")) {
-    weight = init::zeros();
-    if (mode == VitInit::jax_nlhb) bias = init::constant(-std::log(classes));
-  } else if (mode != VitInit::timm) {
-    weight = init::xavier_uniform(shape);
-    if (path.find("mlp") != std::string::npos) bias = init::normal(1e-6);
-  }
-  l.weight.slot().init = weight;
-  if (l.bias) l.bias.slot().init = bias;
-}
-
 }  // namespace
 
 std::string_view name_of(FcNorm v) {
   constexpr std::string_view names[] = {"automatic", "no", "yes"};
-  return named(v, names);
-}
-std::string_view name_of(VitInit v) {
-  constexpr std::string_view names[] = {"timm", "jax", "jax_nlhb", "moco", "reset"};
   return named(v, names);
 }
 std::string_view name_of(VitResample v) {
@@ -147,22 +124,8 @@ void Vit::add_head() {
 }
 
 void Vit::start_values() {
-  const VitInit mode = cfg_.weight_init;
-  if (mode == VitInit::reset) return;
-  visit([&](const std::string& path, Module& m) {
-    if (auto* linear = dynamic_cast<Linear*>(&m)) start_linear(path, *linear, mode, num_classes_);
-    auto* conv = dynamic_cast<Conv2d*>(&m);
-    if (!conv || (mode != VitInit::jax && mode != VitInit::jax_nlhb)) return;
-    conv->weight.slot().init = init::lecun_normal(conv->weight->shape());
-    if (conv->bias) conv->bias.slot().init = init::zeros();
-  });
-  visit([&](const std::string&, Module& m) {
-    auto* gated = dynamic_cast<SwiGLU*>(&m);
-    if (!gated) return;
-    gated->fc1_g->weight.slot().init = init::normal(1e-6);
-    if (gated->fc1_g->bias) gated->fc1_g->bias.slot().init = init::ones();
-  });
-  if (!cfg_.fix_init) return;
+  start_vit_values(*this, cfg_.weight_init, num_classes_);
+  if (!cfg_.fix_init || cfg_.weight_init == VitInit::reset) return;
   for (size_t i = 0; i < blocks_.size(); ++i)
     for (std::string_view name : {"attn.proj", "mlp.fc2"})
       if (auto* linear = dynamic_cast<Linear*>(blocks_[i]->find(name)))

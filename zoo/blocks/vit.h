@@ -9,6 +9,7 @@
 #include "nn/layers/patch_embed.h"
 #include "nn/layers/pos_embed.h"
 #include "zoo/blocks/vit_block.h"
+#include "zoo/blocks/vit_init.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo {
@@ -16,9 +17,6 @@ namespace fovea::zoo {
 /// Whether the last norm stands behind the pooling: automatic means for avg, max and avgmax pooling.
 enum class FcNorm : uint8_t { automatic, no, yes };
 std::string_view name_of(FcNorm v);
-/// Which first values the linear layers get.
-enum class VitInit : uint8_t { timm, jax, jax_nlhb, moco, reset };
-std::string_view name_of(VitInit v);
 /// How position embeddings and patch kernels of published weights are resized.
 enum class VitResample : uint8_t { cubic, linear, linear_corners };
 std::string_view name_of(VitResample v);

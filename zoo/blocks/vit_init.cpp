@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/blocks/vit_init.cpp — first values of timm, of the JAX code and of MoCo v3.
+#include "zoo/blocks/vit_init.h"
+
+#include <cmath>
+
+#include "nn/layers/conv.h"
+#include "nn/layers/glu_mlp.h"
+#include "nn/layers/linear.h"
+
+namespace fovea::zoo {
+namespace {
+
+void start_linear(const std::string& path, Linear& l, VitInit mode, int classes) {
+  const Shape& shape = l.weight->shape();
+  Init weight = init::trunc_normal(0.02), bias = init::zeros();
+  if (mode == VitInit::moco) {
+    const bool qkv = path.find("qkv") != std::string::npos;  // query, key and value count one by one
+    const auto fans = static_cast<double>((qkv ? shape[0] / 3 : shape[0]) + shape[1]);
+    weight = init::uniform(-std::sqrt(6 / fans), std::sqrt(6 / fans));
+  } else if (mode != VitInit::timm && path.starts_with("head")) {
+    weight = init::zeros();
+    if (mode == VitInit::jax_nlhb) bias = init::constant(-std::log(classes));
+  } else if (mode != VitInit::timm) {
+    weight = init::xavier_uniform(shape);
+    if (path.find("mlp") != std::string::npos) bias = init::normal(1e-6);
+  }
+  l.weight.slot().init = weight;
+  if (l.bias) l.bias.slot().init = bias;
+}
+
+}  // namespace
+
+std::string_view name_of(VitInit v) {
+  constexpr std::string_view names[] = {"timm", "jax", "jax_nlhb", "moco", "reset"};
+  return static_cast<size_t>(v) < std::size(names) ? names[static_cast<size_t>(v)] : std::string_view();
+}
+
+void start_vit_values(Module& model, VitInit mode, int classes) {
+  if (mode == VitInit::reset) return;
+  model.visit([&](const std::string& path, Module& m) {
+    if (auto* linear = dynamic_cast<Linear*>(&m)) start_linear(path, *linear, mode, classes);
+    auto* conv = dynamic_cast<Conv2d*>(&m);
+    if (!conv || (mode != VitInit::jax && mode != VitInit::jax_nlhb)) return;
+    conv->weight.slot().init = init::lecun_normal(conv->weight->shape());
+    if (conv->bias) conv->bias.slot().init = init::zeros();
+  });
+  model.visit([&](const std::string&, Module& m) {
+    auto* gated = dynamic_cast<SwiGLU*>(&m);
+    if (!gated) return;
+    gated->fc1_g->weight.slot().init = init::normal(1e-6);
+    if (gated->fc1_g->bias) gated->fc1_g->bias.slot().init = init::ones();
+  });
+}
+
+}  // namespace fovea::zoo
