@@ -14,8 +14,8 @@ namespace {
 Size2 offsets_of(Size2 window) { return {2 * window.h - 1, 2 * window.w - 1}; }
 int64_t count(Size2 n) { return static_cast<int64_t>(n.h) * n.w; }
 
-// Where `from` old rows lie among `to` new ones, both counted from the middle: at 0, 1, 1 + q, 1 + q + q^2, ... with the
-// ratio q for which the last one is the last new row.
+// Where `from` old rows lie among `to` new ones, both counted from the middle: at 0, 1, 1 + q, 1 + q + q^2, ... with
+// the ratio q for which the last one is the last new row.
 std::vector<double> stretched(int from, int to) {
   double low = 1.01, high = 1.5, q = 0;
   while (high - low > 1e-6) {

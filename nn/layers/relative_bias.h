@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// nn/layers/relative_bias.h — what attention adds to the scores of two tokens of a window: learned, a row of a table for
-// each offset between them.
+// nn/layers/relative_bias.h — what attention adds to the score of two tokens of a window: a learned table's row for the
+// offset between them.
 #pragma once
 #include <optional>
 
@@ -9,8 +9,8 @@
 
 namespace fovea {
 
-/// The row of the table for each pair of tokens: i64 [area, area]. A window has (2h - 1)(2w - 1) offsets, counted row by
-/// row from the top left.
+/// The row of the table for each pair of tokens: i64 [area, area]. A window has (2h - 1)(2w - 1) offsets, counted line
+/// by line from the top left.
 Tensor relative_positions(Size2 window);
 
 /// Of a table [offsets, heads]: [heads, area, area].

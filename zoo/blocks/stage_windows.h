@@ -24,8 +24,8 @@ std::string write_setting(const StageWindows& v);
 struct WindowReference {
   StageWindows windows;
   Size2 grid;
-  /// For another grid: what is asked for, which is the reference from then on, or else windows in the same proportion to
-  /// it.
+  /// For another grid: what is asked for, which is the reference from then on, or else windows in the same proportion
+  /// to it.
   StageWindows fit(Size2 to, const WindowOptions& o);
 };
 

@@ -2,6 +2,8 @@
 // zoo/blocks/windows.cpp — partition, its way back, and the mask.
 #include "zoo/blocks/windows.h"
 
+#include <vector>
+
 #include "engine/ops/ops.h"
 
 namespace fovea::zoo {
@@ -26,21 +28,19 @@ Tensor window_reverse(const Tensor& tokens, Size2 window, Size2 map) {
   return reshape(permute(parts, {0, 1, 3, 2, 4, 5}), {-1, map.h, map.w, c});
 }
 
+// Without ops: while tracing, their results would have no values.
 Tensor shift_mask(Size2 map, Size2 window, Size2 shift) {
-  Tensor parts = empty({1, map.h, map.w, 1});
-  float* p = parts.mutable_data<float>().data();
-  for (int y = 0; y < map.h; ++y)
-    for (int x = 0; x < map.w; ++x)
-      *p++ = static_cast<float>(3 * part(y, map.h, window.h, shift.h) + part(x, map.w, window.w, shift.w));
-  const Tensor tokens = contiguous(window_partition(parts, window));
-  const std::span<const float> of = tokens.data<float>();
-  const int64_t windows = tokens.dim(0), area = tokens.dim(1);
-  Tensor mask = empty({windows, area, area});
+  const int rows = map.h / window.h, columns = map.w / window.w, area = window.h * window.w;
+  Tensor mask = empty({static_cast<int64_t>(rows) * columns, area, area});
   float* m = mask.mutable_data<float>().data();
-  for (int64_t i = 0; i < windows; ++i) {
-    const auto own = of.subspan(static_cast<size_t>(i * area), static_cast<size_t>(area));
-    for (const float a : own)
-      for (const float b : own) *m++ = a == b ? 0.0f : -100.0f;
+  std::vector<int> of(static_cast<size_t>(area));
+  for (int i = 0; i < rows * columns; ++i) {
+    const int top = i / columns * window.h, left = i % columns * window.w;
+    for (int t = 0; t < area; ++t)
+      of[static_cast<size_t>(t)] =
+          3 * part(top + t / window.w, map.h, window.h, shift.h) + part(left + t % window.w, map.w, window.w, shift.w);
+    for (const int a : of)
+      for (const int b : of) *m++ = a == b ? 0.0f : -100.0f;
   }
   return mask;
 }

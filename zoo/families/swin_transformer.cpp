@@ -170,7 +170,7 @@ class SwinTransformer final : public HeadedModel {
     if (coarse) return {{0, "^patch_embed"}, {1, "^layers.#"}};
     return {{.group = 0, .pattern = "^patch_embed"},
             {.group = 1, .pattern = "^layers.#.downsample", .number = 0},  // beside the stage's first block
-            {.group = 1, .pattern = "^layers.#.*.#"},
+            {.group = 1, .pattern = "^layers.#.blocks.#"},
             {.group = 1, .pattern = "^norm", .joins_previous = true}};
   }
   Size2 patch() const { return patch_embed_->patch(); }

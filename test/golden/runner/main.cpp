@@ -30,6 +30,14 @@ struct Options {
   bool eager = false, compiled = false, structure = false;
 };
 
+// Values of a setting as create() reads them: "7,7,14,7", and "7x14" for a pair inside of a list.
+std::string setting_text(const json& v, char between = ',') {
+  if (!v.is_array()) return v.is_string() ? v.get<std::string>() : v.dump();
+  std::string text;
+  for (const json& item : v) text += (text.empty() ? "" : std::string(1, between)) + setting_text(item, 'x');
+  return text;
+}
+
 zoo::ModelOptions model_options(const json& entry) {
   zoo::ModelOptions o;
   if (!entry.contains("kwargs")) return o;
@@ -40,7 +48,7 @@ zoo::ModelOptions model_options(const json& entry) {
     else if (key == "output_stride") o.output_stride = v.get<int>();
     else if (key == "img_size")
       o.img_size = v.is_array() ? v.get<std::array<int, 2>>() : std::array{v.get<int>(), v.get<int>()};
-    else o.set.emplace_back(key, v.is_string() ? v.get<std::string>() : v.dump());
+    else o.set.emplace_back(key, setting_text(v));
   }
   return o;
 }
