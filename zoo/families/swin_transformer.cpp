@@ -176,7 +176,9 @@ class SwinTransformer final : public HeadedModel {
   Size2 patch() const { return patch_embed_->patch(); }
 
  protected:
-  Tensor final_norm(const Tensor& tapped) override { return tapped.dim(3) == num_features() ? norm_(tapped) : tapped; }
+  Tensor final_norm(const Tap& tapped) override {
+    return tapped.value.dim(3) == num_features() ? norm_(tapped.value) : tapped.value;
+  }
 
   void resize_windows(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& o) override {
     const Size2 per = patch ? Size2(*patch) : patch_embed_->patch(), grid(image[0] / per.h, image[1] / per.w);
