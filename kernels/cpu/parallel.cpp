@@ -23,7 +23,6 @@ namespace {
 constexpr int64_t kMostThreads = 256;
 // a thread that the system holds up leaves the rest of its share to others
 constexpr int64_t kChunksEach = 4;
-constexpr auto kSpin = std::chrono::microseconds(40);   // longer than the way from one kernel to the next
 
 void relax() {
 #if defined(__SSE2__)
@@ -31,18 +30,38 @@ void relax() {
 #endif
 }
 
-// Spins until `done`, for a short while; afterwards it is better to sleep and let others have the processor.
-template <class F>
-bool spin_until(const F& done) {
-  const auto end = std::chrono::steady_clock::now() + kSpin;
-  do {
-    for (int i = 0; i < 64; ++i) {
-      if (done()) return true;
-      relax();
+// Waking a thread takes longer than most kernels, so threads first spin for their next job. A thread that finds itself
+// interrupted shares its processor with others, and sleeps at once the next times.
+class Patience {
+ public:
+  template <class F>
+  bool wait(const F& done) {
+    if (hurried_ > 0) {
+      --hurried_;
+      return done();
     }
-  } while (std::chrono::steady_clock::now() < end);
-  return false;
-}
+    const auto start = Clock::now();
+    for (auto before = start;;) {
+      for (int i = 0; i < 64; ++i) {
+        if (done()) return true;
+        relax();
+      }
+      const auto now = Clock::now();
+      if (now - before > kInterrupted) {
+        hurried_ = kHurried;
+        return done();
+      }
+      if (now - start > kSpin) return false;
+      before = now;
+    }
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr auto kSpin = std::chrono::microseconds(1000), kInterrupted = std::chrono::microseconds(300);
+  static constexpr int kHurried = 100;
+  int hurried_ = 0;
+};
 
 // Work is cut into chunks, of which every thread owns a run; who is done with its own takes from the others. The caller
 // needs nobody: it waits only for chunks that somebody has begun. A claim is one exchange of a word that names the job,
@@ -66,7 +85,7 @@ class Pool {
     job_.notify_all();
     work(job, 0, static_cast<int>(team));
     const auto done = [&] { return left_.load(std::memory_order_acquire) == 0; };
-    if (spin_until(done)) return;
+    if (patience_.wait(done)) return;
     for (int now = left_.load(std::memory_order_acquire); now != 0; now = left_.load(std::memory_order_acquire))
       left_.wait(now, std::memory_order_acquire);
   }
@@ -120,6 +139,7 @@ class Pool {
   void (*body_)(const void*, int64_t, int64_t) = nullptr;
   const void* context_ = nullptr;
   int64_t items_ = 0, chunks_ = 0, workers_ = 0;
+  Patience patience_;                              // the caller's; one at a time
   alignas(64) std::atomic<uint32_t> job_{0};
   std::atomic<int> team_{0};
   alignas(64) std::atomic<int> left_{0};
@@ -131,9 +151,10 @@ thread_local bool inside = false;                  // of a parallel region: what
 void Pool::serve(int me) {
   inside = true;
   uint32_t seen = 0;
+  Patience patience;
   for (;;) {
     const auto news = [&] { return job_.load(std::memory_order_acquire) != seen; };
-    if (!spin_until(news)) job_.wait(seen, std::memory_order_acquire);
+    if (!patience.wait(news)) job_.wait(seen, std::memory_order_acquire);
     seen = job_.load(std::memory_order_acquire);
     const int team = team_.load(std::memory_order_relaxed);
     if (me < team) work(seen, me, team);
