@@ -22,6 +22,9 @@ namespace avx512 {
 // the plain form warns in GCC 12: it starts from an undefined vector
 #define FOVEA_MIN(a, b) _mm512_maskz_min_ps(0xffff, a, b)
 #define FOVEA_MAX(a, b) _mm512_maskz_max_ps(0xffff, a, b)
+#define FOVEA_PART(n) static_cast<__mmask16>((1u << (n)) - 1)
+#define FOVEA_LOAD_PART(p, n) _mm512_maskz_loadu_ps(FOVEA_PART(n), p)
+#define FOVEA_STORE_PART(p, n, v) _mm512_mask_storeu_ps(p, FOVEA_PART(n), v)
 #include "kernels/cpu/simd/loops.inc"
 }  // namespace avx512
 #pragma GCC pop_options
