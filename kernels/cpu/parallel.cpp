@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -56,9 +57,10 @@ class Patience {
     }
   }
 
- private:
   using Clock = std::chrono::steady_clock;
   static constexpr auto kSpin = std::chrono::microseconds(1000), kInterrupted = std::chrono::microseconds(300);
+
+ private:
   static constexpr int kHurried = 100;
   int hurried_ = 0;
 };
@@ -68,6 +70,13 @@ class Patience {
 // so that a thread which comes late finds nothing to take.
 class Pool {
  public:
+  // Whether the processors are so busy that helpers would hold the caller up. Asked again ever more rarely.
+  bool crowded() {
+    if (alone_left_ == 0) return false;
+    --alone_left_;
+    return true;
+  }
+
   void run(int64_t n, int64_t chunks, int64_t team, void (*body)(const void*, int64_t, int64_t), const void* context) {
     grow(team - 1);
     body_ = body;
@@ -85,9 +94,14 @@ class Pool {
     job_.notify_all();
     work(job, 0, static_cast<int>(team));
     const auto done = [&] { return left_.load(std::memory_order_acquire) == 0; };
-    if (patience_.wait(done)) return;
+    if (patience_.wait(done)) return settle(false);
+    const auto began = Patience::Clock::now();
+    const double worked = cpu_seconds();
     for (int now = left_.load(std::memory_order_acquire); now != 0; now = left_.load(std::memory_order_acquire))
       left_.wait(now, std::memory_order_acquire);
+    // Somebody still had work to do: were our threads running meanwhile?
+    const std::chrono::duration<double> waited = Patience::Clock::now() - began;
+    settle(waited > Patience::kInterrupted && cpu_seconds() - worked < 0.7 * waited.count());
   }
   std::mutex& in_use() { return in_use_; }
 
@@ -133,6 +147,24 @@ class Pool {
     }
   }
 
+  static double cpu_seconds() {
+    timespec t;
+    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0
+               ? static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec)
+               : 0;
+  }
+
+  // After a region: each time that it was held up, the caller does without help for longer.
+  void settle(bool held_up) {
+    if (held_up) {
+      alone_ = std::clamp(alone_ * 2, 64, 4096);
+      alone_left_ = alone_;
+      trial_left_ = kTrial;
+    } else if (alone_ > 0 && --trial_left_ <= 0) {
+      alone_ = 0;
+    }
+  }
+
   void serve(int me);
 
   std::mutex in_use_;
@@ -140,6 +172,8 @@ class Pool {
   const void* context_ = nullptr;
   int64_t items_ = 0, chunks_ = 0, workers_ = 0;
   Patience patience_;                              // the caller's; one at a time
+  static constexpr int kTrial = 64;                // regions with help that show that all is well
+  int alone_ = 0, alone_left_ = 0, trial_left_ = 0;   // regions that the caller runs without help
   alignas(64) std::atomic<uint32_t> job_{0};
   std::atomic<int> team_{0};
   alignas(64) std::atomic<int> left_{0};
@@ -175,7 +209,7 @@ void parallel_range(int64_t n, int64_t grain, void (*body)(const void*, int64_t,
   if (team > 1 && !inside) {
     Pool& p = pool();
     // A second caller at the same time works alone: there are never more threads than were asked for.
-    if (const std::unique_lock<std::mutex> lock(p.in_use(), std::try_to_lock); lock.owns_lock()) {
+    if (const std::unique_lock<std::mutex> lock(p.in_use(), std::try_to_lock); lock.owns_lock() && !p.crowded()) {
       inside = true;
       p.run(n, std::min(pieces, team * kChunksEach), team, body, context);
       inside = false;
