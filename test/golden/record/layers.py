@@ -4,47 +4,12 @@
 #
 # usage: layers.py > test/golden/layers.tsv      (timm 1.0.31, torch 2.15)
 # A row: case, shape with commas, then eight values at (i * (n - 1)) / 7. The input is golden_input of the shape at the case.
-import numpy
 import timm.layers as L
 import torch
 from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 
-MASK = (1 << 64) - 1
-
-
-def fnv1a(text):
-    h = 0xCBF29CE484222325
-    for byte in text.encode():
-        h = ((h ^ byte) * 0x100000001B3) & MASK
-    return h
-
-
-def uniform(name, n):
-    with numpy.errstate(over="ignore"):
-        z = numpy.uint64(fnv1a(name)) + numpy.arange(1, n + 1, dtype=numpy.uint64) * numpy.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
-        z ^= z >> numpy.uint64(31)
-    return (z >> numpy.uint64(40)).astype(numpy.float32) * numpy.float32(2.0**-23) - numpy.float32(1)
-
-
-def filled(name, t):
-    last, shape = name.rsplit(".", 1)[-1], tuple(t.shape)
-    fan = int(numpy.prod(shape[1:])) if shape else 0
-    if len(shape) >= 2 and shape[0] == 1:
-        offset, scale = 0.0, 0.5
-    elif len(shape) >= 2 and fan > 1:
-        offset, scale = 0.0, (3 / fan) ** 0.5
-    else:
-        offset, scale = (0.0, 0.1) if "bias" in last or "mean" in last else (1.0, 0.25)
-    return torch.from_numpy(numpy.float32(offset) + numpy.float32(scale) * uniform(name, t.numel()).reshape(shape))
-
-
-def image(n, c, h, w):
-    i = numpy.ix_(range(n), range(c), range(h), range(w))
-    sine = numpy.sin(2 * numpy.pi * ((i[1] + 1) * i[2] / h + (i[0] + 2) * i[3] / w)).astype(numpy.float32)
-    return torch.from_numpy(numpy.float32(0.5) * uniform("input", sine.size).reshape(sine.shape) + sine)
+from formula import fill, image
 
 
 def figure(case, t):
@@ -55,13 +20,7 @@ def figure(case, t):
 
 def show(case, module, shape=(2, 24, 7, 9), train=False):
     with torch.no_grad():
-        for name, p in module.named_parameters():
-            p.copy_(filled(name, p))
-        for name, b in module.named_buffers():
-            if name.endswith("running_mean"):
-                b.copy_(torch.from_numpy(numpy.float32(0.1) * uniform(name, b.numel())))
-            elif name.endswith("running_var"):
-                b.copy_(torch.from_numpy(numpy.float32(1) + numpy.float32(0.25) * uniform(name, b.numel())))
+        fill(module)
         module.train(train)
         figure(case, module(image(*shape)))
 
