@@ -12,6 +12,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAIR_PARAMS = 100_000_000    # models up to this size also take two images as one batch
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -130,8 +131,8 @@ def run_golden(folder, max_params, tally):
         tally.count(False)
         return
     started = time.time()
-    limit = ["--max-params", str(max_params)] if max_params else []
-    process = subprocess.Popen([str(ROOT / "build/golden"), *map(str, files), *limit], cwd=ROOT, text=True,
+    limits = ["--pair-params", str(PAIR_PARAMS)] + (["--max-params", str(max_params)] if max_params else [])
+    process = subprocess.Popen([str(ROOT / "build/golden"), *map(str, files), *limits], cwd=ROOT, text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     last = ""
     for line in process.stdout:

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/support/fill.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/core/threads.h"
 
 namespace fovea {
 namespace {
@@ -25,8 +30,16 @@ Range range_of(const std::string& name, const Shape& s, double gain) {
 Tensor filled(const Shape& s, uint64_t seed, Range r) {
   Tensor t = empty(s);
   const std::span<float> v = t.mutable_data<float>();
-  for (size_t i = 0; i < v.size(); ++i) v[i] = r.offset + r.scale * hash_uniform(seed, i);
-  return t;
+  const auto part = [=](size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) v[i] = r.offset + r.scale * hash_uniform(seed, i);
+  };
+  // Element i depends on i alone. A thread costs about what ten thousand elements do.
+  const size_t workers = std::clamp<size_t>(v.size() / 200'000, 1, static_cast<size_t>(threads()));
+  std::vector<std::jthread> others;
+  for (size_t k = 1; k < workers; ++k)
+    others.emplace_back(part, v.size() * k / workers, v.size() * (k + 1) / workers);
+  part(0, v.size() / workers);
+  return t;                                        // the others end first
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/core/error.h"
 #include "engine/ops/ops.h"
@@ -49,6 +50,18 @@ std::string compare_all(const std::string& what, const nlohmann::json& figures, 
   for (size_t i = 0; i < ts.size(); ++i)
     if (std::string text = compare(cat(what, "[", i, "]"), figures[i], ts[i], tol); !text.empty()) return text;
   return {};
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const Tensor left = contiguous(cast(a, DType::f32)), right = contiguous(cast(b, DType::f32));
+  const std::span<const float> l = left.data<float>(), r = right.data<float>();
+  double apart = 0, scale = 0;
+  for (size_t i = 0; i < r.size(); ++i) {
+    if (!std::isfinite(l[i]) || !std::isfinite(r[i])) return std::numeric_limits<double>::infinity();
+    apart = std::max(apart, std::abs(static_cast<double>(l[i]) - static_cast<double>(r[i])));
+    scale = std::max(scale, std::abs(static_cast<double>(r[i])));
+  }
+  return scale > 0 ? apart / scale : apart;
 }
 
 }  // namespace fovea::golden

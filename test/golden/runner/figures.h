@@ -14,5 +14,7 @@ namespace fovea::golden {
 std::string compare(const std::string& what, const nlohmann::json& figure, const Tensor& t, double tol);
 /// A single figure, or a list of figures against as many tensors.
 std::string compare_all(const std::string& what, const nlohmann::json& figures, const Tensors& ts, double tol);
+/// The largest |a - b| over all elements, relative to the largest |b|; infinite where a number is not finite.
+double largest_difference(const Tensor& a, const Tensor& b);
 
 }  // namespace fovea::golden

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/golden/runner/entry.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <map>
+
+#include "engine/autograd/autograd.h"
+#include "engine/core/error.h"
+#include "engine/graph/session.h"
+#include "engine/graph/trace.h"
+#include "engine/ops/ops.h"
+#include "test/golden/runner/figures.h"
+#include "test/golden/runner/state.h"
+#include "test/support/fill.h"
+#include "test/support/recorded.h"
+#include "zoo/zoo.h"
+
+namespace fovea::golden {
+namespace {
+
+using nlohmann::json;
+
+template <class T>
+std::string differs(const char* what, const T& ours, const T& recorded) {
+  return ours == recorded ? "" : cat(what, " ", ours, ", recorded ", recorded);
+}
+
+// "" when everything that can be said without weights agrees.
+std::string compare_structure(zoo::ImageModel& m, const json& e, const std::string& file) {
+  const auto number = [&](const char* key) { return e.at(key).get<int64_t>(); };
+  const std::string state = zoo::state_lines(m);
+  char hash[17];
+  std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(zoo::state_hash(m)));
+  if (std::string(hash) != e.at("state_fnv1a"))
+    return "state list differs" + first_differences(state, recorded_state(file, e.at("name")));
+  std::string text = differs("params", m.parameter_count(), number("params"));
+  if (text.empty()) text = differs("num_classes", int64_t{m.num_classes()}, number("num_classes"));
+  if (text.empty()) text = differs("num_features", int64_t{m.num_features()}, number("num_features"));
+  if (text.empty()) text = differs("head_hidden_size", int64_t{m.head_hidden_size()}, number("head_hidden_size"));
+  if (text.empty())
+    text = differs("state_entries", int64_t{std::count(state.begin(), state.end(), '\n')}, number("state_entries"));
+  if (!text.empty() || !e.contains("fo_info")) return text;
+  json ours = json::array();
+  const std::vector<zoo::FeatureInfo>& levels = m.feature_info();
+  const size_t wanted = m.default_levels() > 0 ? static_cast<size_t>(m.default_levels()) : levels.size();
+  for (size_t i = levels.size() - std::min(levels.size(), wanted); i < levels.size(); ++i)
+    ours.push_back({{"ch", levels[i].channels}, {"red", levels[i].reduction}, {"mod", levels[i].module}});
+  return ours == e["fo_info"] ? "" : cat("fo_info ", ours.dump(), ", recorded ", e["fo_info"].dump());
+}
+
+// The recorded outputs in one flat list: features, logits, pre-logits, intermediates.
+Tensors compute(zoo::ImageModel& m, const json& e, const Tensor& x) {
+  const Tensor features = m.forward_features(x);
+  Tensors out{features, m.forward_head(features)};
+  if (e.contains("pre_logits")) out.push_back(m.forward_head(features, true));
+  if (e.contains("intermediates"))
+    for (const Tensor& t : m.forward_intermediates(x).features) out.push_back(t);
+  return out;
+}
+
+std::string compare_outputs(const json& e, const Tensors& out, double tol) {
+  std::string text = compare_all("features", e.at("features"), {out[0]}, tol);
+  if (text.empty()) text = compare_all("logits", e.at("logits"), {out[1]}, tol);
+  size_t at = 2;
+  if (e.contains("pre_logits")) {
+    if (text.empty()) text = compare_all("pre_logits", e["pre_logits"], {out[at]}, tol);
+    ++at;
+  }
+  if (text.empty() && e.contains("intermediates"))
+    text = compare_all("intermediates", e["intermediates"],
+                       Tensors(out.begin() + static_cast<std::ptrdiff_t>(at), out.end()), tol);
+  return text;
+}
+
+// A function of images, run op by op or as a session that is compiled once for each size of batch.
+class Way {
+ public:
+  Way(std::function<Tensors(const Tensor&)> f, DType dtype, bool compiled)
+      : f_(std::move(f)), dtype_(dtype), compiled_(compiled) {}
+
+  Tensors operator()(const Tensor& x) {
+    const NoGrad no_grad;
+    if (!compiled_) return f_(cast(x, dtype_));
+    const auto [at, fresh] = sessions_.try_emplace(x.dim(0));
+    if (fresh) {
+      Target target;
+      if (dtype_ != DType::f32) target.dtype = dtype_;
+      at->second = compile(trace(f_, {x.meta()}), target);
+    }
+    return at->second.run({x});
+  }
+
+ private:
+  std::function<Tensors(const Tensor&)> f_;
+  DType dtype_;
+  bool compiled_;
+  std::map<int64_t, Session> sessions_;
+};
+
+// Two different images as one batch against each by itself, element by element. `recorded` is what the way gave for the
+// recorded batch, whose first image is the first of the two.
+std::string compare_pair(const json& e, Way& way, const Tensors& recorded, double tol) {
+  const auto size = e.at("input").get<std::array<int64_t, 3>>();
+  const Tensor images = golden_input({2, size[0], size[1], size[2]}, e.value("salt", ""));
+  const auto single = [&](int64_t i) { return way(contiguous(slice(images, 0, i, i + 1))); };
+  const Tensors alone[] = {e.at("batch") == 1 ? recorded : single(0), single(1)}, both = way(images);
+  if (largest_difference(alone[0][1], alone[1][1]) == 0) return "two different images have the same logits";
+  for (size_t k = 0; k < both.size(); ++k)
+    for (int64_t i = 0; i < 2; ++i) {
+      const Tensor part = slice(both[k], 0, i, i + 1), &own = alone[i][k];
+      if (part.shape() != own.shape())
+        return cat("output ", k, " of two images: ", part.shape(), " for each, alone ", own.shape());
+      const double off = largest_difference(part, own);
+      if (!(off <= tol))
+        return cat("output ", k, " of image ", i, " of two is off by ", off, " of absmax, allowed ", tol);
+    }
+  return {};
+}
+
+std::string compare_figures(zoo::FeatureNet& net, const json& e, const Options& o, bool compiled) {
+  const auto size = e.at("input").get<std::array<int64_t, 3>>();
+  const Tensor x = golden_input({e.at("batch").get<int64_t>(), size[0], size[1], size[2]}, e.value("salt", ""));
+  const double tol = o.tol > 0 ? o.tol : e.at("tol").get<double>();
+  const DType dtype = parse_dtype(o.dtype);
+  if (e.contains("logits")) {
+    Way way([&](const Tensor& t) { return compute(net.model(), e, t); }, dtype, compiled);
+    const Tensors out = way(x);
+    std::string text = compare_outputs(e, out, tol);
+    if (text.empty() && e.at("params").get<double>() <= o.pair_params) text = compare_pair(e, way, out, tol);
+    if (!text.empty() || !e.contains("features_only")) return text;
+  }                                                // the large models leave no room for two sessions
+  Way way([&](const Tensor& t) { return net(t); }, dtype, compiled);
+  return compare_all("features_only", e["features_only"], way(x), tol);
+}
+
+}  // namespace
+
+bool has_figures(const json& e) { return e.contains("logits") || e.contains("features_only"); }
+
+std::string compare_entry(const json& e, const std::string& file, const Options& o) {
+  try {
+    auto m = zoo::create(e.at("name").get<std::string>(), recorded_options(e));
+    m->eval();
+    if (std::string text = compare_structure(*m, e, file); !text.empty()) return text;
+    if (!has_figures(e) || o.structure) return {};
+    fill_weights(*m, e.value("salt", ""), e.value("fill_gain", 1.0));
+    zoo::FeatureNet net = zoo::features(std::move(m));
+    // Sessions of another type round the weights themselves, so they come before the model does.
+    const bool last = o.dtype == "f32";
+    for (const bool compiled : {!last, last}) {
+      if ((o.eager || o.compiled) && !(compiled ? o.compiled : o.eager)) continue;
+      if (!compiled) net.model().to(parse_dtype(o.dtype));
+      if (std::string text = compare_figures(net, e, o, compiled); !text.empty())
+        return cat(compiled ? "compiled: " : "eager: ", text);
+    }
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace fovea::golden

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/golden/runner/entry.h — one recorded model against fovea's: structure, figures, and images in company.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace fovea::golden {
+
+struct Options {
+  std::string dtype = "f32";
+  double tol = 0;                                  // instead of the entry's own; 0: that one
+  double pair_params = 0;                          // up to this size models also take two images as one batch
+  bool eager = false, compiled = false;            // neither: both
+  bool structure = false;                          // only what can be said without weights
+};
+
+/// False where only the structure was recorded.
+bool has_figures(const nlohmann::json& entry);
+/// Empty when all of the entry holds, else what differs first. `file`: where the entry is from.
+std::string compare_entry(const nlohmann::json& entry, const std::string& file, const Options& o);
+
+}  // namespace fovea::golden

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/support/recorded.h — what files of recorded figures say in JSON, as fovea says it.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "zoo/model_options.h"
+
+namespace fovea {
+
+/// Throws Error(io) when there is no such file.
+nlohmann::json read_json(const std::string& path);
+/// The entry's "kwargs", timm's arguments, as options; what no option stands for becomes a setting.
+zoo::ModelOptions recorded_options(const nlohmann::json& entry);
+
+}  // namespace fovea
