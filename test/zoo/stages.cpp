@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parts that convolutional families share: strides against dilation, drop-path rates, pooling of stems and shortcuts,
-// first values.
+// test/zoo/stages.cpp — what convolutional families share: dilation, drop-path rates, pooling of stems and shortcuts.
 #include "zoo/blocks/stages.h"
 
 #include "engine/ops/ops.h"
@@ -52,10 +51,11 @@ TEST_CASE("shortcuts pool what their blocks stride", "[zoo]") {
 }
 
 TEST_CASE("stems pool to half the size, with or without blur", "[zoo]") {
-  const Tensor x = meta_tensor(make_meta(DType::f32, {2, 8, 17, 32}));
-  REQUIRE((*stem_pool("", 8))(x).shape() == Shape{2, 8, 9, 16});
-  REQUIRE((*stem_pool("blur", 8))(x).shape() == Shape{2, 8, 9, 16});
-  REQUIRE((*stem_pool("avg", 8))(x).shape() == Shape{2, 8, 8, 16});
+  const Tensor x = zeros({2, 8, 17, 32});
+  const auto pool = [&](const char* kind) { return (*stem_pool(kind, 8))(x).shape(); };
+  REQUIRE(pool("") == Shape{2, 8, 9, 16});
+  REQUIRE(pool("blur") == Shape{2, 8, 9, 16});
+  REQUIRE(pool("avg") == Shape{2, 8, 8, 16});
   REQUIRE_THROWS_AS(stem_pool("haze", 8), Error);
 }
 
