@@ -19,11 +19,9 @@ class RowTables {
   RowTables(const ConvShape& s, const float* zeros)
       : s_(s), zeros_(zeros), columns_((s.out[2] - 1) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1),
         slots_((s.kernel[1] - 1) * s.dilation[1] + 1) {
-    thread_local std::vector<const float*> owners, tables;   // kept, so that runs allocate nothing
-    owners.assign(static_cast<size_t>(slots_), nullptr);
-    tables.resize(std::max(tables.size(), static_cast<size_t>(slots_ * columns_)));
-    owner_ = owners.data();
-    table_ = tables.data();
+    owner_ = thread_pointers(static_cast<size_t>(slots_ * (1 + columns_)));
+    table_ = owner_ + slots_;
+    std::fill_n(owner_, slots_, nullptr);
   }
   int64_t columns() const { return columns_; }
 

@@ -11,6 +11,7 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "engine/core/threads.h"
 
@@ -236,6 +237,15 @@ float* thread_buffer(size_t count) {
     b.count = bytes / sizeof(float);
   }
   return b.data;
+}
+
+const float** thread_pointers(size_t count) {
+  constexpr size_t kUsual = 2048;
+  thread_local const float* usual[kUsual];
+  thread_local std::vector<const float*> many;
+  if (count <= kUsual) return usual;
+  if (many.size() < count) many.resize(count);
+  return many.data();
 }
 
 #if defined(__SSE2__)

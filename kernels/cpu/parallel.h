@@ -22,6 +22,8 @@ void parallel_for(int64_t n, int64_t grain, const F& f) {
 /// Memory of this thread for the duration of one kernel: at least `count` floats, 64-byte aligned, grown when needed.
 /// One user at a time.
 float* thread_buffer(size_t count);
+/// The same for pointers into tensors; usual numbers of them need no allocation.
+const float** thread_pointers(size_t count);
 
 /// While alive, numbers too small to be normal are read and written as zero on this thread: they cost a hundred times a
 /// product.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <span>
-#include <vector>
 
 #include "engine/core/threads.h"
 #include "kernels/cpu/parallel.h"
@@ -58,13 +57,12 @@ class Worker {
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
     const int64_t together = std::clamp<int64_t>(kPanelsBytes / (p_.packing.panel_floats() * 4), 1, kMostPanels);
     const int rows = static_cast<int>((p_.rows + tiles_ - 1) / tiles_);
-    thread_local std::vector<const float*> pointers;
-    pointers.resize(std::max(pointers.size(), static_cast<size_t>(p_.packing.taps * rows)));
+    const float** const pointers = thread_pointers(static_cast<size_t>(p_.packing.taps * rows));
     std::array<Job, kMostPanels> jobs;
     for (int64_t from = first; from < last; from += together) {
       const size_t count = jobs_for(from, std::min(from + together, last), rows, jobs);
       for (int64_t tile = first_tile; tile < last_tile; ++tile)
-        run_tile(tile, std::span<const Job>(jobs).first(count), pointers.data());
+        run_tile(tile, std::span<const Job>(jobs).first(count), pointers);
     }
   }
 

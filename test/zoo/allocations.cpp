@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/zoo/allocations.cpp — a compiled model allocates nothing while it runs, and its answers are the same bits each time.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "engine/core/threads.h"
+#include "test/support/catch.h"
+#include "test/support/check_op.h"
+#include "zoo/zoo.h"
+
+// The address sanitizer has an operator new of its own.
+#if !defined(__SANITIZE_ADDRESS__)
+namespace {
+std::atomic<bool> counting = false;
+std::atomic<int> allocations = 0;
+}  // namespace
+
+void* operator new(size_t n) {
+  if (counting.load(std::memory_order_relaxed)) ++allocations;
+  if (void* p = std::malloc(n ? n : 1)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, size_t) noexcept { std::free(p); }
+
+namespace fovea::zoo {
+
+TEST_CASE("runs of compiled models allocate nothing and repeat their bits", "[zoo][slow]") {
+  const UseThreads two(2);
+  for (const char* name : {"test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnety_002", "densenet121",
+                           "test_convnext", "swin_tiny_patch4_window7_224", "test_vit", "deit_tiny_patch16_224"}) {
+    INFO(name);
+    auto model = create(name);
+    model->materialise(3);
+    Session session = compile(*model);
+    const Tensor image = test::filled("image", session.inputs()[0].shape);
+    const std::span<const Tensor> in(&image, 1);
+    const std::vector<double> first = test::values_of(session.run_borrowed(in)[0]);
+    allocations = 0;
+    counting = true;
+    for (int i = 0; i < 5; ++i) session.run_borrowed(in);
+    counting = false;
+    CHECK(allocations == 0);
+    CHECK(test::values_of(session.run_borrowed(in)[0]) == first);
+  }
+}
+
+}  // namespace fovea::zoo
+#endif
