@@ -72,11 +72,7 @@ class Patience {
 class Pool {
  public:
   // Whether the processors are so busy that helpers would hold the caller up. Asked again ever more rarely.
-  bool crowded() {
-    if (alone_left_ == 0) return false;
-    --alone_left_;
-    return true;
-  }
+  bool crowded() const { return alone_.count() > 0 && Patience::Clock::now() < alone_until_; }
 
   void run(int64_t n, int64_t chunks, int64_t team, void (*body)(const void*, int64_t, int64_t), const void* context) {
     grow(team - 1);
@@ -157,12 +153,13 @@ class Pool {
 
   // After a region: each time that it was held up, the caller does without help for longer.
   void settle(bool held_up) {
+    using namespace std::chrono_literals;
     if (held_up) {
-      alone_ = std::clamp(alone_ * 2, 64, 4096);
-      alone_left_ = alone_;
+      alone_ = std::clamp<std::chrono::milliseconds>(alone_ * 2, 4ms, 256ms);
+      alone_until_ = Patience::Clock::now() + alone_;
       trial_left_ = kTrial;
-    } else if (alone_ > 0 && --trial_left_ <= 0) {
-      alone_ = 0;
+    } else if (alone_.count() > 0 && --trial_left_ <= 0) {
+      alone_ = {};
     }
   }
 
@@ -174,7 +171,9 @@ class Pool {
   int64_t items_ = 0, chunks_ = 0, workers_ = 0;
   Patience patience_;                              // the caller's; one at a time
   static constexpr int kTrial = 64;                // regions with help that show that all is well
-  int alone_ = 0, alone_left_ = 0, trial_left_ = 0;   // regions that the caller runs without help
+  int trial_left_ = 0;
+  std::chrono::milliseconds alone_{};              // how long the caller went without help the last time
+  Patience::Clock::time_point alone_until_;
   alignas(64) std::atomic<uint32_t> job_{0};
   std::atomic<int> team_{0};
   alignas(64) std::atomic<int> left_{0};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/zoo/allocations.cpp — a compiled model allocates nothing while it runs, and its answers are the same bits each time.
+// test/zoo/allocations.cpp — a compiled model allocates nothing while it runs, and its answers are the same bits each
+// time.
 #include <atomic>
 #include <cstdlib>
 #include <new>
