@@ -47,6 +47,7 @@ CASES = [
     ("test_vit2", dict(dynamic_img_pad=True, num_classes=0), (1, 150, 170)),
     ("test_vit3", dict(global_pool="", img_size=(64, 48)), (2, 64, 48)),
     ("test_vit4", dict(qk_norm=True, reg_tokens=3, no_embed_class=True, dynamic_img_size=False), (1, 160, 160)),
+    ("tf_efficientnet_l2", dict(num_classes=7), (1, 64, 96)),
 ]
 
 
