@@ -87,6 +87,7 @@ Meta images(Meta m, int64_t count) {
 }
 
 PlanPtr dx_plan(const ConvAttrs& a, const Meta& gy, const Meta& w, const Meta& gx) {
+  const dnn::OneThread alone;                      // primitives run with as many threads as they were made with
   const Gradient g{dnn::desc(gx), dnn::filters(w, a.groups), dnn::desc(gy), Geometry(a)};
   const auto d = best_of(g, a.groups, [&](const memory::desc& x, const memory::desc& wd, const memory::desc& y) {
     const auto hint = g.hint(x, wd, y);
@@ -99,6 +100,7 @@ PlanPtr dx_plan(const ConvAttrs& a, const Meta& gy, const Meta& w, const Meta& g
 }
 
 PlanPtr dw_plan(const ConvAttrs& a, const Meta& gy, const Meta& x, const Meta& gw) {
+  const dnn::OneThread alone;
   const Gradient g{dnn::desc(x), dnn::filters(gw, a.groups), dnn::desc(gy), Geometry(a)};
   const auto d = best_of(g, a.groups, [&](const memory::desc& xd, const memory::desc& wd, const memory::desc& y) {
     const auto hint = g.hint(xd, wd, y);
@@ -176,16 +178,27 @@ class BatchShares final : public Plan {
   int64_t numel_ = 0;
 };
 
+// oneDNN is compiled for SSE4.1 and looks no further.
+bool processor_serves() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("sse4.1");
+#else
+  return true;
+#endif
+}
+
 }  // namespace
 
 PlanPtr plan_dnn_conv_dx(const Site& s) {
-  if (!all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()) || s.is_constant(1))
+  if (!processor_serves() || !all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()) ||
+      s.is_constant(1))
     return nullptr;
   return BatchShares::of(s, dx_plan, false);
 }
 
 PlanPtr plan_dnn_conv_dw(const Site& s) {
-  if (!all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result())) return nullptr;
+  if (!processor_serves() || !all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()))
+    return nullptr;
   return BatchShares::of(s, dw_plan, true);
 }
 
