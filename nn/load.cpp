@@ -42,10 +42,10 @@ void append_rows(std::string& out, const char* word, const std::vector<std::pair
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!out.empty()) out += '\n';
     if (i == kShown) {
-      out += cat("  ", word, "and ", rows.size() - i, " more");
+      out += cat(word, "and ", rows.size() - i, " more");
       return;
     }
-    out += cat("  ", word, padded(rows[i].first, width), "  ", text(rows[i].second), hint(rows[i], others));
+    out += cat(word, padded(rows[i].first, width), "  ", text(rows[i].second), hint(rows[i], others));
   }
 }
 
@@ -68,8 +68,8 @@ std::string LoadReport::details() const {
   append_rows(s, "unexpected  ", unexpected, missing);
   for (size_t i = 0; i < wrong_shape.size(); ++i) {
     if (!s.empty()) s += '\n';
-    if (i == kShown) return s + cat("  shape       and ", wrong_shape.size() - i, " more");
-    s += cat("  shape       ", wrong_shape[i].name, "  file ", wrong_shape[i].file, ", model ", wrong_shape[i].model);
+    if (i == kShown) return s + cat("shape       and ", wrong_shape.size() - i, " more");
+    s += cat("shape       ", wrong_shape[i].name, "  file ", wrong_shape[i].file, ", model ", wrong_shape[i].model);
   }
   return s;
 }

@@ -13,10 +13,12 @@ const PretrainedCfg& row_of(const ModelName& n) {
   std::vector<std::string> known;
   for (const PretrainedCfg& cfg : tags) {
     if (cfg.tag == n.tag) return cfg;
-    known.emplace_back(cfg.tag);
+    if (!cfg.tag.empty()) known.emplace_back(cfg.tag);
   }
+  const std::string what = cat("no weights '", n.tag, "' of ", n.architecture);
+  if (known.empty()) throw Error(Error::Kind::not_found, what, "timm publishes none for it");
   const std::vector<std::string> near = closest(n.tag, known);
-  throw Error(Error::Kind::not_found, cat("no weights '", n.tag, "' of ", n.architecture),
+  throw Error(Error::Kind::not_found, what,
               cat(near.empty() ? "there are: " : "closest: ", join(near.empty() ? known : near, ", ")));
 }
 

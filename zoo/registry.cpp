@@ -92,9 +92,15 @@ const Entry& known_entry(std::string_view architecture) {
   if (const std::span<const PretrainedCfg> tags = tags_of(architecture); !tags.empty())
     throw Error(Error::Kind::not_found, cat("timm's model '", architecture, "' is not in this build of fovea"),
                 cat("its family ", tags[0].module, " is missing; there are: ", join(modules(), ", ")));
-  const std::vector<std::string> near = closest(architecture, all_names());
+  if (const std::vector<std::string> near = closest(architecture, all_names()); !near.empty())
+    throw Error(Error::Kind::not_found, what, "closest: " + join(near, ", "));
+  std::vector<std::string> others;
+  for (const PretrainedCfg& row : catalogue())
+    if (others.empty() || others.back() != row.architecture) others.emplace_back(row.architecture);
+  const std::vector<std::string> near = closest(architecture, others);
   throw Error(Error::Kind::not_found, what,
-              near.empty() ? "fovea models lists all of them" : "closest: " + join(near, ", "));
+              near.empty() ? "fovea models lists all of them"
+                           : cat("closest, but not in this build: ", join(near, ", ")));
 }
 
 }  // namespace fovea::zoo

@@ -4,7 +4,9 @@
 namespace fovea {
 
 Error::Error(Kind kind, std::string what, std::string help) : kind_(kind), summary_(std::move(what)), text_(summary_) {
-  if (!help.empty()) text_ += "\n  " + help;
+  if (help.empty()) return;
+  text_ += "\n  ";
+  for (const char c : help) c == '\n' ? text_ += "\n  " : text_ += c;
 }
 
 }  // namespace fovea

@@ -51,18 +51,34 @@ size_t edit_distance(std::string_view a, std::string_view b, size_t limit) {
   }
   return row[b.size()];
 }
+
+size_t common_prefix(std::string_view a, std::string_view b) {
+  size_t n = 0;
+  while (n < std::min(a.size(), b.size()) &&
+         std::tolower(static_cast<unsigned char>(a[n])) == std::tolower(static_cast<unsigned char>(b[n])))
+    ++n;
+  return n;
+}
 }  // namespace
 
 std::vector<std::string> closest(std::string_view name, std::span<const std::string> candidates, int most) {
   const size_t limit = std::max<size_t>(2, name.size() / 3);
-  std::vector<std::pair<size_t, const std::string*>> near;
-  for (const std::string& c : candidates)
-    if (const size_t d = edit_distance(name, c, limit); d <= limit) near.emplace_back(d, &c);
-  std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  struct Near {
+    size_t distance, prefix;
+    const std::string* name;
+  };
+  std::vector<Near> near;
+  for (const std::string& c : candidates) {
+    const size_t d = edit_distance(name, c, limit), prefix = common_prefix(name, c);
+    if (d <= limit || (prefix >= 4 && 2 * prefix >= name.size())) near.push_back({d, prefix, &c});
+  }
+  std::stable_sort(near.begin(), near.end(), [](const Near& a, const Near& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.prefix > b.prefix;
+  });
   std::vector<std::string> out;
-  for (const auto& [distance, candidate] : near) {
+  for (const Near& n : near) {
     if (static_cast<int>(out.size()) == most) break;
-    out.push_back(*candidate);
+    out.push_back(*n.name);
   }
   return out;
 }

@@ -40,7 +40,8 @@ std::string cat(const T&... values) {
 }
 
 std::string join(std::span<const std::string> parts, std::string_view between);
-/// The `most` candidates nearest to `name` by edit distance, nearest first; empty when nothing is near.
+/// The `most` candidates nearest to `name` by edit distance, nearest first, else by a long common beginning; empty when
+/// nothing is near.
 std::vector<std::string> closest(std::string_view name, std::span<const std::string> candidates, int most = 3);
 /// Shell-style match of a whole name: '*', '?' and '[abc]'.
 bool glob_match(std::string_view pattern, std::string_view name);

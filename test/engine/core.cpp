@@ -64,6 +64,8 @@ TEST_CASE("names match shells, sort naturally and find their neighbours", "[core
   CHECK_FALSE(natural_less("b1", "a2"));
   const std::vector<std::string> names{"resnet50", "resnet50d", "vgg16", "resnet18"};
   CHECK(closest("resnet5O", names, 2) == std::vector<std::string>{"resnet50", "resnet50d"});
+  CHECK(closest("resnet5", names, 2) == std::vector<std::string>{"resnet50", "resnet50d"});
+  CHECK(closest("resnet_large", names, 1) == std::vector<std::string>{"resnet50"});   // only its beginning is known
   CHECK(closest("zzz", names).empty());
 }
 

@@ -75,9 +75,9 @@ TEST_CASE("strict loading changes nothing and says what does not fit", "[nn]") {
   d.set("conv.weight", zeros({8, 1, 3, 3}));
   const std::string text = message(to, d);
   CHECK(says(text, "net.pth does not fit a net: 1 missing, 1 unexpected, 1 of another shape"));
-  CHECK(says(text, "missing     head.weight  f32[4, 8]  (same shape as fc.weight: rename?)"));
-  CHECK(says(text, "unexpected  fc.weight  f32[4, 8]  (same shape as head.weight: rename?)"));
-  CHECK(says(text, "shape       conv.weight  file [8, 1, 3, 3], model [8, 3, 3, 3]"));
+  CHECK(says(text, "\n  missing     head.weight  f32[4, 8]  (same shape as fc.weight: rename?)"));
+  CHECK(says(text, "\n  unexpected  fc.weight  f32[4, 8]  (same shape as head.weight: rename?)"));
+  CHECK(says(text, "\n  shape       conv.weight  file [8, 1, 3, 3], model [8, 3, 3, 3]"));
   CHECK_FALSE(to.state_dict().at("head.bias").has_bytes());
 }
 
