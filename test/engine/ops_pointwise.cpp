@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/engine/ops_pointwise.cpp — cast, functions of one and of two operands, where, promotion, what is refused.
+#include <cmath>
 #include <memory>
 
 #include "test/support/catch.h"
@@ -110,6 +111,52 @@ TEST_CASE("numbers beside tensors", "[op]") {
   CHECK((i + 1.0).dtype() == DType::i64);
   CHECK_THROWS_AS(i * 0.5, Error);
   CHECK_THROWS_AS(i / 2.0, Error);
+}
+
+TEST_CASE("named functions compute what they are called", "[op]") {
+  const std::vector<double> v{-1.25, -0.5, 0.25, 0.5, 2.5};
+  const Tensor x = from(std::span<const double>(v), {5});
+  const Tensor y = from(std::span<const double>(std::vector<double>{-0.5, -0.5, 0.5, 0.5, 0.5}), {5});
+  const auto is = [&](const Tensor& got, double (*wanted)(double)) {
+    const std::vector<double> values = values_of(got);
+    for (size_t i = 0; i < v.size(); ++i) CHECK(values[i] == Approx(wanted(v[i])).margin(1e-12));
+  };
+  is(abs(x), [](double t) { return std::abs(t); });
+  is(sign(x), [](double t) { return t < 0 ? -1.0 : 1.0; });
+  is(square(x), [](double t) { return t * t; });
+  is(sqrt(abs(x)), [](double t) { return std::sqrt(std::abs(t)); });
+  is(rsqrt(abs(x)), [](double t) { return 1 / std::sqrt(std::abs(t)); });
+  is(reciprocal(x), [](double t) { return 1 / t; });
+  is(exp(x), [](double t) { return std::exp(t); });
+  is(log(abs(x)), [](double t) { return std::log(std::abs(t)); });
+  is(log1p(abs(x)), [](double t) { return std::log1p(std::abs(t)); });
+  is(log2(abs(x)), [](double t) { return std::log2(std::abs(t)); });
+  is(sin(x), [](double t) { return std::sin(t); });
+  is(cos(x), [](double t) { return std::cos(t); });
+  is(erf(x), [](double t) { return std::erf(t); });
+  is(floor(x), [](double t) { return std::floor(t); });
+  is(ceil(x), [](double t) { return std::ceil(t); });
+  is(round(x), [](double t) { return std::nearbyint(t); });
+  is(sigmoid(x), [](double t) { return 1 / (1 + std::exp(-t)); });
+  is(tanh(x), [](double t) { return std::tanh(t); });
+  is(relu(x), [](double t) { return std::max(t, 0.0); });
+  is(softplus(x), [](double t) { return std::log1p(std::exp(t)); });
+  is(log_sigmoid(x), [](double t) { return -std::log1p(std::exp(-t)); });
+  is(affine(x, 2, -3), [](double t) { return 2 * t - 3; });
+  is(-x, [](double t) { return -t; });
+  is(zeros_like(x), [](double) { return 0.0; });
+  is(ones_like(x), [](double) { return 1.0; });
+  CHECK(values_of(maximum(x, y)) == std::vector<double>{-0.5, -0.5, 0.5, 0.5, 2.5});
+  CHECK(values_of(minimum(x, y)) == std::vector<double>{-1.25, -0.5, 0.25, 0.5, 0.5});
+  CHECK(values_of(pow(abs(x), abs(y))) == values_of(sqrt(abs(x))));
+  CHECK(values_of(equal(x, y)) == std::vector<double>{0, 1, 0, 1, 0});
+  CHECK(values_of(less(x, y)) == std::vector<double>{1, 0, 1, 0, 0});
+  CHECK(values_of(less_equal(x, y)) == std::vector<double>{1, 1, 1, 1, 0});
+  CHECK(values_of(greater(x, y)) == std::vector<double>{0, 0, 0, 0, 1});
+  CHECK(values_of(greater_equal(x, y)) == std::vector<double>{0, 1, 0, 1, 1});
+  CHECK(values_of(equal(x, 0.5)) == std::vector<double>{0, 0, 0, 1, 0});
+  CHECK(values_of(less(x, 0.5)) == std::vector<double>{1, 1, 1, 0, 0});
+  CHECK(values_of(greater(x, 0.5)) == std::vector<double>{0, 0, 0, 0, 1});
 }
 
 TEST_CASE("prelu", "[op]") {

@@ -92,7 +92,7 @@ TEST_CASE("cpu: weights that may change are not transformed", "[cpu]") {
              w = make_meta(DType::f32, {32, 32, 3, 3});
   const Metas in{x, w}, out{x};
   const UseBackend cpu("cpu");
-  CHECK_THAT(make_plan({ops::conv, in, out, AttrsRef::of(a)})->name, !Catch::Contains("winograd"));
+  CHECK_THAT(make_plan({ops::conv, in, out, AttrsRef::of(a)})->name, !contains_text("winograd"));
 }
 
 }  // namespace fovea
