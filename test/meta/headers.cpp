@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/meta/headers.cpp — what headers cost: the budget of zoo/family.h, and that each public header compiles alone.
+// test/meta/headers.cpp — what users include: the budget of zoo/family.h, each header alone, the README's program.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -48,6 +48,47 @@ size_t lines_of_code(const std::filesystem::path& p) {
   return n;
 }
 
+// The README's first program, built in a folder by the README's own command; its path.
+std::string build_first_program(const TemporaryFolder& folder) {
+  std::ifstream readme(FOVEA_SOURCE_DIR "/README.md");
+  std::string program, command, block;             // the blocks that start with ```cpp and with g++
+  bool inside = false, is_program = false;
+  for (std::string line; std::getline(readme, line);) {
+    if (!line.starts_with("```")) {
+      if (inside) block += line + "\n";
+      continue;
+    }
+    if (inside && is_program) program = block;
+    if (inside && block.starts_with("g++ ")) command = block;
+    inside = !inside;
+    is_program = line == "```cpp";
+    block.clear();
+  }
+  REQUIRE(program.find("int main") != std::string::npos);
+  REQUIRE_FALSE(folder.path.empty());
+  const std::string source = (folder.path / "first.cpp").string(), first = (folder.path / "first").string();
+  std::ofstream(source) << program;
+  for (const auto& [said, meant] :
+       {std::pair<std::string, std::string>{"g++ ", FOVEA_COMPILER " -Wall -Wextra -Werror "},
+        {"build/meson", FOVEA_BUILD_DIR},
+        {"first.cpp", source},
+        {"-o first", "-o " + first}}) {
+    const size_t at = command.find(said);
+    REQUIRE(at != std::string::npos);
+    command.replace(at, said.size(), meant);
+  }
+  INFO(command);
+  REQUIRE(shell("cd " FOVEA_SOURCE_DIR " && " + command));
+  return first;
+}
+
+std::vector<std::string> lines_of(const std::string& path) {
+  std::ifstream in(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
 }  // namespace
 
 // Of these, GCC 12's <string>, <string_view>, <vector>, <span>, <array> and <memory> are 38,784 lines: what every
@@ -69,24 +110,28 @@ TEST_CASE("zoo/family.h stays within its budget of preprocessed lines", "[meta]"
   CHECK(lines <= kFamilyLines);
 }
 
-TEST_CASE("the first program of the README compiles", "[meta][slow]") {
+TEST_CASE("the first program of the README builds as it says, and runs", "[meta][slow]") {
   if (!have_compiler()) {
     WARN("no compiler at hand: " FOVEA_COMPILER);
     return;
   }
-  std::ifstream readme(FOVEA_SOURCE_DIR "/README.md");
-  std::string program;
-  bool inside_block = false;
-  for (std::string line; std::getline(readme, line);) {
-    if (line.starts_with("```")) inside_block = line == "```cpp";
-    else if (inside_block) program += line + "\n";
-  }
-  REQUIRE(program.find("int main") != std::string::npos);
   const TemporaryFolder folder;
-  REQUIRE_FALSE(folder.path.empty());
-  const std::string source = (folder.path / "first.cpp").string();
-  std::ofstream(source) << program;
-  CHECK(shell(cat(compiler(), " -Wall -Wextra -Werror -fsyntax-only ", source)));
+  const std::string first = build_first_program(folder);
+  CHECK(shell(cat(first, " none.safetensors none.jpg 2> ", first, ".log; test $? = 1")));
+  CHECK(lines_of(first + ".log") ==
+        std::vector<std::string>{"cannot open none.safetensors: No such file or directory"});
+}
+
+TEST_CASE("the first program of the README names what is on a photo", "[.real]") {
+  const char* weights = std::getenv("FOVEA_LITE_WEIGHTS");
+  REQUIRE(weights != nullptr);
+  const TemporaryFolder folder;
+  const std::string first = build_first_program(folder);
+  CHECK(shell(cat(first, " ", weights, "/lite0.safetensors ", FOVEA_SOURCE_DIR, "/docs/images/coffee.png > ", first,
+                  ".log")));
+  const std::vector<std::string> lines = lines_of(first + ".log");
+  REQUIRE(lines.size() == 5);
+  CHECK(lines[0] == "0.951  espresso");
 }
 
 TEST_CASE("each public header compiles alone", "[meta][slow]") {
