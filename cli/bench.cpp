@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/bench.cpp — `fovea bench MODEL`: how long a batch takes. With --worker it waits for "run N" lines and answers
-// with times, so that
-// several runtimes can take turns on one machine.
+// with times, so that several runtimes can take turns on one machine.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -139,8 +138,8 @@ void add_bench(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("bench", "how long a batch takes");
   add_model_arguments(*command, a->model);
-  command->add_option("--batch", a->batch, "images at a time")->check(CLI::PositiveNumber);
-  command->add_option("--repeat", a->repeat, "timed runs")->check(CLI::PositiveNumber);
+  command->add_option("--batch", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--repeat", a->repeat, "timed runs")->check(CLI::Range(1, 1 << 20));
   command->add_option("--input", a->input, "raw f32 values, batch x channels x height x width (default: noise)");
   command->add_flag("--train", a->train, "a training step (SGD; targets are 7 i modulo the classes)");
   command->add_flag("--worker", a->worker, "answer \"run N\" lines on stdin with a JSON list of milliseconds");

@@ -17,7 +17,7 @@ void add_model_arguments(CLI::App& command, ModelArguments& a) {
   command.add_option("--weights", a.weights, "safetensors, torch checkpoint (.pth, .bin) or .npz");
   command
       .add_option("--threads", a.threads, "how many threads may compute (default: FOVEA_THREADS, else all processors)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 4096));
   command.add_option("--dtype", a.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
   command.add_flag("--eager", a.eager, "run op by op instead of compiling first");
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/features.cpp — `fovea features MODEL IMAGE|DIR… -o FILE`: one row of features an image, in the order of the
-// input.
+// cli/features.cpp — `fovea features MODEL IMAGE|DIR… -o FILE`: one row of features an image, in the input's order.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -160,7 +159,7 @@ void add_features(CLI::App& app) {
   command->add_option("--out-indices", a->levels, "feature maps of these levels instead, such as 1,-1")
       ->delimiter(',')
       ->excludes(pre);
-  command->add_option("--batch", a->batch, "images at a time")->check(CLI::PositiveNumber);
+  command->add_option("--batch", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
   command->callback([a] { run(*a); });
 }
 

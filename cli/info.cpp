@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/info.cpp — `fovea info MODEL`: its size, input, features, weights, and every parameter's name.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -67,9 +68,11 @@ Json info_json(zoo::ImageModel& model) {
   j["num_features"] = model.num_features();
   j["head_hidden_size"] = model.head_hidden_size();
   j["input"] = model.input_size();
-  j["fo_info"] = Json::array();
-  for (const zoo::FeatureInfo& f : model.feature_info())
-    j["fo_info"].push_back({{"ch", f.channels}, {"red", f.reduction}, {"mod", f.module}});
+  const std::vector<zoo::FeatureInfo>& levels = model.feature_info();
+  const size_t given = model.default_levels() > 0 ? static_cast<size_t>(model.default_levels()) : levels.size();
+  j["fo_info"] = Json::array();                    // what features() gives unless it is told otherwise
+  for (size_t i = levels.size() - std::min(levels.size(), given); i < levels.size(); ++i)
+    j["fo_info"].push_back({{"ch", levels[i].channels}, {"red", levels[i].reduction}, {"mod", levels[i].module}});
   j["pretrained_cfg"] = pretrained_json(model.pretrained_cfg());
   return j;
 }

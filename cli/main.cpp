@@ -1,24 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/main.cpp — the `fovea` tool: parses, runs one sub-command, and turns every Error into one message and exit code
-// 1.
+// cli/main.cpp — the `fovea` tool: parses, runs one sub-command, and turns every Error into a message and exit code 1.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
 #include "cli/command.h"
 #include "engine/core/error.h"
+#include "engine/core/text.h"
+
+namespace {
+
+// CLI11 would only say that a command is missing.
+void want_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return;
+  const std::vector<std::string> near = fovea::closest(argv[1], names, 1);
+  throw fovea::Error(fovea::Error::Kind::argument, fovea::cat("no command '", argv[1], "'"),
+                     near.empty() ? "there are: " + fovea::join(names, ", ") : "closest: " + near[0]);
+}
+
+// Bad arguments are told as everything else is.
+std::string explain(const CLI::App* app, const CLI::Error& e) {
+  const std::vector<CLI::App*> commands = app->get_subcommands();
+  return fovea::cat("fovea: ", e.what(), "\n  fovea ", commands.empty() ? "" : commands[0]->get_name() + " ",
+                    "--help says what there is\n");
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{"fovea: timm's image models without Python", "fovea"};
   app.require_subcommand(1);
   app.set_version_flag("--version", FOVEA_VERSION);
+  app.failure_message(explain);
   fovea::cli::add_classify(app);
   fovea::cli::add_features(app);
   fovea::cli::add_models(app);
   fovea::cli::add_info(app);
   fovea::cli::add_convert(app);
+  fovea::cli::add_weights(app);
   fovea::cli::add_bench(app);
   try {
+    want_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) ? 1 : 0;

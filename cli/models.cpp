@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "engine/core/error.h"
 #include "engine/core/text.h"
 #include "zoo/zoo.h"
 
@@ -37,7 +38,20 @@ std::vector<std::string> not_built(const zoo::ListOptions& o) {
   return out;
 }
 
+// A misspelt module would look like an empty one.
+void want_module(const std::string& name) {
+  std::vector<std::string> known = zoo::modules();
+  for (const zoo::PretrainedCfg& row : zoo::catalogue()) known.emplace_back(row.module);
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  if (std::binary_search(known.begin(), known.end(), name)) return;
+  const std::vector<std::string> near = closest(name, known);
+  throw Error(Error::Kind::not_found, cat("no module '", name, "'"),
+              near.empty() ? "there are: " + join(known, ", ") : "closest: " + join(near, ", "));
+}
+
 void run(const Arguments& a) {
+  if (!a.list.module.empty()) want_module(a.list.module);
   std::vector<std::string> names = zoo::list(a.list);
   if (a.all) {
     const std::vector<std::string> rest = not_built(a.list);
