@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/meta/instructions.cpp — newer instructions stay in functions that are only called where the processor has them.
+#include <cstdlib>
+#include <fstream>
+
+#include "test/support/catch.h"
+#include "test/weights_tools/files.h"
+
+using namespace fovea::test;
+
+// What the compiler makes of an inline function while a newer instruction set is switched on may be what the linker
+// keeps for all callers. So the whole tool is taken apart: the mnemonics of AVX and what followed begin with v.
+TEST_CASE("instructions beyond x86-64's first are where they are asked for", "[meta][slow]") {
+#if defined(__x86_64__)
+  if (std::system("objdump --version > /dev/null 2>&1") != 0) {
+    WARN("no objdump at hand");
+    return;
+  }
+  const Scratch scratch;
+  const std::string command = "objdump -d --no-show-raw-insn -C " FOVEA_TOOL
+                              " | awk -F'\\t' '/^[0-9a-f]+ </ { f = $0 } $2 ~ /^v[a-z]/ { print f }' | uniq > ";
+  REQUIRE(std::system((command + (scratch / "found")).c_str()) == 0);
+  std::ifstream found(scratch / "found");
+  size_t expected = 0;
+  for (std::string function; std::getline(found, function);) {
+    // the namespaces of kernels/cpu's loops, and the clones that GCC makes for target_clones
+    if (function.find("avx2") != std::string::npos || function.find("avx512") != std::string::npos) ++expected;
+    else FAIL_CHECK(function);
+  }
+  CHECK(expected > 20);
+#endif
+}
