@@ -37,6 +37,13 @@ Wanted wanted_levels(const FeatureOptions& o, int count, const std::string& mode
   return w;
 }
 
+// What a model computes in: the dtype of its parameters.
+DType dtype_of(const Module& m) {
+  for (const NamedParameter& p : m.named_parameters())
+    if (is_floating(p.tensor().dtype())) return p.tensor().dtype();
+  return DType::f32;
+}
+
 }  // namespace
 
 const std::vector<FeatureInfo>& ImageModel::feature_info(TapKind kind) {
@@ -58,7 +65,7 @@ const std::vector<FeatureInfo>& ImageModel::feature_info(TapKind kind) {
         }
         return end;
       },
-      {make_meta(DType::f32, {1, input_size_[0], h, w})});
+      {make_meta(dtype_of(*this), {1, input_size_[0], h, w})});
   return info;
 }
 
