@@ -31,6 +31,7 @@ Module::Module(Module&&) noexcept = default;
 Module& Module::operator=(Module&&) noexcept = default;
 
 Tensor Module::operator()(const Tensor& x) {
+  if (vacant_) return x;
   const Scope scope(name_);
   return forward(x);
 }
@@ -98,6 +99,14 @@ void Module::exchange(std::string_view name, std::unique_ptr<Module> child) {
     return;
   }
   throw Error(Error::Kind::internal, cat("there is no child '", name, "' to replace"));
+}
+
+void Module::vacate() {
+  for (std::unique_ptr<Module>& c : children_) gone_.push_back(std::move(c));
+  children_.clear();
+  own_.clear();
+  own_names_.clear();
+  vacant_ = true;
 }
 
 void Module::walk(Visitor& v, const std::string& path) {

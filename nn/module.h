@@ -138,6 +138,10 @@ class Module {
   void materialise(uint64_t seed = 0);             // draws first values for whatever has no bytes
   bool has_bytes() const;                          // nothing is without bytes
   void to(DType dtype);                            // floating parameters and buffers
+  /// Gives up its parameters and children: what is left hands its operand through. Whoever holds references to what was
+  /// below may keep them.
+  void vacate();
+  bool vacant() const { return vacant_; }
   void set_requires_grad(bool on = true);          // of all parameters
   Module& train(bool on = true);
   Module& eval() { return train(false); }
@@ -205,7 +209,8 @@ class Module {
   std::vector<std::string> own_names_;             // differ from the slots' own names for shared ones
   std::vector<std::unique_ptr<Module>> children_;
   uint64_t seed_ = 0, draws_ = 0;
-  bool training_ = false;
+  bool training_ = false, vacant_ = false;
+  std::vector<std::unique_ptr<Module>> gone_;      // the children of a vacant module, which others may refer to
 };
 
 /// Children called "0", "1", ..., one after the other.

@@ -70,6 +70,13 @@ Tensor NormMlpClassifierHead::apply(const Tensor& x, bool pre_logits) {
   return pre_logits ? y : fc_(y);
 }
 
+void NormMlpClassifierHead::shorten(int features) {
+  norm_->vacate();
+  if (pre_logits_) pre_logits_->vacate();
+  hidden_ = 0;
+  features_ = features;
+}
+
 void NormMlpClassifierHead::reset(int classes, std::optional<std::string_view> pool) {
   const bool was_map = pool_->identity();
   if (pool) pool_ = replace("global_pool", pool_of_one_width(*pool));

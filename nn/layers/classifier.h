@@ -27,6 +27,8 @@ class Head : public Module {
   Tensor forward(const Tensor& x) override { return apply(x, false); }
   /// Another classifier, and pooling where it is given.
   virtual void reset(int classes, std::optional<std::string_view> pool = {}) = 0;
+  /// For operands of so many channels: norm and hidden layer, made for others, go. A reset() has to follow.
+  virtual void shorten(int features) = 0;
   virtual int num_features() const = 0;            // of the pre-logits
   virtual const std::string& pool() const = 0;
 
@@ -44,6 +46,7 @@ class ClassifierHead final : public Head {
  public:
   ClassifierHead(int features, int classes, const ClassifierHeadOptions& o = {});
   void reset(int classes, std::optional<std::string_view> pool = {}) override;
+  void shorten(int features) override { features_ = features; }
   int num_features() const override { return features_ * pool_->width(); }
   const std::string& pool() const override { return pool_->type(); }
 
@@ -69,6 +72,7 @@ class NormMlpClassifierHead final : public Head {
  public:
   NormMlpClassifierHead(int features, int classes, const NormMlpHeadOptions& o = {});
   void reset(int classes, std::optional<std::string_view> pool = {}) override;
+  void shorten(int features) override;
   int num_features() const override { return hidden_ ? hidden_ : features_; }
   const std::string& pool() const override { return pool_->type(); }
 

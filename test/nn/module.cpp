@@ -146,6 +146,21 @@ TEST_CASE("children are found by path and replaced in place", "[nn]") {
   CHECK_THROWS_AS(net.lose(), Error);
 }
 
+TEST_CASE("a vacant module hands its operand through and holds nothing", "[nn]") {
+  Pair p;
+  p.materialise();
+  p.second->vacate();
+  CHECK(names(p.named_state()) == "scale tied first.weight first.count ");
+  CHECK(p(full({3}, 4)).data<float>()[1] == 4);    // x 2 by first, / 2 by scale
+  CHECK(p.second->vacant());
+  const Ref<Leaf> below = p.first;
+  p.vacate();
+  CHECK(p.children().empty());
+  CHECK(p.state_dict().names().empty());
+  CHECK(p(full({3}, 4)).data<float>()[1] == 4);
+  CHECK((*below)(full({3}, 4)).data<float>()[1] == 8);   // whoever knew it still can use it
+}
+
 TEST_CASE("first values follow their distributions", "[nn]") {
   const auto moments = [](const Init& how) {
     const Tensor t = init::draw(how, {40000}, DType::f32, 7);
