@@ -18,12 +18,13 @@ Graph trace(ImageModel& model, const CompileOptions& o) {
   const StateDict names = model.state_dict();
   const TraceOptions options{.state = {}, .input_names = {"image"}, .names = &names};
   const auto run = [&](const Tensor& x) -> Tensors {
-    if (o.features_only)
-      return model
-          .forward_intermediates(
-              x, {.last = model.default_levels(), .stop_early = true, .nchw = model.features_nchw()})
-          .features;
-    return {model(x)};
+    if (!o.features_only) return {model(x)};
+    return model
+        .forward_intermediates(x, {.last = model.default_levels(),
+                                   .stop_early = true,
+                                   .intermediates_only = true,
+                                   .nchw = model.features_nchw()})
+        .features;
   };
   return fovea::trace(run, {image}, options);
 }

@@ -7,35 +7,10 @@
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
 #include "zoo/image_model.h"
+#include "zoo/levels.h"
 
 namespace fovea::zoo {
 namespace {
-
-// Levels as the caller wants them, and the same sorted without repeats for the collector.
-struct Wanted {
-  std::vector<int> order, sorted;
-};
-
-Wanted wanted_levels(const FeatureOptions& o, int count, const std::string& model) {
-  Wanted w;
-  if (o.last < 0 || o.last > count)
-    throw Error(Error::Kind::argument,
-                cat("the last ", o.last, " feature levels of ", model, " are wanted, but it has ", count));
-  if (!o.indices.empty()) {
-    for (const int i : o.indices) {
-      if (i < -count || i >= count)
-        throw Error(Error::Kind::argument, cat("feature level ", i, " of ", model, " is wanted, but it has ", count),
-                    cat("levels go from 0 to ", count - 1, ", or from -", count, " to -1"));
-      w.order.push_back(i < 0 ? i + count : i);
-    }
-  } else {
-    for (int i = o.last ? count - o.last : 0; i < count; ++i) w.order.push_back(i);
-  }
-  w.sorted = w.order;
-  std::ranges::sort(w.sorted);
-  w.sorted.erase(std::unique(w.sorted.begin(), w.sorted.end()), w.sorted.end());
-  return w;
-}
 
 // What a model computes in: the dtype of its parameters.
 DType dtype_of(const Module& m) {
@@ -82,16 +57,18 @@ Tensor ImageModel::as_map(const Tap& t, int64_t height, int64_t width) const {
 
 Intermediates ImageModel::forward_intermediates(const Tensor& image, const FeatureOptions& o) {
   const int count = static_cast<int>(feature_info(o.kind).size());
-  const Wanted w = wanted_levels(o, count, full_name());
+  const Levels w = wanted_levels(o.indices, o.last, count, full_name());
+  const bool whole = std::ranges::binary_search(w.sorted, count - 1);   // the last level's final value is the model's
+  const bool stops = o.stop_early && (o.intermediates_only || !whole);
   Intermediates out;
-  const TapCollector collector(o.kind, w.sorted, o.stop_early);
-  out.final = forward_features(image);
-  if (collector.stopped()) out.final = {};
+  const TapCollector collector(o.kind, w.sorted, stops);
+  const Tensor end = o.mask.mask || o.mask.causal ? forward_masked(image, o.mask) : forward_features(image);
+  if (!o.intermediates_only) out.final = end;
   for (const int level : w.order) {
     Tap t = collector.taps()[static_cast<size_t>(std::ranges::lower_bound(w.sorted, level) - w.sorted.begin())];
     if (o.norm) t.value = final_norm(t);
     const bool tokens = t.value.rank() == 3;
-    if (o.prefix_tokens && tokens) out.prefix.push_back(slice(t.value, 1, 0, prefix_tokens()));
+    if (o.prefix_tokens && tokens && prefix_tokens() > 0) out.prefix.push_back(slice(t.value, 1, 0, prefix_tokens()));
     if (o.nchw.value_or(true)) out.features.push_back(as_map(t, image.dim(2), image.dim(3)));
     else out.features.push_back(tokens ? slice(t.value, 1, prefix_tokens(), t.value.dim(1)) : t.value);
   }
@@ -101,12 +78,12 @@ Intermediates ImageModel::forward_intermediates(const Tensor& image, const Featu
 FeatureNet::FeatureNet(std::unique_ptr<ImageModel> model, FeatureOptions o)
     : model_(std::move(model)),
       options_(std::move(o)) {
-  options_.stop_early = true;
+  options_.stop_early = options_.intermediates_only = true;
   if (!options_.nchw) options_.nchw = model_->features_nchw();
   const std::vector<FeatureInfo>& all = model_->feature_info(options_.kind);
   const int count = static_cast<int>(all.size());
   if (options_.indices.empty() && options_.last == 0) options_.last = std::min(count, model_->default_levels());
-  const Wanted w = wanted_levels(options_, count, model_->full_name());
+  const Levels w = wanted_levels(options_.indices, options_.last, count, model_->full_name());
   for (const int level : w.order) info_.push_back(all[static_cast<size_t>(level)]);
 }
 

@@ -41,6 +41,10 @@ void ImageModel::set_input_size(std::array<int, 2> image, std::optional<int> pat
   for (std::vector<FeatureInfo>& info : feature_info_) info.clear();
 }
 
+Tensor ImageModel::forward_masked(const Tensor&, const AttentionMask&) {
+  throw Error(Error::Kind::unsupported, cat(full_name(), " takes no attention mask"));
+}
+
 void ImageModel::resize_input(std::array<int, 2>, std::optional<int>) {
   throw Error(Error::Kind::unsupported, cat(full_name(), " is not built for one image size"),
               "it takes images of any size as they are");

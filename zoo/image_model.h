@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "nn/module.h"
+#include "nn/layers/attention.h"
 #include "nn/layers/classifier.h"
 #include "zoo/layer_groups.h"
 #include "zoo/model_options.h"
@@ -26,10 +27,26 @@ struct FeatureOptions {
   int last = 0;
   bool norm = false;                               // through the final norm, where the family has one that fits
   bool stop_early = false;                         // do not compute what lies behind the last wanted level
+  bool intermediates_only = false;                 // nobody needs Intermediates::final
   // false: as the family computes them, N,H,W,C or tokens N,L,C; absent: N,C,H,W, but of features() as timm's are
   std::optional<bool> nchw{};
   bool prefix_tokens = false;                      // token models: class and other leading tokens as well
   TapKind kind = TapKind::block;                   // where a stage is tapped
+  AttentionMask mask{};                            // of models that attend over tokens
+};
+
+/// What prune() leaves of a model. Indices as in FeatureOptions.
+struct PruneOptions {
+  std::vector<int> indices;                        // the levels that somebody needs
+  int last = 1;                                    // ... or this many last ones; 0: all
+  bool norm = false, head = true;                  // whether the last norm and the head go
+};
+
+/// What a family computes between its last level and the head, for prune().
+struct AfterLevels {
+  std::vector<std::string_view> norms;             // modules that leave the number of channels as it is
+  std::vector<std::string_view> convs;             // those that change it: the head was made for what they give
+  bool one_width = false;                          // all levels have as many channels: norms and head fit any of them
 };
 
 /// The windows of models that have some, for an input of another size; default: in the same proportion to the grid of
@@ -41,7 +58,8 @@ struct WindowOptions {
 };
 
 struct Intermediates {
-  Tensor final;                                    // what forward_features() gives; absent after stop_early
+  // what forward_features() gives, or with stop_early the last level that was wanted; absent if only features were
+  Tensor final;
   Tensors features;
   Tensors prefix;                                  // of each feature map [N, tokens, C], where they were asked for
 };
@@ -62,6 +80,9 @@ class ImageModel : public Module {
   virtual void set_grad_checkpointing(bool on = true) { grad_checkpointing_ = on; }
 
   Intermediates forward_intermediates(const Tensor& image, const FeatureOptions& o = {});
+  /// Ends the model at the last of the wanted levels, for good: what lies behind it goes, and the head with it where it
+  /// no longer fits. Returns the levels, counted from the first.
+  std::vector<int> prune(const PruneOptions& o = {});
   /// How many of the last levels features() gives unless it is told; 0: all.
   virtual int default_levels() const { return 0; }
   // tokens that stand for no part of the image, in front of those that do
@@ -96,6 +117,10 @@ class ImageModel : public Module {
   virtual Tensor untoken(const Tensor& tokens, int64_t height, int64_t width) const;
   /// The tapped value through the norm in front of the head, where that fits it: for FeatureOptions::norm.
   virtual Tensor final_norm(const Tap& tapped) { return tapped.value; }
+  /// forward_features() where tokens do not see all others; throws Error(unsupported) unless the family can.
+  virtual Tensor forward_masked(const Tensor& image, const AttentionMask& mask);
+  virtual AfterLevels after_levels() const { return {}; }
+  virtual void drop_head() { reset_classifier(0, ""); }    // pooling, classifier and whatever was made for them
   virtual void resize_input(std::array<int, 2> image, std::optional<int> patch);
   virtual void resize_windows(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows);
   explicit ImageModel(const ModelOptions& o);
@@ -106,8 +131,9 @@ class ImageModel : public Module {
   }
   /// Offers a value that others may want; true when nobody needs more. Stages offer their result under the child's
   /// name.
-  bool tap(std::string_view module, const Tensor& x, TapKind kind = TapKind::block) {
-    return offer_tap(module, x, kind);
+  bool tap(std::string_view module, const Tensor& x, TapKind kind = TapKind::block, int channel_axis = 1) {
+    const bool enough = offer_tap(module, x, kind, channel_axis);
+    return enough || (kind == TapKind::block && module == end_);
   }
   // stage(x), recomputed in the backward pass where checkpointing is on
   Tensor run(Module& stage, const Tensor& x);
@@ -118,6 +144,7 @@ class ImageModel : public Module {
 
  private:
   Tensor as_map(const Tap& t, int64_t height, int64_t width) const;
+  void vacate_behind(std::string_view level, std::string_view last_level);
   friend std::unique_ptr<ImageModel> create(std::string_view, const ModelOptions&);
   friend class Built;                              // create.cpp: fills in where the model comes from
   std::string architecture_, tag_;
@@ -127,6 +154,7 @@ class ImageModel : public Module {
   Ref<GlobalPool> pool_;
   std::optional<std::string> wanted_pool_;
   bool grad_checkpointing_ = false;
+  std::string end_;                                // the level at which a pruned model ends
   std::array<std::vector<FeatureInfo>, 2> feature_info_;   // measured on first use, one list a TapKind
   Ref<Module> classifier_;
   Maybe<Dropout> drop_;

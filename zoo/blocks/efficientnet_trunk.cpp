@@ -18,7 +18,7 @@ int EfficientNetTrunk::trunk(const ModelOptions& o, const Stem& stem, std::vecto
 
 EfficientNetTrunk::Reached EfficientNetTrunk::run_trunk(const Tensor& image) {
   Tensor x = bn1_(conv_stem_(image));
-  if (taps_[0] && (tap("bn1", x) || tap("bn1", x, TapKind::expansion))) return {x, true};
+  if (taps_[0] && (tap("bn1", x, TapKind::expansion) || tap("bn1", x))) return {x, true};
   const auto& stages = blocks_->children();
   for (size_t i = 0; i < stages.size(); ++i) {
     {

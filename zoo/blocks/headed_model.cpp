@@ -18,6 +18,11 @@ void HeadedModel::head(int features, std::unique_ptr<Head> head) {
   head_hidden_size_ = head_->num_features();
 }
 
+void HeadedModel::drop_head() {
+  head_->shorten(num_features_);
+  ImageModel::drop_head();
+}
+
 Tensor HeadedModel::forward_head(const Tensor& features, bool pre_logits) { return (*head_)(features, pre_logits); }
 
 void HeadedModel::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {

@@ -17,6 +17,7 @@ class HeadedModel : public ImageModel {
   const std::string& global_pool() const override { return head_->pool(); }
 
  protected:
+  void drop_head() override;
   explicit HeadedModel(const ModelOptions& o) : ImageModel(o) {}
   /// Ends the constructor: a ClassifierHead as "head", whose classifier is "head.fc".
   void head(int features, std::string_view default_pool = "avg", bool channels_last = false);

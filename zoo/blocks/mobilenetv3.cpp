@@ -48,15 +48,23 @@ void MobileNetV3::reset_classifier(int num_classes, std::optional<std::string_vi
     throw Error(Error::Kind::argument, cat("num_classes is ", num_classes), "0 takes the classifier away");
   if (global_pool) {
     auto pool = std::make_unique<GlobalPool>(*global_pool, false);
-    if (pool->width() != pool_->width())
+    if (pool->width() != pool_->width() && !conv_head_->vacant())
       throw Error(Error::Kind::unsupported,
                   cat("pooling '", *global_pool, "' gives ", num_features_ * pool->width(),
                       " channels, but conv_head of ", full_name(), " takes ", num_features_ * pool_->width()),
                   "give global_pool when creating the model");
     pool_ = replace("global_pool", std::move(pool));
   }
+  if (conv_head_->vacant()) head_hidden_size_ = num_features_ * pool_->width();
   num_classes_ = num_classes;
   classifier_ = replace("classifier", classifier_layer(head_hidden_size_, num_classes));
+}
+
+void MobileNetV3::drop_head() {
+  conv_head_->vacate();
+  if (norm_head_) norm_head_->vacate();
+  act_ = act::none;
+  ImageModel::drop_head();
 }
 
 }  // namespace fovea::zoo

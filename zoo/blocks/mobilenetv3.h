@@ -40,6 +40,9 @@ class MobileNetV3 final : public EfficientNetTrunk {
   void reset_classifier(int num_classes, std::optional<std::string_view> global_pool = {}) override;
   const std::string& global_pool() const override { return pool_->type(); }
 
+ protected:
+  void drop_head() override;
+
  private:
   Act act_;  // behind the head's convolution; none where the norm holds it
   Ref<GlobalPool> pool_;

@@ -161,7 +161,7 @@ Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
       const Scope scope("blocks");
       x = masked ? (*blocks_[i])(x, m) : run(*blocks_[i], x);
     }
-    if (tap(cat("blocks.", i), x)) return x;
+    if (tap(cat("blocks.", i), x)) break;
   }
   return norm_(x);
 }
@@ -196,6 +196,11 @@ void Vit::reset_classifier(int num_classes, std::optional<std::string_view> glob
   }
   num_classes_ = num_classes;
   head_ = replace("head", classifier_layer(cfg_.dim, num_classes));
+}
+
+void Vit::drop_head() {
+  if (fc_norm_) fc_norm_->vacate();
+  ImageModel::drop_head();
 }
 
 void Vit::resize_input(std::array<int, 2> image, std::optional<int> patch) {

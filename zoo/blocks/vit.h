@@ -73,6 +73,9 @@ class Vit : public ImageModel {
  protected:
   Tensor untoken(const Tensor& tokens, int64_t height, int64_t width) const override;
   Tensor final_norm(const Tap& tapped) override { return norm_(tapped.value); }
+  Tensor forward_masked(const Tensor& image, const AttentionMask& m) override { return forward_features(image, m); }
+  AfterLevels after_levels() const override { return {.norms = {"norm"}, .convs = {}, .one_width = true}; }
+  void drop_head() override;
   void resize_input(std::array<int, 2> image, std::optional<int> patch) override;
   Tensor pool(const Tensor& tokens);
   void start_values();  // after the last child was added

@@ -165,6 +165,7 @@ class ConvNeXt final : public HeadedModel {
   }
 
  protected:
+  AfterLevels after_levels() const override { return {.norms = {"norm_pre"}, .convs = {}}; }
   Tensor final_norm(const Tap& tapped) override {
     return tapped.module == "stages.3" ? norm_pre_(tapped.value) : tapped.value;
   }

@@ -83,6 +83,9 @@ class EfficientNet final : public EfficientNetTrunk {
     return rows;
   }
 
+ protected:
+  AfterLevels after_levels() const override { return {.norms = {}, .convs = {"conv_head", "bn2"}}; }
+
  private:
   static int head_channels(const Cfg& c, const ChannelRounding& round) {
     if (c.features == 0 || c.head == Head::fixed) return c.features;

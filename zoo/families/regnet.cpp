@@ -190,6 +190,12 @@ class RegNet final : public HeadedModel {
     return {{0, "^stem"}, {1, coarse ? "^s#" : "^s#.b#"}};
   }
 
+ protected:
+  AfterLevels after_levels() const override {
+    if (!dynamic_cast<const ConvNormAct*>(final_conv_.get())) return {};
+    return {.norms = {}, .convs = {"final_conv"}};
+  }
+
  private:
   int add_stages(const Cfg& c, const ModelOptions& o) {
     const std::array<Stage, 4> stages = stages_of(c);

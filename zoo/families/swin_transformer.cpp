@@ -160,7 +160,7 @@ class SwinTransformer final : public HeadedModel {
   Tensor forward_features(const Tensor& image) override {
     Tensor x = patch_embed_(image);
     for (const Ref<Stage>& stage : stages_)
-      if (x = pass(*stage, x); offer_tap(cat("layers.", stage->name()), x, TapKind::block, 3)) return x;
+      if (x = pass(*stage, x); tap(cat("layers.", stage->name()), x, TapKind::block, 3)) return x;
     return norm_(x);
   }
 
@@ -176,6 +176,7 @@ class SwinTransformer final : public HeadedModel {
   Size2 patch() const { return patch_embed_->patch(); }
 
  protected:
+  AfterLevels after_levels() const override { return {.norms = {"norm"}, .convs = {}}; }
   Tensor final_norm(const Tap& tapped) override {
     return tapped.value.dim(3) == num_features() ? norm_(tapped.value) : tapped.value;
   }

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/levels.h — feature levels as callers name them: some, counted from either end, or the last ones.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace fovea::zoo {
+
+/// Levels counted from the first: as they were wanted, and the same ascending without repeats.
+struct Levels {
+  std::vector<int> order, sorted;
+};
+
+/// `indices`, or without any the `last` levels, or all of `count`. Throws Error(argument) for those that `model` lacks.
+Levels wanted_levels(const std::vector<int>& indices, int last, int count, const std::string& model);
+
+}  // namespace fovea::zoo
