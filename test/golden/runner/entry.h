@@ -17,7 +17,8 @@ struct Options {
 
 /// False where only the structure was recorded.
 bool has_figures(const nlohmann::json& entry);
-/// Why the entry's figures cannot be reproduced, by timm itself included; empty for all others. docs/numerics.md has the measurements.
+/// Why the entry's figures cannot be reproduced, by timm itself included; empty for all others. docs/numerics.md has
+/// the measurements.
 std::string_view unreproducible(const nlohmann::json& entry);
 /// Empty when all of the entry holds, else what differs first. `file`: where the entry is from.
 std::string compare_entry(const nlohmann::json& entry, const std::string& file, const Options& o);
