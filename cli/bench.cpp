@@ -1,111 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/bench.cpp — `fovea bench MODEL`: how long a batch takes. With --worker it waits for "run N" lines and answers
-// with times, so that several runtimes can take turns on one machine.
+// cli/bench.cpp — `fovea bench MODEL…`: how long a batch takes and where the time goes. With --worker it waits for
+// "run N" lines and answers with times, so that several runtimes can take turns on one machine.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "bench/result.h"
 #include "cli/command.h"
-#include "cli/common.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
-#include "train/step.h"
-#include "weights_tools/mapped_file.h"
 
 namespace fovea::cli {
 namespace {
 
 struct Arguments {
-  ModelArguments model;
-  int batch = 1, repeat = 50;
-  std::string input;
-  bool worker = false, train = false;
+  std::vector<std::string> models;
+  bench::RunOptions run;
+  int threads = 0;
+  size_t top = 0;
+  bool worker = false, csv = false, json = false, per_op = false, roofline = false;
+  std::string trace, html;
 };
 
-// The given raw f32 file, or noise.
-Tensor make_input(const Arguments& a, const Shape& s) {
-  if (a.input.empty()) return randn(s, 1);
-  const std::shared_ptr<const MappedFile> file = MappedFile::open(a.input);
-  const std::span<const std::byte> bytes = file->bytes();
-  if (static_cast<int64_t>(bytes.size()) != numel(s) * 4)
-    throw Error(Error::Kind::argument,
-                cat(a.input, " holds ", bytes.size(), " bytes; an input of f32", s, " has ", numel(s) * 4));
-  std::vector<float> values(bytes.size() / 4);
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return from<float>(values, s);
-}
-
-// One batch, over and over.
-class Work {
- public:
-  explicit Work(const Arguments& a) {
-    if (a.model.threads > 0) set_threads(a.model.threads);
-    model_ = zoo::create(a.model.name);
-    if (a.model.weights.empty()) model_->materialise();
-    else zoo::load_weights(*model_, a.model.weights);
-    const auto [channels, height, width] = model_->input_size();
-    input_ = make_input(a, {a.batch, channels, height, width});
-    if (!a.train) {
-      model_->eval();
-      zoo::CompileOptions o;
-      o.batch = a.batch;
-      if (a.model.dtype != "f32") o.target.dtype = parse_dtype(a.model.dtype);
-      if (a.model.eager) eager_ = std::make_unique<Classifier>(*model_, a.model, a.batch);
-      else session_ = zoo::compile(*model_, o);
-      return;
+// Wildcards stand for the models that they match. A name that is no model is found out before anything is timed.
+std::vector<std::string> expand(const std::vector<std::string>& names) {
+  std::vector<std::string> out;
+  for (const std::string& name : names) {
+    if (name.find_first_of("*?[") == std::string::npos) {
+      zoo::create(name);
+      out.push_back(name);
+      continue;
     }
-    if (a.model.dtype != "f32")
-      throw Error(Error::Kind::unsupported, cat("training in ", a.model.dtype), "leave out --dtype");
-    model_->train().set_requires_grad();
-    const Tensor classes = affine(arange(0, a.batch), 7, 0);
-    targets_ = binary(classes, full({}, model_->num_classes(), DType::i64), Binary::remainder);
-    sgd_ = std::make_unique<train::SGD>(model_->parameters(),
-                                        train::SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
-    if (!a.model.eager) step_ = std::make_unique<train::CompiledStep>(*model_, *sgd_, input_.meta(), targets_.meta());
+    const std::vector<std::string> found = zoo::list({.patterns = {name}});
+    if (found.empty()) throw Error(Error::Kind::not_found, cat("no model matches ", name));
+    out.insert(out.end(), found.begin(), found.end());
   }
-
-  Tensor operator()() {
-    if (step_) return scalar((*step_)(input_, targets_));
-    if (sgd_) return scalar(train::eager_step(*model_, *sgd_, input_, targets_));
-    return eager_ ? (*eager_)(input_) : session_.run_borrowed(input_)[0];
-  }
-  const zoo::ImageModel& model() const { return *model_; }
-
- private:
-  std::unique_ptr<zoo::ImageModel> model_;
-  Tensor input_, targets_;
-  std::unique_ptr<Classifier> eager_;
-  Session session_;
-  std::unique_ptr<train::SGD> sgd_;
-  std::unique_ptr<train::CompiledStep> step_;
-};
-
-std::vector<double> time_ms(Work& work, int runs) {
-  std::vector<double> ms;
-  for (int i = 0; i < runs; ++i) {
-    const double start = now();
-    work();
-    ms.push_back((now() - start) * 1e3);
-  }
-  return ms;
+  return out;
 }
 
-void serve(const Arguments& a) {
-  double mark = now();
-  Work work(a);
-  const double load = now() - mark;
-  mark = now();
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  if (!file.flush()) throw Error(Error::Kind::io, cat("cannot write ", path));
+}
+
+void serve(const bench::WorkOptions& o) {
+  double mark = bench::now();
+  bench::Work work(o);
+  const double load = bench::now() - mark;
+  mark = bench::now();
   const Tensor first = reshape(work(), {-1});
-  const double first_ms = (now() - mark) * 1e3;
+  const double first_ms = (bench::now() - mark) * 1e3;
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   for (const float v : first.data<float>().subspan(0, static_cast<size_t>(std::min<int64_t>(8, first.numel()))))
     out.push_back(v);
-  time_ms(work, 3);
+  bench::time_ms(work, 3);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const nlohmann::ordered_json ready{
@@ -115,33 +70,90 @@ void serve(const Arguments& a) {
     int runs = 0;
     if (word != "run" || !(std::cin >> runs) || runs < 1)
       throw Error(Error::Kind::argument, "a worker reads lines of the form: run N");
-    std::cout << nlohmann::json(time_ms(work, runs)).dump() << std::endl;
+    std::cout << nlohmann::json(bench::time_ms(work, runs)).dump() << std::endl;
   }
 }
 
+// One after the other; with several, one that fails does not keep the others from being measured.
+std::vector<bench::Result> run_all(const Arguments& a, const std::vector<std::string>& names,
+                                   const bench::Machine& machine, bench::Progress& progress) {
+  std::vector<bench::Result> results;
+  for (const std::string& name : names) {
+    bench::RunOptions o = a.run;
+    o.work.model = name;
+    o.profile = a.per_op || !a.trace.empty() || !a.html.empty();
+    try {
+      results.push_back(bench::run(o, machine, progress));
+    } catch (const Error& e) {
+      if (names.size() == 1) throw;
+      progress.clear();
+      std::fprintf(stderr, "fovea: %s: %s\n", name.c_str(), e.what());
+      bench::Result failed;
+      failed.model = name;
+      failed.error = e.summary();
+      results.push_back(std::move(failed));
+      continue;
+    }
+    const bench::Result& r = results.back();
+    if (a.csv) std::printf("%s\n", bench::csv_row(r).c_str());
+    else if (!a.json) std::printf("%s\n", bench::summary(r).c_str());
+    if (a.per_op && !a.json) std::printf("%s\n", bench::step_table(r, a.top).c_str());
+    std::fflush(stdout);
+  }
+  return results;
+}
+
 void run(const Arguments& a) {
-  if (a.worker) return serve(a);
-  Work work(a);
-  time_ms(work, 5);
-  std::vector<double> ms = time_ms(work, a.repeat);
-  std::sort(ms.begin(), ms.end());
-  const double median = ms[ms.size() / 2];
-  std::printf(
-      "%s  batch %d  %s  %d threads  %s: median %.3f ms, fastest %.3f, slowest %.3f over %d runs; %.1f images/s\n",
-      work.model().full_name().c_str(), a.batch, a.model.dtype.c_str(), threads(),
-      a.train ? "training step" : "inference", median, ms.front(), ms.back(), a.repeat, a.batch * 1e3 / median);
+  if (a.threads > 0) set_threads(a.threads);
+  if (a.models.empty() && !(a.roofline && !a.worker))
+    throw Error(Error::Kind::argument, "bench: no model", "name some of `fovea models`, or only measure: --roofline");
+  const std::vector<std::string> names = expand(a.models);
+  if (names.size() > 1 && (a.worker || !a.run.work.weights.empty() || !a.run.work.input.empty()))
+    throw Error(Error::Kind::argument, cat("--worker, --weights and --input are for one model, not ", names.size()));
+  if (a.worker) {
+    bench::WorkOptions o = a.run.work;
+    o.model = names[0];
+    return serve(o);
+  }
+  bench::Progress progress;
+  bench::Machine machine = bench::this_machine();
+  if (a.roofline || !a.html.empty()) bench::measure(machine, progress);
+  progress.clear();
+  if (machine.measured() && !a.json && !a.csv && a.html.empty())
+    std::printf("%s\n", bench::machine_table(machine).c_str());
+  if (a.csv) std::printf("%s\n", bench::csv_header(a.run.work.train).c_str());
+  const std::vector<bench::Result> results = run_all(a, names, machine, progress);
+  if (a.json) std::printf("%s\n", bench::json_list(results, machine, FOVEA_VERSION).c_str());
+  if (!a.trace.empty()) write_file(a.trace, bench::chrome_trace(results));
+  if (!a.html.empty()) write_file(a.html, bench::html_page(results, machine, FOVEA_VERSION));
+  const auto failed = std::count_if(results.begin(), results.end(), [](const bench::Result& r) { return !r.error.empty(); });
+  if (failed > 0) throw Error(Error::Kind::argument, cat(failed, " of ", results.size(), " models could not be measured"));
 }
 
 }  // namespace
 
 void add_bench(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("bench", "how long a batch takes");
-  add_model_arguments(*command, a->model);
-  command->add_option("--batch", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--repeat", a->repeat, "timed runs")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--input", a->input, "raw f32 values, batch x channels x height x width (default: noise)");
-  command->add_flag("--train", a->train, "a training step (SGD; targets are 7 i modulo the classes)");
+  bench::WorkOptions& work = a->run.work;
+  CLI::App* command = app.add_subcommand("bench", "how long a batch takes, and where the time goes");
+  command->add_option("models", a->models, "names or wildcards of `fovea models`");
+  command->add_option("--batch", work.batch, "images at a time")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--dtype", work.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
+  command
+      ->add_option("--threads", a->threads, "how many threads may compute (default: FOVEA_THREADS, else all processors)")
+      ->check(CLI::Range(1, 4096));
+  command->add_flag("--train", work.train, "a training step (SGD; targets are 7 i modulo the classes)");
+  command->add_flag("--eager", work.eager, "run op by op instead of compiling first");
+  command->add_option("--repeat", a->run.repeat, "timed runs; their median counts")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--weights", work.weights, "safetensors, torch checkpoint (.pth, .bin) or .npz (default: first values)");
+  command->add_option("--input", work.input, "raw f32 values, batch x channels x height x width (default: noise)");
+  CLI::Option* csv = command->add_flag("--csv", a->csv, "a table with the columns of timm's");
+  CLI::Option* json = command->add_flag("--json", a->json, "a list of objects: timm's columns and more")->excludes(csv);
+  CLI::Option* per_op = command->add_flag("--per-op", a->per_op, "every step: module, op, kernel, shapes, time, rates")->excludes(csv);
+  command->add_option("--top", a->top, "with --per-op: only so many of the slowest steps")->needs(per_op)->excludes(json);
+  command->add_flag("--roofline", a->roofline, "measure the machine first; steps then show their share of what it allows");
+  command->add_option("--trace", a->trace, "write the steps as a trace for chrome://tracing or Perfetto");
+  command->add_option("--html", a->html, "write one page with plots; measures the machine too");
   command->add_flag("--worker", a->worker, "answer \"run N\" lines on stdin with a JSON list of milliseconds");
   command->callback([a] { run(*a); });
 }

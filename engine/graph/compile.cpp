@@ -83,6 +83,9 @@ void own_results(Graph& g) {
 int64_t flops_of(const Site& s) {
   if (&s.op == &ops::conv || &s.op == &ops::linear)
     return 2 * s.result().numel() * (s.operand(1).numel() / s.operand(1).dim(0));
+  if (&s.op == &ops::conv_dx)
+    return 2 * s.operand(0).numel() * (s.operand(1).numel() / s.operand(1).dim(0));
+  if (&s.op == &ops::conv_dw) return 2 * s.operand(0).numel() * (s.result().numel() / s.result().dim(0));
   if (&s.op == &ops::matmul)
     return 2 * s.result().numel() * s.operand(0).dim(s.attrs<MatmulAttrs>().transpose_a ? -2 : -1);
   if (&s.op == &ops::sdpa) return 2 * (s.operand(0).numel() + s.result().numel()) * s.operand(1).dim(-2);

@@ -30,7 +30,7 @@ const std::vector<Rule> kRules = {
     {"zoo", {"engine", "nn", "weights_tools"}},
     {"train", {"engine", "nn", "data", "weights_tools"}},
     {"api", {"engine", "nn", "data", "weights_tools", "zoo", "train"}},
-    {"cli", {"engine", "nn", "data", "weights_tools", "zoo", "train", "api"}},
+    {"cli", {"engine", "nn", "data", "weights_tools", "zoo", "train", "api", "bench"}},
     {"bench", {"engine", "kernels", "nn", "data", "weights_tools", "zoo", "train", "api"}},
     {"test", {"engine", "kernels", "nn", "data", "weights_tools", "zoo", "train", "api", "cli", "bench"}},
 };
@@ -48,9 +48,8 @@ constexpr VendorUse kVendors[] = {
     {"zlib.h", "weights_tools"},      {"curl/", "weights_tools"},
     {"nlohmann/", "weights_tools"},   {"nlohmann/", "cli", false},
     {"nlohmann/", "bench", false},    {"nlohmann/", "test", false},
-    {"CLI/", "cli", false},           {"CLI/", "bench", false},
-    {"CLI/", "test", false},          {"zlib.h", "test"},
-    {"catch2/", "test/support"},
+    {"CLI/", "cli", false},           {"CLI/", "test", false},
+    {"zlib.h", "test"},               {"catch2/", "test/support"},
 };
 
 constexpr std::string_view kHeavy[] = {"iostream", "regex", "functional", "ranges", "algorithm", "format"};

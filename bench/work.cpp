@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/work.h"
+
+#include <cstring>
+
+#include "engine/autograd/autograd.h"
+#include "engine/core/error.h"
+#include "engine/ops/ops.h"
+#include "weights_tools/mapped_file.h"
+
+namespace fovea::bench {
+namespace {
+
+// The given raw f32 file, or noise.
+Tensor make_input(const std::string& path, const Shape& s) {
+  if (path.empty()) return randn(s, 1);
+  const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
+  const std::span<const std::byte> bytes = file->bytes();
+  if (static_cast<int64_t>(bytes.size()) != numel(s) * 4)
+    throw Error(Error::Kind::argument,
+                cat(path, " holds ", bytes.size(), " bytes; an input of f32", s, " has ", numel(s) * 4));
+  std::vector<float> values(bytes.size() / 4);
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return from<float>(values, s);
+}
+
+}  // namespace
+
+Work::Work(const WorkOptions& o) : options_(o), model_(zoo::create(o.model)) {
+  if (o.weights.empty()) model_->materialise();
+  else zoo::load_weights(*model_, o.weights);
+  const auto [channels, height, width] = model_->input_size();
+  input_ = make_input(o.input, {o.batch, channels, height, width});
+  if (o.train) {
+    prepare_training();
+    return;
+  }
+  model_->eval();
+  const DType dtype = parse_dtype(o.dtype);
+  if (o.eager) {
+    if (dtype != DType::f32) model_->to(dtype);
+    return;
+  }
+  session_ =
+      zoo::compile(*model_, {.batch = o.batch, .target = {.dtype = dtype == DType::f32 ? DType::none : dtype}});
+}
+
+void Work::prepare_training() {
+  if (options_.dtype != "f32")
+    throw Error(Error::Kind::unsupported, cat("training in ", options_.dtype), "leave out --dtype");
+  model_->train().set_requires_grad();
+  const Tensor classes = affine(arange(0, options_.batch), 7, 0);
+  targets_ = binary(classes, full({}, model_->num_classes(), DType::i64), Binary::remainder);
+  sgd_ = std::make_unique<train::SGD>(model_->parameters(),
+                                      train::SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
+  if (!options_.eager)
+    step_ = std::make_unique<train::CompiledStep>(*model_, *sgd_, input_.meta(), targets_.meta());
+}
+
+Tensor Work::operator()() {
+  if (step_) return scalar((*step_)(input_, targets_));
+  if (sgd_) return scalar(train::eager_step(*model_, *sgd_, input_, targets_));
+  if (!options_.eager) return session_.run_borrowed(input_)[0];
+  const NoGrad no_grad;
+  const Tensor image = cast(contiguous(input_, Memory::channels_last), parse_dtype(options_.dtype));
+  return contiguous(cast((*model_)(image), DType::f32));
+}
+
+Session& Work::session() {
+  if (options_.eager)
+    throw Error(Error::Kind::unsupported, "only a compiled model has steps to look at", "leave out --eager");
+  return step_ ? step_->session() : session_;
+}
+
+std::vector<double> Work::profile() {
+  const Tensor in[] = {input_, targets_};
+  return session().profile(std::span(in).first(sgd_ ? 2 : 1));
+}
+
+std::vector<double> time_ms(Work& work, int runs, Progress* progress) {
+  std::vector<double> ms;
+  for (int i = 0; i < runs; ++i) {
+    if (progress && progress->due())
+      progress->show(cat(work.model().full_name(), ": run ", i, " of ", runs));
+    const double start = now();
+    work();
+    ms.push_back((now() - start) * 1e3);
+  }
+  return ms;
+}
+
+}  // namespace fovea::bench

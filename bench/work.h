@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// bench/work.h — Work: a model with a batch that it computes over and over, for inference or a step of training.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/progress.h"
+#include "train/step.h"
+#include "zoo/zoo.h"
+
+namespace fovea::bench {
+
+struct WorkOptions {
+  std::string model, weights, input, dtype = "f32";        // without weights: the model's first values
+  int batch = 1;
+  bool train = false, eager = false;
+};
+
+class Work {
+ public:
+  explicit Work(const WorkOptions& o);
+  Tensor operator()();                             // the logits, or the loss
+  std::vector<double> profile();                   // seconds of each step of session()
+  /// Throws Error(unsupported) when it runs eagerly.
+  Session& session();
+  zoo::ImageModel& model() const { return *model_; }
+  const WorkOptions& options() const { return options_; }
+
+ private:
+  void prepare_training();
+
+  WorkOptions options_;
+  std::unique_ptr<zoo::ImageModel> model_;
+  Tensor input_, targets_;
+  Session session_;
+  std::unique_ptr<train::SGD> sgd_;
+  std::unique_ptr<train::CompiledStep> step_;
+};
+
+/// Milliseconds of each of so many runs.
+std::vector<double> time_ms(Work& work, int runs, Progress* progress = nullptr);
+
+}  // namespace fovea::bench
