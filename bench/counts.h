@@ -6,7 +6,8 @@
 namespace fovea::bench {
 
 struct Counts {
-  double macs = 0;                                 // multiply-adds of products; norms and average pools as fvcore has it
+  // multiply-adds of products; norms and average pools as fvcore has it
+  double macs = 0;
   double activations = 0;                          // elements that products give
 };
 /// Of a graph as it was traced, in front of all passes.

@@ -14,28 +14,30 @@ constexpr std::string_view kStyle = R"css(
   --conv:#3b6fd4; --product:#7a4fc9; --attention:#c2418f; --norm:#12897f; --pool:#c98412; --pointwise:#4b9b46;
   --move:#d0533c; --other:#7b8494; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink:#e6e9ef; --soft:#98a2b3; --paper:#12151c; --card:#1a1f29; --line:#2c3340; --roof:#667085; --module:#252c39;
-    --conv:#6f9cf0; --product:#a685ec; --attention:#e174b6; --norm:#3db9ae; --pool:#e5a944; --pointwise:#79c474;
-    --move:#ee8069; --other:#98a2b3; } }
+  :root { --ink:#e6e9ef; --soft:#98a2b3; --paper:#12151c; --card:#1a1f29; --line:#2c3340; --roof:#667085;
+    --module:#252c39; --conv:#6f9cf0; --product:#a685ec; --attention:#e174b6; --norm:#3db9ae; --pool:#e5a944;
+    --pointwise:#79c474; --move:#ee8069; --other:#98a2b3; } }
 * { box-sizing:border-box }
-body { margin:0; background:var(--paper); color:var(--ink); font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif }
+body { margin:0; background:var(--paper); color:var(--ink); font:15px/1.5 system-ui,sans-serif }
 main { max-width:1120px; margin:0 auto; padding:28px 20px 60px }
 h1 { font-size:22px; margin:0 } h2 { font-size:20px; margin:40px 0 12px } h3 { font-size:14px; margin:0 0 2px }
 p { margin:0; color:var(--soft) } .card p { font-size:13px; margin-bottom:10px }
 .tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(112px,1fr)); gap:10px; margin:14px 0 }
 .tile,.card { background:var(--card); border:1px solid var(--line); border-radius:10px }
-.tile { padding:10px 14px } .tile b { display:block; font-size:19px; font-weight:600 } .tile span { color:var(--soft); font-size:12px }
+.tile { padding:10px 14px } .tile b { display:block; font-size:19px; font-weight:600 }
+.tile span { color:var(--soft); font-size:12px }
 .card { padding:16px 18px; margin:14px 0; overflow-x:auto }
 .pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(380px,1fr)); gap:14px } .pair .card { margin:0 }
 .legend { display:flex; flex-wrap:wrap; gap:4px 16px; font-size:12px; color:var(--soft); margin:4px 0 }
 .legend i { display:inline-block; width:10px; height:10px; border-radius:3px; margin-right:6px }
-svg { display:block; width:100%; height:auto; font:11px system-ui,-apple-system,"Segoe UI",sans-serif }
+svg { display:block; width:100%; height:auto; font:11px system-ui,sans-serif }
 svg text { fill:var(--ink) } svg .tick { fill:var(--soft) } .middle { text-anchor:middle } .end { text-anchor:end }
 .halo { paint-order:stroke; stroke:var(--card); stroke-width:4px }
 svg .in { font-size:10.5px; pointer-events:none }
 .grid { stroke:var(--line); stroke-width:1 } .roof { stroke:var(--roof); stroke-width:1.4; fill:none }
 .dashed { stroke-dasharray:5 4 } .module { fill:var(--module); stroke:var(--card); stroke-width:1 }
-.cell { stroke:var(--card); stroke-width:.6 } .pale { opacity:.32 } .dot { fill-opacity:.55; stroke:var(--card); stroke-width:.8 }
+.cell { stroke:var(--card); stroke-width:.6 } .pale { opacity:.32 }
+.dot { fill-opacity:.55; stroke:var(--card); stroke-width:.8 }
 svg rect:hover,svg circle:hover { filter:brightness(1.15) }
 .conv { fill:var(--conv); background:var(--conv) } .product { fill:var(--product); background:var(--product) }
 .attention { fill:var(--attention); background:var(--attention) } .norm { fill:var(--norm); background:var(--norm) }
@@ -52,7 +54,8 @@ a { color:var(--conv) } summary { cursor:pointer; font-weight:600; font-size:14p
 // A click on a table's head sorts by that column, a second click the other way round.
 constexpr std::string_view kScript = R"js(
 document.querySelectorAll('th').forEach(th => th.onclick = () => {
-  const body = th.closest('table').tBodies[0], i = th.cellIndex, down = th.dataset.down = th.dataset.down === '1' ? '0' : '1';
+  const body = th.closest('table').tBodies[0], i = th.cellIndex;
+  const down = th.dataset.down = th.dataset.down === '1' ? '0' : '1';
   const key = row => row.cells[i].dataset.v ?? row.cells[i].textContent;
   [...body.rows].sort((a, b) => {
     const [x, y] = down === '1' ? [key(b), key(a)] : [key(a), key(b)];
@@ -66,7 +69,8 @@ std::string tile(std::string_view value, std::string_view name) {
 }
 
 std::string card(std::string_view title, std::string_view about, std::string_view content) {
-  return cat("<section class='card'><h3>", escaped(title), "</h3><p>", escaped(about), "</p>\n", content, "</section>\n");
+  return cat("<section class='card'><h3>", escaped(title), "</h3><p>", escaped(about), "</p>\n", content,
+             "</section>\n");
 }
 
 std::string number_cell(double v, std::string_view shown) { return cat("<td data-v='", v, "'>", shown, "</td>"); }
@@ -110,7 +114,8 @@ std::string steps_table(const Result& r) {
   for (size_t i = 0; i < r.steps.size(); ++i) {
     const StepTime& t = r.steps[i];
     const double seconds = std::max(t.seconds, 1e-9), share = t.seconds / total;
-    const double flops = static_cast<double>(t.step.flops) / seconds, bytes = static_cast<double>(t.step.bytes) / seconds;
+    const double flops = static_cast<double>(t.step.flops) / seconds,
+                 bytes = static_cast<double>(t.step.bytes) / seconds;
     s += cat("<tr>", number_cell(static_cast<double>(i), cat(i)), text_cell(t.step.scope), text_cell(t.step.op),
              text_cell(t.step.plan), number_cell(t.seconds * 1e6, digits(t.seconds * 1e6)));
     s += cat("<td class='l' data-v='", share, "'><span class='bar ", kind_of(t.step.op), "' style='width:",
@@ -123,23 +128,26 @@ std::string steps_table(const Result& r) {
 }
 
 std::string model_section(const Result& r, const Machine& m) {
-  std::string s = cat("<h2 id='", escaped(r.model), "'>", escaped(r.model), "</h2>\n<p>", r.train ? "training" : "inference",
-                      ", batch ", r.batch, ", ", r.height, " × ", r.width, ", ", escaped(r.dtype), ", ", r.threads,
-                      r.threads == 1 ? " thread" : " threads", ", median of ", r.ms.size(), " runs</p>\n", tiles(r));
+  std::string s =
+      cat("<h2 id='", escaped(r.model), "'>", escaped(r.model), "</h2>\n<p>", r.train ? "training" : "inference",
+          ", batch ", r.batch, ", ", r.height, " × ", r.width, ", ", escaped(r.dtype), ", ", r.threads,
+          r.threads == 1 ? " thread" : " threads", ", median of ", r.ms.size(), " runs</p>\n", tiles(r));
   s += card("Time of each kernel",
-            m.measured() ? "Whole bars: what it took. Solid parts: the least that the measured machine could take for the same "
-                           "products and bytes (direct convolutions counted; Winograd's may need less)."
-                         : "The sum over the steps that it ran.",
+            m.measured()
+                ? "Whole bars: what it took. Solid parts: the least that the measured machine could take for the same "
+                  "products and bytes (direct convolutions counted; Winograd's may need less)."
+                : "The sum over the steps that it ran.",
             kernel_plot(r) + legend(r));
   s += card("Modules and steps in order", "The lowest row are the steps, by colour of their kind.", timeline_plot(r));
   s += card("Working memory over the same time",
             "Each rectangle is a result in the arena: where it lies, and for how long it is needed.", memory_plot(r));
   if (m.measured()) {
     s += "<div class='pair'>" + card("Roofline", "Steps that multiply; the area is their time.", roofline_plot(r, m));
-    s += card("Bandwidth", "All steps beside what a working set of their size can have.", bandwidth_plot(r, m)) + "</div>\n";
+    s += card("Bandwidth", "All steps beside what a working set of their size can have.", bandwidth_plot(r, m)) +
+         "</div>\n";
   }
-  return s + cat("<section class='card'><details open><summary>All ", r.steps.size(), " steps</summary>\n", steps_table(r),
-                 "</details></section>\n");
+  return s + cat("<section class='card'><details open><summary>All ", r.steps.size(), " steps</summary>\n",
+                 steps_table(r), "</details></section>\n");
 }
 
 std::string overview(const std::vector<Result>& results) {
@@ -155,19 +163,22 @@ std::string overview(const std::vector<Result>& results) {
              number_cell(r.images_per_second(), digits(r.images_per_second())),
              number_cell(r.macs, r.macs > 0 ? digits(r.macs * 1e-9) : ""),
              number_cell(static_cast<double>(r.parameters), digits(static_cast<double>(r.parameters) * 1e-6)),
-             number_cell(static_cast<double>(r.arena_bytes), digits(static_cast<double>(r.arena_bytes) * 1e-6)), "</tr>\n");
+             number_cell(static_cast<double>(r.arena_bytes), digits(static_cast<double>(r.arena_bytes) * 1e-6)),
+             "</tr>\n");
   }
   return s + "</tbody></table></section>\n";
 }
 
 std::string machine_section(const Machine& m) {
   std::string s = "<h2>The machine</h2>\n<div class='pair'>";
-  std::string peaks = "<table><thead><tr><th class='l'>instructions</th><th class='l'>type</th><th>GFLOP/s</th></tr></thead><tbody>\n";
+  std::string peaks =
+      "<table><thead><tr><th class='l'>instructions</th><th class='l'>type</th><th>GFLOP/s</th></tr></thead><tbody>\n";
   for (const Peak& p : m.peaks)
     peaks += cat("<tr>", text_cell(p.name), text_cell(name_of(p.dtype)), number_cell(p.flops, digits(p.flops * 1e-9)),
                  "</tr>\n");
   s += card("Multiply-adds", cat("In registers, ", m.threads, " threads together."), peaks + "</tbody></table>");
-  std::string bytes = "<table><thead><tr><th class='l'>working set</th><th>read GB/s</th><th>copy GB/s</th></tr></thead><tbody>\n";
+  std::string bytes =
+      "<table><thead><tr><th class='l'>working set</th><th>read GB/s</th><th>copy GB/s</th></tr></thead><tbody>\n";
   for (const Bandwidth& b : m.bandwidths)
     bytes += cat("<tr><td class='l' data-v='", b.bytes, "'>", size_text(static_cast<double>(b.bytes)), "</td>",
                  number_cell(b.read, digits(b.read * 1e-9)), number_cell(b.copy, digits(b.copy * 1e-9)), "</tr>\n");
@@ -178,10 +189,11 @@ std::string machine_section(const Machine& m) {
 }  // namespace
 
 std::string html_page(const std::vector<Result>& results, const Machine& m, const std::string& version) {
-  std::string s = cat("<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-                      "<meta name='viewport' content='width=device-width'><title>fovea bench</title>\n<style>",
-                      kStyle, "</style></head>\n<body><main>\n<h1>fovea bench</h1>\n<p>fovea ", escaped(version), " on ",
-                      escaped(m.cpu), ", ", m.processors, m.processors == 1 ? " processor" : " processors", "</p>\n");
+  std::string s =
+      cat("<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+          "<meta name='viewport' content='width=device-width'><title>fovea bench</title>\n<style>",
+          kStyle, "</style></head>\n<body><main>\n<h1>fovea bench</h1>\n<p>fovea ", escaped(version), " on ",
+          escaped(m.cpu), ", ", m.processors, m.processors == 1 ? " processor" : " processors", "</p>\n");
   if (results.size() > 1) s += overview(results);
   for (const Result& r : results)
     if (r.error.empty()) s += model_section(r, m);

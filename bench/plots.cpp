@@ -110,7 +110,8 @@ void draw_roofs(Scatter& plot, const Result& r, const Machine& m) {
     if (!best || best->flops * 1e-9 <= ridge) continue;
     ridge = best->flops * 1e-9;
     plot.svg.line(plot.x.from, plot.y.at(ridge), plot.x.to, plot.y.at(ridge), "roof");
-    plot.svg.text(plot.x.to - 4, plot.y.at(ridge) - 5, cat(name_of(t), " ", best->name, ", ", digits(ridge)), "tick end halo");
+    plot.svg.text(plot.x.to - 4, plot.y.at(ridge) - 5, cat(name_of(t), " ", best->name, ", ", digits(ridge)),
+                  "tick end halo");
   }
   if (m.bandwidths.empty()) return;
   double part = 0.2;                               // of a line, where its text is

@@ -56,7 +56,8 @@ Json step_json(const StepTime& t, double total) {
 Json machine_json(const Machine& m) {
   Json j{{"cpu", m.cpu}, {"features", m.features}, {"processors", m.processors}, {"threads", m.threads}};
   for (const Peak& p : m.peaks)
-    j["peaks"].push_back({{"name", p.name}, {"dtype", name_of(p.dtype)}, {"gflops_per_sec", rounded(p.flops * 1e-9, 2)}});
+    j["peaks"].push_back(
+        {{"name", p.name}, {"dtype", name_of(p.dtype)}, {"gflops_per_sec", rounded(p.flops * 1e-9, 2)}});
   for (const Bandwidth& b : m.bandwidths)
     j["bandwidths"].push_back({{"bytes", b.bytes},
                                {"read_gbytes_per_sec", rounded(b.read * 1e-9, 2)},

@@ -76,9 +76,10 @@ std::string shapes(const StepInfo& s) {
 }
 
 std::string summary(const Result& r) {
-  return format("%s  batch %d  %s  %d threads  %s: median %.3f ms, fastest %.3f, slowest %.3f over %zu runs; %.1f images/s",
-                r.model.c_str(), r.batch, r.dtype.c_str(), r.threads, r.train ? "training step" : "inference",
-                r.median_ms(), r.ms.front(), r.ms.back(), r.ms.size(), r.images_per_second());
+  return format(
+      "%s  batch %d  %s  %d threads  %s: median %.3f ms, fastest %.3f, slowest %.3f over %zu runs; %.1f images/s",
+      r.model.c_str(), r.batch, r.dtype.c_str(), r.threads, r.train ? "training step" : "inference", r.median_ms(),
+      r.ms.front(), r.ms.back(), r.ms.size(), r.images_per_second());
 }
 
 std::string step_table(const Result& r, size_t top) {
@@ -101,7 +102,8 @@ std::string step_table(const Result& r, size_t top) {
 }
 
 std::string machine_table(const Machine& m) {
-  std::string out = format("%s, %d processors, measured with %d threads\n", m.cpu.c_str(), m.processors, m.threads);
+  std::string out = format("%s, %d processor%s, measured with %d thread%s\n", m.cpu.c_str(), m.processors,
+                           m.processors == 1 ? "" : "s", m.threads, m.threads == 1 ? "" : "s");
   for (const Peak& p : m.peaks)
     out += format("%9.1f GFLOP/s  %s %s\n", p.flops * 1e-9, std::string(name_of(p.dtype)).c_str(), p.name.c_str());
   for (const Bandwidth& b : m.bandwidths)

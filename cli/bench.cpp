@@ -115,6 +115,8 @@ void run(const Arguments& a) {
     o.model = names[0];
     return serve(o);
   }
+  for (const std::string& path : {a.trace, a.html})
+    if (!path.empty()) write_file(path, "");       // a path that cannot be written is found out before the work
   bench::Progress progress;
   bench::Machine machine = bench::this_machine();
   if (a.roofline || !a.html.empty()) bench::measure(machine, progress);
@@ -126,8 +128,10 @@ void run(const Arguments& a) {
   if (a.json) std::printf("%s\n", bench::json_list(results, machine, FOVEA_VERSION).c_str());
   if (!a.trace.empty()) write_file(a.trace, bench::chrome_trace(results));
   if (!a.html.empty()) write_file(a.html, bench::html_page(results, machine, FOVEA_VERSION));
-  const auto failed = std::count_if(results.begin(), results.end(), [](const bench::Result& r) { return !r.error.empty(); });
-  if (failed > 0) throw Error(Error::Kind::argument, cat(failed, " of ", results.size(), " models could not be measured"));
+  const auto failed =
+      std::count_if(results.begin(), results.end(), [](const bench::Result& r) { return !r.error.empty(); });
+  if (failed > 0)
+    throw Error(Error::Kind::argument, cat(failed, " of ", results.size(), " models could not be measured"));
 }
 
 }  // namespace
@@ -140,18 +144,24 @@ void add_bench(CLI::App& app) {
   command->add_option("--batch", work.batch, "images at a time")->check(CLI::Range(1, 1 << 20));
   command->add_option("--dtype", work.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
   command
-      ->add_option("--threads", a->threads, "how many threads may compute (default: FOVEA_THREADS, else all processors)")
+      ->add_option("--threads", a->threads,
+                   "how many threads may compute (default: FOVEA_THREADS, else all processors)")
       ->check(CLI::Range(1, 4096));
   command->add_flag("--train", work.train, "a training step (SGD; targets are 7 i modulo the classes)");
   command->add_flag("--eager", work.eager, "run op by op instead of compiling first");
   command->add_option("--repeat", a->run.repeat, "timed runs; their median counts")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--weights", work.weights, "safetensors, torch checkpoint (.pth, .bin) or .npz (default: first values)");
+  command->add_option("--weights", work.weights,
+                      "safetensors, torch checkpoint (.pth, .bin) or .npz (default: first values)");
   command->add_option("--input", work.input, "raw f32 values, batch x channels x height x width (default: noise)");
   CLI::Option* csv = command->add_flag("--csv", a->csv, "a table with the columns of timm's");
   CLI::Option* json = command->add_flag("--json", a->json, "a list of objects: timm's columns and more")->excludes(csv);
-  CLI::Option* per_op = command->add_flag("--per-op", a->per_op, "every step: module, op, kernel, shapes, time, rates")->excludes(csv);
-  command->add_option("--top", a->top, "with --per-op: only so many of the slowest steps")->needs(per_op)->excludes(json);
-  command->add_flag("--roofline", a->roofline, "measure the machine first; steps then show their share of what it allows");
+  CLI::Option* per_op =
+      command->add_flag("--per-op", a->per_op, "every step: module, op, kernel, shapes, time, rates")->excludes(csv);
+  command->add_option("--top", a->top, "with --per-op: only so many of the slowest steps")
+      ->needs(per_op)
+      ->excludes(json);
+  command->add_flag("--roofline", a->roofline,
+                    "measure the machine first; steps then show their share of what it allows");
   command->add_option("--trace", a->trace, "write the steps as a trace for chrome://tracing or Perfetto");
   command->add_option("--html", a->html, "write one page with plots; measures the machine too");
   command->add_flag("--worker", a->worker, "answer \"run N\" lines on stdin with a JSON list of milliseconds");

@@ -31,7 +31,7 @@ const std::vector<Rule> kRules = {
     {"train", {"engine", "nn", "data", "weights_tools"}},
     {"api", {"engine", "nn", "data", "weights_tools", "zoo", "train"}},
     {"cli", {"engine", "nn", "data", "weights_tools", "zoo", "train", "api", "bench"}},
-    {"bench", {"engine", "kernels", "nn", "data", "weights_tools", "zoo", "train", "api"}},
+    {"bench", {"engine", "nn", "data", "weights_tools", "zoo", "train", "api"}},
     {"test", {"engine", "kernels", "nn", "data", "weights_tools", "zoo", "train", "api", "cli", "bench"}},
 };
 

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/bench/peers.cpp — the tables of the comparison with other runtimes, from lines whose ratios are known.
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/text.h"
+#include "test/support/catch.h"
+#include "test/weights_tools/files.h"
+
+using namespace fovea;
+using namespace fovea::test;
+using nlohmann::json;
+
+namespace {
+
+// The lines of one model; ms[engine][round].
+struct Lines {
+  std::string text;
+  json key(const std::string& kind, const std::string& model) const {
+    return {{"kind", kind}, {"model", model}, {"dtype", "f32"}, {"batch", 1}, {"train", false}};
+  }
+  void add(json line, const json& more) {
+    line.update(more);
+    text += line.dump() + "\n";
+  }
+  void engine(const std::string& model, const std::string& name, bool differs = false) {
+    add(key("engine", model), {{"engine", name},
+                               {"differs", differs},
+                               {"load_s", 0.5},
+                               {"first_ms", 20},
+                               {"rss_mb", 99},
+                               {"version", name + " 1.0"}});
+  }
+  void round(const std::string& model, int number, const std::string& name, double ms, double canary = 1) {
+    add(key("round", model), {{"engine", name}, {"round", number}, {"canary_s", canary}, {"ms", {ms, ms, ms + 50}}});
+  }
+};
+
+std::string example() {
+  Lines l;
+  l.text = json{{"kind", "machine"}, {"time", "now"},     {"cpu", "Known"},    {"flags", {"avx2"}},
+                {"processors", 2},   {"memory_mb", 2048}, {"system", "Linux"}, {"python", "3"},
+                {"threads", 2},      {"rounds", 4},       {"fovea", "0"},      {"commit", "abc"}}
+               .dump() +
+           "\n";
+  for (const char* model : {"ahead", "behind", "void", "ended"})
+    for (const char* name : {"fovea", "torch", "openvino"})
+      l.engine(model, name, std::string(model) + name == "voidfovea");
+  for (int i = 0; i < 4; ++i) {
+    const bool busy = i == 3;                      // somebody else had the machine: this round does not count
+    const double canary = busy ? 1.2 : 1 + 0.01 * i;
+    l.round("ahead", i, "fovea", busy ? 90 : 10, canary);
+    l.round("ahead", i, "torch", 20 + i, canary);
+    l.round("ahead", i, "openvino", 40, canary);
+    for (const char* model : {"behind", "void", "ended"}) {
+      l.round(model, i, "fovea", 10);
+      l.round(model, i, "torch", 8);
+      l.round(model, i, "openvino", 9);
+    }
+  }
+  l.add(l.key("failed", "ended"), {{"engine", "fovea"}, {"error", "it broke"}});
+  l.add(l.key("absent", "other"), json::object());
+  return l.text;
+}
+
+std::string report(const std::string& arguments) {
+  const std::string command = cat("python3 " FOVEA_SOURCE_DIR "/bench/peers/report.py ", arguments);
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe);
+  std::string out;
+  for (int c; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
+  const int status = pclose(pipe);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  return out;
+}
+
+// The line that begins with these words.
+std::string line_of(const std::string& text, const std::string& start) {
+  const size_t at = text.find("\n" + start);
+  REQUIRE(at != std::string::npos);
+  return text.substr(at + 1, text.find('\n', at + 1) - at - 1);
+}
+
+bool says(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("the comparison's tables pair rounds, void other answers and hide no loser", "[bench]") {
+  const Scratch scratch;
+  const std::string results = scratch.file("r.jsonl", example()), page = scratch / "page.md";
+  const std::string text = report(cat(results, " --page ", page)), markdown = read_file(page);
+  const std::string ahead = line_of(text, "ahead"), behind = line_of(text, "behind");
+  CHECK(says(ahead, "2.10 (2.00 to 2.20)"));       // the calm rounds: 20, 21 and 22 to 10
+  CHECK(says(ahead, "10.00"));
+  CHECK(says(behind, "0.80 (0.80 to 0.80)"));
+  CHECK(says(line_of(text, "void"), "other answer"));
+  CHECK(says(line_of(text, "void"), "0.50 (void)"));
+  CHECK(says(line_of(text, "ended"), "failed"));
+  CHECK(says(line_of(text, "ended"), "0.50 (void)"));
+  CHECK(says(line_of(text, "other"), "not in fovea"));
+  // (2.1 * 0.8 * 0.5 * 0.5) ^ (1/4)
+  CHECK(says(line_of(text, "Best peer"), "geometric mean 0.805, worst 0.500 (void), over 4 models."));
+  CHECK(says(line_of(markdown, "| ahead"), "**10.00**"));
+  CHECK(says(line_of(markdown, "| behind"), "**8.00**"));
+  CHECK(says(markdown, "`behind` 0.80 (behind PyTorch)"));
+  CHECK(says(markdown, "`void` 0.50 (void: other answer)"));
+  CHECK(says(markdown, "fovea: it broke"));
+  CHECK(says(markdown, "Known, 2 processors, 2 GiB"));
+  CHECK(says(markdown, "openvino 1.0, torch 1.0"));
+  CHECK(says(markdown, "520 ms, 99 MB"));
+}
+
+TEST_CASE("a row whose rounds were mostly disturbed says so", "[bench]") {
+  Lines l;
+  l.engine("m", "fovea");
+  l.engine("m", "torch");
+  for (int i = 0; i < 4; ++i) {
+    l.round("m", i, "fovea", 10, 1 + i);
+    l.round("m", i, "torch", 30, 1 + i);
+  }
+  const Scratch scratch;
+  CHECK(says(report(scratch.file("r.jsonl", l.text)), "3.00 (3.00 to 3.00) noisy"));
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/bench/result.cpp — what a benchmark finds and tells: timm's counts and columns, sums that add up, traces that
+// nest, a page that needs nothing else.
+#include "bench/result.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "bench/counts.h"
+#include "bench/spans.h"
+#include "test/support/catch.h"
+
+using namespace fovea;
+using namespace fovea::bench;
+using nlohmann::json;
+
+namespace {
+
+Machine known_machine() {
+  Machine m = this_machine();
+  m.cpu = "Known & <fast>";
+  m.peaks = {{"avx2", DType::f32, 100e9}, {"avx512_bf16", DType::bf16, 200e9}};
+  m.bandwidths = {{64 << 10, 100e9, 90e9}, {8 << 20, 50e9, 40e9}, {256 << 20, 10e9, 9e9}};
+  return m;
+}
+
+Result profiled(const std::string& model, bool train = false) {
+  Progress progress;
+  return run({{.model = model, .batch = 2, .train = train}, 3, true}, known_machine(), progress);
+}
+
+const Result& convolutions() {
+  static const Result r = profiled("test_efficientnet");
+  return r;
+}
+const Result& training() {
+  static const Result r = profiled("test_resnet", true);
+  return r;
+}
+
+size_t count_of(const std::string& text, const std::string& what) {
+  size_t n = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("counts are those of timm's tables", "[bench]") {
+  struct Row {
+    const char* model;
+    double gmacs, macts, params;
+  };
+  for (const Row& row : {Row{"resnet18", 1.82, 2.48, 11.69}, Row{"resnet50", 4.11, 11.11, 25.56},
+                         Row{"mobilenetv3_large_100", 0.23, 4.41, 5.48}, Row{"efficientnet_b0", 0.40, 6.75, 5.29},
+                         Row{"regnety_032", 3.20, 11.26, 19.44}, Row{"densenet121", 2.87, 6.90, 7.98},
+                         Row{"convnext_tiny", 4.47, 13.44, 28.59}, Row{"vit_small_patch16_224", 4.61, 11.95, 22.05},
+                         Row{"swin_tiny_patch4_window7_224", 4.51, 17.06, 28.29}}) {
+    if (!zoo::is_model(row.model)) continue;
+    INFO(row.model);
+    const auto model = zoo::create(row.model);
+    const Counts c = count(zoo::trace(*model));
+    CHECK(c.macs * 1e-9 == Approx(row.gmacs).margin(0.0051));
+    CHECK(c.activations * 1e-6 == Approx(row.macts).margin(0.0051));
+    CHECK(static_cast<double>(model->parameter_count()) * 1e-6 == Approx(row.params).margin(0.0051));
+  }
+}
+
+TEST_CASE("rows have timm's columns", "[bench]") {
+  CHECK(csv_header(false) ==
+        "model,infer_samples_per_sec,infer_step_time,infer_batch_size,infer_img_size,infer_gmacs,infer_macts,param_"
+        "count");
+  CHECK(csv_header(true) ==
+        "model,train_samples_per_sec,train_step_time,train_batch_size,train_img_size,param_count");
+  Result r;
+  r.model = "a.b";
+  r.batch = 4;
+  r.height = r.width = 160;
+  r.ms = {1, 2, 40};
+  r.macs = 1.23456e9;
+  r.activations = 7.891e6;
+  r.parameters = 25'557'032;
+  CHECK(csv_row(r) == "a.b,2000.0,2.0,4,160,1.23,7.89,25.56");
+  r.train = true;
+  CHECK(csv_row(r) == "a.b,2000.0,2.0,4,160,25.56");
+}
+
+TEST_CASE("JSON is a list with timm's keys and more", "[bench]") {
+  const Machine m = known_machine();
+  Result failed;
+  failed.model = "broken";
+  failed.error = "no \"weights\"";
+  const json list = json::parse(json_list({convolutions(), training(), failed}, m, "1.2.3"));
+  REQUIRE(list.is_array());
+  REQUIRE(list.size() == 3);
+  for (size_t i = 0; i < 2; ++i) {
+    const json& row = list[i];
+    const std::string prefix = i == 0 ? "infer_" : "train_";
+    for (const char* key : {"samples_per_sec", "step_time"}) CHECK(row.at(prefix + key).get<double>() > 0);
+    CHECK(row.at(prefix + "batch_size") == 2);
+    CHECK(row.at(prefix + "img_size") == 160);
+    CHECK(row.contains("infer_gmacs") == (i == 0));
+    for (const char* key : {"dtype", "threads", "runs", "median_ms", "fastest_ms", "slowest_ms", "load_s", "first_ms",
+                            "arena_bytes", "constant_bytes", "param_count", "steps_us", "roofline_share"})
+      CHECK(row.contains(key));
+    CHECK(row.at("runs") == 3);
+    CHECK(row.at("fovea") == "1.2.3");
+    CHECK(row.at("machine").at("cpu") == "Known & <fast>");
+    CHECK(row.at("machine").at("peaks").size() == 2);
+    CHECK(row.at("machine").at("bandwidths").size() == 3);
+  }
+  CHECK(list[2] == json{{"model", "broken"}, {"error", "no \"weights\""}});
+}
+
+TEST_CASE("what the steps take adds up", "[bench]") {
+  for (const Result* r : {&convolutions(), &training()}) {
+    INFO(r->model);
+    const json row = json::parse(json_list({*r}, known_machine(), ""))[0];
+    const json& steps = row.at("steps");
+    REQUIRE(steps.size() == r->steps.size());
+    REQUIRE(steps.size() > 10);
+    double us = 0, share = 0, least = 0;
+    for (const json& s : steps) {
+      for (const char* key : {"module", "op", "kernel", "attrs", "in", "out", "gflops_per_sec", "gbytes_per_sec"})
+        CHECK(s.contains(key));
+      CHECK(!s.at("kernel").get<std::string>().empty());
+      CHECK(s.at("bytes").get<int64_t>() > 0);
+      us += s.at("us").get<double>();
+      share += s.at("share").get<double>();
+      least += s.at("us").get<double>() * s.at("roofline_share").get<double>();
+    }
+    CHECK(us == Approx(row.at("steps_us").get<double>()).epsilon(1e-3));
+    CHECK(us == Approx(r->steps_seconds() * 1e6).epsilon(1e-3));
+    CHECK(share == Approx(1));
+    CHECK(least / us == Approx(row.at("roofline_share").get<double>()).epsilon(0.02));
+  }
+}
+
+TEST_CASE("steps of products carry the model's multiply-adds", "[bench]") {
+  const Result& r = convolutions();
+  double flops = 0;
+  for (const StepTime& t : r.steps) flops += static_cast<double>(t.step.flops);
+  // what is counted beside products (norms, pools) is folded away, and small
+  CHECK(flops / 2 / r.batch < r.macs);
+  CHECK(flops / 2 / r.batch > 0.9 * r.macs);
+  std::map<std::string_view, double> of_op;        // a gradient costs what its convolution does
+  for (const StepTime& t : training().steps) of_op[t.step.op] += static_cast<double>(t.step.flops);
+  CHECK(of_op["conv_dw"] == Approx(of_op["conv"]));
+  CHECK(of_op["conv_dx"] > 0.8 * of_op["conv"]);   // but the image has none
+  CHECK(of_op["conv_dx"] < of_op["conv"]);
+}
+
+TEST_CASE("the table lists every step", "[bench]") {
+  const Result& r = convolutions();
+  const std::string all = step_table(r), top = step_table(r, 3);
+  for (const StepTime& t : r.steps) CHECK(all.find(cat("  ", t.step.scope, " ")) != std::string::npos);
+  CHECK(all.find("roof") != std::string::npos);
+  CHECK(count_of(all, "\n") - count_of(top, "\n") == r.steps.size() - 3);
+  Result unmeasured = r;
+  for (StepTime& t : unmeasured.steps) t.least_seconds = 0;
+  CHECK(step_table(unmeasured).find("roof") == std::string::npos);
+}
+
+TEST_CASE("shapes are short", "[bench]") {
+  StepInfo s;
+  s.in = {make_meta(DType::f32, {1, 3, 8, 8}, Memory::channels_last), make_meta(DType::f32, {4, 3, 1, 1}), Meta{},
+          make_meta(DType::i64, {})};
+  s.out = {make_meta(DType::i64, {2}), make_meta(DType::f32, {1})};
+  CHECK(shapes(s) == "f32 1x3x8x8, 4x3x1x1, -, i64 scalar -> 2, f32 1");
+}
+
+TEST_CASE("blocks of working memory do not collide", "[bench]") {
+  for (const Result* r : {&convolutions(), &training()}) {
+    REQUIRE(!r->memory.empty());
+    for (const Block& b : r->memory) {
+      CHECK(b.first <= b.last);
+      CHECK(b.last < r->steps.size());
+      CHECK(b.offset + b.bytes <= r->arena_bytes);
+      for (const Block& other : r->memory) {
+        const bool together = b.first < other.first && other.first < b.last;
+        const bool overlap = b.offset < other.offset + other.bytes && other.offset < b.offset + b.bytes;
+        if (together && overlap) FAIL_CHECK(b.name << " and " << other.name);
+      }
+    }
+    const std::vector<int64_t> used = bytes_in_use(*r);
+    CHECK(*std::max_element(used.begin(), used.end()) <= r->arena_bytes);
+    CHECK(*std::max_element(used.begin(), used.end()) > r->arena_bytes / 4);
+  }
+}
+
+TEST_CASE("a trace is JSON whose slices nest", "[bench]") {
+  const json trace = json::parse(chrome_trace({convolutions(), training()}));
+  CHECK(trace.at("displayTimeUnit") == "ms");
+  struct Slice {
+    double from, to;
+  };
+  for (const int process : {1, 2}) {
+    const Result& r = process == 1 ? convolutions() : training();
+    std::vector<Slice> slices;
+    size_t names = 0, counters = 0, ops = 0;
+    double sum = 0;
+    for (const json& e : trace.at("traceEvents")) {
+      if (e.at("pid") != process) continue;
+      const std::string phase = e.at("ph");
+      names += phase == "M";
+      counters += phase == "C";
+      if (phase != "X") continue;
+      const double from = e.at("ts"), duration = e.at("dur");
+      CHECK(duration >= 0);
+      slices.push_back({from, from + duration});
+      if (e.at("cat") != "op") continue;
+      ++ops;
+      sum += duration;
+      for (const char* key : {"module", "kernel", "shapes", "GFLOP/s", "GB/s"}) CHECK(e.at("args").contains(key));
+    }
+    CHECK(names == 1);
+    CHECK(counters == r.steps.size());
+    CHECK(ops == r.steps.size());
+    CHECK(slices.size() > ops);
+    CHECK(sum == Approx(r.steps_seconds() * 1e6));
+    const double slack = 1e-6 * sum;
+    for (const Slice& a : slices)
+      for (const Slice& b : slices)
+        if (a.from + slack < b.from && b.from + slack < a.to && a.to + slack < b.to)
+          FAIL_CHECK(a.from << "-" << a.to << " and " << b.from << "-" << b.to);
+  }
+}
+
+TEST_CASE("the page has its plots and asks for nothing else", "[bench]") {
+  Result failed;
+  failed.model = "broken<model>";
+  failed.error = "it & that";
+  const Result& r = convolutions();
+  const std::string page = html_page({r, training(), failed}, known_machine(), "1.2.3");
+  for (const char* reference :
+       {"http:", "https:", "//", "src=", "<link", "@import", "url(", "<img", "<iframe", "import("})
+    CHECK(page.find(reference) == std::string::npos);
+  CHECK(count_of(page, "<svg ") == 10);
+  for (const char* element : {"svg", "section", "table", "div", "rect", "circle", "title", "details", "main", "body"}) {
+    INFO(element);
+    const size_t empty = count_of(page, "'/>");
+    CHECK(count_of(page, cat("</", element, ">")) <= count_of(page, cat("<", element)));
+    if (std::string_view(element) != "rect" && std::string_view(element) != "circle")
+      CHECK(count_of(page, cat("</", element, ">")) ==
+            count_of(page, cat("<", element, ">")) + count_of(page, cat("<", element, " ")));
+    CHECK(empty > 0);
+  }
+  CHECK(page.find("Known &amp; &lt;fast&gt;") != std::string::npos);
+  CHECK(page.find("broken&lt;model&gt;") != std::string::npos);
+  CHECK(page.find("broken<model>") == std::string::npos);
+  CHECK(count_of(page, "<tr><td data-v=") == r.steps.size() + training().steps.size());
+  CHECK(page.find("nan") == std::string::npos);
+  CHECK(count_of(html_page({r}, this_machine(), ""), "<svg ") == 3);       // not measured: no roofline, no bandwidth
+}
