@@ -49,8 +49,8 @@ double together(int count, const Body& body) {
 }
 
 // Keeps results of loops, so that these are not optimised away.
-volatile float float_sink;
-volatile uint64_t word_sink;
+thread_local volatile float float_sink;
+thread_local volatile uint64_t word_sink;
 
 double measure_peak(const Loop& loop, int count) {
   int64_t rounds = 1 << 10;

@@ -272,7 +272,8 @@ def markdown(results):
             measured = [c for c in cases if c.engines]
             out += ["### Until the first answer, and memory\n",
                     "Making the model ready (loading the weights, compiling) and the first run; the process's largest memory. "
-                    "What starting Python and importing the libraries takes is not counted.\n",
+                    "Starting Python, importing libraries and writing the ONNX file are not counted; the memory of ONNX Runtime "
+                    "and OpenVINO includes PyTorch, which wrote that file.\n",
                     markdown_table(start_rows(measured)), ""]
     return "\n".join(out) + failures(results)
 

@@ -136,12 +136,15 @@ def onnx_file(model, image):
 
 
 class OnnxRuntime:
+    """Everything switched on. What writing the file takes is not its own: `began` is when it was there."""
+
     def __init__(self, options, model, image):
         if options.train or options.dtype != "f32":
             raise SystemExit("ONNX Runtime: only inference in f32")
         import onnxruntime
 
         path = onnx_file(model, image)
+        self.began = time.perf_counter()
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads, settings.inter_op_num_threads = options.threads, 1
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -155,6 +158,8 @@ class OnnxRuntime:
 
 
 class OpenVino:
+    """One stream, tuned for latency, computing in the type that is asked for: by itself it would take bf16 for f32."""
+
     def __init__(self, options, model, image):
         if options.train:
             raise SystemExit("OpenVINO: only inference")
@@ -162,8 +167,10 @@ class OpenVino:
 
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": options.threads, "NUM_STREAMS": 1,
                     "INFERENCE_PRECISION_HINT": options.dtype}
+        path = onnx_file(model, image)
+        self.began = time.perf_counter()
         core = openvino.Core()
-        self.request = core.compile_model(core.read_model(onnx_file(model, image)), "CPU", settings).create_infer_request()
+        self.request = core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
         self.image = image.numpy()
         self.version = f"openvino {openvino.__version__}"
 
@@ -199,7 +206,7 @@ def main():
     start = time.perf_counter()
     model = create(options)
     step = RUNTIMES[options.runtime](options, model, load_input(options, model))
-    load = time.perf_counter() - start
+    load = time.perf_counter() - getattr(step, "began", start)
     first, result = timed(step)
     out = first_values(result)
     for _ in range(3):
