@@ -67,15 +67,25 @@ def export(options):
     model = create(options)
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
-            if name.endswith("running_mean"):
-                tensor.uniform_(-0.1, 0.1)
-            elif name.endswith("running_var"):
-                tensor.uniform_(0.5, 1.5)
-            elif tensor.dtype == torch.float32 and tensor.ndim == 1 and name.endswith("weight"):
+            if tensor.dtype == torch.float32 and tensor.ndim == 1 and name.endswith("weight"):
                 tensor.uniform_(0.75, 1.25)
+    settle(model, image_shape(options, model)[1:])
     safetensors.torch.save_model(model, options.weights)
     noise = torch.randn(image_shape(options, model), generator=torch.Generator().manual_seed(1))
     noise.numpy().astype(numpy.float32).tofile(options.input)
+
+
+def settle(model, image):
+    """Running statistics as one batch of noise has them: with others values grow from block to block until rounding decides."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    model.train()
+    with torch.no_grad():
+        model(torch.randn(4, *image))
+    model.eval()
 
 
 class Torch:

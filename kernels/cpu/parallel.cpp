@@ -24,7 +24,7 @@ namespace {
 
 constexpr int64_t kMostThreads = 256;
 // a thread that the system holds up leaves the rest of its share to others
-constexpr int64_t kChunksEach = 4;
+constexpr int64_t kChunksEach = 8;
 
 void relax() {
 #if defined(__SSE2__)

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
 constexpr int64_t kWorkPerThread = 150000;         // multiply-adds below which another thread costs more than it does
-constexpr int64_t kWorkPerPiece = 2000000;         // and below which finer pieces do not pay
+constexpr int64_t kWorkPerPiece = 700000;         // and below which finer pieces do not pay
 constexpr int64_t kPiecesEach = 4;                 // so that a thread which is held up holds up little
 constexpr int64_t kMostPanels = 96;                // of one pass over the rows
 

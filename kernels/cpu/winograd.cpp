@@ -41,7 +41,10 @@ void transform_filter(const float* w, int64_t row, int64_t column, double out[kP
 
 class WinogradConv final : public LastConv {
  public:
-  explicit WinogradConv(const Site& s) : LastConv(s), packing_(*set, 1, shape.outputs, 1, shape.channels) {
+  explicit WinogradConv(const Site& s)
+      : LastConv(s),
+        packing_(*set, shape.groups, shape.outputs / shape.groups, 1, shape.channels / shape.groups),
+        panels_(packing_.groups * packing_.panels()) {
     down_ = (shape.out[1] + kSide - 1) / kSide;
     across_ = (shape.out[2] + kSide - 1) / kSide;
     tiles_ = shape.batch * down_ * across_;
@@ -54,22 +57,9 @@ class WinogradConv final : public LastConv {
 
   void pack_weights(const float* w, float* to) const override {
     const Unpacked u = unpacked(w);
-    std::vector<float> points(static_cast<size_t>(kPoints * shape.outputs * shape.channels));
-    const int64_t step = shape.outputs * shape.channels;
-    parallel_for(shape.outputs, 1, [&](int64_t first, int64_t last) {
-      for (int64_t k = first; k < last; ++k)
-        for (int64_t c = 0; c < shape.channels; ++c) {
-          double values[kPoints];
-          transform_filter(w + k * u.column + c * u.depth, u.taps[1], u.taps[2], values);
-          for (int64_t i = 0; i < kPoints; ++i)
-            points[static_cast<size_t>(i * step + k * shape.channels + c)] = static_cast<float>(values[i]);
-        }
+    parallel_for(panels_, 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) pack_panel(u, panel_at(i), to);
     });
-    for (int64_t i = 0; i < kPoints; ++i)
-      pack_columns(packing_,
-                   {.w = points.data() + i * step, .column = shape.channels, .depth = 1, .taps = {0, 0, 0},
-                    .sizes = {1, 1, 1}},
-                   to + i * static_cast<int64_t>(packing_.bytes() / sizeof(float)));
   }
 
   // Blocks of tiles are independent. Where there are fewer than threads, threads share a block's columns and each of
@@ -79,12 +69,12 @@ class WinogradConv final : public LastConv {
     const int64_t most = std::clamp<int64_t>(fit, set->tile_rows, kMostTiles), team = threads();
     int64_t blocks = (tiles_ + most - 1) / most;
     if (tiles_ >= team * set->tile_rows) blocks = (blocks + team - 1) / team * team;
-    const int64_t shares = std::clamp<int64_t>(blocks < team ? team / blocks : 1, 1, packing_.panels());
+    const int64_t shares = std::clamp<int64_t>(blocks < team ? team / blocks : 1, 1, panels_);
     parallel_for(blocks * shares, 1, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const int64_t b = i / shares, share = i % shares;
         block(r, {.first = tiles_ * b / blocks, .last = tiles_ * (b + 1) / blocks},
-              packing_.panels() * share / shares, packing_.panels() * (share + 1) / shares);
+              panels_ * share / shares, panels_ * (share + 1) / shares);
       }
     });
   }
@@ -106,11 +96,37 @@ class WinogradConv final : public LastConv {
     float* const v = thread_buffer(static_cast<size_t>(pixels + kPoints * b.count() * widest + 16));
     float* const m = v + (pixels + 15) / 16 * 16;
     for (int64_t tile = b.first; tile < b.last; ++tile) take_pixels(r.x, b, tile, v);
-    for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-      const int64_t width = panel + 1 == packing_.panels() ? packing_.last_width() : packing_.panel;
-      multiply_panel(r.w + panel * packing_.panel_floats(), v, b.count(), width, m);
-      for (int64_t tile = b.first; tile < b.last; ++tile) give_results(r, b, tile, panel * packing_.panel, width, m);
+    for (int64_t i = first_panel; i < last_panel; ++i) {
+      const Panel panel = panel_at(i);
+      multiply_panel(r.w, v, b.count(), panel, m);
+      for (int64_t tile = b.first; tile < b.last; ++tile) give_results(r, b, tile, panel, m);
     }
+  }
+
+  // Some columns of one group.
+  struct Panel {
+    int64_t weights, channel;                      // where they start: among the packed floats, the channels,
+    int64_t column, columns, width;                // and the outputs; how many there are, alone and with padding
+  };
+  Panel panel_at(int64_t i) const {
+    const Packing& k = packing_;
+    const int64_t group = i / k.panels(), panel = i % k.panels(), first = panel * k.panel;
+    const bool last = panel + 1 == k.panels();
+    return {kPoints * (group * k.group_floats() + panel * k.panel_floats()), group * k.depth, group * k.columns + first,
+            last ? k.columns - first : k.panel, last ? k.last_width() : k.panel};
+  }
+
+  // A panel's matrices of all points are adjacent.
+  void pack_panel(const Unpacked& u, const Panel& panel, float* to) const {
+    to += panel.weights;
+    const int64_t step = packing_.depth * panel.width;
+    std::fill(to, to + kPoints * step, 0.f);
+    for (int64_t k = 0; k < panel.columns; ++k)
+      for (int64_t c = 0; c < packing_.depth; ++c) {
+        double values[kPoints];
+        transform_filter(u.w + (panel.column + k) * u.column + c * u.depth, u.taps[1], u.taps[2], values);
+        for (int64_t i = 0; i < kPoints; ++i) to[i * step + c * panel.width + k] = static_cast<float>(values[i]);
+      }
   }
 
   void take_pixels(const float* x, const Block& b, int64_t tile, float* v) const {
@@ -129,36 +145,36 @@ class WinogradConv final : public LastConv {
   }
 
   // For each point: the block's tiles times a panel of the filters' columns.
-  void multiply_panel(const float* w, const float* v, int64_t count, int64_t width, float* m) const {
+  void multiply_panel(const float* w, const float* v, int64_t count, const Panel& panel, float* m) const {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const int64_t pieces = (count + set->tile_rows - 1) / set->tile_rows;
     const float* rows[kMostTiles];
-    Tile t{.a = rows, .a_step = count, .taps = 1, .depth = shape.channels, .b_step = 0, .y_step = width,
-           .columns = width, .lo = -kInfinity, .hi = kInfinity};
+    Tile t{.a = rows, .a_step = count, .a_offset = panel.channel, .taps = 1, .depth = packing_.depth, .b_step = 0,
+           .y_step = panel.width, .columns = panel.width, .lo = -kInfinity, .hi = kInfinity};
     for (int64_t i = 0; i < kPoints; ++i) {
       for (int64_t r = 0; r < count; ++r) rows[r] = v + (i * count + r) * shape.channels;
-      t.b = w + i * static_cast<int64_t>(packing_.bytes() / sizeof(float));
+      t.b = w + panel.weights + i * packing_.depth * panel.width;
       for (int64_t piece = 0; piece < pieces; ++piece) {
         const int64_t first = count * piece / pieces;
         t.a = rows + first;
         t.rows = static_cast<int>(count * (piece + 1) / pieces - first);
-        t.y = m + (i * count + first) * width;
+        t.y = m + (i * count + first) * panel.width;
         set->tile(t, 1);
       }
     }
   }
 
-  void give_results(const Run& r, const Block& b, int64_t tile, int64_t column, int64_t width, const float* m) const {
+  void give_results(const Run& r, const Block& b, int64_t tile, const Panel& panel, const float* m) const {
     const Place p = place_of(tile);
-    const int64_t at = ((p.image * shape.out[1] + p.y) * shape.out[2] + p.x) * shape.outputs + column;
-    const WinogradOutput t{.m = m + (tile - b.first) * width,
-                           .m_step = b.count() * width,
-                           .bias = r.bias ? r.bias + column : nullptr,
+    const int64_t at = ((p.image * shape.out[1] + p.y) * shape.out[2] + p.x) * shape.outputs + panel.column;
+    const WinogradOutput t{.m = m + (tile - b.first) * panel.width,
+                           .m_step = b.count() * panel.width,
+                           .bias = r.bias ? r.bias + panel.column : nullptr,
                            .residual = r.residual ? r.residual + at : nullptr,
                            .y = r.y + at,
                            .row_step = shape.out[2] * shape.outputs,
                            .pixel_step = shape.outputs,
-                           .columns = std::min(width, shape.outputs - column),
+                           .columns = panel.columns,
                            .height = static_cast<int>(std::min(kSide, shape.out[1] - p.y)),
                            .width = static_cast<int>(std::min(kSide, shape.out[2] - p.x)),
                            .lo = finish.lo,
@@ -174,6 +190,7 @@ class WinogradConv final : public LastConv {
   }
 
   Packing packing_;                                // of one point's matrix
+  int64_t panels_;                                 // of all groups
   int64_t down_ = 0, across_ = 0, tiles_ = 0;
   std::vector<float> zeros_;
 };
@@ -182,12 +199,12 @@ class WinogradConv final : public LastConv {
 // rate of the caches that hold them.
 bool promises_gain(const ConvShape& s) {
   const auto places = static_cast<double>(s.batch * s.out[1] * s.out[2]), in = static_cast<double>(s.channels),
-             out = static_cast<double>(s.outputs);
+             out = static_cast<double>(s.outputs), depth = in / static_cast<double>(s.groups);
   const auto tiles = static_cast<double>(s.batch * ((s.out[1] + kSide - 1) / kSide) * ((s.out[2] + kSide - 1) / kSide));
-  constexpr double kDirect = 110e9, kProducts = 100e9, kTransforms = 12e9, kFar = 15e9, kNear = 1 << 20;
-  const double weights = 36 * in * out * 4;
-  const double direct = places * 18 * in * out / kDirect;
-  const double winograd = tiles * 72 * in * out / kProducts + tiles * 36 * (in + out) * 4 / kTransforms +
+  constexpr double kDirect = 110e9, kProducts = 100e9, kTransforms = 12e9, kFar = 24e9, kNear = 1 << 20;
+  const double weights = 36 * depth * out * 4;
+  const double direct = places * 18 * depth * out / kDirect;
+  const double winograd = tiles * 72 * depth * out / kProducts + tiles * 36 * (in + out) * 4 / kTransforms +
                           (weights > kNear ? weights / kFar : 0);
   return winograd < 0.95 * direct;
 }
@@ -197,9 +214,9 @@ bool promises_gain(const ConvShape& s) {
 PlanPtr plan_winograd(const Site& s) {
   const ConvShape shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape);
   using Three = ConvShape::Three;
-  const bool fits = s.is_constant(1) && shape.groups == 1 && shape.kernel == Three{1, 3, 3} &&
+  const bool fits = s.is_constant(1) && shape.kernel == Three{1, 3, 3} &&
                     shape.stride == Three{1, 1, 1} && shape.dilation == Three{1, 1, 1} && shape.in[0] == 1 &&
-                    shape.channels >= 16 && shape.outputs >= 16;
+                    shape.channels / shape.groups >= 16 && shape.outputs / shape.groups >= 16;
   if (!fits || !promises_gain(shape)) return nullptr;
   return std::make_shared<WinogradConv>(s);
 }
