@@ -86,6 +86,9 @@ struct Loops {
   void (*winograd_input)(const WinogradInput& t);
   void (*winograd_output)(const WinogradOutput& t);
 
+  /// to[c * to_step + r] = from[r * from_step + c]
+  void (*turn)(const float* from, int64_t from_step, int64_t rows, int64_t columns, float* to, int64_t to_step);
+
   void (*from_bf16)(const void* x, void* y, int64_t n);
   void (*to_bf16)(const void* x, void* y, int64_t n);
   void (*from_f16)(const void* x, void* y, int64_t n);

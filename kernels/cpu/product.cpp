@@ -134,6 +134,11 @@ void pack_panel(const Packing& p, const Unpacked& from, int64_t group, int64_t p
     for (int64_t y = 0; y < from.sizes[1]; ++y)
       for (int64_t x = 0; x < from.sizes[2]; ++x) {
         const float* w = column + z * from.taps[0] + y * from.taps[1] + x * from.taps[2];
+        if (from.depth == 1) {                     // each column is adjacent
+          loops().turn(w, from.column, given, depth, to, width);
+          for (int64_t d = 0; d < depth; ++d, to += width) std::fill(to + given, to + width, 0.f);
+          continue;
+        }
         for (int64_t d = 0; d < depth; ++d, w += from.depth, to += width) {
           for (int64_t c = 0; c < given; ++c) to[c] = w[c * from.column];
           std::fill(to + given, to + width, 0.f);
