@@ -121,23 +121,34 @@ def fast_only(spec):
 
 
 def run_golden(folder, max_params, tally):
-    """Runs build/golden over the files of the modules that were built in, and adds what its last line counts."""
+    """Runs build/golden over the files of the modules that were built in: in f32, and in bf16 the models with a row for it."""
     built = subprocess.run([str(ROOT / "build/fovea"), "models", "--json"], capture_output=True, text=True, check=True)
     names = set(json.loads(built.stdout))
-    files = [path for path in sorted((ROOT / folder).glob("*.json"))
-             if names & {entry["name"] for entry in json.loads(path.read_text())}]
+    entries = {path: json.loads(path.read_text()) for path in sorted((ROOT / folder).glob("*.json"))}
+    files = [str(path) for path in entries if names & {entry["name"] for entry in entries[path]}]
     if not files:
         print(f"FAILED  golden: no file in {folder}")
         tally.count(False)
         return
-    started = time.time()
     limits = ["--pair-params", str(PAIR_PARAMS)] + (["--max-params", str(max_params)] if max_params else [])
-    process = subprocess.Popen([str(ROOT / "build/golden"), *map(str, files), *limits], cwd=ROOT, text=True,
+    compare_golden("golden", [*files, *limits], tally)
+    rows = {row["name"] for row in json.loads((ROOT / "test/golden/bf16.json").read_text())} & names
+    rows = {(str(path), entry["name"]) for path in entries for entry in entries[path]
+            if entry["name"] in rows and "kwargs" not in entry and not 0 < max_params < entry["params"]}
+    if rows:
+        files, rows = (sorted(set(column)) for column in zip(*rows))
+        compare_golden("golden in bf16", [*files, "--dtype", "bf16", "--only", *rows], tally)
+
+
+def compare_golden(name, arguments, tally):
+    """Runs build/golden, and adds what its last line counts."""
+    started = time.time()
+    process = subprocess.Popen([str(ROOT / "build/golden"), *arguments], cwd=ROOT, text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     last = ""
     for line in process.stdout:
         last = line.strip() or last
-        print(f"golden: {line.rstrip()}", flush=True)
+        print(f"{name}: {line.rstrip()}", flush=True)
     code = process.wait()
     counts = re.fullmatch(r"(\d+) passed, (\d+) failed", last)
     if counts:
@@ -145,8 +156,8 @@ def run_golden(folder, max_params, tally):
         tally.failed += int(counts[2])
     if not counts or (code != 0 and int(counts[2]) == 0):
         tally.count(False)
-        print(f"FAILED  golden: exit code {code}, last line {last!r}")
-    print(f"golden: {time.time() - started:.1f} s", flush=True)
+        print(f"FAILED  {name}: exit code {code}, last line {last!r}")
+    print(f"{name}: {time.time() - started:.1f} s", flush=True)
 
 
 def main():

@@ -19,7 +19,14 @@ bool has_figures(const nlohmann::json& entry);
 /// The entry whose figures count: another one for the few models whose recorded figures timm itself does not reproduce
 /// on another processor (test/golden/steady.json; docs/numerics.md has the measurements).
 nlohmann::json steady(const nlohmann::json& entry);
-/// Empty when all of the entry holds, else what differs first. `file`: where the entry is from.
-std::string compare_entry(const nlohmann::json& entry, const std::string& file, const Options& o);
+/// What the entry's figures may be off by: of its own in f32; in bf16 what test/golden/bf16.json says, else 0.02.
+double tolerance(const nlohmann::json& entry, const Options& o);
+
+struct Outcome {
+  std::string differs;                             // empty when all of the entry holds, else what differs first
+  double off = 0;                                  // the largest difference of figures, relative to the recorded absmax
+};
+/// `file`: where the entry is from.
+Outcome compare_entry(const nlohmann::json& entry, const std::string& file, const Options& o);
 
 }  // namespace fovea::golden

@@ -10,7 +10,8 @@
 
 namespace fovea::golden {
 
-std::string compare(const std::string& what, const nlohmann::json& figure, const Tensor& t, double tol) {
+std::string compare(const std::string& what, const nlohmann::json& figure, const Tensor& t, double tol,
+                    double* most) {
   const auto recorded = figure.at("shape").get<std::vector<int64_t>>();
   const Shape shape(recorded.begin(), recorded.end());
   if (t.shape() != shape) return cat(what, ": shape ", t.shape(), ", recorded ", shape);
@@ -25,30 +26,37 @@ std::string compare(const std::string& what, const nlohmann::json& figure, const
   const double n = static_cast<double>(v.size()), mean = sum / n;
   for (const float x : v) squares += (static_cast<double>(x) - mean) * (static_cast<double>(x) - mean);
   const double absmax = figure.at("absmax").get<double>(), scale = absmax > 0 ? absmax : 1;
-  const auto off = [&](double ours, double theirs) { return std::abs(ours - theirs) / scale > tol; };
-  const auto differs = [&](const std::string& name, double ours, double theirs) {
-    return cat(what, ": ", name, " ", ours, ", recorded ", theirs, " (off by ", std::abs(ours - theirs) / scale,
-               " of absmax, allowed ", tol, ")");
+  double worst = 0;
+  std::string text;
+  const auto check = [&](const std::string& name, double ours, double theirs) {
+    const double off = std::abs(ours - theirs) / scale;
+    if (off <= worst) return;
+    worst = off;
+    if (off > tol)
+      text =
+          cat(what, ": ", name, " ", ours, ", recorded ", theirs, " (off by ", off, " of absmax, allowed ", tol, ")");
   };
-  if (off(mean, figure.at("mean"))) return differs("mean", mean, figure.at("mean"));
-  if (off(std::sqrt(squares / n), figure.at("std"))) return differs("std", std::sqrt(squares / n), figure.at("std"));
-  if (off(largest, absmax)) return differs("absmax", largest, absmax);
+  check("mean", mean, figure.at("mean"));
+  check("std", std::sqrt(squares / n), figure.at("std"));
+  check("absmax", largest, absmax);
   const nlohmann::json& samples = figure.at("v");
   const size_t k = samples.size();
   for (size_t i = 0; i < k; ++i) {
     const size_t at = k == 1 ? 0 : i * (v.size() - 1) / (k - 1);
-    const double ours = static_cast<double>(v[at]), theirs = samples[i].get<double>();
-    if (off(ours, theirs)) return differs(cat("element ", at), ours, theirs);
+    check(cat("element ", at), static_cast<double>(v[at]), samples[i].get<double>());
   }
-  return {};
+  if (most) *most = std::max(*most, worst);
+  return text;
 }
 
-std::string compare_all(const std::string& what, const nlohmann::json& figures, const Tensors& ts, double tol) {
+std::string compare_all(const std::string& what, const nlohmann::json& figures, const Tensors& ts, double tol,
+                        double* most) {
   if (!figures.is_array())
-    return ts.size() == 1 ? compare(what, figures, ts[0], tol) : cat(what, ": ", ts.size(), " tensors, recorded one");
+    return ts.size() == 1 ? compare(what, figures, ts[0], tol, most)
+                          : cat(what, ": ", ts.size(), " tensors, recorded one");
   if (figures.size() != ts.size()) return cat(what, ": ", ts.size(), " tensors, recorded ", figures.size());
   for (size_t i = 0; i < ts.size(); ++i)
-    if (std::string text = compare(cat(what, "[", i, "]"), figures[i], ts[i], tol); !text.empty()) return text;
+    if (std::string text = compare(cat(what, "[", i, "]"), figures[i], ts[i], tol, most); !text.empty()) return text;
   return {};
 }
 
