@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/zoo/passes.cpp — every pass alone, all but one, and all together give what eager gives, on a small member of each
+// family.
+#include "engine/graph/passes/passes.h"
+
+#include <set>
+
+#include "engine/autograd/autograd.h"
+#include "engine/core/threads.h"
+#include "engine/graph/trace.h"
+#include "engine/ops/ops.h"
+#include "test/golden/runner/figures.h"
+#include "test/support/catch.h"
+#include "test/support/fill.h"
+#include "test/support/recorded.h"
+#include "zoo/zoo.h"
+
+namespace fovea::zoo {
+namespace {
+
+struct Member {
+  const char* name;
+  const char* kwargs;                              // timm's arguments that make it smaller
+  int64_t height, width;
+};
+constexpr Member kMembers[] = {
+    {"test_convnext", "{}", 64, 96},
+    {"deit_tiny_distilled_patch16_224", R"({"img_size": [64, 48], "depth": 4})", 64, 48},
+    {"densenet121", R"({"depths": [2, 3, 3, 2]})", 64, 96},
+    {"test_efficientnet", "{}", 64, 96},
+    {"mobilenetv3_small_050", "{}", 64, 96},
+    {"regnety_002", "{}", 64, 96},
+    {"test_resnet", "{}", 64, 96},
+    {"swin_tiny_patch4_window7_224",
+     R"({"img_size": [112, 64], "embed_dim": 32, "num_heads": [2, 4, 8, 16], "depths": [2, 2, 2, 2]})", 112, 64},
+    {"test_vit", "{}", 64, 96},
+};
+
+// What differs by rounding alone; bf16 rounds values, here of networks as deep as these.
+constexpr double kSingle = 2e-5, kHalf = 4e-2;
+
+std::vector<std::string> all_but(std::string_view kept) {
+  std::vector<std::string> names;
+  for (const Pass& p : pass_table())
+    if (p.name != kept) names.push_back(p.name);
+  return names;
+}
+
+// What a session is made of: passes that change nothing leave it as it is.
+std::string anatomy(const Session& s) {
+  std::string text = cat(s.arena_bytes(), ' ', s.constant_bytes());
+  for (const StepInfo& step : s.steps()) {
+    text += cat('\n', step.op, ' ', step.plan, ' ', step.attrs);
+    for (const Metas* metas : {&step.in, &step.out})
+      for (const Meta& m : *metas) text += cat(' ', m.shape, name_of(m.dtype), m.strides);
+  }
+  return text;
+}
+
+// A filled model with its traced graph, and what eager makes of an image.
+class Case {
+ public:
+  explicit Case(const Member& m)
+      : model_(create(m.name, recorded_options({{"kwargs", nlohmann::json::parse(m.kwargs)}}))),
+        image_(golden_input({2, 3, m.height, m.width})) {
+    model_->eval();
+    fill_weights(*model_);
+    const NoGrad no_grad;
+    const auto outputs = [this](const Tensor& x) {
+      const Tensor features = model_->forward_features(x);
+      Tensors out{model_->forward_head(features), features, model_->forward_head(features, true)};
+      for (const Tensor& t : model_->forward_intermediates(x).features) out.push_back(t);
+      return out;
+    };
+    want_ = outputs(image_);
+    graph_ = fovea::trace(outputs, {image_.meta()});
+  }
+
+  // Compiles, compares two runs with eager, and tells what was compiled.
+  std::string check(const Target& target) const {
+    Session session = fovea::compile(graph_, target);
+    for (int run = 0; run < 2; ++run) {
+      const Tensors have = session.run({image_});
+      REQUIRE(have.size() == want_.size());
+      for (size_t i = 0; i < want_.size(); ++i) {
+        INFO("output " << i);
+        REQUIRE(have[i].shape() == want_[i].shape());
+        CHECK(golden::largest_difference(have[i], want_[i]) < (target.dtype == DType::none ? kSingle : kHalf));
+      }
+    }
+    return anatomy(session);
+  }
+
+ private:
+  std::unique_ptr<ImageModel> model_;
+  Tensor image_;
+  Tensors want_;
+  Graph graph_;
+};
+
+}  // namespace
+
+TEST_CASE("every pass alone and all together keep every family's numbers", "[zoo][session]") {
+  const UseThreads two(2);
+  std::set<std::string> modules, effective;
+  for (const Member& m : kMembers) {
+    INFO(m.name);
+    modules.insert(std::string(module_of(m.name)));
+    const Case c(m);
+    const std::string plain = c.check({.without = all_but("")});
+    for (const Pass& p : pass_table()) {
+      INFO("only " << p.name);
+      if (c.check({.without = all_but(p.name)}) != plain) effective.insert(p.name);
+    }
+    for (const Pass& p : pass_table()) {
+      INFO("all but " << p.name);
+      c.check({.without = {p.name}});
+    }
+    c.check({});
+  }
+  CHECK(modules.size() == zoo::modules().size());
+  for (const char* pass : {"fold", "fold_norm", "layouts", "fuse_epilogue", "memory"}) {
+    INFO(pass);
+    CHECK(effective.contains(pass));               // else it was not tried
+  }
+}
+
+TEST_CASE("precision alone and with all other passes is near every family's numbers", "[zoo][session]") {
+  const UseThreads two(2);
+  for (const Member& m : kMembers) {
+    INFO(m.name);
+    const Case c(m);
+    CHECK(c.check({.dtype = DType::bf16, .without = all_but("precision")}) != c.check({.without = all_but("")}));
+    for (const Pass& p : pass_table()) {
+      INFO("all but " << p.name);
+      if (std::string_view(p.name) != "precision") c.check({.dtype = DType::bf16, .without = {p.name}});
+    }
+    c.check({.dtype = DType::bf16});
+  }
+}
+
+}  // namespace fovea::zoo
