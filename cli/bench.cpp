@@ -10,6 +10,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "bench/beside.h"
 #include "bench/result.h"
 #include "cli/command.h"
 #include "engine/core/error.h"
@@ -22,7 +23,7 @@ namespace {
 struct Arguments {
   std::vector<std::string> models;
   bench::RunOptions run;
-  int threads = 0;
+  int threads = 0, beside = 0;
   size_t top = 0;
   bool worker = false, csv = false, json = false, per_op = false, roofline = false;
   std::string trace, html;
@@ -115,6 +116,14 @@ void run(const Arguments& a) {
     o.model = names[0];
     return serve(o);
   }
+  if (a.beside > 0) {
+    for (const std::string& name : names) {
+      bench::WorkOptions o = a.run.work;
+      o.model = name;
+      std::printf("%s\n", bench::beside_table(bench::run_beside(o, a.beside, a.run.repeat)).c_str());
+    }
+    return;
+  }
   for (const std::string& path : {a.trace, a.html})
     if (!path.empty()) write_file(path, "");       // a path that cannot be written is found out before the work
   bench::Progress progress;
@@ -147,8 +156,9 @@ void add_bench(CLI::App& app) {
       ->add_option("--threads", a->threads,
                    "how many threads may compute (default: FOVEA_THREADS, else all processors)")
       ->check(CLI::Range(1, 4096));
-  command->add_flag("--train", work.train, "a training step (SGD; targets are 7 i modulo the classes)");
-  command->add_flag("--eager", work.eager, "run op by op instead of compiling first");
+  CLI::Option* train =
+      command->add_flag("--train", work.train, "a training step (SGD; targets are 7 i modulo the classes)");
+  CLI::Option* eager = command->add_flag("--eager", work.eager, "run op by op instead of compiling first");
   command->add_option("--repeat", a->run.repeat, "timed runs; their median counts")->check(CLI::Range(1, 1 << 20));
   command->add_option("--weights", work.weights,
                       "safetensors, torch checkpoint (.pth, .bin) or .npz (default: first values)");
@@ -160,11 +170,18 @@ void add_bench(CLI::App& app) {
   command->add_option("--top", a->top, "with --per-op: only so many of the slowest steps")
       ->needs(per_op)
       ->excludes(json);
-  command->add_flag("--roofline", a->roofline,
+  CLI::Option* roofline = command->add_flag("--roofline", a->roofline,
                     "measure the machine first; steps then show their share of what it allows");
-  command->add_option("--trace", a->trace, "write the steps as a trace for chrome://tracing or Perfetto");
-  command->add_option("--html", a->html, "write one page with plots; measures the machine too");
-  command->add_flag("--worker", a->worker, "answer \"run N\" lines on stdin with a JSON list of milliseconds");
+  CLI::Option* trace =
+      command->add_option("--trace", a->trace, "write the steps as a trace for chrome://tracing or Perfetto");
+  CLI::Option* html = command->add_option("--html", a->html, "write one page with plots; measures the machine too");
+  CLI::Option* worker = command->add_flag("--worker", a->worker,
+                                          "answer \"run N\" lines on stdin with a JSON list of milliseconds");
+  CLI::Option* beside = command
+      ->add_option("--beside", a->beside,
+                   "idle and beside so many busy processes, with all threads and with one: how much longer it takes")
+      ->check(CLI::Range(1, 4096));
+  for (CLI::Option* other : {csv, json, per_op, train, eager, roofline, trace, html, worker}) beside->excludes(other);
   command->callback([a] { run(*a); });
 }
 

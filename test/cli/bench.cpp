@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/cli/bench.cpp — `fovea bench` as people call it: several models, tables for programs, every step, files.
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -129,4 +130,22 @@ TEST_CASE("the tool: bench says what it cannot do", "[cli][bench]") {
   REQUIRE(list.size() == 2);
   CHECK(list[1].at("model") == "test_vit");
   CHECK(list[1].at("error") == "training in bf16");
+}
+
+TEST_CASE("the tool: bench beside busy processes", "[cli][bench]") {
+  std::istringstream out(succeed({"test_resnet", "--beside", "1", "--threads", "2"}));
+  std::string line;
+  REQUIRE(std::getline(out, line));
+  CHECK(line.ends_with("f32: median of 5 runs, idle and beside 1 busy process"));
+  for (const int threads : {2, 1}) {
+    int told = 0;
+    double idle = 0, beside = 0, ratio = 0;
+    REQUIRE(std::getline(out, line));
+    REQUIRE(std::sscanf(line.c_str(), " %d thread%*[s ] %lf ms idle %lf ms beside %lf", &told, &idle, &beside,
+                        &ratio) == 4);
+    CHECK(told == threads);
+    CHECK(idle > 0);
+    CHECK(ratio == Approx(beside / idle).margin(0.02));
+  }
+  CHECK(bench({"test_resnet", "--beside", "1", "--train"}).code != 0);
 }
