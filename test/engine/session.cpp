@@ -118,6 +118,17 @@ TEST_CASE("the passes do what they say", "[session]") {
   CHECK(count(odd.graph(), ops::softmax) == 0);
 }
 
+TEST_CASE("an activation in front of a sum stays in front of it", "[session]") {
+  const Tensor w = numbers({8, 8, 3, 3}, 1), v = numbers({16, 16}, 2), x = numbers({2, 8, 6, 7}, 3);
+  const auto f = [&](const Tensor& t) {
+    const Tensor rows = reshape(t, {-1, 16});
+    return Tensors{relu(conv(t, w, {}, {.pad = {1}})) + t, relu(linear(rows, v)) + rows};
+  };
+  Session s = compile(trace(f, {x.meta()}));
+  const Tensors want = f(x), have = s.run({x});
+  for (size_t i = 0; i < want.size(); ++i) CHECK(distance(have[i], want[i]) < 1e-5);
+}
+
 TEST_CASE("inputs may lie in any order", "[session]") {
   const Net net = nets()[0];
   const Tensors w = net.make_weights(), x = net.inputs();
