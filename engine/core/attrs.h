@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <type_traits>
 
@@ -22,11 +23,23 @@ struct FieldVisitor {
   virtual void named(const char* name, int64_t v, std::string_view text) { (void)text, integer(name, v); }
 };
 
+/// Gives fields their values, in order. They may come from a file: what no field of that kind can hold must be refused.
+struct FieldSource {
+  virtual ~FieldSource() = default;
+  virtual int64_t integer(int64_t least, int64_t most) = 0;          // within these, both included
+  virtual double real() = 0;
+  virtual Dims dims() = 0;
+};
+
 struct AttrsType {
   const char* name;
   size_t bytes;
   void (*visit)(const void* attrs, FieldVisitor& v);
+  void (*assign)(void* attrs, FieldSource& from);
 };
+/// The last of each enumeration that attributes may hold, found through the enumeration's namespace.
+constexpr DType last_of(DType) { return DType::boolean; }
+constexpr Memory last_of(Memory) { return Memory::channels_last; }
 template <class T>
 struct AttrsTraits;                                // made by FOVEA_ATTRS
 
@@ -42,6 +55,20 @@ void visit_field(const char* name, const T& value, FieldVisitor& v) {
 template <class T, size_t N>
 void visit_field(const char* name, const std::array<T, N>& value, FieldVisitor& v) {
   for (const T& one : value) visit_field(name, one, v);
+}
+template <class T>
+void visit_field(const char*, T& value, FieldSource& from) {
+  if constexpr (std::is_same_v<T, Dims>) value = from.dims();
+  else if constexpr (std::is_floating_point_v<T>) value = static_cast<T>(from.real());
+  else if constexpr (std::is_same_v<T, bool>) value = from.integer(0, 1) != 0;
+  else if constexpr (std::is_enum_v<T>) value = static_cast<T>(from.integer(0, static_cast<int64_t>(last_of(T{}))));
+  else if constexpr (std::is_integral_v<T>)
+    value = static_cast<T>(from.integer(std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
+  else AttrsTraits<T>::type.assign(&value, from);
+}
+template <class T, size_t N>
+void visit_field(const char* name, std::array<T, N>& value, FieldSource& from) {
+  for (T& one : value) visit_field(name, one, from);
 }
 }  // namespace detail
 
@@ -61,6 +88,10 @@ void visit_field(const char* name, const std::array<T, N>& value, FieldVisitor& 
     static_assert(std::is_trivially_copyable_v<T>); \
     static constexpr AttrsType type{#T, sizeof(T), [](const void* p, FieldVisitor& v) { \
       [[maybe_unused]] const T& a = *static_cast<const T*>(p); \
+      (void)v; \
+      __VA_OPT__(FOVEA_EXPAND(FOVEA_EACH_FIELD(__VA_ARGS__))) \
+    }, [](void* p, FieldSource& v) { \
+      [[maybe_unused]] T& a = *static_cast<T*>(p); \
       (void)v; \
       __VA_OPT__(FOVEA_EXPAND(FOVEA_EACH_FIELD(__VA_ARGS__))) \
     }}; \
@@ -88,6 +119,11 @@ class Attrs {
   Attrs(AttrsRef r) : type_(r.type) {              // implicit: a Node or a graph step keeps what call() was given
     if (type_ && type_->bytes > kBytes) AttrsRef::wrong_type();
     if (type_) std::memcpy(bytes_, r.data, type_->bytes);
+  }
+  /// Of this type, field by field; throws what `from` throws.
+  Attrs(const AttrsType& type, FieldSource& from) : type_(&type) {
+    if (type.bytes > kBytes) AttrsRef::wrong_type();
+    type.assign(bytes_, from);
   }
   AttrsRef ref() const { return {bytes_, type_}; }
   template <class A>

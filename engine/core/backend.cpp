@@ -144,6 +144,12 @@ std::shared_ptr<Storage> allocate(Device d, size_t bytes) {
   throw Error(Error::Kind::unsupported, cat("no backend for ", d, " was built in"));
 }
 
+void on_host_threads(int64_t n, int64_t grain, void (*body)(const void*, int64_t, int64_t), const void* context) {
+  for (const Backend* b : backends())
+    if (b->parallel && b->device == Device::Kind::cpu) return b->parallel(n, grain, body, context);
+  if (n > 0) body(context, 0, n);
+}
+
 UseBackend::UseBackend(std::string_view name) : before_(only) {
   for (const Backend* b : backends())
     if (name == b->name) {

@@ -55,11 +55,23 @@ struct Backend {
   std::shared_ptr<Storage> (*allocate)(size_t bytes, Device d);
   std::vector<std::span<const Kernel>> (*kernels)();        // one span a file of the backend's folder
   int rank;                                        // lower is asked first
+  /// Its threads, lent to what is no kernel: body(context, first, last) over pieces of [0, n). Null: it has none.
+  void (*parallel)(int64_t n, int64_t grain, void (*body)(const void* context, int64_t first, int64_t last),
+                   const void* context) = nullptr;
 };
 
 /// All backends that were built in, lowest rank first. Defined by the generated manifest of kernels/.
 std::span<const Backend* const> backends();
 std::shared_ptr<Storage> allocate(Device d, size_t bytes);  // 64-byte aligned
+/// f(first, last) over pieces of [0, n) on the host's threads, none smaller than `grain` unless it is the only one. f
+/// must not throw.
+void on_host_threads(int64_t n, int64_t grain, void (*body)(const void* context, int64_t first, int64_t last),
+                     const void* context);
+template <class F>
+void on_host_threads(int64_t n, int64_t grain, const F& f) {
+  on_host_threads(
+      n, grain, [](const void* c, int64_t first, int64_t last) { (*static_cast<const F*>(c))(first, last); }, &f);
+}
 
 /// While alive, on this thread, only the backend of this name makes plans ("ref" for the oracle). Throws for unknown
 /// names.

@@ -23,6 +23,7 @@ enum class Unary : uint8_t {
 };
 constexpr Unary kFirstActivation = Unary::relu;
 std::string_view name_of(Unary u);
+constexpr Unary last_of(Unary) { return Unary::log_sigmoid; }
 
 /// y = act(conv + bias [+ residual]). Users leave it empty; the fusion pass fills it.
 struct Epilogue {

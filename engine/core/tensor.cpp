@@ -5,6 +5,7 @@
 #include <new>
 
 #include "engine/core/backend.h"
+#include "engine/core/deferred.h"
 #include "engine/core/error.h"
 
 namespace fovea {
@@ -14,13 +15,37 @@ const Meta& Tensor::meta() const {
   return impl_->meta;
 }
 
-bool Tensor::has_bytes() const { return impl_ && impl_->storage && (impl_->storage->data || impl_->meta.numel() == 0); }
+bool Tensor::has_bytes() const {
+  if (!impl_ || !impl_->storage) return false;
+  const Storage& s = *impl_->storage;
+  return s.deferred || s.data || impl_->meta.numel() == 0;
+}
+
+namespace {
+void make_bytes(Storage& s) {
+  std::call_once(s.deferred->once, [&s] {
+    const std::shared_ptr<Storage> made = allocate(s.device, s.bytes);
+    s.deferred->write(made->data);
+    s.keep = made;
+    s.data = made->data;
+  });
+}
+}  // namespace
+
+Tensor deferred_tensor(const Meta& m, std::shared_ptr<Deferred> how) {
+  auto out = std::make_shared<TensorImpl>();
+  out->meta = m;
+  out->storage = std::make_shared<Storage>(
+      Storage{nullptr, static_cast<size_t>(m.bytes()), m.device, nullptr, std::move(how)});
+  return Tensor(std::move(out));
+}
 
 std::byte* Tensor::bytes() const {
   if (!has_bytes())
     throw Error(Error::Kind::argument, cat("the values of ", meta(), " were asked for, but it has none"),
                 impl_->trace ? "it is being traced: a forward may branch on shapes, not on values"
                              : "a parameter gets its values from load() or materialise()");
+  if (impl_->storage->deferred) make_bytes(*impl_->storage);
   return impl_->storage->data + impl_->offset * static_cast<int64_t>(size_of(impl_->meta.dtype));
 }
 
@@ -168,7 +193,7 @@ Tensor wrap(void* data, DType t, const Shape& s, std::shared_ptr<void> keep) {
   auto out = std::make_shared<TensorImpl>();
   out->meta = make_meta(t, s);
   out->storage = std::make_shared<Storage>(
-      Storage{static_cast<std::byte*>(data), static_cast<size_t>(out->meta.bytes()), cpu(), std::move(keep)});
+      Storage{static_cast<std::byte*>(data), static_cast<size_t>(out->meta.bytes()), cpu(), std::move(keep), nullptr});
   return Tensor(std::move(out));
 }
 

@@ -12,6 +12,8 @@
 
 namespace fovea {
 
+struct Deferred;                                   // bytes that are made when first asked for (engine/core/deferred.h)
+
 /// A block of memory that tensors share. `keep` owns the bytes (an allocation, a memory-mapped file, the caller's
 /// buffer).
 struct Storage {
@@ -19,6 +21,7 @@ struct Storage {
   size_t bytes = 0;
   Device device{};
   std::shared_ptr<void> keep;
+  std::shared_ptr<Deferred> deferred;              // makes `data`; null: it is there
 };
 
 struct Node;                                       // autograd: the op that made a tensor (engine/autograd/autograd.h)

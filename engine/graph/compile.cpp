@@ -94,6 +94,16 @@ int64_t flops_of(const Site& s) {
 
 }  // namespace
 
+void Session::Program::add(const Step& s, const Site& site, PlannedStep planned) {
+  StepInfo i{s.scope, s.op->name(), planned.plan->name, to_string(site.attrs_ref), Metas(site.in.begin(), site.in.end()),
+             Metas(site.out.begin(), site.out.end()), 0, flops_of(site)};
+  for (const Metas& metas : {i.in, i.out})
+    for (const Meta& m : metas) i.bytes += m.present() ? m.bytes() : 0;
+  scratch = std::max(scratch, (planned.plan->scratch + 63) & ~size_t{63});
+  steps.push_back(std::move(planned));
+  info.push_back(std::move(i));
+}
+
 class Compiler {
  public:
   Compiler(Graph g, const Target& t) : program_(std::make_shared<Session::Program>()) {
@@ -114,7 +124,7 @@ class Compiler {
     rewrite();
     for (const Step& s : g.steps)
       if (!s.op->traits.view) plan(s);
-    drop_unused_constants();
+    pack();
     Tensors state;                                 // the session works on a copy
     for (State& s : g.state) state.push_back(std::exchange(s.initial, meta_tensor(s.initial.meta())));
     return Session(std::move(program_), state);
@@ -137,6 +147,7 @@ class Compiler {
     if (g.places.empty()) passes::place_apart(g);
     passes::check_places(g);
     plain_.assign(g.values.size(), false);
+    left_to_pack_.assign(g.values.size(), 0);
   }
 
   void plan(const Step& s) {
@@ -145,19 +156,10 @@ class Compiler {
     const StepSite borrowed(g, s);
     const Site site = borrowed.site();
     PlannedStep planned{cached_plan(site), {}, {}};
-    StepInfo info{s.scope, s.op->name(),  planned.plan->name, to_string(site.attrs_ref), borrowed.in, borrowed.out,
-                  0,       flops_of(site)};
-    for (size_t i = 0; i < s.in.size(); ++i) {
+    for (size_t i = 0; i < s.in.size(); ++i)
       planned.in.push_back(operand(planned.plan, site, s.in[i], static_cast<int>(i)));
-      if (s.in[i] >= 0) info.bytes += g.meta(s.in[i]).bytes();
-    }
-    for (int v : s.out) {
-      planned.out.push_back(g.places[static_cast<size_t>(v)]);
-      info.bytes += g.meta(v).bytes();
-    }
-    program_->scratch = std::max(program_->scratch, (planned.plan->scratch + 63) & ~size_t{63});
-    program_->steps.push_back(std::move(planned));
-    program_->info.push_back(std::move(info));
+    for (int v : s.out) planned.out.push_back(g.places[static_cast<size_t>(v)]);
+    program_->add(s, site, std::move(planned));
   }
 
   Operand operand(const PlanPtr& plan, const Site& site, int v, int i) {
@@ -165,31 +167,50 @@ class Compiler {
     const Graph& g = program_->graph;
     const Place& place = g.places[static_cast<size_t>(v)];
     if (const size_t bytes = site.is_constant(i) ? plan->packed_bytes(i) : 0) {
-      auto& pack = packs_[{v, plan.get(), i}];
-      if (!pack) {
-        pack = allocate(program_->target.device, bytes);
-        plan->pack(i, g.values[static_cast<size_t>(v)].constant.bytes(), pack->data);
-        program_->constant_bytes += static_cast<int64_t>(bytes);
+      const auto [pack, first] = packs_.try_emplace({v, plan.get(), i}, packed_bytes_);
+      if (first) {
+        order_.push_back({v, plan, i, packed_bytes_});
+        packed_bytes_ += (static_cast<int64_t>(bytes) + 63) & ~int64_t{63};
+        ++left_to_pack_[static_cast<size_t>(v)];
       }
-      return {place, pack};
+      return {place, pack->second};
     }
     if (place.kind == Place::Kind::constant) plain_[static_cast<size_t>(place.index)] = true;
-    return {place, nullptr};
+    return {place};
   }
 
-  // One copy of the weights: what runs on its packed form alone lets go of the plain one.
-  void drop_unused_constants() {
+  // One copy of the weights, in one piece of memory: what runs on its packed form alone lets go of the plain one at
+  // once.
+  void pack() {
+    if (packed_bytes_ > 0) program_->packed = allocate(program_->target.device, static_cast<size_t>(packed_bytes_));
     for (size_t v = 0; v < plain_.size(); ++v) {
-      Value& value = program_->graph.values[v];
-      if (!value.constant) continue;
-      if (plain_[v]) program_->constant_bytes += value.meta.bytes();
-      else value.constant = meta_tensor(value.meta);
+      if (plain_[v]) program_->constant_bytes += program_->graph.values[v].meta.bytes();
+      else if (left_to_pack_[v] == 0) drop(v);
     }
+    for (const Pack& p : order_) {
+      const auto v = static_cast<size_t>(p.value);
+      p.plan->pack(p.operand, program_->graph.values[v].constant.bytes(), program_->packed->data + p.at);
+      if (--left_to_pack_[v] == 0 && !plain_[v]) drop(v);
+    }
+    program_->constant_bytes += packed_bytes_;
+  }
+  void drop(size_t v) {
+    Value& value = program_->graph.values[v];
+    if (value.constant) value.constant = meta_tensor(value.meta);
   }
 
+  struct Pack {
+    int value;
+    PlanPtr plan;
+    int operand;
+    int64_t at;
+  };
   std::shared_ptr<Session::Program> program_;
   std::vector<bool> plain_;                        // per value: a constant whose own bytes some step reads
-  std::map<std::tuple<int, const Plan*, int>, std::shared_ptr<Storage>> packs_;
+  std::vector<int> left_to_pack_;                  // per value: in how many forms it is still to be packed
+  std::map<std::tuple<int, const Plan*, int>, int64_t> packs_;
+  std::vector<Pack> order_;
+  int64_t packed_bytes_ = 0;
 };
 
 Session compile(Graph graph, const Target& target) { return Compiler(std::move(graph), target).run(); }

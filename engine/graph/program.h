@@ -8,7 +8,7 @@ namespace fovea {
 
 struct Operand {
   Place place;
-  std::shared_ptr<Storage> packed;                 // a constant as Plan::pack left it
+  int64_t packed = -1;                             // a constant as Plan::pack left it: where in Program::packed
 };
 
 struct PlannedStep {
@@ -23,8 +23,12 @@ struct Session::Program {
   std::vector<Meta> inputs;                        // as traced
   std::vector<PlannedStep> steps;                  // all but views
   std::vector<StepInfo> info;
+  std::shared_ptr<Storage> packed;                 // all packed constants; null: none
   size_t scratch = 0;                              // bytes, the most that a step wants
   int64_t constant_bytes = 0;
+
+  /// Appends a planned step, with what it is for benches and the scratch that it wants.
+  void add(const Step& s, const Site& site, PlannedStep planned);
 };
 
 }  // namespace fovea

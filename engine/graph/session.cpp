@@ -97,7 +97,7 @@ void Session::Workspace::resolve(const Program& p) {
   for (const PlannedStep& s : p.steps) {
     for (const Operand& o : s.in) {
       if (o.place.kind == Place::Kind::input) patches.push_back({in.size(), o.place.index, o.place.offset});
-      in.push_back(o.packed ? o.packed->data : address(p, o.place));
+      in.push_back(o.packed >= 0 ? p.packed->data + o.packed : address(p, o.place));
     }
     for (const Place& place : s.out) out.push_back(const_cast<std::byte*>(address(p, place)));
   }

@@ -70,6 +70,8 @@ class Session {
 
  private:
   friend class Compiler;
+  friend class SessionWriter;
+  friend class SessionReader;
   struct Program;
   struct Workspace;
   Session(std::shared_ptr<const Program> program, const Tensors& state);

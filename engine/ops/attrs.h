@@ -22,6 +22,7 @@ enum class Binary : uint8_t {
   count_
 };
 std::string_view name_of(Binary b);
+constexpr Binary last_of(Binary) { return Binary::logical_or; }
 struct BinaryAttrs {
   Binary fn = Binary::add;
 };
@@ -29,6 +30,7 @@ FOVEA_ATTRS(BinaryAttrs, fn)
 
 enum class Reduce : uint8_t { sum, mean, max, min, prod, any, all, sum_squares };
 std::string_view name_of(Reduce r);
+constexpr Reduce last_of(Reduce) { return Reduce::sum_squares; }
 struct ReduceAttrs {
   Reduce fn = Reduce::sum;
   Dims axes;                                       // sorted, not negative
@@ -79,6 +81,7 @@ FOVEA_ATTRS(CopyAttrs, memory)
 
 enum class PadMode : uint8_t { constant, reflect, replicate, circular };
 std::string_view name_of(PadMode m);
+constexpr PadMode last_of(PadMode) { return PadMode::circular; }
 struct PadAttrs {                                  // pad, pad_dx (its adjoint); negative amounts crop (constant only)
   Dims lo, hi;                                     // per dimension
   PadMode mode = PadMode::constant;
@@ -139,6 +142,7 @@ FOVEA_ATTRS(AdaptivePoolAttrs, size)
 
 enum class Interpolation : uint8_t { nearest, linear, cubic };
 std::string_view name_of(Interpolation m);
+constexpr Interpolation last_of(Interpolation) { return Interpolation::cubic; }
 struct InterpolateAttrs {                          // interpolate, interpolate_dx; 1 to 3 spatial dimensions (cubic: 2)
   Interpolation mode = Interpolation::nearest;
   bool align_corners = false, antialias = false;
@@ -155,6 +159,7 @@ FOVEA_ATTRS(UnfoldAttrs, kernel, stride, pad, dilation, size)
 
 enum class Random : uint8_t { uniform, normal, bernoulli };           // [0, 1); mean 0, std 1; 1 with p, else 0
 std::string_view name_of(Random r);
+constexpr Random last_of(Random) { return Random::bernoulli; }
 struct RandomAttrs {                               // Philox 4x32-10: the same numbers on every device and thread count
   Random kind = Random::uniform;
   DType dtype = DType::f32;

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/allocator.h"
 #include "kernels/cpu/loops.h"
+#include "kernels/cpu/parallel.h"
 
 namespace fovea {
 namespace kernels::cpu {
@@ -51,6 +52,6 @@ std::vector<std::span<const Kernel>> tables() {
 
 extern const Backend backend_cpu;                  // named by the generated manifest
 const Backend backend_cpu{.name = "cpu", .device = Device::Kind::cpu, .allocate = kernels::cpu::allocate,
-                          .kernels = kernels::cpu::tables, .rank = 0};
+                          .kernels = kernels::cpu::tables, .rank = 0, .parallel = kernels::cpu::parallel_range};
 
 }  // namespace fovea

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <optional>
 
+#include "engine/core/backend.h"
+#include "engine/core/deferred.h"
 #include "engine/graph/passes/passes.h"
 #include "engine/ops/ops.h"
 
@@ -82,15 +84,31 @@ std::optional<Affine> affine_of(const Graph& g, const Step& s, int x, int channe
                 std::vector<double>(channels, static_cast<double>(u.b))};
 }
 
+// Weights whose rows (one an output) are multiplied once somebody needs them: packing does, and then lets go of them.
+template <class T>
+struct Scaled final : Deferred {
+  Scaled(Tensor w, std::vector<double> by) : weights(std::move(w)), scale(std::move(by)) {}
+  void write(std::byte* bytes) override {
+    const T* const from = reinterpret_cast<const T*>(weights.bytes());
+    T* const to = reinterpret_cast<T*>(bytes);
+    const auto rows = static_cast<int64_t>(scale.size()), each = weights.numel() / rows;
+    on_host_threads(rows, 65536 / (each + 1) + 1, [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) {
+        const double by = scale[static_cast<size_t>(r)];
+        for (int64_t i = r * each; i < (r + 1) * each; ++i) to[i] = static_cast<T>(static_cast<double>(from[i]) * by);
+      }
+    });
+    weights = {};
+  }
+  Tensor weights;                                  // dense, outputs outermost
+  std::vector<double> scale;
+};
+
 template <class T>
 Tensor scaled(const Tensor& w, const Affine& a) {
-  const Tensor source = contiguous(w);
-  Tensor out = empty(w.shape(), w.dtype());
-  const std::span<const T> from = source.data<T>();
-  const std::span<T> to = out.mutable_data<T>();
-  const size_t each = from.size() / a.scale.size();
-  for (size_t i = 0; i < from.size(); ++i) to[i] = static_cast<T>(static_cast<double>(from[i]) * a.scale[i / each]);
-  return w.meta().is_channels_last() ? contiguous(out, Memory::channels_last) : out;
+  const Memory order = w.meta().is_channels_last() ? Memory::channels_last : Memory::contiguous;
+  return deferred_tensor(make_meta(w.dtype(), w.shape(), order, w.device()),
+                         std::make_shared<Scaled<T>>(contiguous(w, order), a.scale));
 }
 
 template <class T>
