@@ -64,6 +64,17 @@ void MappedFile::load(int fd, FileAccess how) {
   }
 }
 
+std::shared_ptr<const void> MappedFile::hold(std::shared_ptr<const MappedFile> file, Bytes part) {
+  constexpr size_t kWorthACall = 64 << 10;
+  if (!file->mapped_ || part.size() < kWorthACall) return file;
+  return {part.data(), [file = std::move(file), part](const void*) {
+            static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+            const auto from = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
+            const auto to = reinterpret_cast<uintptr_t>(part.data() + part.size()) / page * page;
+            if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+          }};
+}
+
 MappedFile::~MappedFile() {
   if (mapped_) ::munmap(data_, size_);
   else std::free(data_);

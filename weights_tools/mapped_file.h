@@ -23,6 +23,9 @@ class MappedFile {
   /// The mapping is private: whoever writes through a tensor on it changes his own copy of a page, never the file.
   Bytes bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
+  /// Keeps the file, and once nobody holds this any more gives the memory of these bytes back to the system: who keeps
+  /// only some of a file's tensors has only those in memory. Private changes of these bytes are forgotten then.
+  static std::shared_ptr<const void> hold(std::shared_ptr<const MappedFile> file, Bytes part);
 
  private:
   explicit MappedFile(std::string path) : path_(std::move(path)) {}

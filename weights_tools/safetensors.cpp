@@ -240,7 +240,7 @@ Tensor make_tensor(const std::shared_ptr<const MappedFile>& file, const Record& 
   Shape shape;
   for (uint64_t d : *r.shape) shape.push_back(d > INT64_MAX ? -1 : static_cast<int64_t>(d));
   if (!describable(shape, size_of(type->dtype))) lacks(" is empty, but of a shape whose other sizes overflow");
-  return tensor_on(data, type->dtype, shape, file);
+  return tensor_on(data, type->dtype, shape, MappedFile::hold(file, data));
 }
 }  // namespace
 
