@@ -63,6 +63,14 @@ struct WinogradOutput {
   float lo, hi;
 };
 
+/// Filters of 3 x 3 taps at Winograd's 36 points, computed in f64: tap t of column k is at w[t * w_step + k], its value
+/// at point i goes to y[i * y_step + k].
+struct WinogradFilters {
+  const float* w;
+  float* y;
+  int64_t w_step, y_step, columns;                 // columns: a multiple of the lanes
+};
+
 struct Loops {
   const char* name;                                // "avx512", "avx2", "sse2"
   bool (*supported)();
@@ -85,6 +93,7 @@ struct Loops {
   void (*depthwise)(const DepthwiseTile& t);
   void (*winograd_input)(const WinogradInput& t);
   void (*winograd_output)(const WinogradOutput& t);
+  void (*winograd_filters)(const WinogradFilters& t);
 
   /// to[c * to_step + r] = from[r * from_step + c]
   void (*turn)(const float* from, int64_t from_step, int64_t rows, int64_t columns, float* to, int64_t to_step);

@@ -18,27 +18,6 @@ constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that 
 constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the L2 cache
 constexpr int64_t kBlockBytes = 448 << 10;         // of transformed pixels
 
-// The filter's values at the points, in f64: G g G^T.
-void transform_filter(const float* w, int64_t row, int64_t column, double out[kPoints]) {
-  // Row p of G is (1, p, p^2) over the product of p's distances to the other points; the last is infinity's.
-  constexpr double a = 0.70710678118654752440, b = 1.41421356237309504880, na = -1.5, nb = 6;
-  constexpr double g[kWindow][3] = {{1, 0, 0},
-                                    {1 / na, a / na, 0.5 / na},
-                                    {1 / na, -a / na, 0.5 / na},
-                                    {1 / nb, b / nb, 2 / nb},
-                                    {1 / nb, -b / nb, 2 / nb},
-                                    {0, 0, 1}};
-  double half[kWindow][3];
-  for (int i = 0; i < kWindow; ++i)
-    for (int x = 0; x < 3; ++x) {
-      half[i][x] = 0;
-      for (int y = 0; y < 3; ++y) half[i][x] += g[i][y] * static_cast<double>(w[y * row + x * column]);
-    }
-  for (int i = 0; i < kWindow; ++i)
-    for (int j = 0; j < kWindow; ++j)
-      out[i * kWindow + j] = half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2];
-}
-
 class WinogradConv final : public LastConv {
  public:
   explicit WinogradConv(const Site& s)
@@ -116,17 +95,28 @@ class WinogradConv final : public LastConv {
             last ? k.columns - first : k.panel, last ? k.last_width() : k.panel};
   }
 
-  // A panel's matrices of all points are adjacent.
+  // A panel's matrices of all points are adjacent. Few channels at a time: their taps are gathered with columns
+  // innermost, then transformed into place.
   void pack_panel(const Unpacked& u, const Panel& panel, float* to) const {
+    constexpr int64_t kChannels = 16, kTaps = 9;
+    const float* const w = u.w + panel.column * u.column;
+    float* const taps = thread_buffer(static_cast<size_t>(kChannels * kTaps * panel.width));
+    std::fill(taps, taps + kChannels * kTaps * panel.width, 0.f);
     to += panel.weights;
-    const int64_t step = packing_.depth * panel.width;
-    std::fill(to, to + kPoints * step, 0.f);
-    for (int64_t k = 0; k < panel.columns; ++k)
-      for (int64_t c = 0; c < packing_.depth; ++c) {
-        double values[kPoints];
-        transform_filter(u.w + (panel.column + k) * u.column + c * u.depth, u.taps[1], u.taps[2], values);
-        for (int64_t i = 0; i < kPoints; ++i) to[i * step + c * panel.width + k] = static_cast<float>(values[i]);
-      }
+    for (int64_t c = 0; c < packing_.depth; c += kChannels) {
+      const int64_t few = std::min(kChannels, packing_.depth - c);
+      for (int64_t k = 0; k < panel.columns; ++k)
+        for (int64_t i = 0; i < few; ++i)
+          for (int64_t t = 0; t < kTaps; ++t)
+            taps[(i * kTaps + t) * panel.width + k] =
+                w[k * u.column + (c + i) * u.depth + t / 3 * u.taps[1] + t % 3 * u.taps[2]];
+      for (int64_t i = 0; i < few; ++i)
+        set->winograd_filters({.w = taps + i * kTaps * panel.width,
+                               .y = to + (c + i) * panel.width,
+                               .w_step = panel.width,
+                               .y_step = packing_.depth * panel.width,
+                               .columns = panel.width});
+    }
   }
 
   void take_pixels(const float* x, const Block& b, int64_t tile, float* v) const {
