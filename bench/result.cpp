@@ -82,6 +82,7 @@ Result run(const RunOptions& o, const Machine& machine, Progress& progress) {
   Work work(o.work);
   Result r;
   r.load_seconds = now() - mark;
+  r.from_cache = work.from_cache();
   r.model = work.model().full_name();
   r.dtype = o.work.dtype;
   r.train = o.work.train;
@@ -98,6 +99,7 @@ Result run(const RunOptions& o, const Machine& machine, Progress& progress) {
   mark = now();
   work();
   r.first_ms = (now() - mark) * 1e3;
+  work.keep();
   time_ms(work, 5);
   r.ms = time_ms(work, o.repeat, &progress);
   std::sort(r.ms.begin(), r.ms.end());

@@ -29,6 +29,7 @@ struct Result {
   bool train = false;
   int batch = 1, threads = 1, height = 0, width = 0;
   double load_seconds = 0, first_ms = 0;           // until it could run; its first run
+  bool from_cache = false;                         // it was not loaded, but mapped from the plan cache
   std::vector<double> ms;                          // of the timed runs, fastest first
   int64_t parameters = 0;
   double macs = 0, activations = 0;                // of one image; 0 when training

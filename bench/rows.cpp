@@ -75,6 +75,7 @@ Json result_json(const Result& r, const Machine& m, const std::string& version) 
   j["fastest_ms"] = r.ms.front();
   j["slowest_ms"] = r.ms.back();
   j["load_s"] = r.load_seconds;
+  j["from_cache"] = r.from_cache;
   j["first_ms"] = r.first_ms;
   j["arena_bytes"] = r.arena_bytes;
   j["constant_bytes"] = r.constant_bytes;

@@ -27,22 +27,47 @@ Tensor make_input(const std::string& path, const Shape& s) {
 }  // namespace
 
 Work::Work(const WorkOptions& o) : options_(o), model_(zoo::create(o.model)) {
-  if (o.weights.empty()) model_->materialise();
-  else zoo::load_weights(*model_, o.weights);
   const auto [channels, height, width] = model_->input_size();
   input_ = make_input(o.input, {o.batch, channels, height, width});
+  if (!o.train && !o.eager) {
+    compile();
+    return;
+  }
+  load();
   if (o.train) {
     prepare_training();
     return;
   }
   model_->eval();
-  const DType dtype = parse_dtype(o.dtype);
-  if (o.eager) {
-    if (dtype != DType::f32) model_->to(dtype);
-    return;
+  if (const DType dtype = parse_dtype(o.dtype); dtype != DType::f32) model_->to(dtype);
+}
+
+void Work::load() {
+  if (options_.weights.empty()) model_->materialise();
+  else zoo::load_weights(*model_, options_.weights);
+}
+
+void Work::compile() {
+  const DType dtype = parse_dtype(options_.dtype);
+  const zoo::CompileOptions o{
+      .batch = options_.batch, .target = {.dtype = dtype == DType::f32 ? DType::none : dtype}, .consume = true};
+  model_->eval();
+  if (options_.cache) {
+    if (options_.weights.empty())
+      throw Error(Error::Kind::argument, "the plan cache is for models with weights", "name a file: --weights");
+    cache_.emplace(zoo::trace(*model_, o), options_.weights, o.target);
+    if (std::optional<Session> found = cache_->load()) {
+      session_ = std::move(*found);
+      from_cache_ = true;
+      return;
+    }
   }
-  session_ =
-      zoo::compile(*model_, {.batch = o.batch, .target = {.dtype = dtype == DType::f32 ? DType::none : dtype}});
+  load();
+  session_ = zoo::compile(*model_, o);
+}
+
+void Work::keep() {
+  if (cache_ && !from_cache_) cache_->store(session_);
 }
 
 void Work::prepare_training() {

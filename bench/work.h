@@ -2,11 +2,13 @@
 // bench/work.h — Work: a model with a batch that it computes over and over, for inference or a step of training.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bench/progress.h"
 #include "train/step.h"
+#include "zoo/plan_cache.h"
 #include "zoo/zoo.h"
 
 namespace fovea::bench {
@@ -15,6 +17,7 @@ struct WorkOptions {
   std::string model, weights, input, dtype = "f32";        // without weights: the model's first values
   int batch = 1;
   bool train = false, eager = false;
+  bool cache = false;                              // of a compiled model with weights: take the session from the plan cache
 };
 
 class Work {
@@ -24,16 +27,23 @@ class Work {
   std::vector<double> profile();                   // seconds of each step of session()
   /// Throws Error(unsupported) when it runs eagerly.
   Session& session();
+  bool from_cache() const { return from_cache_; }
+  /// Puts the session into the plan cache where that was asked for and it is not there yet.
+  void keep();
   zoo::ImageModel& model() const { return *model_; }
   const WorkOptions& options() const { return options_; }
 
  private:
   void prepare_training();
+  void load();
+  void compile();
 
   WorkOptions options_;
   std::unique_ptr<zoo::ImageModel> model_;
   Tensor input_, targets_;
   Session session_;
+  std::optional<zoo::PlanCache> cache_;
+  bool from_cache_ = false;
   std::unique_ptr<train::SGD> sgd_;
   std::unique_ptr<train::CompiledStep> step_;
 };

@@ -12,6 +12,7 @@
 
 #include "bench/beside.h"
 #include "bench/result.h"
+#include "bench/start.h"
 #include "cli/command.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
@@ -25,7 +26,8 @@ struct Arguments {
   bench::RunOptions run;
   int threads = 0, beside = 0;
   size_t top = 0;
-  bool worker = false, csv = false, json = false, per_op = false, roofline = false;
+  int starts = 0;
+  bool worker = false, once = false, csv = false, json = false, per_op = false, roofline = false;
   std::string trace, html;
 };
 
@@ -104,17 +106,28 @@ std::vector<bench::Result> run_all(const Arguments& a, const std::vector<std::st
   return results;
 }
 
+void show_starts(const Arguments& a, const std::vector<std::string>& names) {
+  bench::Progress progress;
+  for (const std::string& name : names) {
+    bench::WorkOptions o = a.run.work;
+    o.model = name;
+    const std::vector<bench::Start> starts = bench::measure_starts("/proc/self/exe", o, a.threads, a.starts, progress);
+    progress.clear();
+    std::printf("%s\n", (a.json ? bench::start_json(name, starts) : bench::start_table(name, starts)).c_str());
+  }
+}
+
 void run(const Arguments& a) {
   if (a.threads > 0) set_threads(a.threads);
   if (a.models.empty() && !(a.roofline && !a.worker))
     throw Error(Error::Kind::argument, "bench: no model", "name some of `fovea models`, or only measure: --roofline");
   const std::vector<std::string> names = expand(a.models);
-  if (names.size() > 1 && (a.worker || !a.run.work.weights.empty() || !a.run.work.input.empty()))
+  if (names.size() > 1 && (a.worker || a.once || !a.run.work.weights.empty() || !a.run.work.input.empty()))
     throw Error(Error::Kind::argument, cat("--worker, --weights and --input are for one model, not ", names.size()));
-  if (a.worker) {
+  if (a.worker || a.once) {
     bench::WorkOptions o = a.run.work;
     o.model = names[0];
-    return serve(o);
+    return a.worker ? serve(o) : bench::answer_once(o);
   }
   if (a.beside > 0) {
     for (const std::string& name : names) {
@@ -124,6 +137,7 @@ void run(const Arguments& a) {
     }
     return;
   }
+  if (a.starts > 0) return show_starts(a, names);
   for (const std::string& path : {a.trace, a.html})
     if (!path.empty()) write_file(path, "");       // a path that cannot be written is found out before the work
   bench::Progress progress;
@@ -177,11 +191,16 @@ void add_bench(CLI::App& app) {
   CLI::Option* html = command->add_option("--html", a->html, "write one page with plots; measures the machine too");
   CLI::Option* worker = command->add_flag("--worker", a->worker,
                                           "answer \"run N\" lines on stdin with a JSON list of milliseconds");
+  command->add_flag("--cache", work.cache, "with --weights: take the compiled model from the plan cache, or put it there");
+  CLI::Option* start =
+      command->add_option("--start", a->starts, "start so many processes in each way, and time each until its first logits")
+          ->check(CLI::Range(1, 1000));
+  command->add_flag("--once", a->once, "answer with the first logits and the time that they took, as JSON");
   CLI::Option* beside = command
       ->add_option("--beside", a->beside,
                    "idle and beside so many busy processes, with all threads and with one: how much longer it takes")
       ->check(CLI::Range(1, 4096));
-  for (CLI::Option* other : {csv, json, per_op, train, eager, roofline, trace, html, worker}) beside->excludes(other);
+  for (CLI::Option* other : {csv, json, per_op, train, eager, roofline, trace, html, worker, start}) beside->excludes(other);
   command->callback([a] { run(*a); });
 }
 

@@ -40,22 +40,27 @@ std::vector<Guess> best(const Tensor& logits, int64_t k) {
   return out;
 }
 
+struct Logits final : Computation {
+  Graph trace(zoo::ImageModel& model) const override { return zoo::trace(model); }
+  Tensors run(zoo::ImageModel& model, const Tensor& images) const override { return {model(images)}; }
+};
+
 void run(const Arguments& a) {
   double mark = now();
   const auto lap = [&mark] {
     const double before = mark;
     return (mark = now()) - before;
   };
-  const std::unique_ptr<zoo::ImageModel> model = load_model(a.model);
-  if (model->num_classes() <= 0)
-    throw Error(Error::Kind::argument, cat(model->full_name(), " has no classifier"),
+  const Logits logits_of;
+  ReadyModel ready(a.model, logits_of);
+  const zoo::ImageModel& model = ready.model();
+  if (model.num_classes() <= 0)
+    throw Error(Error::Kind::argument, cat(model.full_name(), " has no classifier"),
                 "fovea features gives its features");
-  const double load = lap();
-  Classifier classifier(*model, a.model);
-  const data::EvalConfig config = eval_config(*model);
+  const data::EvalConfig config = eval_config(model);
   if (!a.json)
-    std::printf("%s: loaded in %s, prepared in %s\n", model->full_name().c_str(), duration(load).c_str(),
-                duration(lap()).c_str());
+    std::printf("%s: ready in %s%s\n", model.full_name().c_str(), duration(lap()).c_str(),
+                ready.from_cache() ? " (from the plan cache)" : "");
 
   nlohmann::ordered_json report = nlohmann::ordered_json::array();
   for (const std::string& path : a.images) {
@@ -64,7 +69,7 @@ void run(const Arguments& a) {
     const double decode = lap();
     const Tensor input = data::eval_transform(image, config);
     const double transform = lap();
-    const Tensor logits = classifier(input);
+    const Tensor logits = ready(input)[0];
     const double infer = lap();
     const std::vector<Guess> guesses = best(logits, a.topk);
     if (a.json) {
@@ -80,6 +85,8 @@ void run(const Arguments& a) {
                   g.label.c_str());
   }
   if (a.json) std::printf("%s\n", report.dump(2).c_str());
+  std::fflush(stdout);
+  ready.keep();
 }
 
 }  // namespace

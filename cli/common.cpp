@@ -20,35 +20,54 @@ void add_model_arguments(CLI::App& command, ModelArguments& a) {
       ->check(CLI::Range(1, 4096));
   command.add_option("--dtype", a.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
   command.add_flag("--eager", a.eager, "run op by op instead of compiling first");
+  command.add_flag("--no-cache", a.no_cache, "neither look for the compiled model in the plan cache nor keep it there");
 }
 
-std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a) {
+ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
+    : what_(what), dtype_(parse_dtype(a.dtype)), eager_(a.eager) {
   if (a.threads > 0) set_threads(a.threads);
-  std::unique_ptr<zoo::ImageModel> model = zoo::create(a.name);
+  model_ = zoo::create(a.name);
   if (a.weights.empty())
-    throw Error(Error::Kind::argument, cat("no weights for ", model->full_name()),
+    throw Error(Error::Kind::argument, cat("no weights for ", model_->full_name()),
                 "give a file: --weights FILE (safetensors, torch checkpoint or npz)");
-  zoo::load_weights(*model, a.weights);
-  model->eval();
-  return model;
-}
-
-Classifier::Classifier(zoo::ImageModel& model, const ModelArguments& a, int batch)
-    : model_(model), eager_(a.eager), dtype_(parse_dtype(a.dtype)) {
-  if (eager_) {
-    if (dtype_ != DType::f32) model_.to(dtype_);
+  if (!eager_) {
+    compile(a);
     return;
   }
-  zoo::CompileOptions o;
-  o.batch = batch;
-  if (dtype_ != DType::f32) o.target.dtype = dtype_;
-  session_ = zoo::compile(model_, o);
+  zoo::load_weights(*model_, a.weights);
+  model_->eval();
+  if (dtype_ != DType::f32) model_->to(dtype_);
 }
 
-Tensor Classifier::operator()(const Tensor& images) {
-  if (!eager_) return session_.run(images);
+void ReadyModel::compile(const ModelArguments& a) {
+  Target target;
+  if (dtype_ != DType::f32) target.dtype = dtype_;
+  model_->eval();
   const NoGrad no_grad;
-  return contiguous(cast(model_(cast(contiguous(images, Memory::channels_last), dtype_)), DType::f32));
+  if (!a.no_cache) {
+    cache_.emplace(what_.trace(*model_), a.weights, target);
+    if (std::optional<Session> found = cache_->load()) {
+      session_ = std::move(*found);
+      from_cache_ = true;
+      return;
+    }
+  }
+  zoo::load_weights(*model_, a.weights);
+  Graph graph = what_.trace(*model_);
+  zoo::give_up_tensors(*model_);
+  session_ = fovea::compile(std::move(graph), target);
+}
+
+Tensors ReadyModel::operator()(const Tensor& images) {
+  if (!eager_) return session_.run({images});
+  const NoGrad no_grad;
+  Tensors out = what_.run(*model_, cast(contiguous(images, Memory::channels_last), dtype_));
+  for (Tensor& t : out) t = contiguous(cast(t, DType::f32));
+  return out;
+}
+
+void ReadyModel::keep() {
+  if (cache_ && !from_cache_) cache_->store(session_);
 }
 
 data::EvalConfig eval_config(const zoo::ImageModel& model) {

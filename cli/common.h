@@ -2,11 +2,13 @@
 // cli/common.h — what several sub-commands share: a model from the command line, and images on their way into it.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/transform.h"
 #include "engine/graph/session.h"
+#include "zoo/plan_cache.h"
 #include "zoo/zoo.h"
 
 namespace CLI {
@@ -19,24 +21,38 @@ namespace fovea::cli {
 struct ModelArguments {
   std::string name, weights, dtype = "f32";
   int threads = 0;                                 // 0: as FOVEA_THREADS or the machine says
-  bool eager = false;
+  bool eager = false, no_cache = false;
 };
 void add_model_arguments(CLI::App& command, ModelArguments& a);
 
-/// Creates the model, loads the weights and puts it into eval mode. Throws Error(argument) when no weights were given.
-std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a);
+/// What a command makes of a model and images.
+struct Computation {
+  virtual ~Computation() = default;
+  virtual Graph trace(zoo::ImageModel& model) const = 0;
+  virtual Tensors run(zoo::ImageModel& model, const Tensor& images) const = 0;   // eagerly
+};
 
-/// Images -> logits, compiled for one batch size or eagerly.
-class Classifier {
+/// A model in eval mode that computes something: eagerly, or as a session that comes from the plan cache if it is
+/// there, and else is compiled from the weights.
+class ReadyModel {
  public:
-  Classifier(zoo::ImageModel& model, const ModelArguments& a, int batch = 1);
-  Tensor operator()(const Tensor& images);         // f32[batch, C, H, W] -> f32[batch, classes]
+  /// Throws Error(argument) when no weights were given. `what` must live as long as this.
+  ReadyModel(const ModelArguments& a, const Computation& what);
+  Tensors operator()(const Tensor& images);        // f32[batch, C, H, W]; the results are f32 and row-major
+  zoo::ImageModel& model() { return *model_; }
+  bool from_cache() const { return from_cache_; }
+  /// Puts a session that was compiled into the plan cache: to be called once the answer is out.
+  void keep();
 
  private:
-  zoo::ImageModel& model_;
-  bool eager_;
+  void compile(const ModelArguments& a);
+
+  const Computation& what_;
   DType dtype_;
+  bool eager_, from_cache_ = false;
+  std::unique_ptr<zoo::ImageModel> model_;
   Session session_;
+  std::optional<zoo::PlanCache> cache_;
 };
 
 /// How the model wants its images, from its row of the catalogue.

@@ -9,7 +9,6 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "data/decode.h"
-#include "engine/autograd/autograd.h"
 #include "engine/core/error.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
@@ -55,42 +54,20 @@ std::vector<std::string> list_images(const std::vector<std::string>& sources) {
   return out;
 }
 
-Tensors compute(zoo::ImageModel& model, const std::vector<int>& levels, const Tensor& images) {
-  if (levels.empty()) return {model.forward_head(model.forward_features(images), true)};
-  return model.forward_intermediates(images, {.indices = levels, .stop_early = true}).features;
-}
-
-// Images -> one tensor for each wanted level, or the pre-logits alone.
-class Extractor {
- public:
-  Extractor(zoo::ImageModel& model, const Arguments& a) : model_(model), levels_(a.levels), eager_(a.model.eager) {
-    dtype_ = parse_dtype(a.model.dtype);
-    if (eager_) {
-      if (dtype_ != DType::f32) model.to(dtype_);
-      return;
-    }
+// One tensor for each wanted level, or the pre-logits alone.
+struct Features final : Computation {
+  explicit Features(const Arguments& a) : levels(a.levels), batch(a.batch) {}
+  Graph trace(zoo::ImageModel& model) const override {
     const auto [channels, height, width] = model.input_size();
-    const NoGrad no_grad;
-    Graph g = trace([&](const Tensor& x) { return compute(model_, levels_, x); },
-                    {make_meta(DType::f32, {a.batch, channels, height, width})});
-    Target target;
-    if (dtype_ != DType::f32) target.dtype = dtype_;
-    session_ = compile(std::move(g), target);
+    return fovea::trace([&](const Tensor& x) { return run(model, x); },
+                        {make_meta(DType::f32, {batch, channels, height, width})});
   }
-  Tensors operator()(const Tensor& images) {
-    if (!eager_) return session_.run({images});
-    const NoGrad no_grad;
-    Tensors out = compute(model_, levels_, cast(contiguous(images, Memory::channels_last), dtype_));
-    for (Tensor& t : out) t = contiguous(cast(t, DType::f32));
-    return out;
+  Tensors run(zoo::ImageModel& model, const Tensor& images) const override {
+    if (levels.empty()) return {model.forward_head(model.forward_features(images), true)};
+    return model.forward_intermediates(images, {.indices = levels, .stop_early = true}).features;
   }
-
- private:
-  zoo::ImageModel& model_;
-  std::vector<int> levels_;
-  bool eager_;
-  DType dtype_;
-  Session session_;
+  std::vector<int> levels;
+  int batch;
 };
 
 void write_csv(const std::string& path, const std::vector<std::string>& images, const Tensor& rows) {
@@ -117,9 +94,9 @@ void run(const Arguments& a) {
   if (csv && !a.levels.empty())
     throw Error(Error::Kind::argument, "feature maps do not fit a .csv file", "write them with -o FILE.npz");
   const std::vector<std::string> images = list_images(a.sources);
-  const std::unique_ptr<zoo::ImageModel> model = load_model(a.model);
-  Extractor extract(*model, a);
-  const data::EvalConfig config = eval_config(*model);
+  const Features features(a);
+  ReadyModel extract(a.model, features);
+  const data::EvalConfig config = eval_config(extract.model());
 
   std::vector<Tensors> gathered;                   // per output, one tensor a batch
   for (size_t at = 0; at < images.size(); at += static_cast<size_t>(a.batch)) {
@@ -144,6 +121,7 @@ void run(const Arguments& a) {
     write_npz(a.out, entries);
   }
   std::fprintf(stderr, "%s: %zu images\n", a.out.c_str(), images.size());
+  extract.keep();
 }
 
 }  // namespace

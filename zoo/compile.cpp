@@ -29,6 +29,14 @@ Graph trace(ImageModel& model, const CompileOptions& o) {
   return fovea::trace(run, {image}, options);
 }
 
-Session compile(ImageModel& model, const CompileOptions& o) { return fovea::compile(trace(model, o), o.target); }
+void give_up_tensors(ImageModel& model) {
+  for (const NamedParameter& n : model.named_state()) n.tensor() = meta_tensor(n.tensor().meta());
+}
+
+Session compile(ImageModel& model, const CompileOptions& o) {
+  Graph graph = trace(model, o);
+  if (o.consume) give_up_tensors(model);
+  return fovea::compile(std::move(graph), o.target);
+}
 
 }  // namespace fovea::zoo

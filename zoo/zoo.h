@@ -50,9 +50,13 @@ struct CompileOptions {
   int height = 0, width = 0;                       // 0: as the model was built
   Target target;
   bool features_only = false;                      // the feature maps of all levels instead of the logits
+  // The model gives up its saved tensors, so that each is freed once the session has packed it; load() gives new ones.
+  bool consume = false;
 };
 /// Traces the model in eval mode on an image without bytes, and compiles what was traced.
 Graph trace(ImageModel& model, const CompileOptions& o = {});
 Session compile(ImageModel& model, const CompileOptions& o = {});
+/// The model's parameters and saved buffers without their bytes.
+void give_up_tensors(ImageModel& model);
 
 }  // namespace fovea::zoo

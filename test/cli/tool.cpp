@@ -54,8 +54,10 @@ Outcome run_tool(const std::string& folder, const std::vector<std::string>& args
   const Scratch caught;
   const int in = open_or_throw("/dev/null", O_RDONLY), out = open_or_throw(caught / "out", O_WRONLY | O_CREAT),
             err = open_or_throw(caught / "err", O_WRONLY | O_CREAT);
+  std::vector<std::string> all{cat("FOVEA_CACHE=", caught / "plans")};           // a later setting of it wins
+  all.insert(all.end(), settings.begin(), settings.end());
   Outcome outcome;
-  outcome.code = wait_for(start(folder, args, settings, in, out, err));
+  outcome.code = wait_for(start(folder, args, all, in, out, err));
   for (const int file : {in, out, err}) ::close(file);
   outcome.out = read_file(caught / "out");
   outcome.err = read_file(caught / "err");
