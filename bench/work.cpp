@@ -49,25 +49,33 @@ void Work::load() {
 
 void Work::compile() {
   const DType dtype = parse_dtype(options_.dtype);
+  side_by_side_ = BatchSession::suits(options_.batch);
   const zoo::CompileOptions o{
-      .batch = options_.batch, .target = {.dtype = dtype == DType::f32 ? DType::none : dtype}, .consume = true};
+      .batch = side_by_side_ ? 1 : options_.batch,
+      .target = {.dtype = dtype == DType::f32 ? DType::none : dtype, .threads = side_by_side_ ? 1 : 0},
+      .consume = true};
   model_->eval();
   if (options_.cache) {
     if (options_.weights.empty())
       throw Error(Error::Kind::argument, "the plan cache is for models with weights", "name a file: --weights");
     cache_.emplace(zoo::trace(*model_, o), options_.weights, o.target);
     if (std::optional<Session> found = cache_->load()) {
-      session_ = std::move(*found);
+      take(std::move(*found));
       from_cache_ = true;
       return;
     }
   }
   load();
-  session_ = zoo::compile(*model_, o);
+  take(zoo::compile(*model_, o));
+}
+
+void Work::take(Session s) {
+  if (side_by_side_) batch_ = BatchSession(std::move(s));
+  else session_ = std::move(s);
 }
 
 void Work::keep() {
-  if (cache_ && !from_cache_) cache_->store(session_);
+  if (cache_ && !from_cache_) cache_->store(session());
 }
 
 void Work::prepare_training() {
@@ -85,6 +93,7 @@ void Work::prepare_training() {
 Tensor Work::operator()() {
   if (step_) return scalar((*step_)(input_, targets_));
   if (sgd_) return scalar(train::eager_step(*model_, *sgd_, input_, targets_));
+  if (side_by_side_) return batch_.run_borrowed(input_)[0];
   if (!options_.eager) return session_.run_borrowed(input_)[0];
   const NoGrad no_grad;
   const Tensor image = cast(contiguous(input_, Memory::channels_last), parse_dtype(options_.dtype));
@@ -94,11 +103,11 @@ Tensor Work::operator()() {
 Session& Work::session() {
   if (options_.eager)
     throw Error(Error::Kind::unsupported, "only a compiled model has steps to look at", "leave out --eager");
-  return step_ ? step_->session() : session_;
+  return step_ ? step_->session() : side_by_side_ ? batch_.slice() : session_;
 }
 
 std::vector<double> Work::profile() {
-  const Tensor in[] = {input_, targets_};
+  const Tensor in[] = {side_by_side_ ? contiguous(slice(input_, 0, 0, 1)) : input_, targets_};
   return session().profile(std::span(in).first(sgd_ ? 2 : 1));
 }
 

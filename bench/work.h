@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bench/progress.h"
+#include "engine/graph/batch_session.h"
 #include "train/step.h"
 #include "zoo/plan_cache.h"
 #include "zoo/zoo.h"
@@ -25,8 +26,9 @@ class Work {
   explicit Work(const WorkOptions& o);
   Tensor operator()();                             // the logits, or the loss
   std::vector<double> profile();                   // seconds of each step of session()
-  /// Throws Error(unsupported) when it runs eagerly.
+  /// Of a whole batch, or of one image where images run side by side. Throws Error(unsupported) when it runs eagerly.
   Session& session();
+  bool side_by_side() const { return side_by_side_; }
   bool from_cache() const { return from_cache_; }
   /// Puts the session into the plan cache where that was asked for and it is not there yet.
   void keep();
@@ -37,11 +39,14 @@ class Work {
   void prepare_training();
   void load();
   void compile();
+  void take(Session s);
 
   WorkOptions options_;
   std::unique_ptr<zoo::ImageModel> model_;
   Tensor input_, targets_;
-  Session session_;
+  Session session_;                                // unless it is in batch_
+  BatchSession batch_;
+  bool side_by_side_ = false;
   std::optional<zoo::PlanCache> cache_;
   bool from_cache_ = false;
   std::unique_ptr<train::SGD> sgd_;
