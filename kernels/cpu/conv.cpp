@@ -3,13 +3,12 @@
 // over first.
 #include "kernels/cpu/conv.h"
 
-#include <algorithm>
 #include <vector>
 
 #include "engine/ops/ops.h"
+#include "kernels/cpu/conv_rows.h"
 #include "kernels/cpu/depthwise.h"
 #include "kernels/cpu/dnn_conv.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/cpu/winograd.h"
@@ -85,120 +84,13 @@ Unpacked LastConv::unpacked(const float* w) const {
 
 namespace {
 
-// Where each tap of each result reads, in a channels-last image; a row of zeros stands for places outside it.
-class Windows {
- public:
-  Windows(const ConvShape& s, const float* x, const float* zeros, bool whole_rows, const std::vector<int64_t>& offsets)
-      : s_(s), x_(x), zeros_(zeros), across_(whole_rows ? 1 : s.kernel[2]), offsets_(offsets) {}
-
-  // Of each tap, from the first one.
-  static std::vector<int64_t> offsets(const ConvShape& s, bool whole_rows) {
-    std::vector<int64_t> all;
-    for (int64_t z = 0; z < s.kernel[0]; ++z)
-      for (int64_t y = 0; y < s.kernel[1]; ++y)
-        for (int64_t i = 0; i < (whole_rows ? 1 : s.kernel[2]); ++i)
-          all.push_back(((z * s.dilation[0] * s.in[1] + y * s.dilation[1]) * s.in[2] + i * s.dilation[2]) * s.channels);
-    return all;
-  }
-
-  void operator()(int64_t first, int64_t count, const float** to, int64_t step) const {
-    if (s_.pointwise()) {
-      for (int64_t r = 0; r < count; ++r) to[r] = x_ + (first + r) * s_.channels;
-      return;
-    }
-    const int64_t row = first / s_.out[2], plane = row / s_.out[1];
-    ConvShape::Three at{plane % s_.out[0], row % s_.out[1], first % s_.out[2]};
-    int64_t image = plane / s_.out[0];
-    for (int64_t r = 0; r < count; ++r) {
-      one(to + r, step, image, at);
-      if (++at[2] < s_.out[2]) continue;
-      at[2] = 0;
-      if (++at[1] < s_.out[1]) continue;
-      at[1] = 0;
-      if (++at[0] < s_.out[0]) continue;
-      at[0] = 0;
-      ++image;
-    }
-  }
-
- private:
-  void one(const float** to, int64_t step, int64_t image, const ConvShape::Three& out) const {
-    ConvShape::Three from;
-    bool inside = true;
-    for (size_t i = 0; i < 3; ++i) {
-      from[i] = out[i] * s_.stride[i] - s_.pad[i];
-      inside = inside && from[i] >= 0 && from[i] + (s_.kernel[i] - 1) * s_.dilation[i] < s_.in[i];
-    }
-    const float* const base =
-        x_ + (((image * s_.in[0] + from[0]) * s_.in[1] + from[1]) * s_.in[2] + from[2]) * s_.channels;
-    if (inside) {
-      for (const int64_t offset : offsets_) {
-        *to = base + offset;
-        to += step;
-      }
-      return;
-    }
-    const int64_t* offset = offsets_.data();
-    for (int64_t kz = 0; kz < s_.kernel[0]; ++kz)
-      for (int64_t ky = 0; ky < s_.kernel[1]; ++ky) {
-        const int64_t z = from[0] + kz * s_.dilation[0], y = from[1] + ky * s_.dilation[1];
-        const bool row_inside = z >= 0 && z < s_.in[0] && y >= 0 && y < s_.in[1];
-        for (int64_t kx = 0; kx < across_; ++kx, to += step, ++offset) {
-          const int64_t x = from[2] + kx * s_.dilation[2];
-          *to = row_inside && x >= 0 && x < s_.in[2] ? base + *offset : zeros_;
-        }
-      }
-  }
-
-  const ConvShape& s_;
-  const float *x_, *zeros_;
-  int64_t across_;
-  const std::vector<int64_t>& offsets_;
-};
-
-// Copies images into larger ones with zeros around them, so that a whole row of a window is adjacent.
-void surround(const ConvShape& from, const ConvShape& to, const float* x, float* y) {
-  const int64_t row = from.in[2] * from.channels, left = from.pad[2] * from.channels, whole = to.in[2] * from.channels;
-  const int64_t right = whole - left - row;
-  parallel_for(from.batch * to.in[0] * to.in[1], 16384 / (whole + 1) + 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t v = i % to.in[1] - from.pad[1], z = i / to.in[1] % to.in[0] - from.pad[0],
-                    image = i / (to.in[1] * to.in[0]);
-      float* line = y + i * whole;
-      if (v < 0 || v >= from.in[1] || z < 0 || z >= from.in[0]) {
-        std::fill(line, line + whole, 0.f);
-        continue;
-      }
-      std::fill(line, line + left, 0.f);
-      std::copy_n(x + ((image * from.in[0] + z) * from.in[1] + v) * row, row, line + left);
-      std::fill(line + left + row, line + left + row + right, 0.f);
-    }
-  });
-}
-
 // Every convolution as a product: rows are places of the result, columns are outputs.
 class ProductConv final : public LastConv {
  public:
-  explicit ProductConv(const Site& s) : LastConv(s), inner_(shape) {
-    constexpr int64_t kFew = 16;                   // channels too few to fill a tap
-    const bool can_merge = shape.groups == 1 && shape.dilation[2] == 1 && shape.kernel[2] > 1;
-    merge_ = can_merge &&
-             (!shape.pads || (shape.channels < kFew && *std::min_element(shape.pad.begin(), shape.pad.end()) >= 0));
-    if (merge_ && shape.pads) {
-      for (size_t i = 0; i < 3; ++i) {
-        inner_.in[i] = std::max(shape.in[i] + shape.pad[i],
-                                (shape.out[i] - 1) * shape.stride[i] + (shape.kernel[i] - 1) * shape.dilation[i] + 1);
-        inner_.pad[i] = 0;
-      }
-      inner_.pads = false;
-      surround_at_ = lend(inner_.batch * inner_.in_places() * inner_.channels * 4);
-    }
-    const int64_t taps = merge_ ? shape.kernel[0] * shape.kernel[1] : shape.taps(),
-                  channels = shape.channels / shape.groups;
-    packing_ =
-        Packing(*set, shape.groups, shape.outputs / shape.groups, taps, merge_ ? shape.kernel[2] * channels : channels);
-    offsets_ = Windows::offsets(inner_, merge_);
-    if (shape.pads && !merge_) zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
+  explicit ProductConv(const Site& s) : LastConv(s), rows_(shape) {
+    if (rows_.surrounds) surround_at_ = lend(rows_.surrounded_elements() * static_cast<int64_t>(sizeof(float)));
+    packing_ = Packing(*set, shape.groups, shape.outputs / shape.groups, rows_.taps, rows_.depth);
+    if (rows_.needs_zeros) zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
     reserve_weights();
     name = cat("cpu:product ", set->name);
   }
@@ -207,9 +99,9 @@ class ProductConv final : public LastConv {
   void pack_weights(const float* w, float* to) const override { pack_columns(packing_, unpacked(w), to); }
   void run_last(const Run& r) const override {
     const float* x = r.x;
-    if (merge_ && shape.pads) {
+    if (rows_.surrounds) {
       float* larger = floats(r.scratch + surround_at_);
-      surround(shape, inner_, x, larger);
+      surround(shape, rows_.inner, x, larger);
       x = larger;
     }
     Product p{.set = set,
@@ -222,15 +114,13 @@ class ProductConv final : public LastConv {
               .y_step = shape.outputs,
               .residual_step = shape.outputs,
               .finish = finish};
-    multiply(p, Windows(inner_, x, zeros_.data(), merge_, offsets_));
+    multiply(p, Windows(rows_, x, zeros_.data()));
   }
 
  private:
-  ConvShape inner_;                                // of the surrounded image
-  bool merge_ = false;                             // the windows' innermost dimension belongs to the depth
+  ConvRows rows_;
   size_t surround_at_ = 0;
   Packing packing_;
-  std::vector<int64_t> offsets_;
   std::vector<float> zeros_;
 };
 

@@ -164,22 +164,30 @@ void pack_columns(const Packing& p, const Unpacked& from, float* to) {
                });
 }
 
-void multiply(const Product& p, RowPointers rows, const void* context) {
-  if (p.rows == 0 || p.packing.columns == 0) return;
-  const Worker worker(p, rows, context);
-  const int64_t panels = p.packing.panels() * p.packing.groups;
-  const double work = static_cast<double>(p.rows) * static_cast<double>(p.packing.bytes() / 4);
+void over_grid(const Packing& p, int64_t rows, int64_t tiles,
+               void (*body)(const void* context, int64_t first_tile, int64_t last_tile, int64_t first, int64_t last),
+               const void* context) {
+  const int64_t panels = p.panels() * p.groups;
+  const double work = static_cast<double>(rows) * static_cast<double>(p.bytes() / 4);
   const int64_t useful = static_cast<int64_t>(std::min(work / kWorkPerThread, 1e6)) + 1;
   const int64_t team = std::min<int64_t>(threads(), useful);
   const int64_t pieces = std::clamp<int64_t>(useful * kWorkPerThread / kWorkPerPiece, team, team * kPiecesEach);
-  const Grid grid = grid_for(worker.tiles(), panels, team > 1 ? pieces : 1,
-                             p.packing.bytes() / 4 > static_cast<size_t>(p.rows * p.packing.depth));
+  const Grid grid =
+      grid_for(tiles, panels, team > 1 ? pieces : 1, p.bytes() / 4 > static_cast<size_t>(rows * p.depth));
   parallel_for(grid.rows * grid.panels, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t down = i / grid.panels, across = i % grid.panels;
-      worker.run(worker.tiles() * down / grid.rows, worker.tiles() * (down + 1) / grid.rows,
-                 panels * across / grid.panels, panels * (across + 1) / grid.panels);
+      body(context, tiles * down / grid.rows, tiles * (down + 1) / grid.rows, panels * across / grid.panels,
+           panels * (across + 1) / grid.panels);
     }
+  });
+}
+
+void multiply(const Product& p, RowPointers rows, const void* context) {
+  if (p.rows == 0 || p.packing.columns == 0) return;
+  const Worker worker(p, rows, context);
+  over_grid(p.packing, p.rows, worker.tiles(), [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
+    worker.run(first_tile, last_tile, first, last);
   });
 }
 

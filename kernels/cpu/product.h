@@ -54,6 +54,17 @@ struct Product {
 using RowPointers = void (*)(const void* context, int64_t first, int64_t count, const float** pointers, int64_t step);
 void multiply(const Product& p, RowPointers rows, const void* context);
 
+/// How the threads share a product: body(first tile of rows, last, first panel, last), panels counted through all groups.
+void over_grid(const Packing& p, int64_t rows, int64_t tiles,
+               void (*body)(const void* context, int64_t first_tile, int64_t last_tile, int64_t first, int64_t last),
+               const void* context);
+template <class F>
+void over_grid(const Packing& p, int64_t rows, int64_t tiles, const F& body) {
+  over_grid(p, rows, tiles, [](const void* c, int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
+    (*static_cast<const F*>(c))(first_tile, last_tile, first, last);
+  }, &body);
+}
+
 template <class F>
 void multiply(const Product& p, const F& rows) {
   multiply(p, [](const void* c, int64_t first, int64_t count, const float** to, int64_t step) {

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/bf16_product.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "kernels/cpu/parallel.h"
+
+namespace fovea::kernels::cpu {
+
+extern const Bf16Set bf16_avx512;                  // bf16_avx512.cpp
+
+namespace {
+
+constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
+constexpr int64_t kMostPanels = 96;                // of one pass over the rows
+constexpr size_t kMostTile = 1024;                 // results of one call of the tile
+
+const bfloat16** row_pointers(size_t count) {
+  constexpr size_t kUsual = 2048;
+  thread_local const bfloat16* usual[kUsual];
+  thread_local std::vector<const bfloat16*> many;
+  if (count <= kUsual) return usual;
+  if (many.size() < count) many.resize(count);
+  return many.data();
+}
+
+// What one call of the tile covers: one or several panels of B.
+struct Job {
+  const Pair* b;
+  const float* bias;
+  int64_t column, columns, a_offset;
+  int panels;
+};
+
+class Worker {
+ public:
+  Worker(const Bf16Product& p, Bf16RowPointers rows, const void* context)
+      : p_(p), set_(*p.set), loops_(*p.loops), rows_(rows), context_(context) {
+    tiles_ = (p.rows + loops_.tile_rows - 1) / loops_.tile_rows;
+  }
+  int64_t tiles() const { return tiles_; }
+
+  // Row tiles [first_tile, last_tile) by panels [first, last), counted through all groups.
+  void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
+    const int64_t together = std::clamp<int64_t>(kPanelsBytes / (p_.packing.panel_floats() * 4), 1, kMostPanels);
+    const int rows = static_cast<int>((p_.rows + tiles_ - 1) / tiles_);
+    const bfloat16** const pointers = row_pointers(static_cast<size_t>(p_.packing.taps * rows));
+    std::array<Job, kMostPanels> jobs;
+    for (int64_t from = first; from < last; from += together) {
+      const size_t count = jobs_for(from, std::min(from + together, last), rows, jobs);
+      for (int64_t tile = first_tile; tile < last_tile; ++tile)
+        run_tile(tile, std::span<const Job>(jobs).first(count), pointers);
+    }
+  }
+
+ private:
+  size_t jobs_for(int64_t first, int64_t last, int rows, std::array<Job, kMostPanels>& jobs) const {
+    const Packing& k = p_.packing;
+    const int64_t panels = k.panels(), full = k.last_width() == k.panel ? panels : panels - 1;
+    size_t count = 0;
+    for (int64_t at = first; at < last;) {
+      const int64_t group = at / panels, panel = at % panels;
+      int64_t take = std::min({static_cast<int64_t>(set_.panels_at_once(rows)), last - at, full - panel});
+      take = take >= 4 ? 4 : take >= 2 ? 2 : 1;
+      const int64_t column = group * k.columns + panel * k.panel;
+      const int64_t columns = panel + take == panels ? k.columns - panel * k.panel : take * k.panel;
+      jobs[count++] = {p_.b + group * k.group_floats() + panel * k.panel_floats(), p_.bias ? p_.bias + column : nullptr,
+                       column, columns, group * p_.depth, static_cast<int>(take)};
+      at += take;
+    }
+    return count;
+  }
+
+  void run_tile(int64_t tile, std::span<const Job> jobs, const bfloat16** pointers) const {
+    const Packing& k = p_.packing;
+    const int64_t row = p_.rows * tile / tiles_, count = p_.rows * (tile + 1) / tiles_ - row;
+    rows_(context_, row, count, pointers, count);
+    Bf16Tile t{.a = pointers,
+               .a_step = count,
+               .a_offset = 0,
+               .taps = k.taps,
+               .depth = p_.depth,
+               .b = nullptr,
+               .b_step = k.panel_floats(),
+               .bias = nullptr,
+               .residual = nullptr,
+               .residual_step = p_.residual_step,
+               .y = nullptr,
+               .wide = nullptr,
+               .y_step = p_.y_step,
+               .rows = static_cast<int>(count),
+               .columns = 0,
+               .lo = p_.finish.lo,
+               .hi = p_.finish.hi};
+    for (const Job& j : jobs) {
+      t.a_offset = j.a_offset;
+      t.b = j.b;
+      t.columns = j.columns;
+      t.bias = j.bias;
+      t.residual = p_.residual ? p_.residual + row * p_.residual_step + j.column : nullptr;
+      if (p_.wide) t.wide = p_.wide + row * p_.y_step + j.column;
+      else t.y = p_.y + row * p_.y_step + j.column;
+      if (p_.finish.map) mapped(t, j.panels);
+      else set_.tile(t, j.panels);
+    }
+  }
+
+  // A function that is more than a clamp is applied to the sums, which round to bf16 once, behind it.
+  void mapped(Bf16Tile t, int panels) const {
+    alignas(64) float sums[kMostTile];
+    bfloat16* y = t.y;
+    t.y = nullptr;
+    t.wide = sums;
+    t.y_step = t.columns;
+    set_.tile(t, panels);
+    const Epilogue& e = p_.finish.act;
+    loops_.unary(e.act, e.a, e.b, sums, sums, t.rows * t.columns);
+    if (t.columns == p_.y_step) return loops_.to_bf16(sums, y, t.rows * t.columns);
+    for (int r = 0; r < t.rows; ++r) loops_.to_bf16(sums + r * t.columns, y + r * p_.y_step, t.columns);
+  }
+
+  const Bf16Product& p_;
+  const Bf16Set& set_;
+  const Loops& loops_;
+  Bf16RowPointers rows_;
+  const void* context_;
+  int64_t tiles_;
+};
+
+Pair pair_of(bfloat16 low, bfloat16 high) { return static_cast<Pair>(high.bits) << 16 | low.bits; }
+
+void pack_panel(const Packing& p, const UnpackedBf16& from, int64_t group, int64_t panel, Pair* to) {
+  const int64_t width = panel + 1 == p.panels() ? p.last_width() : p.panel;
+  const int64_t given = std::min<int64_t>(width, p.columns - panel * p.panel);
+  const bfloat16* column = from.w + (group * p.columns + panel * p.panel) * from.column;
+  const auto place = [&](int64_t d) { return d / from.inner * from.taps[2] + d % from.inner * from.depth; };
+  for (int64_t z = 0; z < from.sizes[0]; ++z)
+    for (int64_t y = 0; y < from.sizes[1]; ++y)
+      for (int64_t x = 0; x < from.sizes[2]; ++x) {
+        const bfloat16* const tap = column + z * from.taps[0] + y * from.taps[1] + x * from.taps[2];
+        for (int64_t d = 0; d < from.elements; d += 2, to += width) {
+          const bfloat16* const low = tap + place(d);
+          const bfloat16* const high = d + 1 < from.elements ? tap + place(d + 1) : nullptr;
+          for (int64_t c = 0; c < given; ++c)
+            to[c] = pair_of(low[c * from.column], high ? high[c * from.column] : bfloat16{});
+          std::fill(to + given, to + width, Pair{0});
+        }
+      }
+}
+
+}  // namespace
+
+const Bf16Set* bf16_set() {
+  static const bool supported = bf16_avx512.supported();
+  return supported && loops().lanes == 16 ? &bf16_avx512 : nullptr;
+}
+
+Packing pair_packing(int64_t groups, int64_t columns, int64_t taps, int64_t depth) {
+  return {loops(), groups, columns, taps, (depth + 1) / 2};
+}
+
+void pack_pairs(const Packing& p, const UnpackedBf16& from, Pair* to) {
+  parallel_for(p.groups * p.panels(), std::max<int64_t>(1, 4096 / (p.panel_floats() + 1)),
+               [&](int64_t first, int64_t last) {
+                 for (int64_t i = first; i < last; ++i) {
+                   const int64_t group = i / p.panels(), panel = i % p.panels();
+                   pack_panel(p, from, group, panel, to + group * p.group_floats() + panel * p.panel_floats());
+                 }
+               });
+}
+
+void multiply(const Bf16Product& p, Bf16RowPointers rows, const void* context) {
+  if (p.rows == 0 || p.packing.columns == 0) return;
+  const Worker worker(p, rows, context);
+  over_grid(p.packing, p.rows, worker.tiles(), [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
+    worker.run(first_tile, last_tile, first, last);
+  });
+}
+
+bool all_bf16(const Site& s) {
+  for (const std::span<const Meta>& metas : {s.in, s.out})
+    for (const Meta& m : metas)
+      if (m.present() && m.dtype != DType::bf16) return false;
+  return true;
+}
+
+bool accepts_bf16(const Site& s, const Epilogue& e) { return bf16_set() && all_bf16(s) && loops().has_unary(e.act); }
+
+void Bf16Weights::reserve(const Site& s, const Packing& packing, const UnpackedBf16& w, size_t& scratch) {
+  packing_ = packing;
+  w_ = w;
+  bias_ = s.has(2) ? s.operand(2).numel() : 0;
+  weights_packed_ = s.is_constant(1);
+  bias_packed_ = s.is_constant(2);
+  const auto lend = [&](size_t bytes) {
+    const size_t at = scratch;
+    scratch += aligned(bytes);
+    return at;
+  };
+  if (!weights_packed_) weights_at_ = lend(packing_.bytes());
+  if (bias_ && !bias_packed_) bias_at_ = lend(static_cast<size_t>(bias_) * sizeof(float));
+}
+
+size_t Bf16Weights::packed_bytes(int operand) const {
+  return operand == 1 ? packing_.bytes() : operand == 2 ? static_cast<size_t>(bias_) * sizeof(float) : 0;
+}
+
+void Bf16Weights::pack(int operand, const std::byte* in, std::byte* out) const {
+  if (operand == 2) return loops().from_bf16(in, out, bias_);
+  if (operand != 1) return;
+  UnpackedBf16 w = w_;
+  w.w = halves(in);
+  pack_pairs(packing_, w, reinterpret_cast<Pair*>(out));
+}
+
+void Bf16Weights::give(const Args& a, Bf16Product& p) const {
+  if (!weights_packed_) pack(1, a.in[1], a.scratch + weights_at_);
+  p.b = reinterpret_cast<const Pair*>(weights_packed_ ? a.in[1] : a.scratch + weights_at_);
+  if (!bias_) return;
+  if (!bias_packed_) pack(2, a.in[2], a.scratch + bias_at_);
+  p.bias = floats(bias_packed_ ? a.in[2] : a.scratch + bias_at_);
+}
+
+}  // namespace fovea::kernels::cpu

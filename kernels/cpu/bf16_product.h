@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/bf16_product.h — y = finish(A B + bias + residual) in bf16 with sums in f32, where the processor
+// multiplies pairs of bf16.
+#pragma once
+#include <cstdint>
+
+#include "engine/core/types.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/product.h"
+
+namespace fovea::kernels::cpu {
+
+/// Two neighbours along the depth, the first one in the low half; zero behind an odd depth.
+using Pair = uint32_t;
+
+/// One register tile of y = clip(A B + bias [+ residual]). B is packed in panels as Packing says, with pairs for
+/// floats. (AMX reads the same layout: 16 rows of pairs are one of its tiles.)
+struct Bf16Tile {
+  const bfloat16* const* a;                        // [taps][a_step]: where each row's depth elements start
+  int64_t a_step, a_offset;                        // a_offset is added to every pointer: the group
+  int64_t taps, depth;                             // depth in elements
+  const Pair* b;
+  int64_t b_step;                                  // from one panel to the next
+  const float* bias;                               // of the first column; may be null
+  const bfloat16* residual;                        // of the first row and column; may be null
+  int64_t residual_step;
+  bfloat16* y;                                     // null: `wide` is written instead
+  float* wide;
+  int64_t y_step;
+  int rows;
+  int64_t columns;
+  float lo, hi;
+};
+
+struct Bf16Set {
+  const char* name;
+  bool (*supported)();
+  int (*panels_at_once)(int rows);
+  void (*tile)(const Bf16Tile& t, int panels);     // rows up to Loops::tile_rows
+};
+/// Null where the processor, or the loops that UseLoops asks for, multiply f32 only.
+const Bf16Set* bf16_set();
+
+/// How a B of this many columns and elements of depth is packed.
+Packing pair_packing(int64_t groups, int64_t columns, int64_t taps, int64_t depth);
+
+/// As Unpacked: element d of a tap's depth is d / inner steps along taps[2] and d % inner along the depth.
+struct UnpackedBf16 {
+  const bfloat16* w;
+  int64_t column, depth, taps[3], sizes[3];        // sizes of the taps that are not part of the depth
+  int64_t elements, inner;                         // of one tap
+};
+void pack_pairs(const Packing& p, const UnpackedBf16& from, Pair* to);
+
+struct Bf16Product {
+  const Loops* loops = nullptr;
+  const Bf16Set* set = nullptr;
+  Packing packing;
+  int64_t rows = 0, depth = 0;                     // depth in elements
+  const Pair* b = nullptr;
+  const float* bias = nullptr;
+  const bfloat16* residual = nullptr;
+  bfloat16* y = nullptr;                           // or
+  float* wide = nullptr;                           // the sums themselves: no bias, residual or finish
+  int64_t y_step = 0, residual_step = 0;           // from row to row
+  Finish finish = Finish(Epilogue{});
+};
+
+/// Writes pointers[tap * step + r] for the rows [first, first + count) of A.
+using Bf16RowPointers = void (*)(const void* context, int64_t first, int64_t count, const bfloat16** pointers,
+                                 int64_t step);
+void multiply(const Bf16Product& p, Bf16RowPointers rows, const void* context);
+
+template <class F>
+void multiply(const Bf16Product& p, const F& rows) {
+  multiply(p, [](const void* c, int64_t first, int64_t count, const bfloat16** to, int64_t step) {
+    (*static_cast<const F*>(c))(first, count, to, step);
+  }, &rows);
+}
+
+inline const bfloat16* halves(const std::byte* p) { return reinterpret_cast<const bfloat16*>(p); }
+inline bfloat16* halves(std::byte* p) { return reinterpret_cast<bfloat16*>(p); }
+bool all_bf16(const Site& s);                      // every operand and result that is present
+bool accepts_bf16(const Site& s, const Epilogue& e);
+
+/// What convolutions and linear layers share: weights in pairs and a bias in f32, made once where they are constant,
+/// in scratch otherwise.
+class Bf16Weights {
+ public:
+  void reserve(const Site& s, const Packing& packing, const UnpackedBf16& w, size_t& scratch);
+  size_t packed_bytes(int operand) const;
+  void pack(int operand, const std::byte* in, std::byte* out) const;
+  /// Sets b and bias of the product.
+  void give(const Args& a, Bf16Product& p) const;
+
+ private:
+  Packing packing_;
+  UnpackedBf16 w_{};
+  int64_t bias_ = 0;                               // elements; 0: none
+  bool weights_packed_ = false, bias_packed_ = false;
+  size_t weights_at_ = 0, bias_at_ = 0;
+};
+
+}  // namespace fovea::kernels::cpu
