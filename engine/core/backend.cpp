@@ -28,31 +28,40 @@ PlanPtr plan_on(const Backend& b, const Site& s) {
   return nullptr;
 }
 
+decltype(Backend::convert) converter(const Site& s) {
+  for (const Backend* b : backends())
+    if (serves(*b, s) && b->convert) return b->convert;
+  return copy_strided;
+}
+
 // Runs another plan on converted copies: dense where operands lie oddly, f32 where they are bf16 or f16.
 class Adapted final : public Plan {
  public:
-  Adapted(PlanPtr inner, const Site& outer, Metas in, Metas out, std::string_view how) : inner_(std::move(inner)) {
+  Adapted(PlanPtr inner, const Site& outer, Metas in, Metas out, std::string_view how)
+      : inner_(std::move(inner)), convert_(converter(outer)) {
     name = cat(inner_->name, " ", how);
     scratch = (inner_->scratch + 63) & ~size_t{63};
     constant_ = outer.constant;
     for (size_t i = 0; i < in.size(); ++i)
       in_.push_back(convert(outer.in[i], in[i], outer.is_constant(static_cast<int>(i))));
     for (size_t i = 0; i < out.size(); ++i) out_.push_back(convert(outer.out[i], out[i], false));
+    pointers_at_ = scratch;
+    scratch += (in_.size() + out_.size()) * sizeof(void*);
   }
 
   void run(const Args& a, Stream& s) const override {
-    std::vector<const std::byte*> in(in_.size());
-    std::vector<std::byte*> out(out_.size());
+    const auto in = reinterpret_cast<const std::byte**>(a.scratch + pointers_at_);
+    const auto out = reinterpret_cast<std::byte**>(a.scratch + pointers_at_ + in_.size() * sizeof(void*));
     for (size_t i = 0; i < in_.size(); ++i) {
       in[i] = a.in[i];
       if (!in_[i].needed || is_constant(i) || !a.in[i]) continue;
-      copy_strided(in_[i].outer, a.in[i], in_[i].inner, a.scratch + in_[i].at);
+      convert_(in_[i].outer, a.in[i], in_[i].inner, a.scratch + in_[i].at);
       in[i] = a.scratch + in_[i].at;
     }
     for (size_t i = 0; i < out_.size(); ++i) out[i] = out_[i].needed ? a.scratch + out_[i].at : a.out[i];
-    inner_->run({in.data(), out.data(), a.scratch}, s);
+    inner_->run({in, out, a.scratch}, s);
     for (size_t i = 0; i < out_.size(); ++i)
-      if (out_[i].needed) copy_strided(out_[i].inner, out[i], out_[i].outer, a.out[i]);
+      if (out_[i].needed) convert_(out_[i].inner, out[i], out_[i].outer, a.out[i]);
   }
 
   size_t packed_bytes(int operand) const override {
@@ -64,9 +73,9 @@ class Adapted final : public Plan {
   void pack(int operand, const std::byte* in, std::byte* out) const override {
     const Conversion& c = in_[static_cast<size_t>(operand)];
     if (!c.needed) return inner_->pack(operand, in, out);
-    if (!inner_->packed_bytes(operand)) return copy_strided(c.outer, in, c.inner, out);
+    if (!inner_->packed_bytes(operand)) return convert_(c.outer, in, c.inner, out);
     std::vector<std::byte> plain(static_cast<size_t>(c.inner.bytes()));
-    copy_strided(c.outer, in, c.inner, plain.data());
+    convert_(c.outer, in, c.inner, plain.data());
     inner_->pack(operand, plain.data(), out);
   }
 
@@ -85,6 +94,8 @@ class Adapted final : public Plan {
   }
 
   PlanPtr inner_;
+  decltype(Backend::convert) convert_;
+  size_t pointers_at_ = 0;                         // the inner plan's operands and results, in scratch
   uint32_t constant_ = 0;
   std::vector<Conversion> in_, out_;
 };

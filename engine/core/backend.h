@@ -58,6 +58,8 @@ struct Backend {
   /// Its threads, lent to what is no kernel: body(context, first, last) over pieces of [0, n). Null: it has none.
   void (*parallel)(int64_t n, int64_t grain, void (*body)(const void* context, int64_t first, int64_t last),
                    const void* context) = nullptr;
+  /// copy_strided() between metas of one shape, quicker and without allocating. null: copy_strided() itself.
+  void (*convert)(const Meta& from, const std::byte* source, const Meta& to, std::byte* target) = nullptr;
 };
 
 /// All backends that were built in, lowest rank first. Defined by the generated manifest of kernels/.

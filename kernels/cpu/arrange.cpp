@@ -2,6 +2,7 @@
 // kernels/cpu/arrange.cpp — moving elements: copy between memory orders, cat, constant pad, roll; and cast between f32
 // and 16-bit types.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -41,9 +42,10 @@ class Mover {
     if (row_ < 0) return move(walk_, element_, from, to);
     // The dimension that is fastest in `from` and the one that is fastest in `to` make matrices; what is left are
     // batches of them.
-    std::vector<int> others;
+    std::array<int, Dims::kMax> others;
+    size_t count = 0;
     for (int i = 0; i < walk_.outer(); ++i)
-      if (i != row_) others.push_back(i);
+      if (i != row_) others[count++] = i;
     Transpose t{.batch = 1,
                 .rows = walk_.inner(),
                 .columns = walk_.outer_size(row_),
@@ -51,22 +53,21 @@ class Mover {
                 .from_row = walk_.step(1),
                 .to_batch = 0,
                 .to_column = walk_.outer_step(0, row_)};
-    if (!others.empty()) {
-      const int b = others.back();
-      others.pop_back();
+    if (count > 0) {
+      const int b = others[--count];
       t.batch = walk_.outer_size(b);
       t.from_batch = walk_.outer_step(1, b);
       t.to_batch = walk_.outer_step(0, b);
     }
     int64_t total = 1;
-    for (int i : others) total *= walk_.outer_size(i);
+    for (size_t i = 0; i < count; ++i) total *= walk_.outer_size(others[i]);
     for (int64_t k = 0; k < total; ++k) {
       int64_t rest = k, f = 0, o = 0;
-      for (int i : others) {
-        const int64_t index = rest % walk_.outer_size(i);
-        rest /= walk_.outer_size(i);
-        f += index * walk_.outer_step(1, i);
-        o += index * walk_.outer_step(0, i);
+      for (size_t i = 0; i < count; ++i) {
+        const int64_t index = rest % walk_.outer_size(others[i]);
+        rest /= walk_.outer_size(others[i]);
+        f += index * walk_.outer_step(1, others[i]);
+        o += index * walk_.outer_step(0, others[i]);
       }
       transpose(t, element_, from + static_cast<size_t>(f) * element_, to + static_cast<size_t>(o) * element_);
     }

@@ -52,6 +52,7 @@ std::vector<std::span<const Kernel>> tables() {
 
 extern const Backend backend_cpu;                  // named by the generated manifest
 const Backend backend_cpu{.name = "cpu", .device = Device::Kind::cpu, .allocate = kernels::cpu::allocate,
-                          .kernels = kernels::cpu::tables, .rank = 0, .parallel = kernels::cpu::parallel_range};
+                          .kernels = kernels::cpu::tables, .rank = 0, .parallel = kernels::cpu::parallel_range,
+                          .convert = kernels::cpu::convert};
 
 }  // namespace fovea

@@ -19,6 +19,9 @@ std::span<const Kernel> arrange_kernels();         // arrange.cpp
 std::span<const Kernel> attention_kernels();       // attention.cpp
 std::span<const Kernel> resize_kernels();          // resize.cpp
 
+/// Backend::convert                                 // convert.cpp
+void convert(const Meta& from, const std::byte* source, const Meta& to, std::byte* target);
+
 inline const float* floats(const std::byte* p) { return reinterpret_cast<const float*>(p); }
 inline float* floats(std::byte* p) { return reinterpret_cast<float*>(p); }
 bool all_f32(const Site& s);                       // every operand and result that is present
