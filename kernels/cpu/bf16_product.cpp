@@ -145,8 +145,11 @@ void pack_panel(const Packing& p, const UnpackedBf16& from, int64_t group, int64
         for (int64_t d = 0; d < from.elements; d += 2, to += width) {
           const bfloat16* const low = tap + place(d);
           const bfloat16* const high = d + 1 < from.elements ? tap + place(d + 1) : nullptr;
-          for (int64_t c = 0; c < given; ++c)
-            to[c] = pair_of(low[c * from.column], high ? high[c * from.column] : bfloat16{});
+          if (high && from.column == 1)
+            for (int64_t c = 0; c < given; ++c) to[c] = pair_of(low[c], high[c]);
+          else
+            for (int64_t c = 0; c < given; ++c)
+              to[c] = pair_of(low[c * from.column], high ? high[c * from.column] : bfloat16{});
           std::fill(to + given, to + width, Pair{0});
         }
       }

@@ -8,6 +8,7 @@
 namespace fovea::kernels::cpu {
 
 std::span<const Kernel> pointwise_kernels();       // pointwise.cpp
+std::span<const Kernel> bf16_attention_kernels();  // bf16_attention.cpp
 std::span<const Kernel> bf16_conv_kernels();       // bf16_conv.cpp
 std::span<const Kernel> bf16_linear_kernels();     // bf16_linear.cpp
 std::span<const Kernel> conv_kernels();            // conv.cpp
