@@ -22,20 +22,23 @@ class Bf16Linear final : public Plan {
                 .y_step = columns,
                 .residual_step = columns,
                 .finish = Finish(e)};
-    weights_.reserve(s, product_.packing,
-                     {.w = nullptr, .column = w.strides[0], .depth = w.strides[1], .taps = {0, 0, 0},
-                      .sizes = {1, 1, 1}, .elements = depth, .inner = std::max<int64_t>(1, depth)},
-                     scratch);
+    w_ = {.w = nullptr, .column = w.strides[0], .depth = w.strides[1], .taps = {0, 0, 0}, .sizes = {1, 1, 1},
+          .elements = depth, .inner = std::max<int64_t>(1, depth)};
+    operands_.reserve(s, product_.packing.bytes(), scratch);
     residual_ = e.residual ? static_cast<int>(s.in.size()) - 1 : -1;
     name = cat("cpu:product ", product_.set->name);
   }
 
-  size_t packed_bytes(int operand) const override { return weights_.packed_bytes(operand); }
-  void pack(int operand, const std::byte* in, std::byte* out) const override { weights_.pack(operand, in, out); }
+  size_t packed_bytes(int operand) const override { return operands_.packed_bytes(operand); }
+  void pack(int operand, const std::byte* in, std::byte* out) const override {
+    if (operand == 1) pack_weights(in, out);
+    else operands_.pack_bias(in, out);
+  }
 
   void run(const Args& a, Stream&) const override {
     Bf16Product p = product_;
-    weights_.give(a, p);
+    p.b = pairs(operands_.weights(a, [&](const std::byte* in, std::byte* out) { pack_weights(in, out); }));
+    p.bias = operands_.bias(a);
     p.residual = residual_ >= 0 ? halves(a.in[residual_]) : nullptr;
     p.y = halves(a.out[0]);
     const bfloat16* const x = halves(a.in[0]);
@@ -45,8 +48,15 @@ class Bf16Linear final : public Plan {
   }
 
  private:
+  void pack_weights(const std::byte* in, std::byte* out) const {
+    UnpackedBf16 w = w_;
+    w.w = halves(in);
+    pack_pairs(product_.packing, w, pairs(out));
+  }
+
   Bf16Product product_;
-  Bf16Weights weights_;
+  UnpackedBf16 w_{};
+  Bf16Operands operands_;
   int residual_;
 };
 

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstring>
 #include <span>
-#include <vector>
 
 #include "kernels/cpu/parallel.h"
 
@@ -18,15 +17,6 @@ namespace {
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
 constexpr int64_t kMostPanels = 96;                // of one pass over the rows
 constexpr size_t kMostTile = 1024;                 // results of one call of the tile
-
-const bfloat16** row_pointers(size_t count) {
-  constexpr size_t kUsual = 2048;
-  thread_local const bfloat16* usual[kUsual];
-  thread_local std::vector<const bfloat16*> many;
-  if (count <= kUsual) return usual;
-  if (many.size() < count) many.resize(count);
-  return many.data();
-}
 
 // What one call of the tile covers: one or several panels of B.
 struct Job {
@@ -48,7 +38,7 @@ class Worker {
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
     const int64_t together = std::clamp<int64_t>(kPanelsBytes / (p_.packing.panel_floats() * 4), 1, kMostPanels);
     const int rows = static_cast<int>((p_.rows + tiles_ - 1) / tiles_);
-    const bfloat16** const pointers = row_pointers(static_cast<size_t>(p_.packing.taps * rows));
+    const bfloat16** const pointers = thread_pointers<bfloat16>(static_cast<size_t>(p_.packing.taps * rows));
     std::array<Job, kMostPanels> jobs;
     for (int64_t from = first; from < last; from += together) {
       const size_t count = jobs_for(from, std::min(from + together, last), rows, jobs);
@@ -193,9 +183,8 @@ bool all_bf16(const Site& s) {
 
 bool accepts_bf16(const Site& s, const Epilogue& e) { return bf16_set() && all_bf16(s) && loops().has_unary(e.act); }
 
-void Bf16Weights::reserve(const Site& s, const Packing& packing, const UnpackedBf16& w, size_t& scratch) {
-  packing_ = packing;
-  w_ = w;
+void Bf16Operands::reserve(const Site& s, size_t weight_bytes, size_t& scratch) {
+  weight_bytes_ = weight_bytes;
   bias_ = s.has(2) ? s.operand(2).numel() : 0;
   weights_packed_ = s.is_constant(1);
   bias_packed_ = s.is_constant(2);
@@ -204,28 +193,21 @@ void Bf16Weights::reserve(const Site& s, const Packing& packing, const UnpackedB
     scratch += aligned(bytes);
     return at;
   };
-  if (!weights_packed_) weights_at_ = lend(packing_.bytes());
+  if (!weights_packed_) weights_at_ = lend(weight_bytes);
   if (bias_ && !bias_packed_) bias_at_ = lend(static_cast<size_t>(bias_) * sizeof(float));
 }
 
-size_t Bf16Weights::packed_bytes(int operand) const {
-  return operand == 1 ? packing_.bytes() : operand == 2 ? static_cast<size_t>(bias_) * sizeof(float) : 0;
+size_t Bf16Operands::packed_bytes(int operand) const {
+  return operand == 1 ? weight_bytes_ : operand == 2 ? static_cast<size_t>(bias_) * sizeof(float) : 0;
 }
 
-void Bf16Weights::pack(int operand, const std::byte* in, std::byte* out) const {
-  if (operand == 2) return loops().from_bf16(in, out, bias_);
-  if (operand != 1) return;
-  UnpackedBf16 w = w_;
-  w.w = halves(in);
-  pack_pairs(packing_, w, reinterpret_cast<Pair*>(out));
-}
+void Bf16Operands::pack_bias(const std::byte* in, std::byte* out) const { loops().from_bf16(in, out, bias_); }
 
-void Bf16Weights::give(const Args& a, Bf16Product& p) const {
-  if (!weights_packed_) pack(1, a.in[1], a.scratch + weights_at_);
-  p.b = reinterpret_cast<const Pair*>(weights_packed_ ? a.in[1] : a.scratch + weights_at_);
-  if (!bias_) return;
-  if (!bias_packed_) pack(2, a.in[2], a.scratch + bias_at_);
-  p.bias = floats(bias_packed_ ? a.in[2] : a.scratch + bias_at_);
+const float* Bf16Operands::bias(const Args& a) const {
+  if (!bias_) return nullptr;
+  if (bias_packed_) return floats(a.in[2]);
+  pack_bias(a.in[2], a.scratch + bias_at_);
+  return floats(a.scratch + bias_at_);
 }
 
 }  // namespace fovea::kernels::cpu

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/core/epilogue.h"
+#include "engine/core/types.h"
 #include "engine/ops/attrs.h"
 
 namespace fovea::kernels::cpu {
@@ -29,21 +30,27 @@ struct Tile {
   float lo, hi;
 };
 
-/// Adjacent results of one row of a depthwise convolution, for a run of channels.
-struct DepthwiseTile {
+/// Adjacent results of one row of a depthwise convolution, for a run of channels. T: float or bfloat16, with sums in
+/// f32.
+template <class T>
+struct DepthwiseTileOf {
   // [kernel rows]: a table of every column's first channel, of which ...
-  const float* const* const* x;
+  const T* const* const* x;
   int64_t x_at;                                    // ... the first one that is needed here
   const float* w;                                  // [kernel rows][kernel][w_step], zero-filled to whole vectors
   int64_t w_step;
   const float* bias;
-  const float* residual;                           // steps as y does; may be null
-  float* y;
-  int64_t y_step, channels;
+  const T* residual;                               // may be null
+  T* y;
+  float* wide;                                     // of bfloat16: written instead of y, with y_step, unless null
+  int64_t y_step, residual_step, channels;
   int kernel, stride, dilation, pixels;
   int first_row, last_row;                         // kernel rows that meet the image
   float lo, hi;
 };
+
+using DepthwiseTile = DepthwiseTileOf<float>;
+using Bf16DepthwiseTile = DepthwiseTileOf<bfloat16>;
 
 /// Six by six pixels, a pointer each, become the values at 36 points, v_step apart.
 struct WinogradInput {
@@ -89,8 +96,9 @@ struct Loops {
   int (*panels_at_once)(int rows);
   void (*tile)(const Tile& t, int panels);
   // how many of the `left` results of a row to give one call
-  int (*depthwise_pixels)(const DepthwiseTile& t, int64_t left);
+  int (*depthwise_pixels)(int kernel, int stride, int dilation, int64_t left);
   void (*depthwise)(const DepthwiseTile& t);
+  void (*depthwise_bf16)(const Bf16DepthwiseTile& t);
   void (*winograd_input)(const WinogradInput& t);
   void (*winograd_output)(const WinogradOutput& t);
   void (*winograd_filters)(const WinogradFilters& t);

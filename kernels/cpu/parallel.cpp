@@ -238,15 +238,6 @@ float* thread_buffer(size_t count) {
   return b.data;
 }
 
-const float** thread_pointers(size_t count) {
-  constexpr size_t kUsual = 2048;
-  thread_local const float* usual[kUsual];
-  thread_local std::vector<const float*> many;
-  if (count <= kUsual) return usual;
-  if (many.size() < count) many.resize(count);
-  return many.data();
-}
-
 #if defined(__SSE2__)
 FlushDenormals::FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040u); }   // FTZ and DAZ
 FlushDenormals::~FlushDenormals() { _mm_setcsr(before_); }

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace fovea::kernels::cpu {
 
@@ -23,7 +24,15 @@ void parallel_for(int64_t n, int64_t grain, const F& f) {
 /// One user at a time.
 float* thread_buffer(size_t count);
 /// The same for pointers into tensors; usual numbers of them need no allocation.
-const float** thread_pointers(size_t count);
+template <class T = float>
+const T** thread_pointers(size_t count) {
+  constexpr size_t kUsual = 2048;
+  thread_local const T* usual[kUsual];
+  thread_local std::vector<const T*> many;
+  if (count <= kUsual) return usual;
+  if (many.size() < count) many.resize(count);
+  return many.data();
+}
 
 /// While alive, numbers too small to be normal are read and written as zero on this thread: they cost a hundred times a
 /// product.

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/bf16_depthwise.cpp — depthwise convolutions of bf16 images, multiplied and summed in f32 on every
+// processor.
+#include <algorithm>
+#include <vector>
+
+#include "kernels/cpu/bf16_conv.h"
+#include "kernels/cpu/depthwise_rows.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+class Bf16DepthwiseConv final : public Bf16LastConv {
+ public:
+  explicit Bf16DepthwiseConv(const Site& s) : Bf16LastConv(s), set_(&loops()) {
+    w_step_ = (shape.channels + set_->lanes - 1) / set_->lanes * set_->lanes;
+    zeros_.assign(static_cast<size_t>(DepthwiseRows<bfloat16>::chunk(shape)), bfloat16{});
+    reserve_weights(s, static_cast<size_t>(shape.taps() * w_step_) * sizeof(float));
+    name = cat("cpu:depthwise ", set_->name, " bf16");
+  }
+
+  void pack_weights(const bfloat16* w, std::byte* out) const override {
+    const int n = weights.rank() - 2;
+    const int64_t across = weights.strides[n + 1], down = n > 1 ? weights.strides[n] : 0;
+    float* to = floats(out);
+    std::fill_n(to, shape.taps() * w_step_, 0.f);
+    for (int64_t y = 0; y < shape.kernel[1]; ++y)
+      for (int64_t x = 0; x < shape.kernel[2]; ++x, to += w_step_)
+        for (int64_t c = 0; c < shape.channels; ++c) to[c] = to_float(w[c * weights.strides[0] + y * down + x * across]);
+  }
+
+  void run_last(const Run& r) const override {
+    DepthwiseRows<bfloat16>{shape, *set_, finish, w_step_, zeros_.data(), r.x, floats(r.w), r.bias, r.residual, r.y}
+        .run();
+  }
+
+ private:
+  const Loops* set_;
+  int64_t w_step_;
+  std::vector<bfloat16> zeros_;
+};
+
+}  // namespace
+
+PlanPtr plan_bf16_depthwise(const Site& s) {
+  const ConvShape shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape);
+  return DepthwiseRows<bfloat16>::possible(shape) ? std::make_shared<Bf16DepthwiseConv>(s) : nullptr;
+}
+
+}  // namespace fovea::kernels::cpu
