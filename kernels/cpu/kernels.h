@@ -11,6 +11,7 @@ std::span<const Kernel> pointwise_kernels();       // pointwise.cpp
 std::span<const Kernel> bf16_attention_kernels();  // bf16_attention.cpp
 std::span<const Kernel> bf16_conv_kernels();       // bf16_conv.cpp
 std::span<const Kernel> bf16_linear_kernels();     // bf16_linear.cpp
+std::span<const Kernel> bf16_rows_kernels();       // bf16_rows.cpp
 std::span<const Kernel> conv_kernels();            // conv.cpp
 std::span<const Kernel> matmul_kernels();          // matmul.cpp
 std::span<const Kernel> reduce_kernels();          // reduce.cpp

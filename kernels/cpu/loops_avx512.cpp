@@ -25,6 +25,9 @@ namespace avx512 {
 #define FOVEA_PART(n) static_cast<__mmask16>((1u << (n)) - 1)
 #define FOVEA_LOAD_PART(p, n) _mm512_maskz_loadu_ps(FOVEA_PART(n), p)
 #define FOVEA_STORE_PART(p, n, v) _mm512_mask_storeu_ps(p, FOVEA_PART(n), v)
+// a vector of 16-bit elements at once, where the general form goes by halves
+#define FOVEA_WIDEN(h) _mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(h))
+#define FOVEA_NARROW(w) _mm512_maskz_cvtepi32_epi16(0xffff, reinterpret_cast<__m512i>(w))
 #include "kernels/cpu/simd/loops.inc"
 }  // namespace avx512
 #pragma GCC pop_options
