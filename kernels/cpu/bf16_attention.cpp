@@ -59,7 +59,8 @@ class Bf16Attention final : public Plan {
     const int64_t keys = padded(static_cast<int64_t>(scores_.bytes() / sizeof(Pair))),
                   values = padded(static_cast<int64_t>(values_.bytes() / sizeof(Pair))), line = padded(keys_),
                   sums = kRows * values_.columns;
-    float* at = thread_buffer(static_cast<size_t>(keys + values + kRows * line + padded(sums) + line + kRows * line / 2));
+    float* at =
+        thread_buffer(static_cast<size_t>(keys + values + kRows * line + padded(sums) + line + kRows * line / 2));
     Buffers b{};
     const auto take = [&](int64_t count) { return std::exchange(at, at + count); };
     b.keys = reinterpret_cast<Pair*>(take(keys));

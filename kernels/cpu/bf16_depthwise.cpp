@@ -26,7 +26,8 @@ class Bf16DepthwiseConv final : public Bf16LastConv {
     std::fill_n(to, shape.taps() * w_step_, 0.f);
     for (int64_t y = 0; y < shape.kernel[1]; ++y)
       for (int64_t x = 0; x < shape.kernel[2]; ++x, to += w_step_)
-        for (int64_t c = 0; c < shape.channels; ++c) to[c] = to_float(w[c * weights.strides[0] + y * down + x * across]);
+        for (int64_t c = 0; c < shape.channels; ++c)
+          to[c] = to_float(w[c * weights.strides[0] + y * down + x * across]);
   }
 
   void run_last(const Run& r) const override {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/bf16_rows.cpp — pointwise functions, norms and softmax of bf16: a few rows at a time are widened, computed
+// kernels/cpu/bf16_rows.cpp — pointwise functions, norms and softmax of bf16: a few rows at a time are widened,
+// computed
 // in f32 and rounded once while they are in the first cache.
 #include <algorithm>
 #include <cmath>
@@ -130,7 +131,7 @@ PlanPtr plan_batch_norm_eval(const Site& s) {
   return std::make_shared<BatchNormEval>(s);
 }
 
-// Rows of `size` adjacent elements, each widened as a whole.
+// Rows of `size` adjacent elements, each widened as a whole: f(row, results).
 struct WholeRowsPlan : RowsPlan {
   explicit WholeRowsPlan(int64_t size, int64_t elements) : size(size), rows(size ? elements / size : 0) {}
   template <class F>
@@ -138,11 +139,11 @@ struct WholeRowsPlan : RowsPlan {
     const bfloat16* const x = halves(a.in[0]);
     bfloat16* const y = halves(a.out[0]);
     parallel_for(rows, std::max<int64_t>(1, 8192 / (size + 1)), [&](int64_t first, int64_t last) {
-      float* const wide = thread_buffer(static_cast<size_t>(size));
+      float *const wide = thread_buffer(static_cast<size_t>(2 * size)), *const results = wide + size;
       for (int64_t r = first; r < last; ++r) {
         set->from_bf16(x + r * size, wide, size);
-        f(wide);
-        set->to_bf16(wide, y + r * size, size);
+        f(wide, results);
+        set->to_bf16(results, y + r * size, size);
       }
     });
   }
@@ -154,10 +155,10 @@ struct LayerNorm final : WholeRowsPlan {
   void run(const Args& a, Stream&) const override {
     const float *w = floats(a.in[1]), *b = floats(a.in[2]);
     const double count = static_cast<double>(size);
-    each(a, [&](float* row) {
+    each(a, [&](const float* row, float* results) {
       const float mean = static_cast<float>(set->sum(row, size) / count);
       const double invstd = 1 / std::sqrt(set->squares(row, mean, size) / count + static_cast<double>(eps));
-      set->normalize(row, mean, static_cast<float>(invstd), w, b, row, size);
+      set->normalize(row, mean, static_cast<float>(invstd), w, b, results, size);
     });
   }
   float eps;
@@ -174,7 +175,7 @@ template <bool Log>
 struct Softmax final : WholeRowsPlan {
   explicit Softmax(const Site& s) : WholeRowsPlan(s.operand(0).shape.back(), s.operand(0).numel()) {}
   void run(const Args& a, Stream&) const override {
-    each(a, [&](float* row) { set->softmax(row, row, size, Log); });
+    each(a, [&](const float* row, float* results) { set->softmax(row, results, size, Log); });
   }
 };
 template <bool Log>

@@ -54,7 +54,8 @@ struct Product {
 using RowPointers = void (*)(const void* context, int64_t first, int64_t count, const float** pointers, int64_t step);
 void multiply(const Product& p, RowPointers rows, const void* context);
 
-/// How the threads share a product: body(first tile of rows, last, first panel, last), panels counted through all groups.
+/// How the threads share a product: body(first tile of rows, last, first panel, last), panels counted through all
+/// groups.
 void over_grid(const Packing& p, int64_t rows, int64_t tiles,
                void (*body)(const void* context, int64_t first_tile, int64_t last_tile, int64_t first, int64_t last),
                const void* context);

@@ -38,8 +38,11 @@ Walk::Walk(std::initializer_list<const Meta*> operands) {
     }
     loops[count++] = l;
   }
-  std::stable_sort(loops.begin(), loops.begin() + count,
-                   [](const Loop& a, const Loop& b) { return a.step[0] > b.step[0]; });
+  // std::stable_sort allocates, and conversions walk while plans run
+  for (auto at = loops.begin(); at != loops.begin() + count; ++at)
+    std::rotate(std::upper_bound(loops.begin(), at, *at, [](const Loop& a, const Loop& b) {
+      return a.step[0] > b.step[0];
+    }), at, at + 1);
   int merged = 0;
   for (int i = 0; i < count; ++i) {
     if (merged && continues(loops[merged - 1], loops[i])) {

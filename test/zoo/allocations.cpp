@@ -27,24 +27,38 @@ void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace fovea::zoo {
 
+namespace {
+
+void check_quiet(const char* name, const Target& target) {
+  INFO(name);
+  auto model = create(name);
+  model->materialise(3);
+  Session session = compile(*model, {.target = target});
+  const Tensor image = test::filled("image", session.inputs()[0].shape);
+  const std::span<const Tensor> in(&image, 1);
+  const std::vector<double> first = test::values_of(session.run_borrowed(in)[0]);
+  allocations = 0;
+  counting = true;
+  for (int i = 0; i < 5; ++i) session.run_borrowed(in);
+  counting = false;
+  CHECK(allocations == 0);
+  CHECK(test::values_of(session.run_borrowed(in)[0]) == first);
+}
+
+}  // namespace
+
 TEST_CASE("runs of compiled models allocate nothing and repeat their bits", "[zoo][slow]") {
   const UseThreads two(2);
   for (const char* name : {"test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnety_002", "densenet121",
-                           "test_convnext", "swin_tiny_patch4_window7_224", "test_vit", "deit_tiny_patch16_224"}) {
-    INFO(name);
-    auto model = create(name);
-    model->materialise(3);
-    Session session = compile(*model);
-    const Tensor image = test::filled("image", session.inputs()[0].shape);
-    const std::span<const Tensor> in(&image, 1);
-    const std::vector<double> first = test::values_of(session.run_borrowed(in)[0]);
-    allocations = 0;
-    counting = true;
-    for (int i = 0; i < 5; ++i) session.run_borrowed(in);
-    counting = false;
-    CHECK(allocations == 0);
-    CHECK(test::values_of(session.run_borrowed(in)[0]) == first);
-  }
+                           "test_convnext", "swin_tiny_patch4_window7_224", "test_vit", "deit_tiny_patch16_224"})
+    check_quiet(name, {});
+}
+
+TEST_CASE("so do runs in bf16", "[zoo][slow][bf16]") {
+  const UseThreads two(2);
+  for (const char* name : {"test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnety_002", "densenet121",
+                           "test_convnext", "swin_tiny_patch4_window7_224", "test_vit"})
+    check_quiet(name, {.dtype = DType::bf16});
 }
 
 }  // namespace fovea::zoo

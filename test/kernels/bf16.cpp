@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/kernels/bf16.cpp — ops in bf16 against f32 on ref: sums are in f32 and the result is rounded once, whatever the
+// instruction set; odd channels, groups, strides, both memory orders.
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "engine/core/backend.h"
+#include "engine/core/threads.h"
+#include "engine/ops/ops.h"
+#include "kernels/cpu/allocator.h"
+#include "kernels/cpu/bf16_product.h"
+#include "kernels/cpu/loops.h"
+#include "test/support/catch.h"
+#include "test/support/check_op.h"
+
+using namespace fovea;
+using fovea::test::filled;
+using fovea::test::values_of;
+namespace kc = fovea::kernels::cpu;
+
+namespace {
+
+Tensor last(const Tensor& x) { return contiguous(x, Memory::channels_last); }
+
+// Values that bf16 can hold, in the type of the run.
+struct Operands {
+  DType type;
+  Tensor operator()(std::string_view name, const Shape& s, test::Range r = {}) const {
+    return cast(cast(filled(name, s, DType::f32, r), DType::bf16), type);
+  }
+};
+
+// Half a unit in bf16's last place, and what the order of a sum may change.
+void check_rounded_once(const Tensor& got, const std::vector<double>& exact, double slack) {
+  CHECK(got.dtype() == DType::bf16);
+  CAPTURE(to_string(got.meta()));
+  const std::vector<double> values = values_of(got);
+  REQUIRE(values.size() == exact.size());
+  double absmax = 0, worst = 0;
+  for (const double v : exact) absmax = std::max(absmax, std::abs(v));
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const double allowed = std::abs(exact[i]) / 256 + slack * absmax;
+    worst = std::max(worst, std::abs(values[i] - exact[i]) / allowed);
+  }
+  CHECK(worst <= 1);
+}
+
+// f in f32 on ref, then in bf16 on cpu with every instruction set; one thread and three give the same bits.
+void check(const std::function<Tensor(const Operands&)>& f, double slack = 1e-5) {
+  std::vector<double> expected;
+  {
+    const UseBackend ref("ref");
+    expected = values_of(f({DType::f32}));
+  }
+  const int before = threads();
+  for (const kc::Loops* set : kc::supported_loops()) {
+    INFO(set->name);
+    const kc::UseLoops use(*set);
+    std::vector<double> one;
+    for (int n : {1, 3}) {
+      clear_plan_cache();
+      set_threads(n);
+      const UseBackend cpu("cpu");
+      const Tensor got = f({DType::bf16});
+      check_rounded_once(got, expected, slack);
+      if (n == 1) one = values_of(got);
+      else CHECK(values_of(got) == one);
+    }
+  }
+  set_threads(before);
+  clear_plan_cache();
+}
+
+}  // namespace
+
+TEST_CASE("bf16: convolutions of odd channels, groups, strides and orders", "[cpu][bf16]") {
+  struct Case {
+    int64_t n, c, h, w, o, k, groups;
+    ConvOptions options;
+  };
+  const Case cases[] = {
+      {2, 16, 9, 7, 24, 1, 1, {}},
+      {1, 5, 9, 7, 13, 1, 1, {.stride = {2}}},
+      {1, 41, 7, 7, 40, 3, 1, {.pad = {1}}},
+      {1, 3, 17, 19, 21, 3, 1, {.stride = {2}, .pad = {1}}},
+      {1, 3, 18, 18, 33, 7, 1, {.stride = {2}, .pad = {3}}},
+      {2, 3, 16, 24, 20, 8, 1, {.stride = {8}}},
+      {1, 8, 11, 10, 8, 3, 1, {.stride = {1}, .dilation = {2}, .pad = {2}}},
+      {1, 9, 9, 9, 18, 3, 3, {.pad = {1}}},
+      {2, 24, 6, 8, 48, 3, 6, {.stride = {2}, .pad = {1}}},
+      {1, 34, 8, 8, 130, 1, 2, {}},
+      {1, 30, 13, 11, 30, 5, 30, {.pad = {2}}},
+      {2, 20, 15, 16, 20, 3, 20, {.stride = {2}, .same = true}},
+      {1, 130, 7, 7, 130, 7, 130, {.pad = {3}}},
+      {1, 9, 12, 10, 9, 3, 9, {.dilation = {2}, .pad = {2}}},
+      {1, 6, 12, 10, 12, 3, 6, {.pad = {1}}},
+  };
+  for (const Case& c : cases) {
+    INFO(c.c << " -> " << c.o << " k" << c.k << " groups " << c.groups);
+    ConvOptions o = c.options;
+    o.groups = c.groups;
+    const Shape xs{c.n, c.c, c.h, c.w}, ws{c.o, c.c / c.groups, c.k, c.k};
+    check([&](const Operands& v) { return conv(v("x", xs), v("w", ws), v("b", {c.o}), o); });
+    check([&](const Operands& v) { return conv(last(v("x", xs)), last(v("w", ws)), {}, o); });
+  }
+  check([](const Operands& v) {
+    return conv(v("x", {2, 10, 23}), v("w", {14, 5, 3}), {}, {.stride = {2}, .pad = {1}, .groups = 2});
+  });
+  check([](const Operands& v) {
+    return conv(last(v("x", {1, 6, 5, 7, 6})), v("w", {8, 6, 3, 3, 3}), {}, {.pad = {1}});
+  });
+}
+
+// What lies behind an odd row's last element is another row's, and may be anything.
+TEST_CASE("bf16: an odd depth reads nothing behind it", "[cpu][bf16]") {
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const kc::Loops* set : kc::supported_loops()) {
+    INFO(set->name);
+    const kc::UseLoops use(*set);
+    clear_plan_cache();
+    const Tensor x = cast(cat({filled("x", {1, 5}), full({1, 5}, inf)}, 0), DType::bf16),
+                 w = cast(filled("w", {7, 5}), DType::bf16);
+    for (const double v : values_of(narrow(linear(x, w), 0, 0, 1))) CHECK(std::isfinite(v));
+  }
+  clear_plan_cache();
+}
+
+TEST_CASE("bf16: epilogues with packed weights and bias are computed in f32", "[cpu][bf16]") {
+  const int64_t groups = GENERATE(1, 3, 21);
+  const Unary act = GENERATE(Unary::identity, Unary::relu6, Unary::silu, Unary::gelu, Unary::hard_swish);
+  const bool channels_last = GENERATE(false, true);
+  const auto lay = [&](const Tensor& t) { return channels_last ? last(t) : t; };
+  const Operands f32{DType::f32}, bf16{DType::bf16};
+  const Shape shape{2, 21, 9, 10}, filter{21, 21 / groups, 3, 3};
+  ConvAttrs a;
+  a.stride = a.dilation = a.pad_lo = a.pad_hi = {1, 1};
+  a.groups = groups;
+  a.epilogue = {.act = act, .residual = true};
+  std::vector<double> expected;
+  {
+    const UseBackend ref("ref");
+    const ConvOptions o{.pad = {1}, .groups = groups};
+    expected = values_of(unary(conv(f32("x", shape), f32("w", filter), f32("b", {21}), o) + f32("r", shape), act));
+  }
+  const Tensor xs = lay(bf16("x", shape)), ws = bf16("w", filter), bs = bf16("b", {21}), rs = lay(bf16("r", shape));
+  const Metas in{xs.meta(), ws.meta(), bs.meta(), rs.meta()}, out{rs.meta()};
+  for (const kc::Loops* set : kc::supported_loops()) {
+    INFO(set->name);
+    const kc::UseLoops use(*set);
+    const UseBackend cpu("cpu");
+    const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b110});
+    INFO(plan->name);
+    if (groups == 21) CHECK(plan->name == cat("cpu:depthwise ", set->name, " bf16"));
+    else if (kc::bf16_set()) CHECK(plan->name == "cpu:product avx512_bf16");
+    const auto packed = kc::allocate(plan->packed_bytes(1), {}), bias = kc::allocate(plan->packed_bytes(2), {}),
+               scratch = kc::allocate(plan->scratch, {});
+    plan->pack(1, ws.bytes(), packed->data);
+    plan->pack(2, bs.bytes(), bias->data);
+    const Tensor got = empty(out[0]);
+    const std::byte* operands[] = {xs.bytes(), packed->data, bias->data, rs.bytes()};
+    std::byte* results[] = {got.bytes()};
+    Stream stream;
+    plan->run({operands, results, scratch->data}, stream);
+    check_rounded_once(got, expected, 1e-5);
+  }
+}
+
+TEST_CASE("bf16: linear layers of few and many rows", "[cpu][bf16]") {
+  for (int64_t rows : {1, 2, 3, 5, 7, 50})
+    for (int64_t outputs : {1, 7, 16, 20, 100, 300}) {
+      INFO(rows << " x 33 -> " << outputs);
+      check([&](const Operands& v) { return linear(v("x", {rows, 33}), v("w", {outputs, 33}), v("b", {outputs})); });
+      check([&](const Operands& v) { return linear(v("x", {rows, 40}), transpose(v("w", {40, outputs}), 0, 1)); });
+    }
+}
+
+// The weights of attention round to bf16 before the second product.
+TEST_CASE("bf16: attention", "[cpu][bf16]") {
+  const auto q = [](const Operands& v) { return v("q", {2, 3, 70, 12}, {-3, 3}); };
+  const auto k = [](const Operands& v) { return v("k", {2, 3, 53, 12}, {-3, 3}); };
+  const auto value = [](const Operands& v) { return v("v", {2, 3, 53, 21}); };
+  constexpr double kSlack = 4e-3;
+  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v)); }, kSlack);
+  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v), v("m", {3, 70, 53}), {.scale = 0.5}); }, kSlack);
+  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v), v("n", {53})); }, kSlack);
+  Tensor allowed;
+  {
+    const UseBackend ref("ref");
+    allowed = greater(filled("m", {3, 70, 53}), -0.5);
+  }
+  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v), allowed); }, kSlack);
+  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v), {}, {.causal = true}); }, kSlack);
+  check([&](const Operands& v) {
+    const Tensor packed = v("p", {2, 40, 3, 4, 17});
+    const auto part = [&](int64_t i) { return permute(select(packed, 2, i), {0, 2, 1, 3}); };
+    return sdpa(part(0), part(1), part(2));
+  }, kSlack);
+}
+
+TEST_CASE("bf16: pointwise functions, norms and softmax round once", "[cpu][bf16]") {
+  const Shape shape{2, 19, 15, 37};
+  for (Unary fn : {Unary::relu, Unary::silu, Unary::gelu, Unary::hard_swish, Unary::affine})
+    check([&](const Operands& v) { return unary(v("x", shape), fn, 0.75f, 1.5f); });
+  for (const Shape& s : {shape, Shape{}, Shape{19, 1, 1}, Shape{2, 19, 1, 1}, Shape{37}})
+    for (Binary fn : {Binary::add, Binary::mul, Binary::div}) {
+      INFO(to_string(s));
+      check([&](const Operands& v) { return binary(last(v("x", shape)), v("b", s, {0.5, 2}), fn); });
+      check([&](const Operands& v) { return binary(v("b", s, {0.5, 2}), v("x", shape, {0.5, 2}), fn); });
+    }
+  const auto f32 = [](std::string_view name, int64_t n) { return filled(name, {n}, DType::f32, {0.5, 2}); };
+  for (int64_t size : {5, 96, 1500}) {
+    INFO("rows of " << size);
+    check([&](const Operands& v) {
+      return layer_norm(v("x", {7, size}, {1, 3}), f32("w", size), f32("b", size), 1e-5);
+    });
+    check([&](const Operands& v) {
+      const Tensor x = last(v("x", {2, size, 5, 7}));
+      return batch_norm(x, f32("w", size), f32("b", size), f32("m", size), f32("v", size), 1e-5);
+    });
+    check([&](const Operands& v) { return softmax(v("x", {5, size}, {-9, 9}), -1); });
+    check([&](const Operands& v) { return log_softmax(v("x", {5, size}, {-9, 9}), -1); });
+  }
+}
+
+TEST_CASE("bf16: ops without kernels of their own go by way of f32", "[cpu][bf16]") {
+  check([](const Operands& v) { return mean(last(v("x", {2, 19, 9, 8})), {2, 3}, keep_dims); });
+  check([](const Operands& v) { return mean(v("x", {2, 19, 9, 8}), {2, 3}, keep_dims); });
+  check([](const Operands& v) { return matmul(v("a", {3, 13, 9}), v("b", {3, 9, 21})); });
+  check([](const Operands& v) { return matmul(transpose(v("a", {3, 9, 13}), 1, 2), v("b", {9, 21})); });
+}
