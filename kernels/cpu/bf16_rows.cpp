@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/bf16_rows.cpp — pointwise functions, norms and softmax of bf16: a few rows at a time are widened,
-// computed
-// in f32 and rounded once while they are in the first cache.
+// kernels/cpu/bf16_rows.cpp — pointwise functions, norms and softmax of bf16: widened in registers or a row at a time,
+// computed in f32, rounded once.
 #include <algorithm>
 #include <cmath>
 
@@ -13,35 +12,18 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-constexpr int64_t kBlock = 1024;                   // elements at once
-
 struct RowsPlan : Plan {
   RowsPlan() : set(&loops()) { name = cat("cpu:", set->name, " bf16"); }
   const Loops* set;
 };
-
-// f(x) in f32 on blocks of n elements, from x to y.
-template <class F>
-void in_blocks(const Loops& set, const bfloat16* x, bfloat16* y, int64_t n, const F& f) {
-  alignas(64) float wide[kBlock];
-  for (int64_t at = 0; at < n; at += kBlock) {
-    const int64_t count = std::min(kBlock, n - at);
-    set.from_bf16(x + at, wide, count);
-    f(wide, at, count);
-    set.to_bf16(wide, y + at, count);
-  }
-}
 
 struct UnaryPlan final : RowsPlan {
   explicit UnaryPlan(const Site& s) : attrs(s.attrs<UnaryAttrs>()), walk({&s.result(), &s.operand(0)}) {}
   void run(const Args& a, Stream&) const override {
     const bfloat16* const x = halves(a.in[0]);
     bfloat16* const y = halves(a.out[0]);
-    walk.each([&](const auto& at, int64_t n) {
-      in_blocks(*set, x + at[1], y + at[0], n, [&](float* wide, int64_t, int64_t count) {
-        set->unary(attrs.fn, attrs.a, attrs.b, wide, wide, count);
-      });
-    }, 4096);
+    walk.each([&](const auto& at, int64_t n) { set->unary_bf16(attrs.fn, attrs.a, attrs.b, x + at[1], y + at[0], n); },
+              4096);
   }
   UnaryAttrs attrs;
   Walk walk;
@@ -60,15 +42,7 @@ struct BinaryPlan final : RowsPlan {
     bfloat16* const y = halves(a.out[0]);
     const int left_step = static_cast<int>(walk.step(1)), right_step = static_cast<int>(walk.step(2));
     walk.each([&](const auto& at, int64_t n) {
-      alignas(64) float first[kBlock], second[kBlock];
-      const bfloat16 *l = left + at[1], *r = right + at[2];
-      for (int64_t i = 0; i < n; i += kBlock) {
-        const int64_t count = std::min(kBlock, n - i);
-        set->from_bf16(l + i * left_step, first, left_step ? count : 1);
-        set->from_bf16(r + i * right_step, second, right_step ? count : 1);
-        set->binary(fn, first, left_step, second, right_step, first, count);
-        set->to_bf16(first, y + at[0] + i, count);
-      }
+      set->binary_bf16(fn, left + at[1], left_step, right + at[2], right_step, y + at[0], n);
     });
   }
   Binary fn;
@@ -107,21 +81,12 @@ class BatchNormEval final : public RowsPlan {
     const bfloat16* const x = halves(a.in[0]);
     bfloat16* const y = halves(a.out[0]);
     parallel_for(rows_, std::max<int64_t>(1, 16384 / channels_), [&](int64_t first, int64_t last) {
-      const int64_t together = std::max<int64_t>(1, kBlock / channels_);
-      for (int64_t r = first; r < last; r += together)
-        scale(x + r * channels_, y + r * channels_, std::min(together, last - r), gain, shift);
+      for (int64_t r = first; r < last; ++r)
+        set->scale_shift_bf16(x + r * channels_, gain, shift, y + r * channels_, channels_);
     });
   }
 
  private:
-  void scale(const bfloat16* x, bfloat16* y, int64_t rows, const float* gain, const float* shift) const {
-    in_blocks(*set, x, y, rows * channels_, [&](float* wide, int64_t at, int64_t count) {
-      if (rows == 1) return set->scale_shift(wide, gain + at, shift + at, wide, count);
-      for (int64_t r = 0; r < rows; ++r)
-        set->scale_shift(wide + r * channels_, gain, shift, wide + r * channels_, channels_);
-    });
-  }
-
   float eps_;
   int64_t channels_, rows_;
 };

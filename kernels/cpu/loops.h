@@ -85,11 +85,13 @@ struct Loops {
 
   bool (*has_unary)(Unary fn);
   void (*unary)(Unary fn, float a, float b, const float* x, float* y, int64_t n);
+  void (*unary_bf16)(Unary fn, float a, float b, const bfloat16* x, bfloat16* y, int64_t n);   // in f32, rounded once
   bool (*has_unary_dx)(Unary fn);
   void (*unary_dx)(Unary fn, float a, const float* gy, const float* x, float* gx, int64_t n);
   bool (*has_binary)(Binary fn);
   // steps: 0 or 1
   void (*binary)(Binary fn, const float* a, int a_step, const float* b, int b_step, float* y, int64_t n);
+  void (*binary_bf16)(Binary fn, const bfloat16* a, int a_step, const bfloat16* b, int b_step, bfloat16* y, int64_t n);
   void (*where)(const uint8_t* c, int c_step, const float* a, int a_step, const float* b, int b_step, float* y,
                 int64_t n);
 
@@ -118,6 +120,7 @@ struct Loops {
   double (*squares)(const float* x, float about, int64_t n);            // sum of (x - about)^2
   void (*fold_squares)(const float* x, const float* about, float* acc, int64_t n);   // acc += (x - about)^2
   void (*scale_shift)(const float* x, const float* gain, const float* shift, float* y, int64_t n);
+  void (*scale_shift_bf16)(const bfloat16* x, const float* gain, const float* shift, bfloat16* y, int64_t n);
   // w, b may be null
   void (*normalize)(const float* x, float mean, float gain, const float* w, const float* b, float* y, int64_t n);
   /// y = weights[0] x[0] + ... + weights[3] x[3], element by element
