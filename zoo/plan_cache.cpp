@@ -113,7 +113,8 @@ void make_room(int64_t most_bytes) {
     const auto bytes = static_cast<int64_t>(e.file_size(gone));
     if (gone) continue;
     const std::string extension = e.path().extension().string();
-    if (extension == ".tmp" && fs::file_time_type::clock::now() - used > std::chrono::hours(1)) fs::remove(e.path(), gone);
+    const auto unused = fs::file_time_type::clock::now() - used;
+    if (extension == ".tmp" && unused > std::chrono::hours(1)) fs::remove(e.path(), gone);
     if (extension != ".plan") continue;
     files.push_back({e.path(), used, bytes});
     all += bytes;
@@ -145,7 +146,9 @@ PlanCache::PlanCache(const Graph& traced, std::string weights, const Target& tar
   prefix_ = hex(sum_of(cat(what_, build_identity(), processor_identity())));
 }
 
-std::string PlanCache::path_for(uint64_t weights) const { return folder() + "/" + prefix_ + "-" + hex(weights) + ".plan"; }
+std::string PlanCache::path_for(uint64_t weights) const {
+  return folder() + "/" + prefix_ + "-" + hex(weights) + ".plan";
+}
 std::string PlanCache::key_for(uint64_t weights) const { return cat(what_, " weights ", hex(weights)); }
 
 std::optional<Session> PlanCache::load() const {

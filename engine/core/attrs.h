@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <string>
 #include <type_traits>
 
@@ -62,9 +61,11 @@ void visit_field(const char*, T& value, FieldSource& from) {
   else if constexpr (std::is_floating_point_v<T>) value = static_cast<T>(from.real());
   else if constexpr (std::is_same_v<T, bool>) value = from.integer(0, 1) != 0;
   else if constexpr (std::is_enum_v<T>) value = static_cast<T>(from.integer(0, static_cast<int64_t>(last_of(T{}))));
-  else if constexpr (std::is_integral_v<T>)
-    value = static_cast<T>(from.integer(std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
-  else AttrsTraits<T>::type.assign(&value, from);
+  else if constexpr (std::is_integral_v<T>) {
+    static_assert(std::is_signed_v<T>);
+    constexpr int64_t most = INT64_MAX >> (64 - 8 * sizeof(T));
+    value = static_cast<T>(from.integer(-most - 1, most));
+  } else AttrsTraits<T>::type.assign(&value, from);
 }
 template <class T, size_t N>
 void visit_field(const char* name, std::array<T, N>& value, FieldSource& from) {

@@ -95,8 +95,14 @@ int64_t flops_of(const Site& s) {
 }  // namespace
 
 void Session::Program::add(const Step& s, const Site& site, PlannedStep planned) {
-  StepInfo i{s.scope, s.op->name(), planned.plan->name, to_string(site.attrs_ref), Metas(site.in.begin(), site.in.end()),
-             Metas(site.out.begin(), site.out.end()), 0, flops_of(site)};
+  StepInfo i{.scope = s.scope,
+             .op = s.op->name(),
+             .plan = planned.plan->name,
+             .attrs = to_string(site.attrs_ref),
+             .in = Metas(site.in.begin(), site.in.end()),
+             .out = Metas(site.out.begin(), site.out.end()),
+             .bytes = 0,
+             .flops = flops_of(site)};
   for (const Metas& metas : {i.in, i.out})
     for (const Meta& m : metas) i.bytes += m.present() ? m.bytes() : 0;
   scratch = std::max(scratch, (planned.plan->scratch + 63) & ~size_t{63});

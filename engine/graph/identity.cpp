@@ -19,7 +19,8 @@ namespace {
 std::string hex(const void* data, size_t bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (const uint8_t b : std::span(static_cast<const uint8_t*>(data), bytes)) text += {kDigits[b >> 4], kDigits[b & 15]};
+  for (const uint8_t b : std::span(static_cast<const uint8_t*>(data), bytes))
+    text += {kDigits[b >> 4], kDigits[b & 15]};
   return text;
 }
 

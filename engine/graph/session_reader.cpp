@@ -54,7 +54,15 @@ std::shared_ptr<Storage> part_of(const std::shared_ptr<Storage>& file, uint64_t 
 
 constexpr int64_t kMost = int64_t{1} << 47;        // bytes, and products of sizes: what processors can address
 
-bool multiplies(int64_t& product, int64_t by) { return !__builtin_mul_overflow(product, by, &product) && product <= kMost; }
+bool multiplies(int64_t& product, int64_t by) {
+  return !__builtin_mul_overflow(product, by, &product) && product <= kMost;
+}
+
+Strides read_strides(Reader& r) {
+  Strides d;
+  for (int64_t n = r.number(0, Dims::kMax); n > 0; --n) d.push_back(r.number(0, kMost));
+  return d;
+}
 
 Dims read_dims(Reader& r) {
   Dims d;
@@ -83,7 +91,7 @@ Meta read_meta(Reader& r) {
   Meta m;
   m.dtype = static_cast<DType>(r.number(static_cast<int64_t>(DType::f32), static_cast<int64_t>(last_of(DType{}))));
   m.shape = read_dims(r);
-  m.strides = read_dims(r);
+  m.strides = read_strides(r);
   if (m.shape.size() != m.strides.size()) damaged("strides of another rank");
   span_bytes(m);
   return m;
@@ -205,6 +213,9 @@ class SessionReader {
     for (const Step& s : g_.steps)
       if (s.out.empty() || s.in.size() > 32) damaged("a step without results");
     g_.verify();
+    int64_t apart = 0;                             // the arena if nothing shared it
+    for (const Value& v : g_.values) apart = std::min(kMost, apart + v.meta.bytes() + 63);
+    if (g_.arena_bytes > apart) damaged("more working memory than its values take");
     for (size_t i = 0; i < g_.inputs.size(); ++i) {
       const Meta &now = g_.meta(g_.inputs[i]), &traced = program_->inputs[i];
       if (now.shape != traced.shape || now.dtype != traced.dtype || !(now.is_contiguous() || now.is_channels_last()))

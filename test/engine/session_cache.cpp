@@ -153,11 +153,10 @@ TEST_CASE("a forged session file cannot make a run leave its memory", "[session_
   const Tensor x = numbers({1, 3, 6, 5}, 9);
   size_t refused = 0, tried = 0;
   for (size_t at = 0; at < sizeof h + h.description_bytes; ++at)
-    for (const unsigned char flip : {0x01, 0x02, 0x40, 0x80}) {
+    for (const unsigned char flip : {0x01, 0x80}) {
       std::string forged = whole;
       forged[at] = static_cast<char>(forged[at] ^ flip);
-      if (at >= 8 && at < sizeof h) write_at(path, 0, whole.data(), 0);
-      else sign(forged);
+      if (at >= sizeof h) sign(forged);            // the header says where everything is: alone it must not fit
       test::write_file(path, forged);
       ++tried;
       std::optional<Session> s = load_session(path, "key");
