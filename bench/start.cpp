@@ -125,14 +125,17 @@ void answer_once(const WorkOptions& o) {
   const std::span<const float> values = first.data<float>();
   ordered_json out = ordered_json::array();
   for (size_t i = 0; i < std::min<size_t>(8, values.size()); ++i) out.push_back(values[i]);
-  const ordered_json told{{"load_s", load}, {"first_ms", (now() - begun - load) * 1e3}, {"from_cache", work.from_cache()},
+  const ordered_json told{{"load_s", load},
+                          {"first_ms", (now() - begun - load) * 1e3},
+                          {"from_cache", work.from_cache()},
                           {"out", std::move(out)}};
   std::printf("%s\n", told.dump().c_str());
   std::fflush(stdout);
   work.keep();
 }
 
-std::vector<Start> measure_starts(const std::string& program, WorkOptions o, int threads, int runs, Progress& progress) {
+std::vector<Start> measure_starts(const std::string& program, WorkOptions o, int threads, int runs,
+                                  Progress& progress) {
   const Folder folder;
   if (o.weights.empty()) {
     const std::unique_ptr<zoo::ImageModel> model = zoo::create(o.model);
@@ -146,7 +149,9 @@ std::vector<Start> measure_starts(const std::string& program, WorkOptions o, int
   const std::vector<std::string> args = arguments(o, threads);
   std::vector<std::string> cached = args;
   cached.emplace_back("--cache");
-  std::vector<Start> starts{{.name = "cold"}, {.name = "cold, file not in memory"}, {.name = "cold, fills the plan cache"},
+  std::vector<Start> starts{{.name = "cold"},
+                            {.name = "cold, file not in memory"},
+                            {.name = "cold, fills the plan cache"},
                             {.name = "from the plan cache"}};
   run_once(program, args);                         // the program itself is in memory from now on
   for (int i = 0; i < runs; ++i) {

@@ -18,7 +18,7 @@ struct WorkOptions {
   std::string model, weights, input, dtype = "f32";        // without weights: the model's first values
   int batch = 1;
   bool train = false, eager = false;
-  bool cache = false;                              // of a compiled model with weights: take the session from the plan cache
+  bool cache = false;                              // with weights, compiled: take the session from the plan cache
 };
 
 class Work {

@@ -191,16 +191,19 @@ void add_bench(CLI::App& app) {
   CLI::Option* html = command->add_option("--html", a->html, "write one page with plots; measures the machine too");
   CLI::Option* worker = command->add_flag("--worker", a->worker,
                                           "answer \"run N\" lines on stdin with a JSON list of milliseconds");
-  command->add_flag("--cache", work.cache, "with --weights: take the compiled model from the plan cache, or put it there");
+  command->add_flag("--cache", work.cache,
+                    "with --weights: take the compiled model from the plan cache, or put it there");
   CLI::Option* start =
-      command->add_option("--start", a->starts, "start so many processes in each way, and time each until its first logits")
+      command
+          ->add_option("--start", a->starts, "start so many processes in each way; time each until its first logits")
           ->check(CLI::Range(1, 1000));
   command->add_flag("--once", a->once, "answer with the first logits and the time that they took, as JSON");
   CLI::Option* beside = command
       ->add_option("--beside", a->beside,
                    "idle and beside so many busy processes, with all threads and with one: how much longer it takes")
       ->check(CLI::Range(1, 4096));
-  for (CLI::Option* other : {csv, json, per_op, train, eager, roofline, trace, html, worker, start}) beside->excludes(other);
+  for (CLI::Option* other : {csv, json, per_op, train, eager, roofline, trace, html, worker, start})
+    beside->excludes(other);
   command->callback([a] { run(*a); });
 }
 
