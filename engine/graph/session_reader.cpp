@@ -215,6 +215,7 @@ class SessionReader {
     g_.verify();
     int64_t apart = 0;                             // the arena if nothing shared it
     for (const Value& v : g_.values) apart = std::min(kMost, apart + v.meta.bytes() + 63);
+    if (g_.arena_bytes % 64 != 0) damaged("working memory that ends oddly");
     if (g_.arena_bytes > apart) damaged("more working memory than its values take");
     for (size_t i = 0; i < g_.inputs.size(); ++i) {
       const Meta &now = g_.meta(g_.inputs[i]), &traced = program_->inputs[i];
