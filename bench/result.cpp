@@ -104,7 +104,8 @@ Result run(const RunOptions& o, const Machine& machine, Progress& progress) {
   r.ms = time_ms(work, o.repeat, &progress);
   std::sort(r.ms.begin(), r.ms.end());
   if (!o.work.eager) {
-    r.arena_bytes = work.session().arena_bytes();
+    r.side_by_side = work.side_by_side();
+    r.arena_bytes = work.session().arena_bytes() * (r.side_by_side ? r.threads : 1);
     r.constant_bytes = work.session().constant_bytes();
   }
   if (o.profile) {

@@ -34,6 +34,7 @@ struct Result {
   int64_t parameters = 0;
   double macs = 0, activations = 0;                // of one image; 0 when training
   int64_t arena_bytes = 0, constant_bytes = 0;     // 0 when it ran eagerly
+  bool side_by_side = false;                       // images one a thread: then steps are of one image on one thread
   std::vector<StepTime> steps;                     // in order; empty unless profiled
   std::vector<Block> memory;                       // likewise
 

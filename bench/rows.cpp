@@ -77,6 +77,7 @@ Json result_json(const Result& r, const Machine& m, const std::string& version) 
   j["load_s"] = r.load_seconds;
   j["from_cache"] = r.from_cache;
   j["first_ms"] = r.first_ms;
+  j["side_by_side"] = r.side_by_side;
   j["arena_bytes"] = r.arena_bytes;
   j["constant_bytes"] = r.constant_bytes;
   j["fovea"] = version;

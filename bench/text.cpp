@@ -88,6 +88,7 @@ std::string step_table(const Result& r, size_t top) {
   std::string out = format("%.3f ms in %zu steps (%.3f ms when they are not timed); arena %.1f MB, constants %.1f MB",
                            total * 1e3, r.steps.size(), r.median_ms(), static_cast<double>(r.arena_bytes) * 1e-6,
                            static_cast<double>(r.constant_bytes) * 1e-6);
+  if (r.side_by_side) out += "; images run side by side: steps are those of one image on one thread";
   if (measured) out += format("; %.1f%% of the roofline", 100 * r.least_seconds() / total);
   out += format("\n\n%9s %6s %9s %8s%s  %-32s %-12s %-26s %s\n", "us", "share", "GFLOP/s", "GB/s",
                 measured ? "    roof" : "", "module", "op", "kernel", "operands -> result");

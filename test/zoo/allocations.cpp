@@ -6,6 +6,7 @@
 #include <new>
 
 #include "engine/core/threads.h"
+#include "engine/graph/batch_session.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 #include "zoo/zoo.h"
@@ -59,6 +60,22 @@ TEST_CASE("so do runs in bf16", "[zoo][slow][bf16]") {
   for (const char* name : {"test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnety_002", "densenet121",
                            "test_convnext", "swin_tiny_patch4_window7_224", "test_vit"})
     check_quiet(name, {.dtype = DType::bf16});
+}
+
+TEST_CASE("so do images side by side", "[zoo][slow]") {
+  const UseThreads two(2);
+  auto model = create("test_efficientnet");
+  model->materialise(3);
+  BatchSession session(compile(*model, {.target = {.threads = 1}}));
+  const Tensor images = test::filled("images", {6, 3, 160, 160});
+  const std::vector<double> first = test::values_of(session.run_borrowed(images)[0]);
+  session.run_borrowed(images);                    // every seat has been taken by now
+  allocations = 0;
+  counting = true;
+  for (int i = 0; i < 5; ++i) session.run_borrowed(images);
+  counting = false;
+  CHECK(allocations == 0);
+  CHECK(test::values_of(session.run_borrowed(images)[0]) == first);
 }
 
 }  // namespace fovea::zoo
