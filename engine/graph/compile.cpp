@@ -3,30 +3,15 @@
 #include <algorithm>
 #include <map>
 
-#include "engine/core/eager.h"
-#include "engine/core/node.h"
 #include "engine/core/scope.h"
 #include "engine/core/threads.h"
 #include "engine/graph/passes/passes.h"
 #include "engine/graph/program.h"
-#include "engine/ops/ops.h"
+#include "engine/graph/quiet.h"
+#include "engine/ops/quant.h"
 
 namespace fovea {
 namespace {
-
-// Compiling calls ops on constants: they run now and leave no tape, whatever the caller is doing.
-class Quiet {
- public:
-  Quiet() : gradients_(grad_enabled()), use_(eager_) { set_grad_enabled(false); }
-  ~Quiet() { set_grad_enabled(gradients_); }
-  Quiet(const Quiet&) = delete;
-  Quiet& operator=(const Quiet&) = delete;
-
- private:
-  bool gradients_;
-  Eager eager_;
-  UseExecutor use_;
-};
 
 bool listed(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -81,7 +66,7 @@ void own_results(Graph& g) {
 }
 
 int64_t flops_of(const Site& s) {
-  if (&s.op == &ops::conv || &s.op == &ops::linear)
+  if (&s.op == &ops::conv || &s.op == &ops::linear || &s.op == &ops::quant_conv)
     return 2 * s.result().numel() * (s.operand(1).numel() / s.operand(1).dim(0));
   if (&s.op == &ops::conv_dx)
     return 2 * s.operand(0).numel() * (s.operand(1).numel() / s.operand(1).dim(0));

@@ -14,6 +14,8 @@
 
 namespace fovea {
 
+struct Calibration;                                // engine/graph/calibration.h
+
 /// What a graph is compiled for.
 struct Target {
   Device device{};
@@ -21,6 +23,8 @@ struct Target {
   DType dtype = DType::none;
   int threads = 0;                                 // 0: as threads() says when compiled
   std::vector<std::string> without;                // passes to leave out, by name (passes.h)
+  // given: convolutions and products compute in 8-bit integers where it knows the values' ranges
+  std::shared_ptr<const Calibration> calibration;
 };
 
 /// What a step does, for benches and `fovea info`.

@@ -20,6 +20,8 @@ std::span<const Kernel> pool_kernels();            // pool.cpp
 std::span<const Kernel> arrange_kernels();         // arrange.cpp
 std::span<const Kernel> attention_kernels();       // attention.cpp
 std::span<const Kernel> resize_kernels();          // resize.cpp
+std::span<const Kernel> quant_conv_kernels();      // quant_conv.cpp
+std::span<const Kernel> quant_pointwise_kernels(); // quant_pointwise.cpp
 
 /// Backend::convert                                 // convert.cpp
 void convert(const Meta& from, const std::byte* source, const Meta& to, std::byte* target);

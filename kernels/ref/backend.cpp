@@ -36,7 +36,8 @@ std::shared_ptr<Storage> allocate(size_t bytes, Device d) {
 
 std::vector<std::span<const Kernel>> kernels() {
   return {pointwise_kernels(), reduce_kernels(), arrange_kernels(), index_kernels(),  matmul_kernels(), conv_kernels(),
-          norm_kernels(),      attention_kernels(), pool_kernels(), resize_kernels(), random_kernels()};
+          norm_kernels(),      attention_kernels(), pool_kernels(), resize_kernels(), random_kernels(),
+          quant_kernels()};
 }
 
 }  // namespace

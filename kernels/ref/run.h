@@ -58,6 +58,7 @@ std::span<const Kernel> conv_kernels();
 std::span<const Kernel> norm_kernels();
 std::span<const Kernel> attention_kernels();
 std::span<const Kernel> pool_kernels();
+std::span<const Kernel> quant_kernels();
 std::span<const Kernel> resize_kernels();
 std::span<const Kernel> random_kernels();
 

@@ -13,6 +13,7 @@ constexpr Pass kPasses[] = {
     {"precision", passes::precision, "computes in the target's dtype"},
     {"layouts", passes::layouts, "runs nets of images channels-last"},
     {"fuse_epilogue", passes::fuse_epilogue, "residual sum and activation join the convolution or product"},
+    {"quantize", passes::quantize, "computes in 8-bit integers where ranges were calibrated"},
     {"memory", passes::memory, "values share one arena by lifetime"},
 };
 

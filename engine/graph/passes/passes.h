@@ -13,6 +13,7 @@ void fold_norm(Graph& g, const Target& t);         // batch norm, scale or bias 
 void precision(Graph& g, const Target& t);         // Target::dtype: casts constants, inputs and activations
 void layouts(Graph& g, const Target& t);           // nets of images run channels-last
 void fuse_epilogue(Graph& g, const Target& t);     // residual sum and activation into conv and linear
+void quantize(Graph& g, const Target& t);          // Target::calibration: convolutions and products in 8-bit integers
 void memory(Graph& g, const Target& t);            // liveness -> one arena; pointwise steps in place
 
 /// Without the memory pass: every value has a place of its own.

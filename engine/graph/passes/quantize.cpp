@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/graph/passes/quantize.cpp — convolutions and products whose ranges were calibrated compute in 8-bit integers;
+// values between them live as u8 only.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "engine/graph/calibration.h"
+#include "engine/graph/passes/passes.h"
+#include "engine/graph/passes/rebuild.h"
+#include "engine/ops/quant.h"
+
+namespace fovea::passes {
+namespace {
+
+size_t at(int v) { return static_cast<size_t>(v); }
+
+bool is_image(const Meta& m) { return m.rank() == 4 && m.shape[2] * m.shape[3] > 1; }
+
+// A value of one number for each sample and channel that multiplies an image: squeeze-and-excitation.
+bool is_gate_product(const Graph& g, const Step& s) {
+  return s.op == &ops::binary && s.attrs.as<BinaryAttrs>().fn == Binary::mul && is_image(g.meta(s.in[0])) !=
+                                                                                    is_image(g.meta(s.in[1]));
+}
+int image_of(const Graph& g, const Step& s) { return is_image(g.meta(s.in[0])) ? s.in[0] : s.in[1]; }
+int gate_of(const Graph& g, const Step& s) { return is_image(g.meta(s.in[0])) ? s.in[1] : s.in[0]; }
+bool gates_channels(const Graph& g, const Step& s) {
+  const Shape &image = g.meta(image_of(g, s)).shape, &gate = g.meta(gate_of(g, s)).shape;
+  return gate == Shape{image[0], image[1], 1, 1};
+}
+
+bool is_global_mean(const Graph& g, const Step& s) {
+  if (s.op != &ops::reduce || !is_image(g.meta(s.in[0]))) return false;
+  const auto& a = s.attrs.as<ReduceAttrs>();
+  return a.fn == Reduce::mean && a.axes == Dims{2, 3};
+}
+
+// One scale for each output channel, a bias in units of its sums, and weights rounded to those.
+struct Weights {
+  Tensor w, scale, bias;
+};
+
+Weights quantised(const Tensor& w, const Tensor& b, const Quant& x, const std::vector<float>& mean, int64_t groups) {
+  const Tensor from = contiguous(w);
+  const std::span<const float> values = from.data<float>();
+  const auto outputs = at(static_cast<int>(w.dim(0))), each = values.size() / outputs;
+  const auto taps = static_cast<size_t>(w.numel() / w.dim(0) / w.dim(1));
+  Weights out{empty(w.shape(), DType::i8), empty({w.dim(0)}), empty({w.dim(0)}, DType::i32)};
+  const std::span<int8_t> q = out.w.mutable_data<int8_t>();
+  for (size_t o = 0; o < outputs; ++o) {
+    const std::span<const float> row = values.subspan(o * each, each);
+    float largest = 0;
+    for (const float v : row) largest = std::max(largest, std::fabs(v));
+    const double bias = b ? static_cast<double>(b.data<float>()[o]) : 0;
+    // no smaller than what the bias needs to be a number of 31 bits
+    const double step = std::max({static_cast<double>(largest) / 127,
+                                  std::fabs(bias) / static_cast<double>(x.scale) / 1e9, 1e-30});
+    // what rounding the weights adds on average, the bias takes away again
+    double drift = 0;
+    int64_t zeros = 0;                             // what the zero of x adds to a sum
+    const size_t first =
+        mean.empty() ? 0 : o / (outputs / at(static_cast<int>(groups))) * at(static_cast<int>(w.dim(1)));
+    for (size_t i = 0; i < each; ++i) {
+      const double rounded = std::nearbyint(static_cast<double>(row[i]) / step);
+      q[o * each + i] = static_cast<int8_t>(rounded);
+      zeros += x.zero * static_cast<int64_t>(rounded);
+      if (!mean.empty())
+        drift += (rounded * step - static_cast<double>(row[i])) * static_cast<double>(mean[first + i / taps]);
+    }
+    const double scale = step * static_cast<double>(x.scale);
+    out.scale.mutable_data<float>()[o] = static_cast<float>(scale);
+    out.bias.mutable_data<int32_t>()[o] = static_cast<int32_t>(std::llrint((bias - drift) / scale) - zeros);
+  }
+  return out;
+}
+
+class Quantizer {
+ public:
+  Quantizer(Graph& g, const Calibration& c) : g_(g), c_(c), names_(value_names(g)), r_(g) {}
+
+  void run() {
+    find_gates();
+    find_wishes();
+    u8_.assign(g_.values.size(), {});
+    f32_.assign(g_.values.size(), true);
+    for (const Step& s : r_.old_steps()) {
+      if (is_product(s)) product(s);
+      else if (u8_out(s) && s.op == &ops::max_pool) max_pool(s);
+      else if (u8_out(s) && is_gate_product(g_, s)) gate(s);
+      else if (is_global_mean(g_, s) && u8_[at(s.in[0])]) mean(s);
+      else plain(s);
+    }
+    for (int v : g_.outputs) f32(v);
+    for (const State& s : g_.state) f32(s.out);
+    r_.finish();
+  }
+
+ private:
+  struct Form {                                    // an old value as u8
+    int value;
+    Quant quant;
+  };
+
+  const Observed* seen(int old) const {
+    const auto it = c_.values.find(names_[at(old)]);
+    return it == c_.values.end() ? nullptr : &it->second;
+  }
+
+  // A product that becomes one of integers.
+  bool is_product(const Step& s) const {
+    if (s.op != &ops::conv && s.op != &ops::linear) return false;
+    const Meta &x = r_.was(s.in[0]), &w = g_.meta(s.in[1]);
+    if (x.dtype != DType::f32 || gates_[at(s.out[0])] || !seen(s.in[0])) return false;
+    if (!g_.is_constant(s.in[1]) || (s.in[2] >= 0 && !g_.is_constant(s.in[2]))) return false;
+    if (s.op == &ops::linear) return x.is_contiguous() && x.rank() >= 2;
+    const int64_t groups = s.attrs.as<ConvAttrs>().groups;
+    const bool depthwise = groups == x.shape[1] && w.shape[0] == groups && w.shape[2] <= 8;
+    return x.rank() == 4 && (!is_image(x) || x.is_channels_last()) && (groups == 1 || depthwise || w.shape[1] % 4 == 0);
+  }
+
+  // Gates decide over whole channels: what computes them stays as it is.
+  void find_gates() {
+    gates_.assign(g_.values.size(), false);
+    for (size_t i = r_.old_steps().size(); i-- > 0;) {
+      const Step& s = r_.old_steps()[i];
+      if (is_gate_product(g_, s)) gates_[at(gate_of(g_, s))] = true;
+      else if (gates_[at(s.out[0])] && !is_image(g_.meta(s.in[0]))) gates_[at(s.in[0])] = true;
+    }
+  }
+
+  // Which values somebody would like to have as u8.
+  void find_wishes() {
+    wishes_.assign(g_.values.size(), false);
+    const std::vector<int> uses = uses_of_old();
+    for (size_t i = r_.old_steps().size(); i-- > 0;) {
+      const Step& s = r_.old_steps()[i];
+      if (is_product(s)) wishes_[at(s.in[0])] = true;
+      else if (s.op == &ops::max_pool && uses[at(s.out[1])] == 0 && wishes_[at(s.out[0])]) wishes_[at(s.in[0])] = true;
+      else if (is_gate_product(g_, s) && gates_channels(g_, s) && wishes_[at(s.out[0])])
+        wishes_[at(image_of(g_, s))] = true;
+    }
+  }
+  std::vector<int> uses_of_old() const {
+    std::vector<int> uses(g_.values.size(), 0);
+    for (const Step& s : r_.old_steps())
+      for (int v : s.in)
+        if (v >= 0) ++uses[at(v)];
+    for (int v : g_.outputs) ++uses[at(v)];
+    return uses;
+  }
+
+  // May a max_pool or a gate's product take its operand as u8 and give u8?
+  bool u8_out(const Step& s) const {
+    if (!wishes_[at(s.out[0])]) return false;
+    if (s.op == &ops::max_pool) return u8_[at(s.in[0])].has_value() && wishes_[at(s.in[0])];
+    return is_gate_product(g_, s) && gates_channels(g_, s) && u8_[at(image_of(g_, s))] && seen(s.out[0]);
+  }
+
+  Quant quant_of(int old) const { return quant_for(seen(old)->lo, seen(old)->hi); }
+
+  // The f32 form of an old value; made once.
+  int f32(int old) {
+    if (old < 0) return -1;
+    if (!f32_[at(old)]) {
+      const Form& u = *u8_[at(old)];
+      r_.redirect(old, r_.emit({&ops::dequantize, AttrsRef::of(QuantAttrs{u.quant}), {u.value}, {}, {}}));
+      f32_[at(old)] = true;
+    }
+    return r_.now(old);
+  }
+  Form u8(int old) {
+    std::optional<Form>& form = u8_[at(old)];
+    if (!form) {
+      const Quant q = quant_of(old);
+      form = Form{r_.emit({&ops::quantize, AttrsRef::of(QuantAttrs{q}), {r_.now(old)}, {}, {}}), q};
+    }
+    return *form;
+  }
+  void gives_u8(int old, int value, const Quant& q) {
+    u8_[at(old)] = Form{value, q};
+    f32_[at(old)] = false;
+  }
+
+  int reshaped(int v, const Shape& s, const std::string& scope) {
+    return g_.meta(v).shape == s ? v : r_.emit({&ops::reshape, AttrsRef::of(ShapeAttrs{s}), {v}, {}, scope});
+  }
+
+  // Linear layers are convolutions of images with one place.
+  void product(const Step& s) {
+    const bool linear = s.op == &ops::linear;
+    const Meta result = r_.was(s.out[0]);
+    const Tensor w = g_.values[at(s.in[1])].constant;
+    const Form x = u8(s.in[0]);
+    QuantConvAttrs a;
+    a.x = x.quant;
+    if (linear) {
+      a.conv.stride = a.conv.dilation = {1};
+      a.conv.pad_lo = a.conv.pad_hi = {0};
+      a.conv.epilogue = s.attrs.as<LinearAttrs>().epilogue;
+    } else {
+      a.conv = s.attrs.as<ConvAttrs>();
+    }
+    if (wishes_[at(s.out[0])] && seen(s.out[0])) a.y = quant_of(s.out[0]);
+    const Weights q = quantised(linear ? reshape(w, {w.dim(0), w.dim(1), 1}) : w,
+                                s.in[2] < 0 ? Tensor() : contiguous(g_.values[at(s.in[2])].constant), x.quant,
+                                seen(s.in[0])->mean, a.conv.groups);
+    const int64_t rows = linear ? result.numel() / w.dim(0) : 0;
+    const auto wide = [&](int v, int64_t channels) { return linear ? reshaped(v, {rows, channels, 1}, s.scope) : v; };
+    const std::string& name = g_.values[at(s.in[1])].name;
+    Step step{&ops::quant_conv, {}, {wide(x.value, w.dim(1)), g_.add_constant(q.w, name),
+                                     g_.add_constant(q.scale, cat(name, ".scale")),
+                                     g_.add_constant(q.bias, cat(name, ".bias"))}, {}, s.scope};
+    if (a.conv.epilogue.residual) {
+      const int old = s.in[3];
+      if (!f32_[at(old)]) a.residual = u8_[at(old)]->quant;
+      step.in.push_back(wide(f32_[at(old)] ? r_.now(old) : u8_[at(old)]->value, w.dim(0)));
+    }
+    step.attrs = AttrsRef::of(a);
+    const int y = linear ? reshaped(r_.emit(step), result.shape, s.scope) : r_.emit(step);
+    if (a.y) gives_u8(s.out[0], y, a.y);
+    else r_.redirect(s.out[0], y);
+  }
+
+  void max_pool(const Step& s) {
+    const Form x = u8(s.in[0]);
+    gives_u8(s.out[0], r_.emit({&ops::quant_max_pool, s.attrs, {x.value}, {}, s.scope}), x.quant);
+  }
+
+  void gate(const Step& s) {
+    const Form x = u8(image_of(g_, s));
+    const Quant y = quant_of(s.out[0]);
+    const QuantGateAttrs a{x.quant, y};
+    gives_u8(s.out[0],
+             r_.emit({&ops::quant_gate, AttrsRef::of(a), {x.value, f32(gate_of(g_, s))}, {}, s.scope}), y);
+  }
+
+  void mean(const Step& s) {
+    const Form x = u8(s.in[0]);
+    const int y = r_.emit({&ops::quant_mean, AttrsRef::of(QuantAttrs{x.quant}), {x.value}, {}, s.scope});
+    r_.redirect(s.out[0], reshaped(y, r_.was(s.out[0]).shape, s.scope));
+  }
+
+  void plain(const Step& from) {
+    Step s = from;
+    for (int& v : s.in) v = f32(v);
+    r_.emit(s, from.out);
+  }
+
+  Graph& g_;
+  const Calibration& c_;
+  const std::vector<std::string> names_;
+  Rebuild r_;
+  std::vector<bool> gates_, wishes_, f32_;         // by old values; f32_: is there an f32 form?
+  std::vector<std::optional<Form>> u8_;
+};
+
+}  // namespace
+
+void quantize(Graph& g, const Target& t) {
+  if (!t.calibration) return;
+  Quantizer(g, *t.calibration).run();
+  if (std::none_of(g.steps.begin(), g.steps.end(), [](const Step& s) { return s.op == &ops::quant_conv; }))
+    throw Error(Error::Kind::argument, "the calibration knows none of this graph's values",
+                "calibrate with the model and the version that it is used with");
+}
+
+}  // namespace fovea::passes

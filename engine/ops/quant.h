@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine/ops/quant.h — ops on quantised values: u8 stands for scale * (q - zero), weights are s8 with a scale a
+// channel.
+#pragma once
+#include "engine/ops/ops.h"
+
+namespace fovea {
+
+/// What u8 values mean: value = scale * (q - zero), one pair a tensor. A scale of 0: the tensor is not quantised.
+struct Quant {
+  float scale = 0;
+  int32_t zero = 0;
+  explicit operator bool() const { return scale > 0; }
+  friend bool operator==(const Quant&, const Quant&) = default;
+};
+FOVEA_ATTRS(Quant, scale, zero)
+
+struct QuantAttrs {                                // quantize, dequantize, quant_mean
+  Quant quant;
+};
+FOVEA_ATTRS(QuantAttrs, quant)
+
+struct QuantConvAttrs {
+  ConvAttrs conv;
+  Quant x, residual, y;                            // without y: the result is f32; without residual: that one is f32
+};
+FOVEA_ATTRS(QuantConvAttrs, conv, x, residual, y)
+
+struct QuantGateAttrs {
+  Quant x, y;
+};
+FOVEA_ATTRS(QuantGateAttrs, x, y)
+
+namespace ops {
+/// round(x / scale) + zero, to nearest even, between 0 and 255.
+extern const OpDef quantize;
+extern const OpDef dequantize;
+/// act(scale[c] * (sum w q + bias[c]) [+ residual]): x u8 with elements q, w s8, scale f32, bias s32; sums are exact.
+/// Padding holds the zero of x; what the zeros add to a sum is for the bias to take away.
+extern const OpDef quant_conv;
+extern const OpDef quant_gate;                     // x[n, c, ...] * gate[n, c], u8 by f32
+extern const OpDef quant_mean;                     // over everything but N and C, kept as sizes of 1: u8 to f32
+extern const OpDef quant_max_pool;                 // of u8, whose largest is the largest value
+}  // namespace ops
+
+/// The pair under which [lo, hi], widened to hold 0, covers 0 to 255.
+Quant quant_for(float lo, float hi);
+
+}  // namespace fovea

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/quant_product.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "engine/core/threads.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/parallel.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
+constexpr int64_t kWorkPerPiece = 1000000;         // multiply-adds below which finer pieces do not pay
+constexpr int64_t kPiecesEach = 4;                 // so that a thread which is held up holds up little
+constexpr int64_t kMapWidth = kQuantPanels * kQuantPanel;
+
+struct Grid {
+  int64_t rows, panels;
+};
+
+// Cuts where both sides come out even; what is larger is rather cut.
+Grid grid_for(int64_t tiles, int64_t panels, int64_t pieces, bool weights_are_larger) {
+  Grid best{1, 1};
+  double least = 1e300;
+  for (int64_t across = 1; across <= std::min(pieces, panels); ++across) {
+    const int64_t down = std::min(tiles, pieces / across);
+    const double work =
+        static_cast<double>((tiles + down - 1) / down) * static_cast<double>((panels + across - 1) / across);
+    const double cost = work * (1 + 0.01 * static_cast<double>(weights_are_larger ? down : across));
+    if (cost < least) {
+      least = cost;
+      best = {down, across};
+    }
+  }
+  return best;
+}
+
+class Worker {
+ public:
+  Worker(const QuantProduct& p, QuantRows rows, const void* context)
+      : p_(p), rows_(rows), context_(context), tiles_((p.rows + kQuantRows - 1) / kQuantRows),
+        most_rows_((p.rows + tiles_ - 1) / tiles_) {}
+  int64_t tiles() const { return tiles_; }
+
+  // Row tiles by panels, counted through all groups.
+  void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
+    const QuantPacking& k = p_.packing;
+    const int64_t together = std::max<int64_t>(1, kPanelsBytes / k.panel_bytes());
+    constexpr int64_t kFloats = kQuantRows * kMapWidth;
+    float* const buffer = thread_buffer(static_cast<size_t>(kFloats + k.taps * most_rows_ * 2));
+    const auto pointers = reinterpret_cast<const uint8_t**>(buffer + kFloats);
+    for (int64_t from = first; from < last; from += together)
+      for (int64_t tile = first_tile; tile < last_tile; ++tile)
+        run_tile(tile, from, std::min(from + together, last), pointers, buffer);
+  }
+
+ private:
+  void run_tile(int64_t tile, int64_t first, int64_t last, const uint8_t** pointers, float* mapped) const {
+    const QuantPacking& k = p_.packing;
+    const int64_t row = p_.rows * tile / tiles_, count = p_.rows * (tile + 1) / tiles_ - row;
+    const int64_t most = count == 1 ? kQuantPanels : count <= 3 ? 2 : 1;
+    rows_(context_, row, count, pointers, count);
+    QuantTile t{};
+    t.a = pointers;
+    t.a_step = count;
+    t.taps = k.taps;
+    t.quads = k.quads();
+    t.b_step = k.panel_bytes();
+    t.rows = static_cast<int>(count);
+    for (int64_t at = first; at < last;) {
+      const int64_t group = at / k.panels(), panel = at % k.panels();
+      int64_t take = std::min({most, last - at, k.panels() - panel});
+      take = take >= 4 ? 4 : take >= 2 ? 2 : 1;
+      t.a_offset = group * k.depth;
+      t.b = p_.b + at * k.panel_bytes();
+      t.columns = std::min(take * kQuantPanel, k.columns - panel * kQuantPanel);
+      run_panels(t, static_cast<int>(take), row, at * kQuantPanel, group * k.columns + panel * kQuantPanel, mapped);
+      at += take;
+    }
+  }
+
+  void run_panels(QuantTile& t, int panels, int64_t row, int64_t packed, int64_t column, float* mapped) const {
+    const QuantFinish& f = p_.finish;
+    t.finish = f;
+    t.finish.scale += packed;
+    t.finish.bias += packed;
+    if (f.residual) t.finish.residual = element(f.residual, f.residual_u8, row * f.residual_step + column);
+    void* const y = const_cast<std::byte*>(element(f.y, f.y_u8, row * f.y_step + column));
+    if (p_.map.act == Unary::identity) {
+      t.finish.y = y;
+      p_.loops->tile(t, panels);
+      return;
+    }
+    t.finish.y = mapped;
+    t.finish.y_step = kMapWidth;
+    t.finish.y_u8 = false;
+    p_.loops->tile(t, panels);
+    for (int r = 0; r < t.rows; ++r)
+      map_run(*p_.set, *p_.loops, p_.map, f, mapped + r * kMapWidth,
+              const_cast<std::byte*>(element(y, f.y_u8, r * f.y_step)), t.columns);
+  }
+
+  static const std::byte* element(const void* p, bool u8, int64_t at) {
+    return static_cast<const std::byte*>(p) + (u8 ? at : at * 4);
+  }
+
+  const QuantProduct& p_;
+  QuantRows rows_;
+  const void* context_;
+  int64_t tiles_, most_rows_;
+};
+
+}  // namespace
+
+void multiply(const QuantProduct& p, QuantRows rows, const void* context) {
+  if (p.rows == 0 || p.packing.columns == 0) return;
+  const Worker worker(p, rows, context);
+  const QuantPacking& k = p.packing;
+  const int64_t panels = k.panels() * k.groups, work = p.rows * panels * k.panel_bytes() / kWorkPerPiece;
+  const int64_t team = threads(), pieces = std::min(work + 1, team * kPiecesEach);
+  const Grid grid =
+      grid_for(worker.tiles(), panels, team > 1 ? pieces : 1, panels * k.panel_bytes() > p.rows * k.depth);
+  parallel_for(grid.rows * grid.panels, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t down = i / grid.panels, across = i % grid.panels;
+      worker.run(worker.tiles() * down / grid.rows, worker.tiles() * (down + 1) / grid.rows,
+                 panels * across / grid.panels, panels * (across + 1) / grid.panels);
+    }
+  });
+}
+
+void map_run(const Loops& set, const QuantLoops& loops, const Epilogue& act, const QuantFinish& f, float* v, void* y,
+             int64_t n) {
+  float* const to = f.y_u8 ? v : static_cast<float*>(y);
+  if (act.act != Unary::identity || to != v) set.unary(act.act, act.a, act.b, v, to, n);
+  if (f.y_u8) loops.quantize(v, f.inverse, f.zero, static_cast<uint8_t*>(y), n);
+}
+
+}  // namespace fovea::kernels::cpu

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/quant_product.h — products of u8 rows, given as pointers, with packed s8 columns.
+#pragma once
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/quant_loops.h"
+
+namespace fovea::kernels::cpu {
+
+/// How weights lie once packed: for each group panels of [taps][quads][column][4], zero-filled.
+struct QuantPacking {
+  int64_t groups = 1, columns = 0, taps = 1, depth = 0;      // columns and depth of one group
+  int64_t quads() const { return (depth + 3) / 4; }
+  int64_t panels() const { return (columns + kQuantPanel - 1) / kQuantPanel; }
+  int64_t padded_columns() const { return groups * panels() * kQuantPanel; }
+  int64_t panel_bytes() const { return taps * quads() * 4 * kQuantPanel; }
+  size_t bytes() const { return static_cast<size_t>(groups * panels() * panel_bytes()); }
+};
+
+/// Writes pointers[tap * step + r] for the rows [first, first + count) of A.
+using QuantRows = void (*)(const void* context, int64_t first, int64_t count, const uint8_t** pointers, int64_t step);
+
+struct QuantProduct {
+  const Loops* set = nullptr;                      // for functions that are more than a clamp
+  const QuantLoops* loops = nullptr;
+  QuantPacking packing;
+  int64_t rows = 0;
+  const int8_t* b = nullptr;                       // the first panel
+  QuantFinish finish{};                            // scale and bias by packed columns, y and residual by columns
+  Epilogue map;                                    // a function that is more than a clamp
+};
+void multiply(const QuantProduct& p, QuantRows rows, const void* context);
+
+/// act(v) for runs that lie side by side, then u8 or f32.
+void map_run(const Loops& set, const QuantLoops& loops, const Epilogue& act, const QuantFinish& f, float* v, void* y,
+             int64_t n);
+
+}  // namespace fovea::kernels::cpu
