@@ -5,6 +5,7 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/core/error.h"
+#include "engine/graph/calibration.h"
 #include "engine/ops/ops.h"
 #include "weights_tools/mapped_file.h"
 
@@ -39,6 +40,7 @@ Work::Work(const WorkOptions& o) : options_(o), model_(zoo::create(o.model)) {
     return;
   }
   model_->eval();
+  if (o.dtype == "int8") throw Error(Error::Kind::unsupported, "int8 is what compiling makes", "leave out --eager");
   if (const DType dtype = parse_dtype(o.dtype); dtype != DType::f32) model_->to(dtype);
 }
 
@@ -48,16 +50,14 @@ void Work::load() {
 }
 
 void Work::compile() {
-  const DType dtype = parse_dtype(options_.dtype);
   side_by_side_ = BatchSession::suits(options_.batch);
-  const zoo::CompileOptions o{
-      .batch = side_by_side_ ? 1 : options_.batch,
-      .target = {.dtype = dtype == DType::f32 ? DType::none : dtype, .threads = side_by_side_ ? 1 : 0},
-      .consume = true};
   model_->eval();
+  zoo::CompileOptions o{.batch = side_by_side_ ? 1 : options_.batch, .consume = true};
   if (options_.cache) {
-    if (options_.weights.empty())
-      throw Error(Error::Kind::argument, "the plan cache is for models with weights", "name a file: --weights");
+    if (options_.weights.empty() || (options_.dtype == "int8" && !options_.calibration))
+      throw Error(Error::Kind::argument, "the plan cache is for models with weights (and int8 with a calibration)",
+                  "name files: --weights, --calibration");
+    o.target = target();
     cache_.emplace(zoo::trace(*model_, o), options_.weights, o.target);
     if (std::optional<Session> found = cache_->load()) {
       take(std::move(*found));
@@ -66,6 +66,7 @@ void Work::compile() {
     }
   }
   load();
+  o.target = target();
   take(zoo::compile(*model_, o));
 }
 
@@ -76,6 +77,19 @@ void Work::take(Session s) {
 
 void Work::keep() {
   if (cache_ && !from_cache_) cache_->store(session());
+}
+
+// What to compile for. Without given ranges int8 takes those that the one input of this bench shows: right for timing.
+Target Work::target() {
+  Target t{.threads = side_by_side_ ? 1 : 0};
+  if (options_.dtype == "bf16") t.dtype = DType::bf16;
+  if (options_.dtype != "int8") return t;
+  t.calibration = options_.calibration;
+  if (t.calibration) return t;
+  Calibrator seen(zoo::trace(*model_, {.batch = options_.batch}));
+  seen.observe(input_);
+  t.calibration = std::make_shared<Calibration>(seen.result());
+  return t;
 }
 
 void Work::prepare_training() {

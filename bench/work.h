@@ -16,6 +16,7 @@ namespace fovea::bench {
 
 struct WorkOptions {
   std::string model, weights, input, dtype = "f32";        // without weights: the model's first values
+  std::shared_ptr<const Calibration> calibration;          // of int8; none: of the bench's own input
   int batch = 1;
   bool train = false, eager = false;
   bool cache = false;                              // with weights, compiled: take the session from the plan cache
@@ -40,6 +41,7 @@ class Work {
   void load();
   void compile();
   void take(Session s);
+  Target target();
 
   WorkOptions options_;
   std::unique_ptr<zoo::ImageModel> model_;

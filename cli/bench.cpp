@@ -165,7 +165,10 @@ void add_bench(CLI::App& app) {
   CLI::App* command = app.add_subcommand("bench", "how long a batch takes, and where the time goes");
   command->add_option("models", a->models, "names or wildcards of `fovea models`");
   command->add_option("--batch", work.batch, "images at a time")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--dtype", work.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
+  command
+      ->add_option("--dtype", work.dtype,
+                   "compute in f32, bf16 or int8 (8-bit integers; ranges of --calibration, else of the input)")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
   command
       ->add_option("--threads", a->threads,
                    "how many threads may compute (default: FOVEA_THREADS, else all processors)")

@@ -14,6 +14,7 @@ void add_convert(CLI::App& app);
 void add_features(CLI::App& app);
 void add_info(CLI::App& app);
 void add_models(CLI::App& app);
+void add_quantize(CLI::App& app);
 void add_weights(CLI::App& app);
 
 }  // namespace fovea::cli

@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   fovea::cli::add_info(app);
   fovea::cli::add_convert(app);
   fovea::cli::add_weights(app);
+  fovea::cli::add_quantize(app);
   fovea::cli::add_bench(app);
   try {
     want_command(app, argc, argv);

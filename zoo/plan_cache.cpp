@@ -14,6 +14,7 @@
 #include "engine/core/checksum.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
+#include "engine/graph/calibration.h"
 #include "engine/graph/session_cache.h"
 #include "weights_tools/mapped_file.h"
 
@@ -28,6 +29,18 @@ std::string hex(uint64_t v) {
   return text;
 }
 uint64_t sum_of(std::string_view s) { return checksum(std::as_bytes(std::span(s))); }
+
+// Ranges decide what quantised weights are.
+uint64_t calibration_sum(const Calibration* c) {
+  if (!c) return 0;
+  std::string text;
+  for (const auto& [name, seen] : c->values) {
+    text += cat(name, ' ');
+    for (const float* v : {&seen.lo, &seen.hi}) text.append(reinterpret_cast<const char*>(v), sizeof *v);
+    text.append(reinterpret_cast<const char*>(seen.mean.data()), seen.mean.size() * sizeof(float));
+  }
+  return sum_of(text);
+}
 
 // What changes when a file's contents do. A file of the last seconds may change again without showing it.
 struct Stamp {
@@ -142,7 +155,8 @@ std::string PlanCache::folder() {
 
 PlanCache::PlanCache(const Graph& traced, std::string weights, const Target& target) : weights_(std::move(weights)) {
   what_ = cat("graph ", hex(sum_of(traced.print())), " dtype ", name_of(target.dtype), " threads ",
-              target.threads ? target.threads : threads(), " without ", join(target.without, ","));
+              target.threads ? target.threads : threads(), " without ", join(target.without, ","),
+              " ranges ", hex(calibration_sum(target.calibration.get())));
   prefix_ = hex(sum_of(cat(what_, build_identity(), processor_identity())));
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/ops/ops.h"
+#include "engine/ops/quant.h"
 
 namespace fovea {
 namespace {
@@ -60,6 +61,12 @@ constexpr OpRow kTable[] = {
     row<InterpolateAttrs>(ops::interpolate),
     row<InterpolateAttrs>(ops::interpolate_dx),
     row<RandomAttrs>(ops::random),
+    row<QuantAttrs>(ops::quantize),
+    row<QuantAttrs>(ops::dequantize),
+    row<QuantConvAttrs>(ops::quant_conv),
+    row<QuantGateAttrs>(ops::quant_gate),
+    row<QuantAttrs>(ops::quant_mean),
+    row<PoolAttrs>(ops::quant_max_pool),
 };
 
 }  // namespace
