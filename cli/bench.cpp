@@ -13,6 +13,7 @@
 #include "bench/beside.h"
 #include "bench/result.h"
 #include "bench/start.h"
+#include "cli/calibration.h"
 #include "cli/command.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
@@ -28,7 +29,7 @@ struct Arguments {
   size_t top = 0;
   int starts = 0;
   bool worker = false, once = false, csv = false, json = false, per_op = false, roofline = false;
-  std::string trace, html;
+  std::string trace, html, calibration;
 };
 
 // Wildcards stand for the models that they match. A name that is no model is found out before anything is timed.
@@ -77,6 +78,12 @@ void serve(const bench::WorkOptions& o) {
   }
 }
 
+std::shared_ptr<const Calibration> calibration_of(const Arguments& a, const std::string& model) {
+  if (a.calibration.empty()) return nullptr;
+  if (a.run.work.dtype != "int8") throw Error(Error::Kind::argument, "--calibration is for --dtype int8");
+  return read_calibration(a.calibration, zoo::create(model)->full_name());
+}
+
 // One after the other; with several, one that fails does not keep the others from being measured.
 std::vector<bench::Result> run_all(const Arguments& a, const std::vector<std::string>& names,
                                    const bench::Machine& machine, bench::Progress& progress) {
@@ -84,6 +91,7 @@ std::vector<bench::Result> run_all(const Arguments& a, const std::vector<std::st
   for (const std::string& name : names) {
     bench::RunOptions o = a.run;
     o.work.model = name;
+    o.work.calibration = calibration_of(a, name);
     o.profile = a.per_op || !a.trace.empty() || !a.html.empty();
     try {
       results.push_back(bench::run(o, machine, progress));
@@ -127,12 +135,14 @@ void run(const Arguments& a) {
   if (a.worker || a.once) {
     bench::WorkOptions o = a.run.work;
     o.model = names[0];
+    o.calibration = calibration_of(a, names[0]);
     return a.worker ? serve(o) : bench::answer_once(o);
   }
   if (a.beside > 0) {
     for (const std::string& name : names) {
       bench::WorkOptions o = a.run.work;
       o.model = name;
+      o.calibration = calibration_of(a, name);
       std::printf("%s\n", bench::beside_table(bench::run_beside(o, a.beside, a.run.repeat)).c_str());
     }
     return;
@@ -179,6 +189,7 @@ void add_bench(CLI::App& app) {
   command->add_option("--repeat", a->run.repeat, "timed runs; their median counts")->check(CLI::Range(1, 1 << 20));
   command->add_option("--weights", work.weights,
                       "safetensors, torch checkpoint (.pth, .bin) or .npz (default: first values)");
+  command->add_option("--calibration", a->calibration, "with --dtype int8: a file of `fovea quantize`");
   command->add_option("--input", work.input, "raw f32 values, batch x channels x height x width (default: noise)");
   CLI::Option* csv = command->add_flag("--csv", a->csv, "a table with the columns of timm's");
   CLI::Option* json = command->add_flag("--json", a->json, "a list of objects: timm's columns and more")->excludes(csv);

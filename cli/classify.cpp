@@ -95,6 +95,9 @@ void add_classify(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("classify", "name what is on images");
   add_model_arguments(*command, a->model);
+  command->add_option("--calibration", a->model.calibration, "compute in 8-bit integers: a file of `fovea quantize`")
+      ->excludes("--eager")
+      ->excludes("--dtype");
   command->add_option("images", a->images, "JPEG, PNG or WebP files")->required();
   command->add_option("--topk", a->topk, "how many classes to list")->check(CLI::Range(1, 1 << 20));
   command->add_flag("--json", a->json, "a list of {image, top: [{index, label, prob}]}");

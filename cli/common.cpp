@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "cli/calibration.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
@@ -42,6 +43,7 @@ ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
 void ReadyModel::compile(const ModelArguments& a) {
   Target target;
   if (dtype_ != DType::f32) target.dtype = dtype_;
+  if (!a.calibration.empty()) target.calibration = read_calibration(a.calibration, model_->full_name());
   model_->eval();
   const NoGrad no_grad;
   if (!a.no_cache) {

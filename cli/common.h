@@ -17,9 +17,9 @@ class App;
 
 namespace fovea::cli {
 
-/// --weights, --threads, --dtype, --eager and what else decides how a model runs.
+/// --weights, --threads, --dtype, --eager, --calibration and what else decides how a model runs.
 struct ModelArguments {
-  std::string name, weights, dtype = "f32";
+  std::string name, weights, dtype = "f32", calibration;
   int threads = 0;                                 // 0: as FOVEA_THREADS or the machine says
   bool eager = false, no_cache = false;
 };

@@ -7,6 +7,7 @@
 
 #include "engine/core/threads.h"
 #include "engine/graph/batch_session.h"
+#include "engine/graph/calibration.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 #include "zoo/zoo.h"
@@ -76,6 +77,29 @@ TEST_CASE("so do images side by side", "[zoo][slow]") {
   counting = false;
   CHECK(allocations == 0);
   CHECK(test::values_of(session.run_borrowed(images)[0]) == first);
+}
+
+TEST_CASE("runs in 8-bit integers allocate nothing and repeat their bits", "[zoo][quant]") {
+  const UseThreads two(2);
+  for (const char* name : {"test_efficientnet", "mobilenetv3_small_050", "test_resnet"}) {
+    INFO(name);
+    auto model = create(name);
+    model->materialise(3);
+    CompileOptions o;
+    Calibrator seen(trace(*model, o));
+    const Tensor image = test::filled("image", compile(*model).inputs()[0].shape);
+    seen.observe(image);
+    o.target.calibration = std::make_shared<Calibration>(seen.result());
+    Session session = compile(*model, o);
+    const std::span<const Tensor> in(&image, 1);
+    const std::vector<double> first = test::values_of(session.run_borrowed(in)[0]);
+    allocations = 0;
+    counting = true;
+    for (int i = 0; i < 5; ++i) session.run_borrowed(in);
+    counting = false;
+    CHECK(allocations == 0);
+    CHECK(test::values_of(session.run_borrowed(in)[0]) == first);
+  }
 }
 
 }  // namespace fovea::zoo

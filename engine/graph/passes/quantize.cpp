@@ -111,11 +111,18 @@ class Quantizer {
     if (s.op != &ops::conv && s.op != &ops::linear) return false;
     const Meta &x = r_.was(s.in[0]), &w = g_.meta(s.in[1]);
     if (x.dtype != DType::f32 || gates_[at(s.out[0])] || !seen(s.in[0])) return false;
+    if (first_or_last(s)) return false;
     if (!g_.is_constant(s.in[1]) || (s.in[2] >= 0 && !g_.is_constant(s.in[2]))) return false;
     if (s.op == &ops::linear) return x.is_contiguous() && x.rank() >= 2;
     const int64_t groups = s.attrs.as<ConvAttrs>().groups;
     const bool depthwise = groups == x.shape[1] && w.shape[0] == groups && w.shape[2] <= 8;
     return x.rank() == 4 && (!is_image(x) || x.is_channels_last()) && (groups == 1 || depthwise || w.shape[1] % 4 == 0);
+  }
+
+  // What reads an input and what makes an output decides most, and costs little.
+  bool first_or_last(const Step& s) const {
+    return std::find(g_.inputs.begin(), g_.inputs.end(), s.in[0]) != g_.inputs.end() ||
+           std::find(g_.outputs.begin(), g_.outputs.end(), s.out[0]) != g_.outputs.end();
   }
 
   // Gates decide over whole channels: what computes them stays as it is.
@@ -131,11 +138,15 @@ class Quantizer {
   // Which values somebody would like to have as u8.
   void find_wishes() {
     wishes_.assign(g_.values.size(), false);
+    carried_.assign(g_.values.size(), false);
     const std::vector<int> uses = uses_of_old();
     for (size_t i = r_.old_steps().size(); i-- > 0;) {
       const Step& s = r_.old_steps()[i];
-      if (is_product(s)) wishes_[at(s.in[0])] = true;
-      else if (s.op == &ops::max_pool && uses[at(s.out[1])] == 0 && wishes_[at(s.out[0])]) wishes_[at(s.in[0])] = true;
+      if (is_product(s)) {
+        wishes_[at(s.in[0])] = true;
+        if (s.in.size() > 3 && s.in[3] >= 0) carried_[at(s.in[3])] = true;
+      }
+      if (s.op == &ops::max_pool && uses[at(s.out[1])] == 0 && wishes_[at(s.out[0])]) wishes_[at(s.in[0])] = true;
       else if (is_gate_product(g_, s) && gates_channels(g_, s) && wishes_[at(s.out[0])])
         wishes_[at(image_of(g_, s))] = true;
     }
@@ -152,7 +163,7 @@ class Quantizer {
   // May a max_pool or a gate's product take its operand as u8 and give u8?
   bool u8_out(const Step& s) const {
     if (!wishes_[at(s.out[0])]) return false;
-    if (s.op == &ops::max_pool) return u8_[at(s.in[0])].has_value() && wishes_[at(s.in[0])];
+    if (s.op == &ops::max_pool) return wishes_[at(s.in[0])] && (u8_[at(s.in[0])] || seen(s.in[0]));
     return is_gate_product(g_, s) && gates_channels(g_, s) && u8_[at(image_of(g_, s))] && seen(s.out[0]);
   }
 
@@ -200,7 +211,9 @@ class Quantizer {
     } else {
       a.conv = s.attrs.as<ConvAttrs>();
     }
-    if (wishes_[at(s.out[0])] && seen(s.out[0])) a.y = quant_of(s.out[0]);
+    // a sum that residuals go on adding to is kept exact: roundings of each block would add up, too
+    const bool running_sum = carried_[at(s.out[0])] && a.conv.epilogue.act == Unary::identity;
+    if (wishes_[at(s.out[0])] && seen(s.out[0]) && !running_sum) a.y = quant_of(s.out[0]);
     const Weights q = quantised(linear ? reshape(w, {w.dim(0), w.dim(1), 1}) : w,
                                 s.in[2] < 0 ? Tensor() : contiguous(g_.values[at(s.in[2])].constant), x.quant,
                                 seen(s.in[0])->mean, a.conv.groups);
@@ -250,7 +263,8 @@ class Quantizer {
   const Calibration& c_;
   const std::vector<std::string> names_;
   Rebuild r_;
-  std::vector<bool> gates_, wishes_, f32_;         // by old values; f32_: is there an f32 form?
+  // By old values. carried_: a residual of later steps; f32_: there is an f32 form.
+  std::vector<bool> gates_, wishes_, carried_, f32_;
   std::vector<std::optional<Form>> u8_;
 };
 
