@@ -9,6 +9,11 @@ namespace {
 
 #include "kernels/cpu/simd/quant_rows.inc"
 
+void gate_run(const uint8_t* __restrict x, float x_zero, const float* __restrict gate, float factor, float zero,
+                     uint8_t* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = rounded_u8((static_cast<float>(x[i]) - x_zero) * (gate[i] * factor) + zero);
+}
+
 float finished(const QuantFinish& f, int32_t sum, int64_t column, int64_t row) {
   float v = static_cast<float>(sum + f.bias[column]) * f.scale[column];
   if (f.residual) {

@@ -32,7 +32,7 @@ constinit const QuantLoops quant_vnni{.name = "avx512vnni",
                                       .depthwise = avx512vnni::run_depthwise,
                                       .quantize = avx512vnni::quantize_run,
                                       .dequantize = avx512vnni::dequantize_run,
-                                      .gate = avx512vnni::gate_run,
+                                      .gate = avx512vnni::gate_vectors,
                                       .add = avx512vnni::add_run,
                                       .largest = avx512vnni::largest_run};
 
