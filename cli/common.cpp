@@ -24,19 +24,33 @@ void add_model_arguments(CLI::App& command, ModelArguments& a) {
   command.add_flag("--no-cache", a.no_cache, "neither look for the compiled model in the plan cache nor keep it there");
 }
 
-ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
-    : what_(what), dtype_(parse_dtype(a.dtype)), eager_(a.eager) {
+namespace {
+
+std::unique_ptr<zoo::ImageModel> create_model(const ModelArguments& a) {
   if (a.threads > 0) set_threads(a.threads);
-  model_ = zoo::create(a.name);
+  std::unique_ptr<zoo::ImageModel> model = zoo::create(a.name);
   if (a.weights.empty())
-    throw Error(Error::Kind::argument, cat("no weights for ", model_->full_name()),
+    throw Error(Error::Kind::argument, cat("no weights for ", model->full_name()),
                 "give a file: --weights FILE (safetensors, torch checkpoint or npz)");
+  model->eval();
+  return model;
+}
+
+}  // namespace
+
+std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a) {
+  std::unique_ptr<zoo::ImageModel> model = create_model(a);
+  zoo::load_weights(*model, a.weights);
+  return model;
+}
+
+ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
+    : what_(what), dtype_(parse_dtype(a.dtype)), eager_(a.eager), model_(create_model(a)) {
   if (!eager_) {
     compile(a);
     return;
   }
   zoo::load_weights(*model_, a.weights);
-  model_->eval();
   if (dtype_ != DType::f32) model_->to(dtype_);
 }
 
@@ -44,7 +58,6 @@ void ReadyModel::compile(const ModelArguments& a) {
   Target target;
   if (dtype_ != DType::f32) target.dtype = dtype_;
   if (!a.calibration.empty()) target.calibration = read_calibration(a.calibration, model_->full_name());
-  model_->eval();
   const NoGrad no_grad;
   if (!a.no_cache) {
     cache_.emplace(what_.trace(*model_), a.weights, target);

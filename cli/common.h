@@ -25,6 +25,9 @@ struct ModelArguments {
 };
 void add_model_arguments(CLI::App& command, ModelArguments& a);
 
+/// With its weights, in eval mode; sets the number of threads. Throws Error(argument) when no weights were given.
+std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a);
+
 /// What a command makes of a model and images.
 struct Computation {
   virtual ~Computation() = default;

@@ -30,7 +30,8 @@ void check(const Session& s) {
   const std::vector<Meta> in = s.inputs();
   if (in.size() != 1 || in[0].rank() == 0 || !s.graph().state.empty())
     throw Error(Error::Kind::argument,
-                cat("BatchSession: the graph has ", in.size(), " inputs and ", s.graph().state.size(), " values of state"),
+                cat("BatchSession: the graph has ", in.size(), " inputs and ", s.graph().state.size(),
+                    " values of state"),
                 "slices are of one input, and must not change one another");
   for (const int v : s.graph().outputs)
     if (const Meta& m = s.graph().meta(v); m.rank() == 0 || m.shape[0] != in[0].shape[0])
@@ -105,7 +106,8 @@ std::span<const Tensor> BatchSession::run_borrowed(const Tensor& batch) {
     throw Error(Error::Kind::shape, cat("run(): a batch is ", m, ", the graph was compiled for slices of ", s.in),
                 "compile again for another shape");
   if (!m.is_contiguous() && !m.is_channels_last())
-    throw Error(Error::Kind::argument, cat("run(): a batch of ", m, " is not dense"), "contiguous() brings it into order");
+    throw Error(Error::Kind::argument, cat("run(): a batch of ", m, " is not dense"),
+                "contiguous() brings it into order");
   if (n != s.slices) {
     s.results.clear();
     for (const Meta& o : s.out) s.results.push_back(empty(times(o, n)));

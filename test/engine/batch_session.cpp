@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/engine/batch_session.cpp — slices of a batch side by side give what each gives by itself, in every order of memory.
+// test/engine/batch_session.cpp — slices of a batch side by side give what each gives by itself, however they lie.
 #include "engine/graph/batch_session.h"
 
 #include "engine/core/threads.h"
@@ -50,8 +50,8 @@ TEST_CASE("a batch session says what does not fit", "[session]") {
   CHECK_THROWS_WITH(BatchSession().run_borrowed(zeros({1})), Catch::Contains("an empty BatchSession"));
   const UseThreads two(2);
   BatchSession pairs(small_session(2));
-  CHECK_THROWS_WITH(pairs.run_borrowed(zeros({3, 3, 9, 7})), Catch::Contains("compiled for slices of f32[2,3,9,7]"));
-  CHECK_THROWS_WITH(pairs.run_borrowed(zeros({2, 3, 9, 8})), Catch::Contains("a batch is f32[2,3,9,8]"));
+  CHECK_THROWS_WITH(pairs.run_borrowed(zeros({3, 3, 9, 7})), Catch::Contains("compiled for slices of f32[2, 3, 9, 7]"));
+  CHECK_THROWS_WITH(pairs.run_borrowed(zeros({2, 3, 9, 8})), Catch::Contains("a batch is f32[2, 3, 9, 8]"));
   CHECK_THROWS_WITH(pairs.run_borrowed(permute(zeros({2, 3, 7, 9}), {0, 1, 3, 2})), Catch::Contains("not dense"));
   const auto total = [](std::span<const Tensor> x) { return Tensors{sum(x[0], {0, 1})}; };
   CHECK_THROWS_WITH(BatchSession(compile(trace(total, {make_meta(DType::f32, {2, 3})}))),
