@@ -169,9 +169,10 @@ void pack_pairs(const Packing& p, const UnpackedBf16& from, Pair* to) {
 void multiply(const Bf16Product& p, Bf16RowPointers rows, const void* context) {
   if (p.rows == 0 || p.packing.columns == 0) return;
   const Worker worker(p, rows, context);
-  over_grid(p.packing, p.rows, worker.tiles(), [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
-    worker.run(first_tile, last_tile, first, last);
-  });
+  over_grid(grid_work(p.packing, p.rows, worker.tiles()),
+            [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
+              worker.run(first_tile, last_tile, first, last);
+            });
 }
 
 bool all_bf16(const Site& s) {

@@ -5,39 +5,13 @@
 #include <array>
 #include <span>
 
-#include "engine/core/threads.h"
 #include "kernels/cpu/parallel.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
-constexpr int64_t kWorkPerThread = 150000;         // multiply-adds below which another thread costs more than it does
-constexpr int64_t kWorkPerPiece = 700000;         // and below which finer pieces do not pay
-constexpr int64_t kPiecesEach = 4;                 // so that a thread which is held up holds up little
 constexpr int64_t kMostPanels = 96;                // of one pass over the rows
-
-// The grid of threads: over row tiles and over panels.
-struct Grid {
-  int64_t rows, panels;
-};
-
-Grid grid_for(int64_t tiles, int64_t panels, int64_t team, bool weights_are_larger) {
-  Grid best{1, 1};
-  double least = 1e300;
-  for (int64_t across = 1; across <= team; ++across) {
-    const int64_t down = team / across;
-    const double work =
-        static_cast<double>((tiles + down - 1) / down) * static_cast<double>((panels + across - 1) / across);
-    // Every row of the grid reads all its panels: a slight preference for cutting what is larger.
-    const double cost = work * (1 + 0.01 * static_cast<double>(weights_are_larger ? down : across));
-    if (cost < least) {
-      least = cost;
-      best = {down, across};
-    }
-  }
-  return best;
-}
 
 // What one call of the tile covers: one or several panels of B.
 struct Job {
@@ -164,31 +138,18 @@ void pack_columns(const Packing& p, const Unpacked& from, float* to) {
                });
 }
 
-void over_grid(const Packing& p, int64_t rows, int64_t tiles,
-               void (*body)(const void* context, int64_t first_tile, int64_t last_tile, int64_t first, int64_t last),
-               const void* context) {
-  const int64_t panels = p.panels() * p.groups;
-  const double work = static_cast<double>(rows) * static_cast<double>(p.bytes() / 4);
-  const int64_t useful = static_cast<int64_t>(std::min(work / kWorkPerThread, 1e6)) + 1;
-  const int64_t team = std::min<int64_t>(threads(), useful);
-  const int64_t pieces = std::clamp<int64_t>(useful * kWorkPerThread / kWorkPerPiece, team, team * kPiecesEach);
-  const Grid grid =
-      grid_for(tiles, panels, team > 1 ? pieces : 1, p.bytes() / 4 > static_cast<size_t>(rows * p.depth));
-  parallel_for(grid.rows * grid.panels, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t down = i / grid.panels, across = i % grid.panels;
-      body(context, tiles * down / grid.rows, tiles * (down + 1) / grid.rows, panels * across / grid.panels,
-           panels * (across + 1) / grid.panels);
-    }
-  });
+GridWork grid_work(const Packing& p, int64_t rows, int64_t tiles) {
+  return {tiles, p.panels() * p.groups, static_cast<double>(rows) * static_cast<double>(p.bytes() / 4),
+          p.bytes() / 4 > static_cast<size_t>(rows * p.depth)};
 }
 
 void multiply(const Product& p, RowPointers rows, const void* context) {
   if (p.rows == 0 || p.packing.columns == 0) return;
   const Worker worker(p, rows, context);
-  over_grid(p.packing, p.rows, worker.tiles(), [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
-    worker.run(first_tile, last_tile, first, last);
-  });
+  over_grid(grid_work(p.packing, p.rows, worker.tiles()),
+            [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
+              worker.run(first_tile, last_tile, first, last);
+            });
 }
 
 }  // namespace fovea::kernels::cpu

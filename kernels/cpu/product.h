@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/cpu/grid.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 
@@ -54,17 +55,8 @@ struct Product {
 using RowPointers = void (*)(const void* context, int64_t first, int64_t count, const float** pointers, int64_t step);
 void multiply(const Product& p, RowPointers rows, const void* context);
 
-/// How the threads share a product: body(first tile of rows, last, first panel, last), panels counted through all
-/// groups.
-void over_grid(const Packing& p, int64_t rows, int64_t tiles,
-               void (*body)(const void* context, int64_t first_tile, int64_t last_tile, int64_t first, int64_t last),
-               const void* context);
-template <class F>
-void over_grid(const Packing& p, int64_t rows, int64_t tiles, const F& body) {
-  over_grid(p, rows, tiles, [](const void* c, int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
-    (*static_cast<const F*>(c))(first_tile, last_tile, first, last);
-  }, &body);
-}
+/// How the threads share it, of `rows` rows in so many tiles.
+GridWork grid_work(const Packing& p, int64_t rows, int64_t tiles);
 
 template <class F>
 void multiply(const Product& p, const F& rows) {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "engine/core/threads.h"
+#include "kernels/cpu/grid.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/parallel.h"
 
@@ -12,30 +12,7 @@ namespace fovea::kernels::cpu {
 namespace {
 
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
-constexpr int64_t kWorkPerPiece = 1000000;         // multiply-adds below which finer pieces do not pay
-constexpr int64_t kPiecesEach = 4;                 // so that a thread which is held up holds up little
 constexpr int64_t kMapWidth = kQuantPanels * kQuantPanel;
-
-struct Grid {
-  int64_t rows, panels;
-};
-
-// Cuts where both sides come out even; what is larger is rather cut.
-Grid grid_for(int64_t tiles, int64_t panels, int64_t pieces, bool weights_are_larger) {
-  Grid best{1, 1};
-  double least = 1e300;
-  for (int64_t across = 1; across <= std::min(pieces, panels); ++across) {
-    const int64_t down = std::min(tiles, pieces / across);
-    const double work =
-        static_cast<double>((tiles + down - 1) / down) * static_cast<double>((panels + across - 1) / across);
-    const double cost = work * (1 + 0.01 * static_cast<double>(weights_are_larger ? down : across));
-    if (cost < least) {
-      least = cost;
-      best = {down, across};
-    }
-  }
-  return best;
-}
 
 class Worker {
  public:
@@ -118,17 +95,12 @@ void multiply(const QuantProduct& p, QuantRows rows, const void* context) {
   if (p.rows == 0 || p.packing.columns == 0) return;
   const Worker worker(p, rows, context);
   const QuantPacking& k = p.packing;
-  const int64_t panels = k.panels() * k.groups, work = p.rows * panels * k.panel_bytes() / kWorkPerPiece;
-  const int64_t team = threads(), pieces = std::min(work + 1, team * kPiecesEach);
-  const Grid grid =
-      grid_for(worker.tiles(), panels, team > 1 ? pieces : 1, panels * k.panel_bytes() > p.rows * k.depth);
-  parallel_for(grid.rows * grid.panels, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t down = i / grid.panels, across = i % grid.panels;
-      worker.run(worker.tiles() * down / grid.rows, worker.tiles() * (down + 1) / grid.rows,
-                 panels * across / grid.panels, panels * (across + 1) / grid.panels);
-    }
-  });
+  const int64_t panels = k.panels() * k.groups, bytes = panels * k.panel_bytes();
+  const double multiplications = static_cast<double>(p.rows) * static_cast<double>(bytes);
+  over_grid({worker.tiles(), panels, multiplications, bytes > p.rows * k.depth},
+            [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
+              worker.run(first_tile, last_tile, first, last);
+            });
 }
 
 void map_run(const Loops& set, const QuantLoops& loops, const Epilogue& act, const QuantFinish& f, float* v, void* y,
