@@ -27,7 +27,7 @@ struct Lines {
   }
   void engine(const std::string& model, const std::string& name, bool differs = false) {
     add(key("engine", model), {{"engine", name},
-                               {"differs", differs},
+                               {"out", {1, differs ? 2.01 : 2}},
                                {"load_s", 0.5},
                                {"first_ms", 20},
                                {"rss_mb", 99},
@@ -111,6 +111,32 @@ TEST_CASE("the comparison's tables pair rounds, void other answers and hide no l
   CHECK(says(markdown, "Known, 2 processors, 2 GiB"));
   CHECK(says(markdown, "openvino 1.0, torch 1.0"));
   CHECK(says(markdown, "520 ms, 99 MB"));
+}
+
+TEST_CASE("answers in bf16 are compared with those in f32", "[bench]") {
+  Lines l;
+  const auto add = [&](const char* dtype, const char* name, double second) {
+    l.engine("m", name);
+    json line = json::parse(l.text.substr(l.text.rfind('\n', l.text.size() - 2) + 1));
+    l.text.erase(l.text.rfind('\n', l.text.size() - 2) + 1);
+    line["dtype"] = dtype;
+    line["out"] = {1, second};
+    l.text += line.dump() + "\n";
+    for (int i = 0; i < 4; ++i) {
+      json round = l.key("round", "m");
+      round["dtype"] = dtype;
+      l.add(round, {{"engine", name}, {"round", i}, {"canary_s", 1}, {"ms", {10, 10, 10}}});
+    }
+  };
+  for (const char* name : {"fovea", "torch", "openvino"}) add("f32", name, 2);
+  add("bf16", "torch", 2.2);                       // a tenth off: 0.15 are allowed
+  add("bf16", "fovea", 1.75);                      // 0.125 off, to the other side
+  add("bf16", "openvino", 2.4);                    // 0.2 off
+  const Scratch scratch;
+  const std::string text = report(scratch.file("r.jsonl", l.text));
+  const std::string row = line_of(text.substr(text.find("bf16, batch 1")), "m ");
+  CHECK(says(row, "1.00 (1.00 to 1.00)"));
+  CHECK(says(row, "other answer"));
 }
 
 TEST_CASE("a row whose rounds were mostly disturbed says so", "[bench]") {
