@@ -256,7 +256,7 @@ def start_rows(cases):
 
 HEAD = """# Benchmarks
 
-`./dev bench` wrote this page: fovea and other runtimes on one machine, in one run, by turns. Nothing on it is typed by hand.
+`./dev bench` and `bench/peers/compare.py` write this page: fovea and other runtimes on one machine, by turns. Nothing on it is typed by hand.
 
 How it is measured: every runtime waits in a process of its own with the same weights and the same input. A round gives each of
 them a turn, in random order: a few runs to warm up, then as many as fit into about half a second. Times are medians over
@@ -274,7 +274,7 @@ stream.
 def machine_text(results):
     m = results.machines[-1]
     lines = [f"- {m['cpu']}, {m['processors']} processors, {m['memory_mb'] / 1024:.0f} GiB, {m['system']}",
-             f"- {m['threads']} threads for everybody, {m['rounds']} rounds, begun {results.machines[0]['time']}",
+             f"- {m['threads']} threads for everybody, begun {results.machines[0]['time']}",
              f"- fovea {m['fovea']} ({m['commit']}), " + ", ".join(results.versions()) + f", Python {m['python']}",
              f"- instruction sets: {' '.join(m['flags'])}"]
     return "\n".join(lines)
@@ -290,7 +290,8 @@ def markdown(results):
     out = [HEAD, "## Machine and versions\n", machine_text(results), ""]
     for kind in results.kinds():
         cases = results.of_kind(kind)
-        out += [f"## {title(kind)}\n", "Milliseconds; the quickest is bold.\n",
+        rounds = max((len(c.rounds) for c in cases), default=0)
+        out += [f"## {title(kind)}\n", f"Milliseconds, {rounds} rounds; the quickest is bold.\n",
                 markdown_table(bold_quickest(cases, table(cases))), "", summary_line(cases) + " " + behind(cases), ""]
         if kind == results.kinds()[0]:
             measured = [c for c in cases if c.engines]
