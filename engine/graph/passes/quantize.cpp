@@ -219,7 +219,7 @@ class Quantizer {
                                 seen(s.in[0])->mean, a.conv.groups);
     const int64_t rows = linear ? result.numel() / w.dim(0) : 0;
     const auto wide = [&](int v, int64_t channels) { return linear ? reshaped(v, {rows, channels, 1}, s.scope) : v; };
-    const std::string& name = g_.values[at(s.in[1])].name;
+    const std::string name = g_.values[at(s.in[1])].name;   // a copy: constants are added below
     Step step{&ops::quant_conv, {}, {wide(x.value, w.dim(1)), g_.add_constant(q.w, name),
                                      g_.add_constant(q.scale, cat(name, ".scale")),
                                      g_.add_constant(q.bias, cat(name, ".bias"))}, {}, s.scope};
