@@ -105,7 +105,7 @@ Result run(const RunOptions& o, const Machine& machine, Progress& progress) {
   std::sort(r.ms.begin(), r.ms.end());
   if (!o.work.eager) {
     r.side_by_side = work.side_by_side();
-    r.arena_bytes = work.session().arena_bytes() * (r.side_by_side ? r.threads : 1);
+    r.arena_bytes = work.arena_bytes();
     r.constant_bytes = work.session().constant_bytes();
   }
   if (o.profile) {

@@ -120,6 +120,8 @@ Session& Work::session() {
   return step_ ? step_->session() : side_by_side_ ? batch_.slice() : session_;
 }
 
+int64_t Work::arena_bytes() { return side_by_side_ ? batch_.arena_bytes() : session().arena_bytes(); }
+
 std::vector<double> Work::profile() {
   const Tensor in[] = {side_by_side_ ? contiguous(slice(input_, 0, 0, 1)) : input_, targets_};
   return session().profile(std::span(in).first(sgd_ ? 2 : 1));

@@ -30,6 +30,7 @@ class Work {
   /// Of a whole batch, or of one image where images run side by side. Throws Error(unsupported) when it runs eagerly.
   Session& session();
   bool side_by_side() const { return side_by_side_; }
+  int64_t arena_bytes();                           // of all threads where images run side by side
   bool from_cache() const { return from_cache_; }
   /// Puts the session into the plan cache where that was asked for and it is not there yet.
   void keep();

@@ -34,19 +34,9 @@ class Windows {
       for (int64_t r = 0; r < count; ++r) to[r] = x_ + (first + r) * s_.channels;
       return;
     }
-    const int64_t row = first / s_.out[2], plane = row / s_.out[1];
-    ConvShape::Three at{plane % s_.out[0], row % s_.out[1], first % s_.out[2]};
-    int64_t image = plane / s_.out[0];
-    for (int64_t r = 0; r < count; ++r) {
+    each_place(s_, first, count, [&](int64_t r, int64_t image, const ConvShape::Three& at) {
       one(to + r, step, image, at);
-      if (++at[2] < s_.out[2]) continue;
-      at[2] = 0;
-      if (++at[1] < s_.out[1]) continue;
-      at[1] = 0;
-      if (++at[0] < s_.out[0]) continue;
-      at[0] = 0;
-      ++image;
-    }
+    });
   }
 
  private:

@@ -22,4 +22,22 @@ struct ConvShape {
   bool pointwise() const { return taps() == 1 && stride == Three{1, 1, 1} && !pads; }
 };
 
+/// f(r, image, place) for r in [0, count): adjacent results, counted through all images from `first` on.
+template <class F>
+void each_place(const ConvShape& s, int64_t first, int64_t count, const F& f) {
+  const int64_t row = first / s.out[2], plane = row / s.out[1];
+  ConvShape::Three at{plane % s.out[0], row % s.out[1], first % s.out[2]};
+  int64_t image = plane / s.out[0];
+  for (int64_t r = 0; r < count; ++r) {
+    f(r, image, at);
+    if (++at[2] < s.out[2]) continue;
+    at[2] = 0;
+    if (++at[1] < s.out[1]) continue;
+    at[1] = 0;
+    if (++at[0] < s.out[0]) continue;
+    at[0] = 0;
+    ++image;
+  }
+}
+
 }  // namespace fovea::kernels::cpu
