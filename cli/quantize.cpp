@@ -7,12 +7,14 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "bench/progress.h"
 #include "cli/calibration.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "data/decode.h"
 #include "engine/core/error.h"
 #include "engine/core/philox.h"
+#include "engine/graph/sensitivity.h"
 #include "engine/ops/ops.h"
 
 namespace fovea::cli {
@@ -22,8 +24,13 @@ struct Arguments {
   ModelArguments model;
   std::string images, output;
   int crops = 256, compare = 1000;
+  double f32_share = 0.1;
   int64_t seed = 1;
+  bool per_layer = false;
 };
+
+// How many of the crops show what each layer costs.
+constexpr int kSensitivityCrops = 16;
 
 std::vector<data::Image> read_folder(const std::string& folder) {
   std::vector<std::string> paths;
@@ -97,6 +104,32 @@ struct Report {
   }
 };
 
+void print_layers(std::vector<Sensitivity> each, const Calibration& left) {
+  double error = 0, work = 0;
+  for (const Sensitivity& s : each) error += s.error, work += s.work;
+  std::stable_sort(each.begin(), each.end(), [](const auto& a, const auto& b) { return a.error > b.error; });
+  std::printf("%8s %8s  what reads\n", "error", "work");
+  for (const Sensitivity& s : each)
+    if (s.work > 0)
+      std::printf("%6.2f %% %6.2f %%  %s%s\n", error > 0 ? 100 * s.error / error : 0, 100 * s.work / work, s.value.c_str(),
+                  left.values.contains(s.value) ? "" : "  (stays in f32)");
+}
+
+// Leaves the layers in f32 that cost most accuracy for their work.
+Calibration spared(zoo::ImageModel& model, const Calibration& c, const Crops& crops, const Arguments& a) {
+  std::vector<Tensor> some;
+  for (int i = 0; i < std::min(a.crops, kSensitivityCrops); ++i) some.push_back(crops(i));
+  bench::Progress progress;
+  const std::vector<Sensitivity> each =
+      sensitivities(zoo::trace(model), {}, c, some, [&](size_t done, size_t all) {
+        progress.show(cat("what each layer costs: ", done, " of ", all));
+      });
+  progress.clear();
+  Calibration left = spare_most_sensitive(c, each, a.f32_share);
+  if (a.per_layer) print_layers(each, left);
+  return left;
+}
+
 void run(const Arguments& a) {
   const std::unique_ptr<zoo::ImageModel> model = load_model(a.model);
   if (model->num_classes() <= 0)
@@ -108,9 +141,13 @@ void run(const Arguments& a) {
     for (int i = 0; i < a.crops; ++i) seen.observe(crops(i));
     *calibration = seen.result();
   }
+  const size_t all = calibration->values.size();
+  if (a.f32_share > 0) *calibration = spared(*model, *calibration, crops, a);
   write_calibration(a.output, *calibration, model->full_name());
   std::printf("%s: %d crops of %zu images give ranges for %zu values: %s\n", model->full_name().c_str(), a.crops,
               crops.images(), calibration->values.size(), a.output.c_str());
+  if (const size_t spares = all - calibration->values.size())
+    std::printf("%zu more, which cost most accuracy for their work, stay in f32\n", spares);
   if (a.compare == 0) return;
   Session f32 = zoo::compile(*model);
   zoo::CompileOptions o;
@@ -135,6 +172,10 @@ void add_quantize(CLI::App& app) {
   command->add_option("--threads", a->model.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command->add_option("--images", a->images, "a folder of photos; random crops of them are looked at")->required();
   command->add_option("--crops", a->crops, "how many crops the ranges come from")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--f32-share", a->f32_share,
+                      "how much of the work may stay in f32, where integers cost most accuracy")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_flag("--per-layer", a->per_layer, "list what share of the error and of the work each layer has");
   command->add_option("--compare", a->compare, "how many other crops to compare with f32; 0: none")
       ->check(CLI::Range(0, 1 << 20));
   command->add_option("--seed", a->seed, "of the crops");

@@ -6,21 +6,10 @@
 
 #include "engine/graph/histogram.h"
 #include "engine/graph/passes/passes.h"
-#include "engine/graph/quiet.h"
 #include "engine/ops/ops.h"
 
 namespace fovea {
 namespace {
-
-// The graph as the quantize pass will find it.
-Graph prepared(Graph g, const Target& t) {
-  const Quiet quiet;
-  for (const Pass& p : pass_table()) {
-    if (p.run == passes::quantize) break;
-    if (std::find(t.without.begin(), t.without.end(), p.name) == t.without.end()) p.run(g, t);
-  }
-  return g;
-}
 
 std::vector<std::string> all_passes_but(std::string_view kept) {
   std::vector<std::string> names;
@@ -68,7 +57,7 @@ struct Calibrator::Watch {
 Calibrator::~Calibrator() = default;
 
 Calibrator::Calibrator(Graph traced, const Target& t) {
-  Graph g = prepared(std::move(traced), t);
+  Graph g = before_quantize(std::move(traced), t);
   const std::vector<std::string> names = value_names(g);
   std::vector<bool> wanted(g.values.size(), false);
   for (const Step& s : g.steps)

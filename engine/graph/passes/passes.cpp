@@ -2,6 +2,10 @@
 // engine/graph/passes/passes.cpp — the table of passes, in the order in which they run.
 #include "engine/graph/passes/passes.h"
 
+#include <algorithm>
+
+#include "engine/graph/quiet.h"
+
 namespace fovea {
 namespace {
 
@@ -20,5 +24,14 @@ constexpr Pass kPasses[] = {
 }  // namespace
 
 std::span<const Pass> pass_table() { return kPasses; }
+
+Graph before_quantize(Graph g, const Target& t) {
+  const Quiet quiet;
+  for (const Pass& p : pass_table()) {
+    if (p.run == passes::quantize) break;
+    if (std::find(t.without.begin(), t.without.end(), p.name) == t.without.end()) p.run(g, t);
+  }
+  return g;
+}
 
 }  // namespace fovea

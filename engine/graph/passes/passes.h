@@ -30,4 +30,7 @@ struct Pass {
 };
 std::span<const Pass> pass_table();
 
+/// A traced graph as the quantize pass will find it.
+Graph before_quantize(Graph g, const Target& t);
+
 }  // namespace fovea

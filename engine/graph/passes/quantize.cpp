@@ -79,6 +79,9 @@ class Quantizer {
   Quantizer(Graph& g, const Calibration& c) : g_(g), c_(c), names_(value_names(g)), r_(g) {}
 
   void run() {
+    if (std::none_of(names_.begin(), names_.end(), [&](const std::string& n) { return c_.values.contains(n); }))
+      throw Error(Error::Kind::argument, "the calibration knows none of this graph's values",
+                  "calibrate with the model and the version that it is used with");
     find_gates();
     find_wishes();
     u8_.assign(g_.values.size(), {});
@@ -271,11 +274,7 @@ class Quantizer {
 }  // namespace
 
 void quantize(Graph& g, const Target& t) {
-  if (!t.calibration) return;
-  Quantizer(g, *t.calibration).run();
-  if (std::none_of(g.steps.begin(), g.steps.end(), [](const Step& s) { return s.op == &ops::quant_conv; }))
-    throw Error(Error::Kind::argument, "the calibration knows none of this graph's values",
-                "calibrate with the model and the version that it is used with");
+  if (t.calibration) Quantizer(g, *t.calibration).run();
 }
 
 }  // namespace fovea::passes
