@@ -11,16 +11,17 @@ namespace {
 
 // How many multiply-adds take about as long as one element that is read or written.
 constexpr double kElement = 16;
-
 std::map<std::string, double> work_of_readers(const Graph& g) {
   const std::vector<std::string> names = value_names(g);
   std::map<std::string, double> work;
   for (const Step& s : g.steps) {
     if (s.op != &ops::conv && s.op != &ops::linear) continue;
     const Meta &x = g.meta(s.in[0]), &w = g.meta(s.in[1]), &y = g.meta(s.out[0]);
+    // depthwise convolutions compute in f32 anyway
+    const bool depthwise = s.op == &ops::conv && w.shape[1] == 1 && w.shape[0] == x.shape[1];
+    const int64_t depth = depthwise ? 0 : w.numel() / w.shape[0], elements = x.numel() + (depthwise ? 0 : y.numel());
     work[names[static_cast<size_t>(s.in[0])]] +=
-        static_cast<double>(y.numel()) * static_cast<double>(w.numel() / w.dim(0)) +
-        kElement * static_cast<double>(x.numel() + y.numel());
+        static_cast<double>(y.numel()) * static_cast<double>(depth) + kElement * static_cast<double>(elements);
   }
   return work;
 }
@@ -42,45 +43,44 @@ double squared_difference(const Tensors& a, const Tensors& b) {
 
 }  // namespace
 
-std::vector<Sensitivity> sensitivities(const Graph& traced, const Target& t, const Calibration& c,
-                                       std::span<const Tensor> inputs,
-                                       const std::function<void(size_t, size_t)>& shown) {
-  if (inputs.empty())
+SensitivityMeter::SensitivityMeter(Graph traced, const Target& t, std::vector<Tensor> inputs)
+    : traced_(std::move(traced)),
+      target_(t),
+      inputs_(std::move(inputs)),
+      work_(work_of_readers(before_quantize(traced_, t))) {
+  if (inputs_.empty())
     throw Error(Error::Kind::argument, "no inputs to measure sensitivities with", "give some of those calibrated with");
-  const std::map<std::string, double> work = work_of_readers(before_quantize(traced, t));
-  Target target = t;
-  target.calibration = nullptr;
-  Session f32 = compile(traced, target);
-  std::vector<Tensors> wanted;
-  for (const Tensor& x : inputs) wanted.push_back(f32.run(std::span(&x, 1)));
-  std::vector<Sensitivity> out;
-  for (const auto& [name, observed] : c.values) {
-    if (shown) shown(out.size(), c.values.size());
-    const auto found = work.find(name);
-    Sensitivity s{name, 0, found == work.end() ? 0 : found->second};
-    if (s.work > 0) {
-      auto only = std::make_shared<Calibration>();
-      only->values[name] = observed;
-      target.calibration = std::move(only);
-      Session int8 = compile(traced, target);
-      for (size_t i = 0; i < inputs.size(); ++i)
-        s.error += squared_difference(int8.run(std::span(&inputs[i], 1)), wanted[i]) / static_cast<double>(inputs.size());
-    }
-    out.push_back(std::move(s));
-  }
-  return out;
+  target_.calibration = nullptr;
+  Session f32 = compile(traced_, target_);
+  for (const Tensor& x : inputs_) wanted_.push_back(f32.run(std::span(&x, 1)));
 }
 
-Calibration spare_most_sensitive(Calibration c, std::vector<Sensitivity> s, double share) {
-  double all = 0, spared = 0;
-  for (const Sensitivity& v : s) all += v.work;
-  std::erase_if(s, [](const Sensitivity& v) { return v.error <= 0; });
-  std::stable_sort(s.begin(), s.end(),
-                   [](const Sensitivity& a, const Sensitivity& b) { return a.error * b.work > b.error * a.work; });
-  for (const Sensitivity& v : s) {
-    if (spared + v.work > share * all) break;
-    spared += v.work;
-    c.values.erase(v.value);
+Sensitivity SensitivityMeter::measure(const std::string& value, const Observed& o) const {
+  const auto found = work_.find(value);
+  if (found == work_.end()) return {value};
+  Sensitivity s{value, 0, found->second};
+  auto only = std::make_shared<Calibration>();
+  only->values[value] = o;
+  Target t = target_;
+  t.calibration = std::move(only);
+  Session int8 = compile(traced_, t);
+  for (size_t i = 0; i < inputs_.size(); ++i)
+    s.error +=
+        squared_difference(int8.run(std::span(&inputs_[i], 1)), wanted_[i]) / static_cast<double>(inputs_.size());
+  return s;
+}
+
+Calibration spare_most_sensitive(Calibration c, std::vector<Sensitivity> each, double share) {
+  double left = 0;
+  for (const Sensitivity& s : each) left += share * s.work;
+  std::erase_if(each, [](const Sensitivity& s) { return s.error <= 0; });
+  std::stable_sort(each.begin(), each.end(), [](const Sensitivity& a, const Sensitivity& b) {
+    return a.error * b.work > b.error * a.work;
+  });
+  for (const Sensitivity& s : each) {
+    if (s.work > left) break;
+    left -= s.work;
+    c.values.erase(s.value);
   }
   return c;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/graph/sensitivity.h — what integers cost in accuracy, value by value, and which values had better stay in f32.
 #pragma once
-#include <functional>
-#include <span>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,13 +16,23 @@ struct Sensitivity {
   double work = 0;                                 // multiply-adds, and what moving elements takes in terms of them
 };
 
-/// Compiles once for each calibrated value, and runs that on all inputs. `shown` hears how many of how many are done.
-std::vector<Sensitivity> sensitivities(const Graph& traced, const Target& t, const Calibration& c,
-                                       std::span<const Tensor> inputs,
-                                       const std::function<void(size_t, size_t)>& shown = {});
+/// Measures on a few inputs, as Session::run() wants them. Throws Error(argument) without any.
+class SensitivityMeter {
+ public:
+  SensitivityMeter(Graph traced, const Target& t, std::vector<Tensor> inputs);
+  /// Compiles the graph with this value calibrated alone and runs it on all inputs.
+  Sensitivity measure(const std::string& value, const Observed& o) const;
 
-/// Leaves out the values with the most error for their work, until the next one would bring the work that stays in f32
-/// above `share` of all.
-Calibration spare_most_sensitive(Calibration c, std::vector<Sensitivity> s, double share);
+ private:
+  Graph traced_;
+  Target target_;
+  std::vector<Tensor> inputs_;
+  std::vector<Tensors> wanted_;
+  std::map<std::string, double> work_;             // of what reads each value
+};
+
+/// Leaves out values, those with the most error for their work first, until the next one would bring the work that
+/// stays in f32 above `share` of all. `each`: of every value of c.
+Calibration spare_most_sensitive(Calibration c, std::vector<Sensitivity> each, double share);
 
 }  // namespace fovea

@@ -29,17 +29,28 @@ Metas infer_quantize(const Site& s) {
   return {as_type(same_as(s.operand(0))[0], DType::u8)};
 }
 
+Metas infer_quantize_fine(const Site& s) {
+  want(s, 0, "x", DType::f32);
+  want_quant(s, "y", s.attrs<QuantAttrs>().quant);
+  const Meta& x = s.operand(0);
+  if (x.rank() < 3) s.fail(cat("x has shape ", x.shape, "; it wants at least 3 dimensions"));
+  Shape shape = x.shape;
+  shape[1] *= 2;
+  return {make_meta(DType::u8, shape, x.memory(), x.device)};
+}
+
 Metas infer_dequantize(const Site& s) {
   want(s, 0, "x", DType::u8);
   want_quant(s, "x", s.attrs<QuantAttrs>().quant);
   return {as_type(same_as(s.operand(0))[0], DType::f32)};
 }
 
-// Shapes are those of a conv in f32: its own rule judges them.
-Meta like_conv(const Site& s, const QuantConvAttrs& a) {
+// Shapes are those of a conv in f32, with these operands of ours: its own rule judges them.
+Meta like_conv(const Site& s, const QuantConvAttrs& a, std::initializer_list<int> operands) {
   Metas in;
-  for (int i = 0; i < static_cast<int>(s.in.size()); ++i)
-    if (i != 2) in.push_back(s.operand(i).present() ? as_type(s.operand(i), DType::f32) : Meta{});
+  for (const int i : operands)
+    if (i < static_cast<int>(s.in.size()))
+      in.push_back(s.operand(i).present() ? as_type(s.operand(i), DType::f32) : Meta{});
   return ops::conv.infer({s.op, in, {}, AttrsRef::of(a.conv)})[0];
 }
 
@@ -54,7 +65,22 @@ Metas infer_quant_conv(const Site& s) {
   if (s.has(4)) want(s, 4, "residual", a.residual ? DType::u8 : DType::f32);
   if (s.operand(2).shape != s.operand(3).shape)
     s.fail(cat("scale has shape ", s.operand(2).shape, ", bias ", s.operand(3).shape));
-  return {as_type(like_conv(s, a), a.y ? DType::u8 : DType::f32)};
+  return {as_type(like_conv(s, a, {0, 1, 3, 4}), a.y ? DType::u8 : DType::f32)};
+}
+
+Metas infer_quant_depthwise(const Site& s) {
+  const auto& a = s.attrs<QuantConvAttrs>();
+  want(s, 0, "x", a.x ? DType::u8 : DType::f32);
+  want(s, 1, "w", DType::f32);
+  want(s, 2, "bias", DType::f32);
+  if (a.x) want_quant(s, "x", a.x);
+  if (a.y) want_quant(s, "y", a.y);
+  const Meta &x = s.operand(0), &w = s.operand(1);
+  if (x.rank() < 3 || w.rank() != x.rank() || a.conv.groups != x.shape[1] || w.shape[0] != a.conv.groups)
+    s.fail(cat("x has shape ", x.shape, ", w ", w.shape, " and groups=", a.conv.groups,
+               "; each channel has one filter of its own"));
+  if (a.conv.epilogue.residual) s.fail("there is no residual here");
+  return {as_type(like_conv(s, a, {0, 1, 2}), a.y ? DType::u8 : DType::f32)};
 }
 
 Metas infer_quant_gate(const Site& s) {
@@ -88,9 +114,11 @@ Metas infer_quant_max_pool(const Site& s) {
 
 namespace ops {
 constinit const OpDef quantize{.signature = "quantize(x) -> y", .infer = infer_quantize};
+constinit const OpDef quantize_fine{.signature = "quantize_fine(x) -> y", .infer = infer_quantize_fine};
 constinit const OpDef dequantize{.signature = "dequantize(x) -> y", .infer = infer_dequantize};
 constinit const OpDef quant_conv{.signature = "quant_conv(x, w, scale, bias, residual?) -> y",
                                  .infer = infer_quant_conv};
+constinit const OpDef quant_depthwise{.signature = "quant_depthwise(x, w, bias) -> y", .infer = infer_quant_depthwise};
 constinit const OpDef quant_gate{.signature = "quant_gate(x, gate) -> y", .infer = infer_quant_gate};
 constinit const OpDef quant_mean{.signature = "quant_mean(x) -> y", .infer = infer_quant_mean};
 constinit const OpDef quant_max_pool{.signature = "quant_max_pool(x) -> y", .infer = infer_quant_max_pool};

@@ -22,7 +22,7 @@ FOVEA_ATTRS(QuantAttrs, quant)
 
 struct QuantConvAttrs {
   ConvAttrs conv;
-  Quant x, residual, y;                            // without y: the result is f32; without residual: that one is f32
+  Quant x, residual, y;                            // without one: that value is f32
 };
 FOVEA_ATTRS(QuantConvAttrs, conv, x, residual, y)
 
@@ -35,9 +35,15 @@ namespace ops {
 /// round(x / scale) + zero, to nearest even, between 0 and 255.
 extern const OpDef quantize;
 extern const OpDef dequantize;
+/// Twelve bits of each element as two channels of u8: n = round(16 x / scale) + 16 zero, between 0 and 4095; the first
+/// C channels are n / 16, the others n modulo 16. x is scale * (first - zero + second / 16).
+extern const OpDef quantize_fine;
 /// act(scale[c] * (sum w q + bias[c]) [+ residual]): x u8 with elements q, w s8, scale f32, bias s32; sums are exact.
 /// Padding holds the zero of x; what the zeros add to a sum is for the bias to take away.
 extern const OpDef quant_conv;
+/// act(sum w x + bias) for depthwise convolutions, whose sums are too short to be worth integers: x u8 (as the numbers
+/// that its elements are; padding holds the zero of x) or f32, w and bias f32; y u8 or f32. Without a residual.
+extern const OpDef quant_depthwise;
 extern const OpDef quant_gate;                     // x[n, c, ...] * gate[n, c], u8 by f32
 extern const OpDef quant_mean;                     // over everything but N and C, kept as sizes of 1: u8 to f32
 extern const OpDef quant_max_pool;                 // of u8, whose largest is the largest value

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/depthwise_rows.h — depthwise convolutions, row by row of the result: f32, or bf16 with sums in f32.
+// kernels/cpu/depthwise_rows.h — depthwise convolutions, row by row of the result: f32, bf16 or u8, with sums in f32.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -8,6 +8,7 @@
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/quant_loops.h"
 
 namespace fovea::kernels::cpu {
 
@@ -19,10 +20,15 @@ class RowTables {
   RowTables(const ConvShape& s, const T* zeros)
       : s_(s), zeros_(zeros), columns_((s.out[2] - 1) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1),
         slots_((s.kernel[1] - 1) * s.dilation[1] + 1) {
-    owner_ = thread_pointers<T>(static_cast<size_t>(slots_ * (1 + columns_)));
+    owner_ = thread_pointers<T>(static_cast<size_t>(slots_ * (1 + columns_) + columns_));
     table_ = owner_ + slots_;
+    blank_ = table_ + slots_ * columns_;
     std::fill_n(owner_, slots_, nullptr);
+    std::fill_n(blank_, columns_, zeros_);
   }
+
+  /// A row that lies outside the image.
+  const T* const* blank() const { return blank_; }
 
   /// The table of image row y, which starts at `row`.
   const T* const* of(int64_t y, const T* row) {
@@ -41,11 +47,11 @@ class RowTables {
   const ConvShape& s_;
   const T* zeros_;
   int64_t columns_, slots_;
-  const T **owner_, **table_;
+  const T **owner_, **table_, **blank_;
 };
 
 /// One run: channels-last images, weights [taps][w_step].
-template <class T>
+template <class T, class Out = T>
 struct DepthwiseRows {
   const ConvShape& shape;
   const Loops& set;
@@ -54,8 +60,9 @@ struct DepthwiseRows {
   const T* zeros;                                  // chunk() of them
   const T* x;
   const float *w, *bias;                           // bias may be null
-  const T* residual;                               // may be null
-  T* y;
+  const T* residual;                               // may be null; null where Out is another type
+  Out* y;
+  float inverse = 0, zero = 0;                     // of results in u8: round(sum * inverse + zero)
 
   static bool possible(const ConvShape& s) {
     return s.depthwise() && s.kernel[0] == 1 && s.in[0] == 1 && s.out[0] == 1 && s.kernel[1] <= kMostRows;
@@ -76,11 +83,13 @@ struct DepthwiseRows {
  private:
   static constexpr int64_t kChunk = 128;
   static constexpr int kMostRows = 64, kMostPixels = 8;
+  // u8's zero may be another number, which the bias takes away again: such rows count
+  static constexpr bool kZeroIsNothing = !std::is_same_v<T, uint8_t>;
 
   void one_row(int64_t image, int64_t channel, int64_t oy, RowTables<T>& tables) const {
     const auto kernel = static_cast<int>(shape.kernel[1]);
     const T* const* rows[kMostRows];
-    DepthwiseTileOf<T> t{.w = w + channel,
+    DepthwiseTileOf<T, Out> t{.w = w + channel,
                          .w_step = w_step,
                          .bias = bias ? bias + channel : nullptr,
                          .y_step = shape.outputs,
@@ -92,11 +101,16 @@ struct DepthwiseRows {
                          .first_row = kernel,
                          .last_row = 0,
                          .lo = finish.lo,
-                         .hi = finish.hi};
+                         .hi = finish.hi,
+                         .inverse = inverse,
+                         .zero = zero};
     for (int k = 0; k < kernel; ++k) {
       const int64_t at = oy * shape.stride[1] - shape.pad[1] + k * shape.dilation[1];
-      if (at < 0 || at >= shape.in[1]) continue;
-      rows[k] = tables.of(at, x + ((image * shape.in[1] + at) * shape.in[2]) * shape.channels + channel);
+      const bool inside = at >= 0 && at < shape.in[1];
+      if (!inside && kZeroIsNothing) continue;
+      if (!inside) rows[k] = tables.blank();
+      else
+        rows[k] = tables.of(at, x + ((image * shape.in[1] + at) * shape.in[2]) * shape.channels + channel);
       t.first_row = std::min(t.first_row, k);
       t.last_row = k + 1;
     }
@@ -112,23 +126,36 @@ struct DepthwiseRows {
     }
   }
 
-  void tile(const DepthwiseTileOf<T>& t) const {
+  void narrow(const float* v, Out* to, int64_t n) const {
+    if constexpr (std::is_same_v<Out, uint8_t>) quant_loops().quantize(v, inverse, zero, to, n);
+    else set.to_bf16(v, to, n);
+  }
+
+  void sums(const DepthwiseTileOf<T, Out>& t) const {
+    if constexpr (std::is_same_v<T, bfloat16>) set.depthwise_bf16(t);
+    else if constexpr (std::is_same_v<T, float> && std::is_same_v<Out, float>) set.depthwise(t);
+    else if constexpr (std::is_same_v<T, float>) set.depthwise_to_u8(t);
+    else if constexpr (std::is_same_v<Out, float>) set.depthwise_from_u8(t);
+    else set.depthwise_u8(t);
+  }
+
+  void tile(const DepthwiseTileOf<T, Out>& t) const {
     const Epilogue& e = finish.act;
-    if constexpr (std::is_same_v<T, float>) {
-      set.depthwise(t);
+    if constexpr (std::is_same_v<Out, float>) {
+      sums(t);
       if (!finish.map) return;
       if (t.channels == t.y_step) return set.unary(e.act, e.a, e.b, t.y, t.y, t.pixels * t.channels);
       for (int p = 0; p < t.pixels; ++p)
         set.unary(e.act, e.a, e.b, t.y + p * t.y_step, t.y + p * t.y_step, t.channels);
     } else {
-      if (!finish.map) return set.depthwise_bf16(t);
-      alignas(64) float sums[kMostPixels * kChunk];
-      DepthwiseTileOf<T> wide = t;
-      wide.wide = sums;
+      if (!finish.map) return sums(t);
+      alignas(64) float values[kMostPixels * kChunk];
+      DepthwiseTileOf<T, Out> wide = t;
+      wide.wide = values;
       wide.y_step = t.channels;
-      set.depthwise_bf16(wide);
-      set.unary(e.act, e.a, e.b, sums, sums, t.pixels * t.channels);
-      for (int p = 0; p < t.pixels; ++p) set.to_bf16(sums + p * t.channels, t.y + p * t.y_step, t.channels);
+      sums(wide);
+      set.unary(e.act, e.a, e.b, values, values, t.pixels * t.channels);
+      for (int p = 0; p < t.pixels; ++p) narrow(values + p * t.channels, t.y + p * t.y_step, t.channels);
     }
   }
 };

@@ -30,9 +30,9 @@ struct Tile {
   float lo, hi;
 };
 
-/// Adjacent results of one row of a depthwise convolution, for a run of channels. T: float or bfloat16, with sums in
-/// f32.
-template <class T>
+/// Adjacent results of one row of a depthwise convolution, for a run of channels. T: float, bfloat16 or uint8_t as the
+/// number that it is; sums are in f32. Out: T, float, or uint8_t: round(sum * inverse + zero).
+template <class T, class Out = T>
 struct DepthwiseTileOf {
   // [kernel rows]: a table of every column's first channel, of which ...
   const T* const* const* x;
@@ -40,13 +40,15 @@ struct DepthwiseTileOf {
   const float* w;                                  // [kernel rows][kernel][w_step], zero-filled to whole vectors
   int64_t w_step;
   const float* bias;
-  const T* residual;                               // may be null
-  T* y;
-  float* wide;                                     // of bfloat16: written instead of y, with y_step, unless null
+  const T* residual;                               // may be null; none where Out is another type
+  Out* y;
+  // where Out is narrow: written instead of y, with y_step, unless null
+  float* wide;
   int64_t y_step, residual_step, channels;
   int kernel, stride, dilation, pixels;
   int first_row, last_row;                         // kernel rows that meet the image
   float lo, hi;
+  float inverse, zero;                             // of uint8_t
 };
 
 using DepthwiseTile = DepthwiseTileOf<float>;
@@ -101,6 +103,9 @@ struct Loops {
   int (*depthwise_pixels)(int kernel, int stride, int dilation, int64_t left);
   void (*depthwise)(const DepthwiseTile& t);
   void (*depthwise_bf16)(const Bf16DepthwiseTile& t);
+  void (*depthwise_u8)(const DepthwiseTileOf<uint8_t>& t);
+  void (*depthwise_from_u8)(const DepthwiseTileOf<uint8_t, float>& t);
+  void (*depthwise_to_u8)(const DepthwiseTileOf<float, uint8_t>& t);
   void (*winograd_input)(const WinogradInput& t);
   void (*winograd_output)(const WinogradOutput& t);
   void (*winograd_filters)(const WinogradFilters& t);

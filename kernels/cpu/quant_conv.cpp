@@ -156,15 +156,12 @@ bool takes(const Site& s) {
     if (!lies_as(*m, Memory::channels_last)) return false;
   const ConvShape shape(a.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape);
   if (std::any_of(shape.pad.begin(), shape.pad.end(), [](int64_t p) { return p < 0; })) return false;
-  return shape.groups == 1 || shape.channels / shape.groups % 4 == 0 || shape.depthwise();
+  return shape.groups == 1 || shape.channels / shape.groups % 4 == 0;
 }
 
 PlanPtr plan_quant_conv(const Site& s) {
   if (!takes(s)) return nullptr;
-  if (PlanPtr p = plan_quant_depthwise(s)) return p;
-  return s.attrs<QuantConvAttrs>().conv.groups == 1 || s.operand(1).shape[1] % 4 == 0
-             ? std::make_shared<QuantProductConv>(s)
-             : nullptr;
+  return std::make_shared<QuantProductConv>(s);
 }
 
 constexpr Kernel table[] = {{&ops::quant_conv, plan_quant_conv}};

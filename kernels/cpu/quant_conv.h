@@ -28,6 +28,4 @@ class QuantConvPlan : public Plan {
   bool hard_swish_ = false;
 };
 
-PlanPtr plan_quant_depthwise(const Site& s);       // null: it is none
-
 }  // namespace fovea::kernels::cpu

@@ -1,168 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/quant_depthwise.cpp — depthwise convolutions in integers: blocks of 64, 32 or 16 channels, row by row.
+// kernels/cpu/quant_depthwise.cpp — depthwise convolutions that read or write u8, multiplied and summed in f32: they
+// move
+// more than they compute, so that bytes are what counts.
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/loops.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/depthwise_rows.h"
 #include "kernels/cpu/quant_conv.h"
-#include "kernels/cpu/quant_tables.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-struct Block {
-  int64_t channel;
-  int size, channels;
-  int64_t at;                                      // in packed scale and bias
-};
-
-class QuantDepthwiseConv final : public QuantConvPlan {
+template <class T, class Out>
+class QuantDepthwise final : public Plan {
  public:
-  explicit QuantDepthwiseConv(const Site& s) : QuantConvPlan(s) {
-    for (int64_t c = 0; c < shape.channels;) {
-      const int64_t left = shape.channels - c;
-      const int size = left > 32 ? 64 : left > 16 ? 32 : 16;
-      blocks_.push_back({c, size, static_cast<int>(std::min<int64_t>(size, left)), lanes_});
-      lanes_ += size;
-      c += size;
-    }
-    quads_ = static_cast<int>((shape.kernel[1] + 3) / 4);
-    outside_.assign(64, static_cast<uint8_t>(attrs.x.zero));
-    // f32 results are written a block at a time
-    plain_ = attrs.y && !has_residual && map.act == Unary::identity;
-    name = cat("cpu:quant depthwise ", quant->name);
+  explicit QuantDepthwise(const Site& s)
+      : attrs_(s.attrs<QuantConvAttrs>()),
+        shape_(attrs_.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape), set_(&loops()),
+        finish_(attrs_.conv.epilogue), w_step_((shape_.channels + set_->lanes - 1) / set_->lanes * set_->lanes) {
+    outside_.assign(static_cast<size_t>(DepthwiseRows<T, Out>::chunk(shape_)), static_cast<T>(attrs_.x.zero));
+    name = cat("cpu:depthwise ", set_->name, attrs_.x ? " u8" : " f32", attrs_.y ? " to u8" : " to f32");
   }
 
   size_t packed_bytes(int operand) const override {
-    if (operand == 1) return static_cast<size_t>(lanes_ * w_each());
-    return operand == 2 || operand == 3 ? static_cast<size_t>(lanes_) * 4 : 0;
+    return operand == 1 ? static_cast<size_t>(shape_.taps() * w_step_) * sizeof(float) : 0;
   }
-
-  void pack(int operand, const std::byte* in, std::byte* out) const override {
-    std::memset(out, 0, packed_bytes(operand));
-    for (const Block& b : blocks_)
-      for (int c = 0; c < b.channels; ++c) {
-        const int lane = lane_of_channel(b.size, c);
-        if (operand != 1) {
-          std::memcpy(out + (b.at + lane) * 4, in + (b.channel + c) * 4, 4);
-          continue;
-        }
-        const auto* w = reinterpret_cast<const int8_t*>(in) + (b.channel + c) * shape.taps();
-        auto* to = reinterpret_cast<int8_t*>(out) + b.at * w_each();
-        for (int64_t y = 0; y < shape.kernel[1]; ++y)
-          for (int64_t x = 0; x < shape.kernel[2]; ++x)
-            to[((x * quads_ + y / 4) * b.size + lane) * 4 + y % 4] = w[y * shape.kernel[2] + x];
-      }
+  void pack(int, const std::byte* in, std::byte* out) const override {
+    const float* w = floats(in);
+    float* to = floats(out);
+    std::fill_n(to, shape_.taps() * w_step_, 0.f);
+    for (int64_t t = 0; t < shape_.taps(); ++t, to += w_step_)
+      for (int64_t c = 0; c < shape_.channels; ++c) to[c] = w[c * shape_.taps() + t];
   }
 
   void run(const Args& a, Stream&) const override {
-    const auto blocks = static_cast<int64_t>(blocks_.size()), items = shape.batch * blocks * shape.out[1];
-    const int64_t work = std::min<int64_t>(64, shape.channels) * shape.out[2] * shape.taps();
-    const auto pointers = static_cast<size_t>(QuantRowTables::needs(shape) * 2);
-    parallel_for(items, std::max<int64_t>(1, 200000 / (work + 1)), [&](int64_t first, int64_t last) {
-      constexpr size_t kFloats = kPixels * 64;
-      float* const buffer = thread_buffer(kFloats + pointers);
-      QuantRowTables tables(shape, outside_.data(), reinterpret_cast<const uint8_t**>(buffer + kFloats));
-      for (int64_t i = first; i < last; ++i)
-        one_row(a, i / shape.out[1] / blocks, blocks_[static_cast<size_t>(i / shape.out[1] % blocks)],
-                i % shape.out[1], tables, buffer);
-    });
+    DepthwiseRows<T, Out>{.shape = shape_,
+                          .set = *set_,
+                          .finish = finish_,
+                          .w_step = w_step_,
+                          .zeros = outside_.data(),
+                          .x = reinterpret_cast<const T*>(a.in[0]),
+                          .w = floats(a.in[1]),
+                          .bias = floats(a.in[2]),
+                          .residual = nullptr,
+                          .y = reinterpret_cast<Out*>(a.out[0]),
+                          .inverse = attrs_.y ? 1 / attrs_.y.scale : 0,
+                          .zero = static_cast<float>(attrs_.y.zero)}
+        .run();
   }
 
  private:
-  static constexpr int kPixels = 4;
-  int64_t w_each() const { return shape.kernel[2] * quads_ * 4; }    // bytes for each lane
-
-  void one_row(const Args& a, int64_t image, const Block& b, int64_t oy, QuantRowTables& tables, float* buffer) const {
-    const auto* x = reinterpret_cast<const uint8_t*>(a.in[0]);
-    const uint8_t* const* rows[8];
-    for (int k = 0; k < 4 * quads_; ++k) {
-      const int64_t y = oy * shape.stride[1] - shape.pad[1] + k * shape.dilation[1];
-      const bool inside = k < shape.kernel[1] && y >= 0 && y < shape.in[1];
-      rows[k] = inside ? tables.of(y, x + (image * shape.in[1] + y) * shape.in[2] * shape.channels + b.channel)
-                       : tables.blank();
-    }
-    QuantDepthwise t{};
-    t.x = rows;
-    t.w = reinterpret_cast<const int8_t*>(a.in[1]) + b.at * w_each();
-    t.row_quads = quads_;
-    t.kernel = static_cast<int>(shape.kernel[2]);
-    t.stride = static_cast<int>(shape.stride[2]);
-    t.dilation = static_cast<int>(shape.dilation[2]);
-    t.block = b.size;
-    t.channels = b.channels;
-    t.finish = ends(a);
-    t.finish.scale = floats(a.in[2]) + b.at;
-    t.finish.bias = reinterpret_cast<const int32_t*>(a.in[3]) + b.at;
-    const bool fours = (t.kernel == 3 || t.kernel == 5) && shape.kernel[1] == t.kernel && t.stride <= 2 &&
-                       t.dilation == 1 && shape.out[2] >= kPixels;
-    const int64_t row = (image * shape.out[1] + oy) * shape.out[2];
-    t.pixels = fours ? kPixels : 1;
-    for (int64_t ox = 0; ox < shape.out[2]; ox += t.pixels) {
-      if (fours) ox = std::min(ox, shape.out[2] - kPixels);          // the last ones overlap those before
-      t.x_at = ox * t.stride;
-      some_pixels(t, (row + ox) * shape.outputs + b.channel, buffer);
-    }
-  }
-
-  // at: where the first result lies, in elements.
-  void some_pixels(QuantDepthwise& t, int64_t at, float* buffer) const {
-    const QuantFinish whole = t.finish;
-    std::byte* const y = static_cast<std::byte*>(whole.y);
-    if (plain_) {
-      t.finish.y = y + at;
-      quant->depthwise(t);
-      t.finish = whole;
-      return;
-    }
-    t.finish.y = buffer;
-    t.finish.y_step = 64;
-    t.finish.y_u8 = false;
-    t.finish.residual = nullptr;
-    // what follows the residual is clamped when that was added
-    if (has_residual) {
-      t.finish.lo = -kHuge;
-      t.finish.hi = kHuge;
-      t.finish.hard_swish = false;
-    }
-    quant->depthwise(t);
-    t.finish = whole;
-    for (int p = 0; p < t.pixels; ++p) {
-      float* const v = buffer + p * 64;
-      const int64_t from = at + p * whole.y_step;
-      Epilogue act = map;
-      if (has_residual) {
-        add_residual(whole, from, v, t.channels);
-        act = attrs.conv.epilogue;
-      }
-      map_run(*set, *quant, act, whole, v, y + (whole.y_u8 ? from : from * 4), t.channels);
-    }
-  }
-
-  void add_residual(const QuantFinish& f, int64_t at, float* v, int n) const {
-    for (int i = 0; i < n; ++i)
-      v[i] += f.residual_u8 ? static_cast<float>(static_cast<const uint8_t*>(f.residual)[at + i]) * f.residual_scale +
-                                  f.residual_shift
-                            : static_cast<const float*>(f.residual)[at + i];
-  }
-
-  static constexpr float kHuge = 3e38f;
-  std::vector<Block> blocks_;
-  int64_t lanes_ = 0;                              // of all blocks
-  int quads_ = 1;                                  // fours of kernel rows
-  bool plain_ = true;
-  std::vector<uint8_t> outside_;
+  QuantConvAttrs attrs_;
+  ConvShape shape_;
+  const Loops* set_;
+  Finish finish_;
+  int64_t w_step_;
+  std::vector<T> outside_;
 };
+
+PlanPtr plan_quant_depthwise(const Site& s) {
+  const auto& a = s.attrs<QuantConvAttrs>();
+  const ConvShape shape(a.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape);
+  if (!DepthwiseRows<float>::possible(shape) || !loops().has_unary(a.conv.epilogue.act)) return nullptr;
+  if (!s.is_constant(1) || !s.operand(1).is_contiguous() || !s.operand(2).is_contiguous()) return nullptr;
+  if (!lies_as(s.operand(0), Memory::channels_last) || !lies_as(s.result(), Memory::channels_last)) return nullptr;
+  if (a.x && a.y) return std::make_shared<QuantDepthwise<uint8_t, uint8_t>>(s);
+  if (a.x) return std::make_shared<QuantDepthwise<uint8_t, float>>(s);
+  if (a.y) return std::make_shared<QuantDepthwise<float, uint8_t>>(s);
+  return nullptr;
+}
+
+constexpr Kernel table[] = {{&ops::quant_depthwise, plan_quant_depthwise}};
 
 }  // namespace
 
-PlanPtr plan_quant_depthwise(const Site& s) {
-  const ConvShape shape(s.attrs<QuantConvAttrs>().conv, s.operand(0).shape, s.operand(1).shape, s.result().shape);
-  if (!shape.depthwise() || shape.kernel[0] != 1 || shape.in[0] != 1 || shape.out[0] != 1 || shape.kernel[1] > 8)
-    return nullptr;
-  return std::make_shared<QuantDepthwiseConv>(s);
-}
+std::span<const Kernel> quant_depthwise_kernels() { return table; }
 
 }  // namespace fovea::kernels::cpu

@@ -58,22 +58,6 @@ void tile(const QuantTile& t, int panels) {
     }
 }
 
-void depthwise(const QuantDepthwise& t) {
-  for (int p = 0; p < t.pixels; ++p)
-    for (int c = 0; c < t.channels; ++c) {
-      const int lane = lane_of_channel(t.block, c);
-      int32_t sum = 0;
-      for (int k = 0; k < t.kernel; ++k)
-        for (int row = 0; row < 4 * t.row_quads; ++row)
-          sum += int32_t{t.x[row][t.x_at + p * t.stride + k * t.dilation][c]} *
-                 t.w[((k * t.row_quads + row / 4) * t.block + lane) * 4 + row % 4];
-      QuantFinish f = t.finish;                    // scale and bias lie as the lanes do
-      f.scale += lane - c;
-      f.bias += lane - c;
-      store(f, finished(f, sum, c, p), c, p);
-    }
-}
-
 }  // namespace
 
 extern const QuantLoops quant_vnni;                // quant_vnni.cpp
@@ -81,8 +65,8 @@ namespace {
 constexpr QuantLoops quant_plain{.name = "plain",
                                  .supported = [] { return true; },
                                  .tile = tile,
-                                 .depthwise = depthwise,
                                  .quantize = quantize_run,
+                                 .quantize_fine = quantize_fine_run,
                                  .dequantize = dequantize_run,
                                  .gate = gate_run,
                                  .add = add_run,

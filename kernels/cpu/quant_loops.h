@@ -32,23 +32,13 @@ struct QuantTile {
 };
 constexpr int kQuantPanel = 32, kQuantRows = 12, kQuantPanels = 4;   // panels: the most that one call takes
 
-/// Adjacent results of one row of a depthwise convolution, for one block of channels.
-/// Channel c of a block stands at lane_of_channel(block, c), in weights as well as in scale and bias.
-struct QuantDepthwise {
-  const uint8_t* const* const* x;                  // [rows rounded up to fours]: a table of each column's first channel
-  int64_t x_at;                                    // of these the first one
-  const int8_t* w;                                 // [kernel][row_quads][block][4]
-  int row_quads, kernel, stride, dilation, pixels, block, channels;   // channels <= block, 16, 32 or 64
-  QuantFinish finish;
-};
-constexpr int lane_of_channel(int block, int c) { return c % 16 / 4 * (block / 4) + c / 16 * 4 + c % 4; }
-
 struct QuantLoops {
   const char* name;
   bool (*supported)();
   void (*tile)(const QuantTile& t, int panels);
-  void (*depthwise)(const QuantDepthwise& t);
   void (*quantize)(const float* x, float inverse, float zero, uint8_t* y, int64_t n);
+  // n = round(x * inverse + zero), between 0 and 4095: n / 16 and n modulo 16
+  void (*quantize_fine)(const float* x, float inverse, float zero, uint8_t* high, uint8_t* low, int64_t n);
   void (*dequantize)(const uint8_t* x, float scale, float shift, float* y, int64_t n);
   // y = round((x - x_zero) * gate[c] * factor + zero), channel by channel; `factor` is scale of x over scale of y
   void (*gate)(const uint8_t* x, float x_zero, const float* gate, float factor, float zero, uint8_t* y, int64_t n);

@@ -50,6 +50,32 @@ PlanPtr plan_quantize(const Site& s) {
   return dense(s.operand(0), s.result()) ? std::make_shared<QuantizePlan>(s, back) : nullptr;
 }
 
+class QuantizeFinePlan final : public Plan {
+ public:
+  explicit QuantizeFinePlan(const Site& s)
+      : quant_(s.attrs<QuantAttrs>().quant), loops_(&quant_loops()), channels_(s.operand(0).shape[1]),
+        rows_(s.operand(0).numel() / std::max<int64_t>(1, channels_)) {
+    name = cat("cpu:", loops_->name);
+  }
+  void run(const Args& a, Stream&) const override {
+    parallel_for(rows_, 32768 / (channels_ + 1) + 1, [&](int64_t first, int64_t end) {
+      for (int64_t r = first; r < end; ++r) {
+        uint8_t* const y = bytes(a.out[0]) + 2 * r * channels_;
+        loops_->quantize_fine(floats(a.in[0]) + r * channels_, 16 / quant_.scale, static_cast<float>(16 * quant_.zero),
+                              y, y + channels_, channels_);
+      }
+    });
+  }
+
+ private:
+  Quant quant_;
+  const QuantLoops* loops_;
+  int64_t channels_, rows_;
+};
+PlanPtr plan_quantize_fine(const Site& s) {
+  return last(s.operand(0)) && last(s.result()) ? std::make_shared<QuantizeFinePlan>(s) : nullptr;
+}
+
 class GatePlan final : public Plan {
  public:
   explicit GatePlan(const Site& s)
@@ -173,6 +199,7 @@ PlanPtr plan_max(const Site& s) {
 
 constexpr Kernel table[] = {
     {&ops::quantize, plan_quantize<false>}, {&ops::dequantize, plan_quantize<true>},
+    {&ops::quantize_fine, plan_quantize_fine},
     {&ops::quant_gate, plan_gate},          {&ops::quant_mean, plan_mean},
     {&ops::quant_max_pool, plan_max},
 };

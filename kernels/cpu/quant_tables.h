@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/quant_tables.h — where the windows of channels-last u8 images read: pointers for products, and for rows.
+// kernels/cpu/quant_tables.h — where the windows of channels-last u8 images read: pointers for products.
 #pragma once
 #include <vector>
 
@@ -42,46 +42,6 @@ class QuantWindows {
   const ConvShape& s_;
   const uint8_t *x_, *outside_;
   int64_t across_;
-};
-
-/// For one block of channels: tables of pointers to every column of an image row that some window meets. Consecutive
-/// result rows share image rows, so the tables of the last few are kept.
-class QuantRowTables {
- public:
-  static int64_t columns(const ConvShape& s) {
-    return (s.out[2] - 1) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1;
-  }
-  static int64_t slots(const ConvShape& s) { return (s.kernel[1] - 1) * s.dilation[1] + 1; }
-  /// How many pointers the caller lends.
-  static int64_t needs(const ConvShape& s) { return slots(s) * (1 + columns(s)) + columns(s); }
-
-  QuantRowTables(const ConvShape& s, const uint8_t* outside, const uint8_t** memory)
-      : s_(s), outside_(outside), columns_(columns(s)), slots_(slots(s)), owner_(memory), table_(memory + slots_),
-        blank_(table_ + slots_ * columns_) {
-    for (int64_t i = 0; i < slots_; ++i) owner_[i] = nullptr;
-    for (int64_t i = 0; i < columns_; ++i) blank_[i] = outside_;
-  }
-
-  /// A row that lies outside the image.
-  const uint8_t* const* blank() const { return blank_; }
-  /// Image row y, which starts at `row`.
-  const uint8_t* const* of(int64_t y, const uint8_t* row) {
-    const int64_t slot = y % slots_;
-    const uint8_t** t = table_ + slot * columns_;
-    if (owner_[slot] == row) return t;
-    owner_[slot] = row;
-    for (int64_t i = 0; i < columns_; ++i) {
-      const int64_t x = i - s_.pad[2];
-      t[i] = x >= 0 && x < s_.in[2] ? row + x * s_.channels : outside_;
-    }
-    return t;
-  }
-
- private:
-  const ConvShape& s_;
-  const uint8_t* outside_;
-  int64_t columns_, slots_;
-  const uint8_t **owner_, **table_, **blank_;
 };
 
 }  // namespace fovea::kernels::cpu

@@ -19,7 +19,6 @@ static bool supported() {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 namespace avx512vnni {
-#include "kernels/cpu/simd/quant_depthwise.inc"
 #include "kernels/cpu/simd/quant_gemm.inc"
 #include "kernels/cpu/simd/quant_rows.inc"
 }  // namespace avx512vnni
@@ -29,8 +28,8 @@ extern const QuantLoops quant_vnni;
 constinit const QuantLoops quant_vnni{.name = "avx512vnni",
                                       .supported = supported,
                                       .tile = avx512vnni::run_tile,
-                                      .depthwise = avx512vnni::run_depthwise,
                                       .quantize = avx512vnni::quantize_run,
+                                      .quantize_fine = avx512vnni::quantize_fine_run,
                                       .dequantize = avx512vnni::dequantize_run,
                                       .gate = avx512vnni::gate_vectors,
                                       .add = avx512vnni::add_run,

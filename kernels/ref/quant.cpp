@@ -26,6 +26,20 @@ void quantize(const Run& r) {
   store(v.data(), r.out());
 }
 
+void quantize_fine(const Run& r) {
+  const Quant& q = r.attrs<QuantAttrs>().quant;
+  const std::vector<double> v = load<double>(r.in(0));
+  const auto batch = static_cast<size_t>(r.in(0).shape()[0]), each = batch ? v.size() / batch : 0;
+  std::vector<double> y(2 * v.size());
+  for (size_t i = 0; i < v.size(); ++i) {
+    const double n = std::clamp(std::nearbyint(16 * v[i] / static_cast<double>(q.scale)) + 16 * q.zero, 0.0, 4095.0);
+    const size_t at = i / each * 2 * each + i % each;
+    y[at] = std::floor(n / 16);
+    y[at + each] = n - 16 * y[at];
+  }
+  store(y.data(), r.out());
+}
+
 void dequantize(const Run& r) {
   std::vector<double> v = load<double>(r.in(0));
   for (double& x : v) x = real(x, r.attrs<QuantAttrs>().quant);
@@ -69,6 +83,19 @@ void quant_conv(const Run& r) {
     const std::vector<double> residual = load<double>(r.in(4));
     for (size_t i = 0; i < y.size(); ++i) y[i] += a.residual ? real(residual[i], a.residual) : residual[i];
   }
+  const Epilogue& e = a.conv.epilogue;
+  apply(e.act, static_cast<double>(e.a), static_cast<double>(e.b), y.data(), static_cast<int64_t>(y.size()));
+  if (a.y)
+    for (double& v : y) v = quantised(v, a.y);
+  store(y.data(), r.out());
+}
+
+void quant_depthwise(const Run& r) {
+  const auto& a = r.attrs<QuantConvAttrs>();
+  std::vector<double> y = sums(r, a);
+  const std::vector<double> bias = load<double>(r.in(2));
+  const auto places = static_cast<size_t>(numel(spatial(r.out().shape())));
+  for (size_t i = 0; i < y.size(); ++i) y[i] += bias[i / places % bias.size()];
   const Epilogue& e = a.conv.epilogue;
   apply(e.act, static_cast<double>(e.a), static_cast<double>(e.b), y.data(), static_cast<int64_t>(y.size()));
   if (a.y)
@@ -124,9 +151,14 @@ void quant_max_pool(const Run& r) {
 
 std::span<const Kernel> quant_kernels() {
   static constexpr Kernel table[] = {
-      {&ops::quantize, any_dtype<quantize>},     {&ops::dequantize, any_dtype<dequantize>},
-      {&ops::quant_conv, any_dtype<quant_conv>}, {&ops::quant_gate, any_dtype<quant_gate>},
-      {&ops::quant_mean, any_dtype<quant_mean>}, {&ops::quant_max_pool, any_dtype<quant_max_pool>},
+      {&ops::quantize, any_dtype<quantize>},
+      {&ops::quantize_fine, any_dtype<quantize_fine>},
+      {&ops::dequantize, any_dtype<dequantize>},
+      {&ops::quant_conv, any_dtype<quant_conv>},
+      {&ops::quant_depthwise, any_dtype<quant_depthwise>},
+      {&ops::quant_gate, any_dtype<quant_gate>},
+      {&ops::quant_mean, any_dtype<quant_mean>},
+      {&ops::quant_max_pool, any_dtype<quant_max_pool>},
   };
   return table;
 }

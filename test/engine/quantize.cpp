@@ -4,6 +4,7 @@
 
 #include "engine/graph/calibration.h"
 #include "engine/graph/histogram.h"
+#include "engine/graph/sensitivity.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/quant.h"
 #include "test/engine/session_nets.h"
@@ -72,7 +73,8 @@ TEST_CASE("quantize: convolutions and products become integers, close to f32 and
   const Small net;
   const std::shared_ptr<const Calibration> c = calibrated(net);
   Session f32 = compile(traced(net)), int8 = compile(traced(net), {.calibration = c});
-  CHECK(steps_of(int8, "quant_conv") == 3);
+  CHECK(steps_of(int8, "quant_conv") == 2);
+  CHECK(steps_of(int8, "quant_depthwise") == 1);
   CHECK(steps_of(int8, "conv") == 2);              // the first one and the gate's
   CHECK(steps_of(int8, "linear") == 1);            // the last one
   CHECK(steps_of(int8, "quant_max_pool") == 1);
@@ -102,12 +104,39 @@ TEST_CASE("quantize: a calibration serves other batches", "[quant]") {
   }
 }
 
+TEST_CASE("quantize: what costs most accuracy for its work is found and stays in f32", "[quant]") {
+  const Small net;
+  const std::shared_ptr<const Calibration> c = calibrated(net);
+  const std::vector<Tensor> images{image(100), image(101)};
+  const SensitivityMeter meter(traced(net), {}, images);
+  std::vector<Sensitivity> each;
+  for (const auto& [name, observed] : c->values) each.push_back(meter.measure(name, observed));
+  const auto worst = std::max_element(each.begin(), each.end(), [](const Sensitivity& a, const Sensitivity& b) {
+    return a.error * b.work < b.error * a.work;
+  });
+  CHECK(worst->error > 0);
+  CHECK(meter.measure("nothing", {}).error == 0);
+  CHECK(spare_most_sensitive(*c, each, 0).values.size() == c->values.size());
+  double work = 0;
+  for (const Sensitivity& s : each) work += s.work;
+  const Calibration without = spare_most_sensitive(*c, each, worst->work / work * 1.0001);
+  CHECK_FALSE(without.values.contains(worst->value));
+  // all that makes a difference in f32: none is left
+  const Calibration harmless = spare_most_sensitive(*c, each, 1);
+  CHECK_FALSE(harmless.values.empty());
+  Session f32 = compile(traced(net)),
+          same = compile(traced(net), {.calibration = std::make_shared<Calibration>(harmless)});
+  CHECK(test::values_of(same.run(image(500))) == test::values_of(f32.run(image(500))));
+  CHECK_THROWS_AS(SensitivityMeter(traced(net), {}, {}), Error);
+}
+
 TEST_CASE("quantize: what was not calibrated stays as it is", "[quant]") {
   const Small net;
   Calibration some = *calibrated(net);
   std::erase_if(some.values, [](const auto& v) { return v.second.mean.size() == 24; });
   Session partly = compile(traced(net), {.calibration = std::make_shared<Calibration>(some)});
-  CHECK(steps_of(partly, "quant_conv") == 2);      // only those that read 48 channels
+  CHECK(steps_of(partly, "quant_conv") == 1);      // only those that read 48 channels
+  CHECK(steps_of(partly, "quant_depthwise") == 1);
   CHECK(steps_of(partly, "conv") == 3);
   CHECK_THROWS_AS(compile(traced(net), {.calibration = std::make_shared<Calibration>()}), Error);
   CHECK_THROWS_AS(Calibrator(traced(net)).result(), Error);

@@ -159,6 +159,57 @@ void check_case(const Case& c) {
   clear_plan_cache();
 }
 
+// In double: what padding holds takes part in the sums.
+std::vector<double> expected_depthwise(const QuantConvAttrs& a, const Tensor& x, const Tensor& w, const Tensor& bias) {
+  const UseBackend ref("ref");
+  ConvAttrs conv = a.conv;
+  conv.epilogue = {};
+  const Tensor wide = cast(w, DType::f64), numbers = cast(x, DType::f64) - static_cast<double>(a.x.zero);
+  const Tensor all = reshape(cast(bias, DType::f64) + sum(reshape(wide, {w.dim(0), -1}), {1}) *
+                                                          static_cast<double>(a.x.zero), {1, w.dim(0), 1, 1});
+  std::vector<double> y = values_of(call1(ops::conv, {numbers, wide, Tensor()}, conv) + all);
+  for (double& v : y) {
+    v = activated(v, a.conv.epilogue.act);
+    if (a.y) v = std::clamp(std::nearbyint(v / static_cast<double>(a.y.scale)) + a.y.zero, 0.0, 255.0);
+  }
+  return y;
+}
+
+void check_depthwise(const Case& c) {
+  const Tensor w = filled("w", {c.channels, 1, c.kernel, c.kernel}), bias = filled("bias", {c.channels});
+  const Tensor bytes = integers<uint8_t>("x", {c.batch, c.channels, c.size, c.size}, 0, 255);
+  for (const bool from_u8 : {true, false})
+    for (const bool to_u8 : {true, false}) {
+      QuantConvAttrs a = attrs_of(c);
+      a.y = to_u8 ? Quant{0.02f, 90} : Quant{};
+      if (!from_u8) a.x = {};
+      if (!from_u8 && !to_u8) continue;            // that is a conv
+      const Tensor x = from_u8 ? bytes : filled("f", bytes.shape());
+      const Tensor scaled = from_u8 ? w * 0.01 : w;
+      const std::vector<double> want = expected_depthwise(a, x, scaled, bias);
+      INFO(c.channels << " channels of " << c.size << ", kernel " << c.kernel << ", stride " << c.stride << ", "
+                      << name_of(c.act) << (from_u8 ? ", from u8" : "") << (to_u8 ? ", to u8" : ""));
+      const double most = to_u8 ? 1 : 1e-4, share = to_u8 ? 0.99 : 0;
+      {
+        const UseBackend ref("ref");
+        check_close(values_of(call1(ops::quant_depthwise, {x, scaled, bias}, a)), want, most, share);
+      }
+      const Tensor image = contiguous(x, Memory::channels_last);
+      for (const kc::Loops* set : kc::supported_loops()) {
+        const kc::UseLoops use(*set);
+        clear_plan_cache();
+        Session s = compile(trace(
+            [&](std::span<const Tensor> v) -> Tensors {
+              return call(ops::quant_depthwise, {v[0], scaled, bias}, a);
+            },
+            {image.meta()}));
+        CHECK(s.steps()[0].plan.starts_with("cpu:depthwise"));
+        check_close(values_of(s.run(image)), want, most, share);
+      }
+    }
+  clear_plan_cache();
+}
+
 }  // namespace
 
 TEST_CASE("quant_conv: products", "[quant]") {
@@ -194,21 +245,19 @@ TEST_CASE("quant_conv: residuals", "[quant]") {
               .residual = Case::u8, .f32_out = true});
 }
 
-TEST_CASE("quant_conv: depthwise", "[quant]") {
+TEST_CASE("quant_depthwise: from u8 and f32, to u8 and f32", "[quant]") {
   for (int64_t channels : {8, 16, 40, 72, 144})
     for (int64_t kernel : {3, 5})
       for (int64_t stride : {1, 2})
-        check_case({.batch = 1, .channels = channels, .size = 11, .outputs = channels, .kernel = kernel,
-                    .stride = stride, .pad = kernel / 2, .groups = channels, .act = Unary::relu6});
-  check_case({.batch = 2, .channels = 48, .size = 9, .outputs = 48, .kernel = 7, .pad = 3, .groups = 48});
-  check_case({.batch = 1, .channels = 96, .size = 3, .outputs = 96, .kernel = 3, .pad = 1, .groups = 96,
-              .act = Unary::hard_swish});
-  check_case({.batch = 1, .channels = 24, .size = 8, .outputs = 24, .kernel = 3, .pad = 2, .groups = 24, .dilation = 2,
-              .act = Unary::silu});
-  check_case({.batch = 1, .channels = 100, .size = 8, .outputs = 100, .kernel = 3, .pad = 1, .groups = 100,
-              .act = Unary::relu, .residual = Case::u8});
-  check_case({.batch = 1, .channels = 20, .size = 8, .outputs = 20, .kernel = 5, .stride = 2, .pad = 2, .groups = 20,
-              .f32_out = true});
+        check_depthwise({.batch = 1, .channels = channels, .size = 11, .outputs = channels, .kernel = kernel,
+                         .stride = stride, .pad = kernel / 2, .groups = channels, .act = Unary::relu6});
+  check_depthwise({.batch = 2, .channels = 48, .size = 9, .outputs = 48, .kernel = 7, .pad = 3, .groups = 48});
+  check_depthwise({.batch = 1, .channels = 96, .size = 3, .outputs = 96, .kernel = 3, .pad = 1, .groups = 96,
+                   .act = Unary::hard_swish});
+  check_depthwise({.batch = 1, .channels = 24, .size = 8, .outputs = 24, .kernel = 3, .pad = 2, .groups = 24,
+                   .dilation = 2, .act = Unary::silu});
+  check_depthwise({.batch = 1, .channels = 300, .size = 8, .outputs = 300, .kernel = 4, .pad = 1, .groups = 300,
+                   .act = Unary::relu});
 }
 
 TEST_CASE("quantize, dequantize, gates, means and largest values", "[quant]") {
@@ -216,6 +265,10 @@ TEST_CASE("quantize, dequantize, gates, means and largest values", "[quant]") {
   CHECK(q.zero == 85);
   const Tensor values = from({-5.f, -1.f, 0.f, 2.f, 7.f, 0.0058f, 0.006f});
   CHECK(values_of(call1(ops::quantize, {values}, QuantAttrs{q})) == std::vector<double>{0, 0, 85, 255, 255, 85, 86});
+  // twelve bits: sixteenths of the scale, in a second channel
+  const Tensor row = reshape(from({-5.f, 0.f, 0.0058f, 2.1f, 0.f, 0.001f}), {1, 2, 1, 3});
+  CHECK(values_of(call1(ops::quantize_fine, {row}, QuantAttrs{q})) ==
+        std::vector<double>{0, 85, 85, 255, 85, 85, 0, 0, 8, 15, 0, 1});
   PoolAttrs pool;
   pool.kernel = {3, 3};
   pool.stride = {2, 2};
@@ -228,7 +281,8 @@ TEST_CASE("quantize, dequantize, gates, means and largest values", "[quant]") {
       const Tensor u = call1(ops::quantize, {f}, QuantAttrs{q});
       return Tensors{u, call1(ops::dequantize, {u}, QuantAttrs{q}),
                      call1(ops::quant_gate, {u, gate}, QuantGateAttrs{q, out}),
-                     call1(ops::quant_mean, {u}, QuantAttrs{q}), call1(ops::quant_max_pool, {u}, pool)};
+                     call1(ops::quant_mean, {u}, QuantAttrs{q}), call1(ops::quant_max_pool, {u}, pool),
+                     call1(ops::quantize_fine, {f}, QuantAttrs{q})};
     };
     Tensors want;
     {
@@ -249,6 +303,7 @@ TEST_CASE("quantize, dequantize, gates, means and largest values", "[quant]") {
       CHECK(test::relative_error(values_of(got[1]), values_of(want[1])) < 0.01);
       CHECK(test::relative_error(values_of(got[3]), values_of(want[3])) < 0.01);
       check_close(values_of(got[4]), values_of(want[4]), 1, 0.99);
+      check_close(values_of(got[5]), values_of(want[5]), 15, 0.99);
     }
     clear_plan_cache();
   }
@@ -261,6 +316,14 @@ TEST_CASE("ops on quantised values refuse what makes no sense", "[quant]") {
   CHECK_NOTHROW(call1(ops::quant_conv, {x, w, scale, bias, Tensor()}, a));
   CHECK_THROWS_AS(call1(ops::quant_conv, {cast(x, DType::f32), w, scale, bias, Tensor()}, a), Error);
   CHECK_THROWS_AS(call1(ops::quant_conv, {x, w, scale, cast(bias, DType::f32), Tensor()}, a), Error);
+  const Tensor own = filled("own", {4, 1, 1, 1}), four = filled("four", {4});
+  QuantConvAttrs each = a;
+  each.conv.groups = 4;
+  CHECK_NOTHROW(call1(ops::quant_depthwise, {x, own, four}, each));
+  CHECK_THROWS_AS(call1(ops::quant_depthwise, {x, own, four}, a), Error);
+  CHECK_THROWS_AS(call1(ops::quant_depthwise, {cast(x, DType::f32), own, four}, each), Error);
+  CHECK_THROWS_AS(call1(ops::quant_depthwise, {x, filled("w8", {8, 1, 1, 1}), scale}, each), Error);
+  CHECK_THROWS_AS(call1(ops::quantize_fine, {scale}, QuantAttrs{{1, 0}}), Error);
   a.x.scale = 0;
   CHECK_THROWS_AS(call1(ops::quant_conv, {x, w, scale, bias, Tensor()}, a), Error);
   CHECK_THROWS_AS(call1(ops::quantize, {scale}, QuantAttrs{{-1, 0}}), Error);

@@ -3,6 +3,7 @@
 // values between them live as u8 only.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 
 #include "engine/graph/calibration.h"
@@ -40,7 +41,9 @@ struct Weights {
   Tensor w, scale, bias;
 };
 
-Weights quantised(const Tensor& w, const Tensor& b, const Quant& x, const std::vector<float>& mean, int64_t groups) {
+// mean: of each input channel, or empty. Padding and the zero of x concern the first `zeroed` channels of a group only.
+Weights quantised(const Tensor& w, const Tensor& b, const Quant& x, const std::vector<float>& mean, int64_t groups,
+                  int64_t zeroed) {
   const Tensor from = contiguous(w);
   const std::span<const float> values = from.data<float>();
   const auto outputs = at(static_cast<int>(w.dim(0))), each = values.size() / outputs;
@@ -63,7 +66,7 @@ Weights quantised(const Tensor& w, const Tensor& b, const Quant& x, const std::v
     for (size_t i = 0; i < each; ++i) {
       const double rounded = std::nearbyint(static_cast<double>(row[i]) / step);
       q[o * each + i] = static_cast<int8_t>(rounded);
-      zeros += x.zero * static_cast<int64_t>(rounded);
+      if (i / taps < static_cast<size_t>(zeroed)) zeros += x.zero * static_cast<int64_t>(rounded);
       if (!mean.empty())
         drift += (rounded * step - static_cast<double>(row[i])) * static_cast<double>(mean[first + i / taps]);
     }
@@ -87,7 +90,8 @@ class Quantizer {
     u8_.assign(g_.values.size(), {});
     f32_.assign(g_.values.size(), true);
     for (const Step& s : r_.old_steps()) {
-      if (is_product(s)) product(s);
+      if (is_depthwise(s)) depthwise(s);
+      else if (is_product(s)) product(s);
       else if (u8_out(s) && s.op == &ops::max_pool) max_pool(s);
       else if (u8_out(s) && is_gate_product(g_, s)) gate(s);
       else if (is_global_mean(g_, s) && u8_[at(s.in[0])]) mean(s);
@@ -118,8 +122,21 @@ class Quantizer {
     if (!g_.is_constant(s.in[1]) || (s.in[2] >= 0 && !g_.is_constant(s.in[2]))) return false;
     if (s.op == &ops::linear) return x.is_contiguous() && x.rank() >= 2;
     const int64_t groups = s.attrs.as<ConvAttrs>().groups;
-    const bool depthwise = groups == x.shape[1] && w.shape[0] == groups && w.shape[2] <= 8;
-    return x.rank() == 4 && (!is_image(x) || x.is_channels_last()) && (groups == 1 || depthwise || w.shape[1] % 4 == 0);
+    return x.rank() == 4 && (!is_image(x) || x.is_channels_last()) && (groups == 1 || w.shape[1] % 4 == 0);
+  }
+
+  // A depthwise convolution that reads u8, or gives it.
+  bool is_depthwise(const Step& s) const {
+    if (s.op != &ops::conv || gates_[at(s.out[0])]) return false;
+    const auto& a = s.attrs.as<ConvAttrs>();
+    const Meta &x = r_.was(s.in[0]), &w = g_.meta(s.in[1]);
+    if (x.dtype != DType::f32 || x.rank() != 4 || !is_image(x) || !x.is_channels_last()) return false;
+    if (a.groups == 1 || a.groups != x.shape[1] || w.shape[0] != a.groups || a.epilogue.residual) return false;
+    if (!g_.is_constant(s.in[1]) || (s.in[2] >= 0 && !g_.is_constant(s.in[2]))) return false;
+    return reads_u8(s) || (wishes_[at(s.out[0])] && seen(s.out[0]));
+  }
+  bool reads_u8(const Step& s) const {
+    return seen(s.in[0]) && std::find(g_.inputs.begin(), g_.inputs.end(), s.in[0]) == g_.inputs.end();
   }
 
   // What reads an input and what makes an output decides most, and costs little.
@@ -145,8 +162,10 @@ class Quantizer {
     const std::vector<int> uses = uses_of_old();
     for (size_t i = r_.old_steps().size(); i-- > 0;) {
       const Step& s = r_.old_steps()[i];
-      if (is_product(s)) {
-        wishes_[at(s.in[0])] = true;
+      if (is_depthwise(s)) {
+        if (reads_u8(s)) wishes_[at(s.in[0])] = true;
+      } else if (is_product(s)) {
+        if (!may_be_fine(s)) wishes_[at(s.in[0])] = true;
         if (s.in.size() > 3 && s.in[3] >= 0) carried_[at(s.in[3])] = true;
       }
       if (s.op == &ops::max_pool && uses[at(s.out[1])] == 0 && wishes_[at(s.out[0])]) wishes_[at(s.in[0])] = true;
@@ -199,12 +218,43 @@ class Quantizer {
     return g_.meta(v).shape == s ? v : r_.emit({&ops::reshape, AttrsRef::of(ShapeAttrs{s}), {v}, {}, scope});
   }
 
+  // Sums over few channels do not average roundings out, and cost little even when they are over twice as many: the
+  // narrow ends of inverted bottlenecks have twelve bits.
+  bool may_be_fine(const Step& s) const {
+    constexpr int64_t kFew = 48;
+    if (s.op != &ops::conv || !is_product(s)) return false;
+    const Shape &x = r_.was(s.in[0]).shape, &w = g_.meta(s.in[1]).shape;
+    const auto& a = s.attrs.as<ConvAttrs>();
+    const bool pads = std::any_of(a.pad_lo.begin(), a.pad_lo.end(), [](int64_t p) { return p != 0; }) ||
+                      std::any_of(a.pad_hi.begin(), a.pad_hi.end(), [](int64_t p) { return p != 0; });
+    return is_image(r_.was(s.in[0])) && seen(s.in[0])->lo < 0 && x[1] <= kFew && x[1] % 2 == 0 && w[1] == x[1] &&
+           w[2] * w[3] == 1 && !pads;
+  }
+  bool is_fine(const Step& s) const { return may_be_fine(s) && !wishes_[at(s.in[0])]; }
+  Form fine(int old) {
+    const auto [it, first] = fine_.try_emplace(old);
+    if (first) {
+      const Quant q = quant_of(old);
+      it->second = {r_.emit({&ops::quantize_fine, AttrsRef::of(QuantAttrs{q}), {f32(old)}, {}, {}}), q};
+    }
+    return it->second;
+  }
+  // A sixteenth of the weights is for what is left of each channel, which has the mean of 0 to 15 sixteenths.
+  static Weights quantised_fine(const Tensor& w, const Tensor& b, const Quant& x, const std::vector<float>& mean) {
+    std::vector<float> means;
+    const float rest = x.scale * 7.5f;
+    for (const float m : mean) means.push_back(m - rest / 16);
+    means.resize(2 * mean.size(), rest);
+    return quantised(cat({w, w * (1.0 / 16)}, 1), b, x, means, 1, w.dim(1));
+  }
+
   // Linear layers are convolutions of images with one place.
   void product(const Step& s) {
     const bool linear = s.op == &ops::linear;
     const Meta result = r_.was(s.out[0]);
     const Tensor w = g_.values[at(s.in[1])].constant;
-    const Form x = u8(s.in[0]);
+    const bool finely = is_fine(s);
+    const Form x = finely ? fine(s.in[0]) : u8(s.in[0]);
     QuantConvAttrs a;
     a.x = x.quant;
     if (linear) {
@@ -217,9 +267,11 @@ class Quantizer {
     // a sum that residuals go on adding to is kept exact: roundings of each block would add up, too
     const bool running_sum = carried_[at(s.out[0])] && a.conv.epilogue.act == Unary::identity;
     if (wishes_[at(s.out[0])] && seen(s.out[0]) && !running_sum) a.y = quant_of(s.out[0]);
-    const Weights q = quantised(linear ? reshape(w, {w.dim(0), w.dim(1), 1}) : w,
-                                s.in[2] < 0 ? Tensor() : contiguous(g_.values[at(s.in[2])].constant), x.quant,
-                                seen(s.in[0])->mean, a.conv.groups);
+    const Tensor bias = s.in[2] < 0 ? Tensor() : contiguous(g_.values[at(s.in[2])].constant);
+    const std::vector<float>& mean = seen(s.in[0])->mean;
+    const Weights q = finely ? quantised_fine(w, bias, x.quant, mean)
+                             : quantised(linear ? reshape(w, {w.dim(0), w.dim(1), 1}) : w, bias, x.quant, mean,
+                                         a.conv.groups, w.dim(1));
     const int64_t rows = linear ? result.numel() / w.dim(0) : 0;
     const auto wide = [&](int v, int64_t channels) { return linear ? reshaped(v, {rows, channels, 1}, s.scope) : v; };
     const std::string name = g_.values[at(s.in[1])].name;   // a copy: constants are added below
@@ -233,6 +285,30 @@ class Quantizer {
     }
     step.attrs = AttrsRef::of(a);
     const int y = linear ? reshaped(r_.emit(step), result.shape, s.scope) : r_.emit(step);
+    if (a.y) gives_u8(s.out[0], y, a.y);
+    else r_.redirect(s.out[0], y);
+  }
+
+  // Weights take the scale of x, the bias what its zero adds.
+  void depthwise(const Step& s) {
+    QuantConvAttrs a;
+    a.conv = s.attrs.as<ConvAttrs>();
+    Tensor w = contiguous(g_.values[at(s.in[1])].constant);
+    Tensor bias = s.in[2] < 0 ? zeros({w.dim(0)}) : contiguous(g_.values[at(s.in[2])].constant);
+    int x = -1;
+    if (reads_u8(s)) {
+      const Form form = u8(s.in[0]);
+      a.x = form.quant;
+      x = form.value;
+      w = w * static_cast<double>(a.x.scale);
+      bias = bias - sum(reshape(w, {w.dim(0), -1}), {1}) * static_cast<double>(a.x.zero);
+    } else {
+      x = f32(s.in[0]);
+    }
+    if (wishes_[at(s.out[0])] && seen(s.out[0])) a.y = quant_of(s.out[0]);
+    const std::string name = g_.values[at(s.in[1])].name;   // a copy: constants are added below
+    const int y = r_.emit({&ops::quant_depthwise, AttrsRef::of(a),
+                           {x, g_.add_constant(w, name), g_.add_constant(bias, cat(name, ".bias"))}, {}, s.scope});
     if (a.y) gives_u8(s.out[0], y, a.y);
     else r_.redirect(s.out[0], y);
   }
@@ -269,6 +345,7 @@ class Quantizer {
   // By old values. carried_: a residual of later steps; f32_: there is an f32 form.
   std::vector<bool> gates_, wishes_, carried_, f32_;
   std::vector<std::optional<Form>> u8_;
+  std::map<int, Form> fine_;                       // by old value: quantize_fine of it
 };
 
 }  // namespace
