@@ -130,10 +130,12 @@ FOVEA_ATTRS(AttentionAttrs, scale, causal)
 struct PoolAttrs {                                 // max_pool, avg_pool, avg_pool_dx; 1 to 3 spatial dimensions
   Dims kernel, stride, pad_lo, pad_hi, dilation;
   bool ceil_mode = false, count_include_pad = true;
+  bool values_only = false;                        // max_pool: its one result is y
   int32_t divisor = 0;                             // avg: divides by this when not 0
   Dims size;                                       // avg_pool_dx: spatial size of x
 };
-FOVEA_ATTRS(PoolAttrs, kernel, stride, pad_lo, pad_hi, dilation, ceil_mode, count_include_pad, divisor, size)
+FOVEA_ATTRS(PoolAttrs, kernel, stride, pad_lo, pad_hi, dilation, ceil_mode, count_include_pad, values_only, divisor,
+            size)
 
 struct AdaptivePoolAttrs {                         // adaptive_avg_pool, adaptive_avg_pool_dx, adaptive_max_pool
   Dims size;                                       // spatial size of the result (dx: of x)

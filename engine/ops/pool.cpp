@@ -50,7 +50,10 @@ Tensors vjp_largest(const Backward& b) {
 Metas infer_max_pool(const Site& s) {
   spatial_rank(s);
   const Meta& x = s.operand(0);
-  return with_indices(x, with_size(x.shape, pooled_size(s, s.attrs<PoolAttrs>(), spatial(x.shape))));
+  const auto& a = s.attrs<PoolAttrs>();
+  Metas y = with_indices(x, with_size(x.shape, pooled_size(s, a, spatial(x.shape))));
+  if (a.values_only) y.resize(1);
+  return y;
 }
 
 void check_avg(const Site& s, const PoolAttrs& a) {

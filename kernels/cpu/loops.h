@@ -80,6 +80,13 @@ struct WinogradFilters {
   int64_t w_step, y_step, columns;                 // columns: a multiple of the lanes
 };
 
+/// The pixels that one result of a pool sees: `columns` of each of `rows`, steps in elements.
+template <class T>
+struct PoolWindow {
+  const T* x;                                      // channels of the first pixel
+  int64_t rows, row_step, columns, column_step;
+};
+
 struct Loops {
   const char* name;                                // "avx512", "avx2", "sse2"
   bool (*supported)();
@@ -132,6 +139,9 @@ struct Loops {
   void (*blend)(const float* const* x, const float* weights, float* y, int64_t n);
   void (*softmax)(const float* x, float* y, int64_t n, bool log);
   void (*largest)(const float* x, int64_t at, float* y, int64_t* index, int64_t n);   // where x wins: y = x, index = at
+  // the largest of a window, a channel each
+  void (*largest_in)(const PoolWindow<float>& w, float* y, int64_t n);
+  void (*largest_in_bf16)(const PoolWindow<bfloat16>& w, bfloat16* y, int64_t n);
   float (*attention)(float* x, float scale, int64_t n);                 // x = exp(scale x - largest); returns the sum
 };
 

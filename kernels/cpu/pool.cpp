@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/kernels.h"
-#include "kernels/cpu/loops.h"
+#include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/parallel.h"
 
 namespace fovea::kernels::cpu {
@@ -48,7 +47,7 @@ enum class How { most, mean };
 class PoolPlan final : public Plan {
  public:
   PoolPlan(const Site& s, How how, Stretches rows, Stretches columns)
-      : set_(&loops()), how_(how), rows_(std::move(rows)), columns_(std::move(columns)) {
+      : set_(&loops()), how_(how), indices_(s.out.size() > 1), rows_(std::move(rows)), columns_(std::move(columns)) {
     const Meta& x = s.operand(0);
     batch_ = x.shape[0];
     channels_ = x.shape[1];
@@ -63,7 +62,7 @@ class PoolPlan final : public Plan {
   void run(const Args& a, Stream&) const override {
     const float* x = floats(a.in[0]);
     float* y = floats(a.out[0]);
-    auto* indices = how_ == How::most ? reinterpret_cast<int64_t*>(a.out[1]) : nullptr;
+    auto* indices = indices_ ? reinterpret_cast<int64_t*>(a.out[1]) : nullptr;
     const auto out_rows = static_cast<int64_t>(rows_.size()), out_columns = static_cast<int64_t>(columns_.size());
     const int64_t lines = (last_ ? batch_ : batch_ * channels_) * out_rows, step = last_ ? channels_ : 1;
     parallel_for(lines, std::max<int64_t>(1, 8192 / (out_columns * step + 1)), [&](int64_t first, int64_t last) {
@@ -74,7 +73,8 @@ class PoolPlan final : public Plan {
           const Window w{image, rows_[static_cast<size_t>(i % out_rows)], columns_[static_cast<size_t>(c)]};
           float* to = y + at + c * step;
           if (how_ == How::mean) last_ ? mean_channels(w, to) : mean(w, to);
-          else last_ ? most_channels(w, to, indices + at + c * step) : most(w, to, indices + at + c * step);
+          else if (last_) most_channels(w, to, indices + at + c * step);
+          else most(w, to, indices_ ? indices + at + c : nullptr);
         }
       }
     });
@@ -120,7 +120,7 @@ class PoolPlan final : public Plan {
       where = at;
     });
     *y = best;
-    *index = std::max<int64_t>(where, 0);
+    if (index) *index = std::max<int64_t>(where, 0);
   }
   void most_channels(const Window& w, float* y, int64_t* index) const {
     std::fill_n(y, channels_, -std::numeric_limits<float>::infinity());
@@ -131,9 +131,55 @@ class PoolPlan final : public Plan {
 
   const Loops* set_;
   How how_;
+  bool indices_;
   Stretches rows_, columns_;
   int64_t batch_, channels_, height_, width_;
   bool last_;
+};
+
+// The largest alone, of channels-last images.
+template <class T>
+class LargestPlan final : public Plan {
+ public:
+  LargestPlan(const Site& s, Stretches rows, Stretches columns)
+      : set_(&loops()), rows_(std::move(rows)), columns_(std::move(columns)) {
+    const Meta& x = s.operand(0);
+    batch_ = x.shape[0];
+    channels_ = x.shape[1];
+    width_ = x.shape[x.rank() - 1];
+    image_ = x.numel() / batch_;
+    name = cat("cpu:", set_->name, std::is_same_v<T, float> ? "" : " bf16");
+  }
+  void run(const Args& a, Stream&) const override {
+    const auto* x = reinterpret_cast<const T*>(a.in[0]);
+    auto* y = reinterpret_cast<T*>(a.out[0]);
+    const auto out_rows = static_cast<int64_t>(rows_.size()), out_columns = static_cast<int64_t>(columns_.size());
+    parallel_for(batch_ * out_rows, 8192 / (out_columns * channels_ + 1) + 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const Stretch& row = rows_[static_cast<size_t>(i % out_rows)];
+        const T* from = x + i / out_rows * image_ + row.first * width_ * channels_;
+        T* to = y + i * out_columns * channels_;
+        for (const Stretch& column : columns_) {
+          largest({.x = from + column.first * channels_,
+                   .rows = row.count,
+                   .row_step = row.step * width_ * channels_,
+                   .columns = column.count,
+                   .column_step = column.step * channels_}, to);
+          to += channels_;
+        }
+      }
+    });
+  }
+
+ private:
+  void largest(const PoolWindow<T>& w, T* y) const {
+    if constexpr (std::is_same_v<T, float>) set_->largest_in(w, y, channels_);
+    else set_->largest_in_bf16(w, y, channels_);
+  }
+
+  const Loops* set_;
+  Stretches rows_, columns_;
+  int64_t batch_, channels_, width_, image_;
 };
 
 bool takes(const Site& s) {
@@ -148,17 +194,28 @@ bool takes(const Site& s) {
   return false;
 }
 
+Stretches along(const Site& s, int i) {
+  const auto& a = s.attrs<PoolAttrs>();
+  return sliding(s.operand(0).shape[2 + i], s.result().shape[2 + i], a.kernel[i], a.stride[i],
+                 a.dilation.empty() ? 1 : a.dilation[i], a.pad_lo[i], a.pad_hi[i]);
+}
+
+PlanPtr plan_largest(const Site& s) {
+  const Meta &x = s.operand(0), &y = s.result();
+  if (!s.attrs<PoolAttrs>().values_only || x.rank() < 3 || x.rank() > 4 || y.numel() == 0) return nullptr;
+  if (!lies_as(x, Memory::channels_last) || !lies_as(y, Memory::channels_last)) return nullptr;
+  Stretches rows = x.rank() == 4 ? along(s, 0) : adaptive(1, 1), columns = along(s, x.rank() - 3);
+  if (all_f32(s)) return std::make_shared<LargestPlan<float>>(s, std::move(rows), std::move(columns));
+  if (all_bf16(s)) return std::make_shared<LargestPlan<bfloat16>>(s, std::move(rows), std::move(columns));
+  return nullptr;
+}
+
 template <How H>
 PlanPtr plan_pool(const Site& s) {
   if (!takes(s)) return nullptr;
   const auto& a = s.attrs<PoolAttrs>();
-  const Meta &x = s.operand(0), &y = s.result();
-  const auto along = [&](int i) {
-    return sliding(x.shape[2 + i], y.shape[2 + i], a.kernel[i], a.stride[i], a.dilation.empty() ? 1 : a.dilation[i],
-                   a.pad_lo[i], a.pad_hi[i]);
-  };
-  auto plan = x.rank() == 4 ? std::make_shared<PoolPlan>(s, H, along(0), along(1))
-                            : std::make_shared<PoolPlan>(s, H, adaptive(1, 1), along(0));
+  auto plan = s.operand(0).rank() == 4 ? std::make_shared<PoolPlan>(s, H, along(s, 0), along(s, 1))
+                                       : std::make_shared<PoolPlan>(s, H, adaptive(1, 1), along(s, 0));
   plan->count_padding = a.count_include_pad;
   plan->divisor = a.divisor;
   return plan;
@@ -172,7 +229,8 @@ PlanPtr plan_adaptive(const Site& s) {
                        : std::make_shared<PoolPlan>(s, H, adaptive(1, 1), along(0));
 }
 
-constexpr Kernel table[] = {{&ops::max_pool, plan_pool<How::most>},
+constexpr Kernel table[] = {{&ops::max_pool, plan_largest},
+                            {&ops::max_pool, plan_pool<How::most>},
                             {&ops::avg_pool, plan_pool<How::mean>},
                             {&ops::adaptive_avg_pool, plan_adaptive<How::mean>},
                             {&ops::adaptive_max_pool, plan_adaptive<How::most>}};

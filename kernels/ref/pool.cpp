@@ -79,7 +79,7 @@ Pooling adaptive(const Shape& x, const Shape& y) {
   return p;
 }
 
-void maximum(const Run& r, const Pooling& p) {
+void maximum(const Run& r, const Pooling& p, bool values_only) {
   const std::vector<double> x = load<double>(r.in(0));
   std::vector<double> y;
   std::vector<int64_t> indices;
@@ -98,10 +98,13 @@ void maximum(const Run& r, const Pooling& p) {
     });
   }
   store(y.data(), r.out(0));
-  store(indices.data(), r.out(1));
+  if (!values_only) store(indices.data(), r.out(1));
 }
-void max_pool(const Run& r) { maximum(r, sliding(r.attrs<PoolAttrs>(), r.in(0).shape(), r.out().shape())); }
-void adaptive_max_pool(const Run& r) { maximum(r, adaptive(r.in(0).shape(), r.out().shape())); }
+void max_pool(const Run& r) {
+  const auto& a = r.attrs<PoolAttrs>();
+  maximum(r, sliding(a, r.in(0).shape(), r.out().shape()), a.values_only);
+}
+void adaptive_max_pool(const Run& r) { maximum(r, adaptive(r.in(0).shape(), r.out().shape()), false); }
 
 struct Divisor {
   bool count_padding = false;

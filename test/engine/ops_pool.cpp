@@ -20,6 +20,15 @@ TEST_CASE("max_pool", "[op]") {
   check_op([&](Vars& v) { return max_pool_indices(v("x", {2, 3, 8, 7}), o); });
 }
 
+TEST_CASE("max_pool without indices", "[op]") {
+  const Tensor x = filled("x", {2, 3, 8, 7});
+  const PoolAttrs a{.kernel = {3, 3}, .stride = {2, 2}, .pad_lo = {1, 1}, .pad_hi = {1, 1}, .dilation = {1, 1},
+                    .values_only = true};
+  const Tensors out = call(ops::max_pool, {x}, a);
+  REQUIRE(out.size() == 1);
+  CHECK(values_of(out[0]) == values_of(max_pool(x, {.kernel = {3}, .stride = {2}, .pad = {1}})));
+}
+
 TEST_CASE("avg_pool", "[op]") {
   const bool count = GENERATE(true, false);
   const auto o = GENERATE(PoolOptions{.kernel = {2}}, PoolOptions{.kernel = {3}, .stride = {2}, .pad = {1}},

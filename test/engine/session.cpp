@@ -118,6 +118,24 @@ TEST_CASE("the passes do what they say", "[session]") {
   CHECK(count(odd.graph(), ops::softmax) == 0);
 }
 
+TEST_CASE("indices that nobody reads are not computed", "[session]") {
+  const Tensor x = numbers({2, 8, 9, 7}, 3);
+  const PoolOptions o{.kernel = {3}, .stride = {2}, .pad = {1}};
+  Session values = compile(trace([&](const Tensor& t) { return Tensors{max_pool(t, o)}; }, {x.meta()}));
+  Session both = compile(trace([&](const Tensor& t) {
+    const auto [y, at] = max_pool_indices(t, o);
+    return Tensors{y, at};
+  }, {x.meta()}));
+  const auto results = [](const Session& s) {
+    size_t n = 0;
+    for (const StepInfo& i : s.steps()) n += i.op == "max_pool" ? i.out.size() : 0;
+    return n;
+  };
+  CHECK(results(values) == 1);
+  CHECK(results(both) == 2);
+  CHECK(distance(values.run({x})[0], both.run({x})[0]) == 0);
+}
+
 TEST_CASE("an activation in front of a sum stays in front of it", "[session]") {
   const Tensor w = numbers({8, 8, 3, 3}, 1), v = numbers({16, 16}, 2), x = numbers({2, 8, 6, 7}, 3);
   const auto f = [&](const Tensor& t) {

@@ -368,6 +368,33 @@ TEST_CASE("cpu: pooling", "[cpu]") {
   }
 }
 
+TEST_CASE("cpu: the largest alone is what comes with indices", "[cpu]") {
+  PoolAttrs a{.kernel = {3, 2}, .stride = {2, 1}, .pad_lo = {1, 0}, .pad_hi = {1, 1}, .dilation = {1, 2}};
+  for (int64_t channels : {1, 11, 64, 150}) {
+    Tensor x = filled("x", {2, channels, 9, 7});
+    x.mutable_data<float>()[40] = std::numeric_limits<float>::quiet_NaN();
+    for (bool channels_last : {false, true})
+      for (DType t : {DType::f32, DType::bf16}) {
+        INFO(channels << " channels, " << name_of(t));
+        const Tensor image = cast(channels_last ? last(x) : x, t);
+        a.values_only = false;
+        const Tensors both = call(ops::max_pool, {image}, a);
+        a.values_only = true;
+        for (const kc::Loops* set : kc::supported_loops()) {
+          const kc::UseLoops use(*set);
+          clear_plan_cache();
+          const Tensors one = call(ops::max_pool, {image}, a);
+          REQUIRE(one.size() == 1);
+          const std::vector<double> got = values_of(one[0]), want = values_of(both[0]);
+          CHECK(std::equal(got.begin(), got.end(), want.begin(), want.end(), [](double u, double v) {
+            return u == v || (std::isnan(u) && std::isnan(v));
+          }));
+        }
+        clear_plan_cache();
+      }
+  }
+}
+
 TEST_CASE("cpu: interpolation and rolling", "[cpu]") {
   const Tensor x = filled("x", {2, 11, 7, 6});
   for (bool channels_last : {false, true}) {

@@ -14,6 +14,7 @@ void precision(Graph& g, const Target& t);         // Target::dtype: casts const
 void layouts(Graph& g, const Target& t);           // nets of images run channels-last
 void fuse_epilogue(Graph& g, const Target& t);     // residual sum and activation into conv and linear
 void quantize(Graph& g, const Target& t);          // Target::calibration: convolutions and products in 8-bit integers
+void unread(Graph& g, const Target& t);            // results that nobody reads are not computed
 void memory(Graph& g, const Target& t);            // liveness -> one arena; pointwise steps in place
 
 /// Without the memory pass: every value has a place of its own.
