@@ -19,7 +19,7 @@ const std::vector<Group> kGroups = {
     {"conv", "convolutions", {"conv", "conv_dx", "conv_dw"}},
     {"product", "matrix products", {"linear", "matmul"}},
     {"attention", "attention", {"sdpa", "softmax", "log_softmax"}},
-    {"norm", "norms", {"batch_norm", "batch_norm_eval", "layer_norm", "rms_norm", "group_norm"}},
+    {"norm", "norms", {"batch_norm", "batch_norm_eval", "layer_norm", "rms_norm", "group_norm", "scale_shift"}},
     {"pool",
      "pooling, sums, resizing",
      {"max_pool", "avg_pool", "avg_pool_dx", "adaptive_avg_pool", "adaptive_avg_pool_dx", "adaptive_max_pool", "reduce",

@@ -85,7 +85,7 @@ class Adapted final : public Plan {
     bool needed;
     size_t at;                                     // in scratch, behind the inner plan's own
   };
-  bool is_constant(size_t i) const { return constant_ >> i & 1u; }
+  bool is_constant(size_t i) const { return i < 32 && (constant_ >> i & 1u); }
   Conversion convert(const Meta& outer, const Meta& inner, bool packed) {
     const bool needed = outer.present() && outer != inner;
     const size_t at = scratch;

@@ -27,7 +27,7 @@ struct Site {
   const Meta& operand(int i) const { return in[static_cast<size_t>(i)]; }
   const Meta& result(int i = 0) const { return out[static_cast<size_t>(i)]; }
   bool has(int i) const { return i < static_cast<int>(in.size()) && operand(i).present(); }
-  bool is_constant(int i) const { return constant >> i & 1u; }
+  bool is_constant(int i) const { return i < 32 && (constant >> i & 1u); }
   template <class A>
   const A& attrs() const { return attrs_ref.as<A>(); }
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/ops/ops.h"
+#include "engine/ops/fused.h"
 #include "engine/ops/quant.h"
 
 namespace fovea {
@@ -61,6 +61,7 @@ constexpr OpRow kTable[] = {
     row<InterpolateAttrs>(ops::interpolate),
     row<InterpolateAttrs>(ops::interpolate_dx),
     row<RandomAttrs>(ops::random),
+    row<ScaleShiftAttrs>(ops::scale_shift),
     row<QuantAttrs>(ops::quantize),
     row<QuantAttrs>(ops::quantize_fine),
     row<QuantAttrs>(ops::dequantize),

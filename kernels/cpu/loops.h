@@ -87,6 +87,16 @@ struct PoolWindow {
   int64_t rows, row_step, columns, column_step;
 };
 
+/// Rows of pixels, a gain and a shift for each of their channels: y = clip(x gain + shift).
+template <class T>
+struct ChannelRows {
+  const T* x;
+  const float *gain, *shift;
+  T* y;
+  int64_t x_step, y_step, rows, channels;
+  float lo, hi;
+};
+
 struct Loops {
   const char* name;                                // "avx512", "avx2", "sse2"
   bool (*supported)();
@@ -133,6 +143,8 @@ struct Loops {
   void (*fold_squares)(const float* x, const float* about, float* acc, int64_t n);   // acc += (x - about)^2
   void (*scale_shift)(const float* x, const float* gain, const float* shift, float* y, int64_t n);
   void (*scale_shift_bf16)(const bfloat16* x, const float* gain, const float* shift, bfloat16* y, int64_t n);
+  void (*channel_rows)(const ChannelRows<float>& t);
+  void (*channel_rows_bf16)(const ChannelRows<bfloat16>& t);
   // w, b may be null
   void (*normalize)(const float* x, float mean, float gain, const float* w, const float* b, float* y, int64_t n);
   /// y = weights[0] x[0] + ... + weights[3] x[3], element by element

@@ -2,6 +2,8 @@
 // kernels/ref/norm.cpp — batch, layer, RMS and group norm: two passes in double over rows that are normalised together.
 #include <cmath>
 
+#include "engine/ops/fused.h"
+#include "kernels/ref/functions.h"
 #include "kernels/ref/run.h"
 
 namespace fovea::ref {
@@ -64,6 +66,26 @@ void batch_norm_eval(const Run& r) {
   store(x.data(), r.out().permuted(order));
 }
 
+void scale_shift(const Run& r) {
+  const std::vector<double> gain = load<double>(r.in(0)), shift = load<double>(r.in(1));
+  const int64_t batch = r.out().dim(0), channels = r.out().dim(1);
+  const int64_t places = batch && channels ? r.out().meta.numel() / (batch * channels) : 0;
+  std::vector<double> y(static_cast<size_t>(batch * channels * places));
+  int64_t at = 0;
+  for (int i = 2; i < r.inputs(); at += r.in(i++).dim(1)) {
+    const std::vector<double> x = load<double>(r.in(i));
+    const int64_t own = r.in(i).dim(1) * places;
+    for (size_t k = 0; k < x.size(); ++k) {
+      const int64_t image = static_cast<int64_t>(k) / own, within = static_cast<int64_t>(k) % own + at * places;
+      const auto c = static_cast<size_t>(within / places);
+      y[static_cast<size_t>(image * channels * places + within)] = x[k] * gain[c] + shift[c];
+    }
+  }
+  const Epilogue& e = r.attrs<ScaleShiftAttrs>().epilogue;
+  apply(e.act, static_cast<double>(e.a), static_cast<double>(e.b), y.data(), static_cast<int64_t>(y.size()));
+  store(y.data(), r.out());
+}
+
 int64_t trailing_size(const Run& r) {
   const Source x = r.in(0);
   int64_t size = 1;
@@ -121,7 +143,7 @@ std::span<const Kernel> norm_kernels() {
   static constexpr Kernel table[] = {
       {&ops::batch_norm, no_half<batch_norm>}, {&ops::batch_norm_eval, no_half<batch_norm_eval>},
       {&ops::layer_norm, no_half<layer_norm>}, {&ops::rms_norm, no_half<rms_norm>},
-      {&ops::group_norm, no_half<group_norm>},
+      {&ops::group_norm, no_half<group_norm>}, {&ops::scale_shift, no_half<scale_shift>},
   };
   return table;
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/engine/ops_norm.cpp — batch, layer, RMS, group and instance normalisation.
+#include "engine/ops/fused.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 
 using namespace fovea;
 using fovea::test::check_op;
 using fovea::test::CheckOptions;
+using fovea::test::filled;
 using fovea::test::values_of;
 using fovea::test::Vars;
 
@@ -35,6 +37,23 @@ TEST_CASE("the moments of batch_norm carry gradients", "[op]") {
   const BatchNormResult r = batch_norm_train(reshape(from({1.f, 2.f, 3.f, 6.f}), {4, 1}), {}, {}, 1e-3);
   CHECK(r.mean.item() == Approx(3));
   CHECK(r.var.item() == Approx(3.5));
+}
+
+TEST_CASE("scale_shift joins, scales, shifts and maps", "[op]") {
+  const auto all = [](DType t) {
+    const Tensor gain = filled("gain", {5}, t), shift = filled("shift", {5}, t);
+    const Tensor x = filled("x", {2, 3, 4, 2}, t), z = filled("z", {2, 2, 4, 2}, t);
+    const Tensor y = call1(ops::scale_shift, {gain, shift, x, z}, ScaleShiftAttrs{{.act = Unary::relu}});
+    const Tensor want = relu(cat({x, z}, 1) * reshape(gain, {5, 1, 1}) + reshape(shift, {5, 1, 1}));
+    CHECK(test::relative_error(values_of(y), values_of(want)) < 1e-6);
+  };
+  all(DType::f64);
+  all(DType::f32);
+  const Tensor x = zeros({1, 2, 3}), five = zeros({5});
+  CHECK_THROWS_AS(call1(ops::scale_shift, {five, five}, ScaleShiftAttrs{}), Error);
+  CHECK_THROWS_AS(call1(ops::scale_shift, {five, five, x, x}, ScaleShiftAttrs{}), Error);
+  CHECK_THROWS_AS(call1(ops::scale_shift, {five, five, x, zeros({1, 3, 4})}, ScaleShiftAttrs{}), Error);
+  CHECK_THROWS_AS(call1(ops::scale_shift, {zeros({2}), zeros({2}), x}, ScaleShiftAttrs{{.residual = true}}), Error);
 }
 
 TEST_CASE("batch_norm with given moments", "[op]") {

@@ -8,6 +8,7 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/graph/passes/passes.h"
+#include "engine/ops/fused.h"
 #include "test/engine/session_nets.h"
 #include "test/support/catch.h"
 
@@ -116,6 +117,15 @@ TEST_CASE("the passes do what they say", "[session]") {
 
   const Session odd = compile(traced(nets()[4], nets()[4].make_weights()));
   CHECK(count(odd.graph(), ops::softmax) == 0);
+}
+
+TEST_CASE("norms that no convolution takes in join what they read and map what they give", "[session]") {
+  const Net net = nets()[5];
+  const Session s = compile(traced(net, net.make_weights()));
+  CHECK(count(s.graph(), ops::batch_norm_eval) == 0);
+  CHECK(count(s.graph(), ops::scale_shift) == 4);
+  CHECK(count(s.graph(), ops::unary) == 0);
+  CHECK(count(s.graph(), ops::cat) == 1);          // a result of the whole
 }
 
 TEST_CASE("indices that nobody reads are not computed", "[session]") {

@@ -68,6 +68,17 @@ inline Tensors gate_net(std::span<const Tensor> in, std::span<const Tensor> w) {
   return {cat({halves[1] * halves[0], halves[0]}, 1) + shuffled, flatten(gated, 1)};
 }
 
+// Blocks whose norms see all that came before them.
+inline Tensors dense_net(std::span<const Tensor> in, std::span<const Tensor> w) {
+  Tensors seen{max_pool(conv(in[0], w[0], {}, {.pad = {1}}), {})};
+  for (size_t i = 0; i < 2; ++i) {
+    const std::span<const Tensor> own = w.subspan(1 + 5 * i, 5);
+    seen.push_back(conv(relu(norm(cat(seen, 1), own)), own[4], {}, {.pad = {1}}));
+  }
+  const Tensor all = cat(seen, 1);
+  return {mean(unary(norm(all, w.subspan(11, 4)), Unary::silu), {2, 3}), norm(seen[0], w.subspan(15, 4)), all};
+}
+
 inline Tensors odd_net(std::span<const Tensor> in, std::span<const Tensor> w) {
   const Tensor table = softmax(w[0] + 1.0, 1);                          // constant, all of it
   const Tensor a = in[0] * table + transpose(in[1], 0, 1), b = slice(a, 1, 1, 6, 2);
@@ -121,6 +132,11 @@ inline std::vector<Net> nets() {
        views_net,
        {{8, 3, 2, 2}, c, c, {16, 8}, {16}, {8, 16}, c, c, {4, 4, 3, 3}, {8, 8}, c, c, c, c}},
       {"odd views", {make_meta(DType::f32, {4, 6}), make_meta(DType::f32, {6, 4})}, odd_net, {{4, 6}}},
+      {"dense blocks",
+       {make_meta(DType::f32, {2, 3, 10, 8})},
+       dense_net,
+       {{8, 3, 3, 3}, c, c, c, c, {4, 8, 3, 3}, {12}, {12}, {12}, {12}, {4, 12, 3, 3}, {16}, {16}, {16}, {16}, c, c, c,
+        c}},
   };
 }
 

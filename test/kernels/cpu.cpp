@@ -8,7 +8,7 @@
 
 #include "engine/core/backend.h"
 #include "engine/core/threads.h"
-#include "engine/ops/ops.h"
+#include "engine/ops/fused.h"
 #include "kernels/cpu/allocator.h"
 #include "kernels/cpu/loops.h"
 #include "test/support/catch.h"
@@ -346,6 +346,22 @@ TEST_CASE("cpu: norms", "[cpu]") {
     check1([&] { return layer_norm(rows, {}, {}, 1e-6); }, 2e-6);
     check1([&] { return rms_norm(rows, v, 1e-6); }, 2e-6);
   }
+}
+
+TEST_CASE("cpu: channels scaled and shifted, of several images joined", "[cpu]") {
+  for (Unary fn : {Unary::identity, Unary::relu, Unary::silu})
+    for (bool channels_last : {false, true}) {
+      const ScaleShiftAttrs a{{.act = fn}};
+      Tensors in{filled("gain", {181}), filled("shift", {181})};
+      for (int64_t channels : {11, 64, 32, 48, 26}) {
+        const Tensor x = filled("x", {2, channels, 9, 5}, DType::f32, {-2, 2});
+        in.push_back(channels_last ? last(x) : x);
+      }
+      check([&] { return call(ops::scale_shift, in, AttrsRef::of(a)); });
+      check([&] { return call(ops::scale_shift, {slice(in[0], 0, 0, 64), slice(in[1], 0, 0, 64), in[3]}, a); });
+      for (size_t i = 2; i < in.size(); ++i) in[i] = cast(in[i], DType::bf16);
+      check([&] { return call(ops::scale_shift, in, AttrsRef::of(a)); }, 0.01);
+    }
 }
 
 TEST_CASE("cpu: pooling", "[cpu]") {

@@ -18,6 +18,7 @@ constexpr Pass kPasses[] = {
     {"layouts", passes::layouts, "runs nets of images channels-last"},
     {"fuse_epilogue", passes::fuse_epilogue, "residual sum and activation join the convolution or product"},
     {"quantize", passes::quantize, "computes in 8-bit integers where ranges were calibrated"},
+    {"fuse_norm", passes::fuse_norm, "batch norm that is left joins what it reads and maps what it gives"},
     {"unread", passes::unread, "results that nobody reads are not computed"},
     {"memory", passes::memory, "values share one arena by lifetime"},
 };

@@ -14,6 +14,8 @@ void precision(Graph& g, const Target& t);         // Target::dtype: casts const
 void layouts(Graph& g, const Target& t);           // nets of images run channels-last
 void fuse_epilogue(Graph& g, const Target& t);     // residual sum and activation into conv and linear
 void quantize(Graph& g, const Target& t);          // Target::calibration: convolutions and products in 8-bit integers
+// batch norm that is left, the cat before and the activation after it
+void fuse_norm(Graph& g, const Target& t);
 void unread(Graph& g, const Target& t);            // results that nobody reads are not computed
 void memory(Graph& g, const Target& t);            // liveness -> one arena; pointwise steps in place
 
