@@ -98,7 +98,8 @@ PlanPtr plan_scale_shift(const Site& s) {
   const Meta& y = s.result();
   if (y.numel() == 0 || !loops().has_unary(s.attrs<ScaleShiftAttrs>().epilogue.act)) return nullptr;
   const auto all_lie = [&](Memory order) {
-    return lies_as(y, order) && std::all_of(s.in.begin() + 2, s.in.end(), [&](const Meta& x) { return lies_as(x, order); });
+    return lies_as(y, order) &&
+           std::all_of(s.in.begin() + 2, s.in.end(), [&](const Meta& x) { return lies_as(x, order); });
   };
   for (int i = 0; i < 2; ++i)
     if (s.operand(i).dtype != DType::f32 || !lies_as(s.operand(i), Memory::contiguous)) return nullptr;

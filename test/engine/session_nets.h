@@ -70,13 +70,13 @@ inline Tensors gate_net(std::span<const Tensor> in, std::span<const Tensor> w) {
 
 // Blocks whose norms see all that came before them.
 inline Tensors dense_net(std::span<const Tensor> in, std::span<const Tensor> w) {
-  Tensors seen{max_pool(conv(in[0], w[0], {}, {.pad = {1}}), {})};
+  const Tensor first = max_pool(conv(in[0], w[0], {}, {.pad = {1}}), {});
+  Tensor all = first;
   for (size_t i = 0; i < 2; ++i) {
     const std::span<const Tensor> own = w.subspan(1 + 5 * i, 5);
-    seen.push_back(conv(relu(norm(cat(seen, 1), own)), own[4], {}, {.pad = {1}}));
+    all = cat({all, conv(relu(norm(all, own)), own[4], {}, {.pad = {1}})}, 1);
   }
-  const Tensor all = cat(seen, 1);
-  return {mean(unary(norm(all, w.subspan(11, 4)), Unary::silu), {2, 3}), norm(seen[0], w.subspan(15, 4)), all};
+  return {mean(unary(norm(all, w.subspan(11, 4)), Unary::silu), {2, 3}), norm(first, w.subspan(15, 4)), all};
 }
 
 inline Tensors odd_net(std::span<const Tensor> in, std::span<const Tensor> w) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/graph/passes/fuse_norm.cpp — batch norm by constants that no weights took in becomes a gain and a shift a
 // channel, and what it reads is joined, and its result mapped, on the way: one pass over memory for three steps.
+#include <algorithm>
 #include <cmath>
 
 #include "engine/graph/passes/passes.h"
@@ -25,7 +26,7 @@ class Fuser {
  private:
   const Step* maker(int v) const {
     const int i = makers_[static_cast<size_t>(v)];
-    return i >= 0 && uses_[static_cast<size_t>(v)] == 1 ? &g_.steps[static_cast<size_t>(i)] : nullptr;
+    return i >= 0 ? &g_.steps[static_cast<size_t>(i)] : nullptr;
   }
 
   bool has_constants(const Step& s) const {
@@ -52,23 +53,28 @@ class Fuser {
       shift.mutable_data<float>()[c] = static_cast<float>((given[2] ? number(2, c) : 0.0) - number(3, c) * by);
     }
     const std::string name = g_.values[static_cast<size_t>(s.in[3])].name;
-    Step fused{&ops::scale_shift, AttrsRef::of(ScaleShiftAttrs{}),
-               {g_.add_constant(gain, cat(name, ".gain")), g_.add_constant(shift, cat(name, ".shift"))}, s.out, s.scope};
-    for (const int part : parts_of(s.in[0])) fused.in.push_back(part);
+    Step fused{&ops::scale_shift,
+               AttrsRef::of(ScaleShiftAttrs{}),
+               {g_.add_constant(gain, cat(name, ".gain")), g_.add_constant(shift, cat(name, ".shift"))},
+               s.out,
+               s.scope};
+    add_parts(s.in[0], fused.in);
     uses_.resize(g_.values.size(), 1);
     makers_.resize(g_.values.size(), -1);
     s = std::move(fused);
   }
 
-  // What a cat joins for nobody else, where all of it lies as the whole does.
-  std::vector<int> parts_of(int x) const {
+  // What cats join, also one by one as blocks grow, where all of it lies as the whole does. A cat that others read
+  // stays.
+  void add_parts(int x, std::vector<int>& parts) const {
     const Step* const s = maker(x);
-    if (!s || s->op != &ops::cat || s->attrs.as<AxisAttrs>().dim != 1) return {x};
-    for (const int part : s->in) {
+    const bool joined = s && s->op == &ops::cat && s->attrs.as<AxisAttrs>().dim == 1;
+    const auto lies_alike = [&](int part) {
       const Meta& m = g_.meta(part);
-      if (m.strides != strides_for(m.shape, g_.meta(x).memory())) return {x};
-    }
-    return s->in;
+      return m.strides == strides_for(m.shape, g_.meta(x).memory());
+    };
+    if (!joined || !std::all_of(s->in.begin(), s->in.end(), lies_alike)) return parts.push_back(x);
+    for (const int part : s->in) add_parts(part, parts);
   }
 
   // The fused step stands where the activation stood; what it gave before is read by nobody now.
@@ -76,6 +82,7 @@ class Fuser {
     const UnaryAttrs u = g_.steps[at].attrs.as<UnaryAttrs>();
     const Step* const before = maker(g_.steps[at].in[0]);
     if (!before || before->op != &ops::scale_shift || u.fn < kFirstActivation) return;
+    if (uses_[static_cast<size_t>(before->out[0])] != 1) return;
     if (before->attrs.as<ScaleShiftAttrs>().epilogue.act != Unary::identity) return;
     Step fused = *before;
     fused.attrs = AttrsRef::of(ScaleShiftAttrs{{.act = u.fn, .a = u.a, .b = u.b}});
