@@ -91,7 +91,7 @@ struct PoolWindow {
 template <class T>
 struct ChannelRows {
   const T* x;
-  const float *gain, *shift;
+  const float *gain, *shift;                       // shift may be null
   T* y;
   int64_t x_step, y_step, rows, channels;
   float lo, hi;
@@ -138,6 +138,8 @@ struct Loops {
   bool (*has_reduce)(Reduce fn);
   float (*reduce)(Reduce fn, const float* x, int64_t n);                // mean: the sum
   void (*fold)(Reduce fn, const float* x, float* acc, int64_t n);       // element by element into acc; mean: adds
+  // the same of many rows
+  void (*fold_many)(Reduce fn, const float* x, int64_t x_step, int64_t rows, float* acc, int64_t n);
   double (*sum)(const float* x, int64_t n);
   double (*squares)(const float* x, float about, int64_t n);            // sum of (x - about)^2
   void (*fold_squares)(const float* x, const float* about, float* acc, int64_t n);   // acc += (x - about)^2

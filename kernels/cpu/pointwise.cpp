@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/pointwise.cpp — unary, unary_dx, binary and where in f32, for every broadcast whose innermost run is
 // adjacent or constant.
+#include <algorithm>
+#include <limits>
+
 #include "engine/ops/ops.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
@@ -66,6 +69,49 @@ struct BinaryPlan final : PointwisePlan {
   }
   Binary fn;
 };
+// Rows of an image times one row for all of them, such as a gate for each channel.
+struct GatePlan final : PointwisePlan {
+  GatePlan(const Site& s, bool swapped)
+      : PointwisePlan({&s.result(), &s.operand(swapped), &s.operand(!swapped)}), image(swapped) {
+    last = walk.outer() - 1;
+  }
+  bool possible() const {
+    return last >= 0 && last <= 1 && walk.runs() && walk.step(1) == 1 && walk.step(2) == 1 &&
+           walk.outer_step(2, last) == 0;
+  }
+  void run(const Args& a, Stream&) const override {
+    const float *x = floats(a.in[image]), *gate = floats(a.in[1 - image]);
+    float* y = floats(a.out[0]);
+    const int64_t rows = walk.outer_size(last), block = 16384 / walk.inner() + 1;
+    const auto offset = [&](int operand, int64_t i) { return last ? i * walk.outer_step(operand, 0) : 0; };
+    parallel_for((last ? walk.outer_size(0) : 1) * rows, block, [&](int64_t first, int64_t end) {
+      for (int64_t n; first < end; first += n) {
+        const int64_t i = first / rows, r = first % rows;
+        n = std::min({block, end - first, rows - r});
+        set->channel_rows({.x = x + offset(1, i) + r * walk.outer_step(1, last),
+                           .gain = gate + offset(2, i),
+                           .shift = nullptr,
+                           .y = y + offset(0, i) + r * walk.outer_step(0, last),
+                           .x_step = walk.outer_step(1, last),
+                           .y_step = walk.outer_step(0, last),
+                           .rows = n,
+                           .channels = walk.inner(),
+                           .lo = -kInfinity,
+                           .hi = kInfinity});
+      }
+    });
+  }
+  int image, last;
+  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
+};
+PlanPtr plan_gate(const Site& s) {
+  if (!all_f32(s) || s.attrs<BinaryAttrs>().fn != Binary::mul || s.result().numel() == 0) return nullptr;
+  for (const bool swapped : {false, true})
+    if (s.operand(swapped).shape == s.result().shape)
+      if (auto plan = std::make_shared<GatePlan>(s, swapped); plan->possible()) return plan;
+  return nullptr;
+}
+
 PlanPtr plan_binary(const Site& s) {
   const Binary fn = s.attrs<BinaryAttrs>().fn;
   if (!all_f32(s) || !loops().has_binary(fn)) return nullptr;
@@ -94,7 +140,8 @@ PlanPtr plan_where(const Site& s) {
 }
 
 constexpr Kernel table[] = {
-    {&ops::unary, plan_unary}, {&ops::unary_dx, plan_unary_dx}, {&ops::binary, plan_binary}, {&ops::where, plan_where}};
+    {&ops::unary, plan_unary}, {&ops::unary_dx, plan_unary_dx}, {&ops::binary, plan_gate}, {&ops::binary, plan_binary},
+    {&ops::where, plan_where}};
 
 }  // namespace
 

@@ -77,7 +77,8 @@ class ReducePlan final : public Plan {
     // Few results of many elements: parts of the reduced loop first, then the parts together. How many never depends on
     // threads.
     const int64_t results = kept_.total * chunks_;
-    if (results < 8 && reduced * width() >= 32768 && reduced_.total >= 2 * kMostParts) parts_ = kMostParts;
+    if (results < kMostParts && reduced * width() >= 32768 && reduced_.total >= 2 * kMostParts)
+      parts_ = std::min(kMostParts, std::max((kMostParts + results - 1) / results, reduced_.total / 512));
     if (parts_ > 1) scratch = aligned(static_cast<size_t>(parts_ * kept_.total * width()) * 4);
     name = cat("cpu:", set_->name);
   }
@@ -99,7 +100,7 @@ class ReducePlan final : public Plan {
   }
 
  private:
-  static constexpr int64_t kColumns = 512, kMostParts = 16;
+  static constexpr int64_t kColumns = 128, kMostParts = 16;
   int64_t width() const { return inner_.reduced ? 1 : inner_.size; }
   Reduce joining() const { return fn_ == Reduce::sum_squares ? Reduce::sum : fn_; }
 
@@ -123,7 +124,12 @@ class ReducePlan final : public Plan {
     const float start = fn_ == Reduce::max ? -std::numeric_limits<float>::infinity()
                         : fn_ == Reduce::min ? std::numeric_limits<float>::infinity() : 0;
     std::fill_n(acc, columns, start);
-    for (int64_t i = first; i < last; ++i) set_->fold(fn_, x + reduced_.offsets(i).first + column, acc, columns);
+    if (reduced_.count == 1) {
+      const int64_t step = reduced_.at[0].x;
+      set_->fold_many(fn_, x + first * step + column, step, last - first, acc, columns);
+    } else {
+      for (int64_t i = first; i < last; ++i) set_->fold(fn_, x + reduced_.offsets(i).first + column, acc, columns);
+    }
     if (whole && share_ != 1) set_->unary(Unary::affine, share_, 0, acc, acc, columns);
   }
 
@@ -131,8 +137,8 @@ class ReducePlan final : public Plan {
     for (int64_t row = 0; row < kept_.total; ++row) {
       float* to = y + kept_.offsets(row).second;
       std::copy_n(parts + row * width(), width(), to);
-      for (int64_t p = 1; p < parts_; ++p)
-        set_->fold(joining(), parts + (p * kept_.total + row) * width(), to, width());
+      const int64_t step = kept_.total * width();
+      set_->fold_many(joining(), parts + step + row * width(), step, parts_ - 1, to, width());
       if (share_ != 1) set_->unary(Unary::affine, share_, 0, to, to, width());
     }
   }

@@ -348,6 +348,17 @@ TEST_CASE("cpu: norms", "[cpu]") {
   }
 }
 
+TEST_CASE("cpu: gates and means over places of channels-last images", "[cpu]") {
+  for (const Shape& s : {Shape{1, 32, 40, 33}, Shape{2, 150, 13, 11}, Shape{1, 1152, 7, 7}}) {
+    const Tensor x = last(filled("x", s)), gate = filled("gate", {s[0], s[1], 1, 1});
+    check1([&] { return x * gate; }, 0);
+    check1([&] { return gate * x; }, 0);
+    check1([&] { return x * reshape(slice(gate, 0, 0, 1), {s[1], 1, 1}); }, 0);
+    for (Reduce fn : {Reduce::mean, Reduce::max, Reduce::sum_squares})
+      check1([&] { return call1(ops::reduce, {x}, ReduceAttrs{fn, {2, 3}, true}); }, 2e-6);
+  }
+}
+
 TEST_CASE("cpu: channels scaled and shifted, of several images joined", "[cpu]") {
   for (Unary fn : {Unary::identity, Unary::relu, Unary::silu})
     for (bool channels_last : {false, true}) {
