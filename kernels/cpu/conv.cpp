@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/ops/ops.h"
+#include "kernels/cpu/conv_few.h"
 #include "kernels/cpu/conv_rows.h"
 #include "kernels/cpu/depthwise.h"
 #include "kernels/cpu/dnn_conv.h"
@@ -15,7 +16,7 @@
 
 namespace fovea::kernels::cpu {
 
-LastConv::LastConv(const Site& s)
+LastConv::LastConv(const Site& s, bool turns_x)
     : shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape) {
   const auto& a = s.attrs<ConvAttrs>();
   set = &loops();
@@ -23,7 +24,7 @@ LastConv::LastConv(const Site& s)
   w_strides_ = s.operand(1).strides;
   w_shape_ = s.operand(1).shape;
   packed_ = s.is_constant(1);
-  turn_x_ = !lies_as(s.operand(0), Memory::channels_last);
+  turn_x_ = turns_x && !lies_as(s.operand(0), Memory::channels_last);
   turn_y_ = !lies_as(s.result(), Memory::channels_last);
   if (turn_x_) x_at_ = lend(s.operand(0).bytes());
   if (turn_y_) y_at_ = lend(s.result().bytes());
@@ -144,6 +145,7 @@ PlanPtr plan_conv(const Site& s) {
   if (!takes(s)) return nullptr;
   if (PlanPtr p = plan_depthwise(s)) return p;
   if (PlanPtr p = plan_winograd(s)) return p;
+  if (PlanPtr p = plan_few(s)) return p;
   return std::make_shared<ProductConv>(s);
 }
 

@@ -116,6 +116,8 @@ struct Loops {
 
   int (*panels_at_once)(int rows);
   void (*tile)(const Tile& t, int panels);
+  /// One panel and no residual, at least half of tile_rows; a: [taps] of the first row, the others follow a_step apart.
+  void (*stepped_tile)(const Tile& t);
   // how many of the `left` results of a row to give one call
   int (*depthwise_pixels)(int kernel, int stride, int dilation, int64_t left);
   void (*depthwise)(const DepthwiseTile& t);
