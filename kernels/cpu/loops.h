@@ -97,6 +97,21 @@ struct ChannelRows {
   float lo, hi;
 };
 
+/// One register tile of attention: y = gain (A B) + mask for a few rows and up to three vectors of columns.
+struct AttentionTile {
+  const float* a;
+  const float* b;                                  // [depth][b_step], readable in whole vectors
+  int64_t a_step, b_step, depth;
+  const float* gains;                              // of each row, gains_step apart
+  int64_t gains_step;
+  const float* mask;                               // may be null
+  int64_t mask_step;
+  float* y;
+  int64_t y_step, columns;
+  int rows;
+  bool scores;                                     // a part of a vector is filled up with minus infinity
+};
+
 struct Loops {
   const char* name;                                // "avx512", "avx2", "sse2"
   bool (*supported)();
@@ -159,6 +174,14 @@ struct Loops {
   void (*largest_in)(const PoolWindow<float>& w, float* y, int64_t n);
   void (*largest_in_bf16)(const PoolWindow<bfloat16>& w, bfloat16* y, int64_t n);
   float (*attention)(float* x, float scale, int64_t n);                 // x = exp(scale x - largest); returns the sum
+
+  int queries;                                     // most rows of the following
+  void (*attention_tile)(const AttentionTile& t);
+  /// The same for one column: b is a key, elements adjacent; minus infinity fills the vector.
+  void (*attention_column)(const AttentionTile& t);
+  /// x = 2^(factor (x - largest)) in rows of n, whole vectors of them; shares: 1 / sum. Zeros where everything is
+  /// masked.
+  void (*attention_weights)(float* x, int64_t step, int rows, int64_t n, float factor, float* shares);
 };
 
 /// The best set that this machine supports, or what UseLoops asks for.
