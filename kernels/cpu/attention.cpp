@@ -38,8 +38,11 @@ class AttentionPlan final : public Plan {
     v_step_ = whole(columns_);
     if (columns_ == v_step_ && v_.column == 1 && v_.row * keys_ * 4 <= kNear) v_step_ = v_.row;
     else copies_ = true;
-    // Keys and values that a near cache holds pass by a few queries after the other; others pass by many together.
-    tiles_ = (whole(packed_) * depth_ + keys_ * v_step_) * 4 <= kCached ? 1 : kMostTiles;
+    // Tiles pass by keys and values together: few where a near cache holds all of those, so that their scores stay
+    // nearer.
+    const int64_t near = kScores / (set_->queries * step() * 4);
+    tiles_ = (whole(packed_) * depth_ + keys_ * v_step_) * 4 > kCached ? kMostTiles
+                                                                        : std::clamp<int64_t>(near, 1, kMostTiles);
     // Few heads: several pieces of each, every one with its own packed copy.
     pieces_ = std::clamp<int64_t>(8 / std::max<int64_t>(heads_, 1), 1, std::max<int64_t>(queries_ / 128, 1));
     if (mask_type_ == DType::f32) scale_ = attrs_.scale, factor_ = 1;
@@ -57,7 +60,7 @@ class AttentionPlan final : public Plan {
 
  private:
   static constexpr int64_t kMostTiles = 12, kMostQueries = 8;
-  static constexpr int64_t kNear = 128 << 10, kCached = 512 << 10, kPanels = 192 << 10;   // bytes
+  static constexpr int64_t kNear = 128 << 10, kCached = 512 << 10, kPanels = 192 << 10, kScores = 20 << 10;   // bytes
 
   // One piece of a head, with all of its operands.
   struct Piece {
@@ -97,10 +100,19 @@ class AttentionPlan final : public Plan {
             .last = last};
     if (mask_type_ != DType::none)
       p.mask = a.in[3] + static_cast<size_t>(mask_.start(sizes_, index)) * size_of(mask_type_);
+    // Reading the keys takes the time that the rest needs to come near.
+    if (!copies_)
+      for (int64_t i = 0; i < keys_; ++i) fetch(p.v + i * v_.row, columns_);
+    if ((last - first) * depth_ * 4 <= kScores)
+      for (int64_t i = first; i < last; ++i) fetch(p.q + i * q_.row, depth_);
     pack_keys(p.k, keys);
     if (copies_) copy_values(p.v, values);
     else p.values = p.v;
     for (int64_t tile = 0; tile < tiles; tile += tiles_) several(p, tile, std::min(tile + tiles_, tiles), tiles);
+  }
+
+  static void fetch(const float* x, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + i);
   }
 
   void pack_keys(const float* k, float* to) const {

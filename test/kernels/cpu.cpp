@@ -266,6 +266,57 @@ TEST_CASE("cpu: attention", "[cpu]") {
   check1([&] { return sdpa(filled("s", {500, 8}), filled("t", {33, 8}), filled("u", {33, 8})); }, 2e-6);
 }
 
+TEST_CASE("cpu: attention of windows, with one key more than whole vectors", "[cpu]") {
+  for (int64_t keys : {1, 5, 9, 17, 49, 64, 65}) {
+    INFO(keys << " keys");
+    const Tensor qkv = filled("w", {4, keys, 3, 2, 20}, DType::f32, {-3, 3}), bias = filled("m", {2, keys, keys});
+    const auto part = [&](int64_t i) { return permute(select(qkv, 2, i), {0, 2, 1, 3}); };
+    Tensor allowed;
+    {
+      const UseBackend ref("ref");
+      allowed = greater(bias, -0.5);
+    }
+    check1([&] { return sdpa(part(0), part(1), part(2)); }, 2e-6);
+    check1([&] { return sdpa(part(0), part(1), part(2), bias); }, 2e-6);
+    check1([&] { return sdpa(part(0), part(1), part(2), narrow(bias, 2, 0, 1), {.scale = -0.3}); }, 2e-6);
+    check1([&] { return sdpa(part(0), part(1), part(2), transpose(bias, 1, 2), {.causal = true}); }, 2e-6);
+    check1([&] { return sdpa(part(0), part(1), part(2), allowed, {.scale = -0.3}); }, 2e-6);
+  }
+}
+
+TEST_CASE("cpu: attention to more keys than a cache holds, and to keys that lie in columns", "[cpu]") {
+  const Tensor q = filled("q", {1, 130, 64}, DType::f32, {-2, 2}), k = filled("k", {1, 1101, 64}, DType::f32, {-2, 2}),
+               v = filled("v", {1, 1101, 72}), across = filled("a", {2, 24, 37}), values = filled("b", {2, 24, 37});
+  check1([&] { return sdpa(q, k, v); }, 2e-6);
+  check1([&] { return sdpa(q, k, v, {}, {.causal = true}); }, 2e-6);
+  check1([&] { return sdpa(filled("c", {2, 11, 24}), transpose(across, 1, 2), transpose(values, 1, 2)); }, 2e-6);
+}
+
+TEST_CASE("cpu: attention where scores are infinite or no numbers", "[cpu]") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+  Tensor mask = zeros({4, 21});
+  float* const m = mask.mutable_data<float>().data();
+  for (int i = 0; i < 21; ++i) m[i] = m[42 + i] = m[63 + i] = -kInfinity;
+  m[42 + 20] = 1;                                  // row 2: one key is left
+  m[63 + 3] = kNan;
+  const Tensor q = filled("q", {1, 4, 8}), k = filled("k", {1, 21, 8}), v = filled("v", {1, 21, 5});
+  const std::vector<double> last_key = values_of(select(v, 1, 20));
+  for (const kc::Loops* set : kc::supported_loops()) {
+    const kc::UseLoops use(*set);
+    clear_plan_cache();
+    const UseBackend cpu("cpu");
+    const std::vector<double> y = values_of(sdpa(q, k, v, mask));
+    INFO(set->name);
+    for (size_t i = 0; i < 5; ++i) {
+      CHECK(y[i] == 0);
+      CHECK(std::isfinite(y[5 + i]));
+      CHECK(y[10 + i] == last_key[i]);
+      CHECK(std::isnan(y[15 + i]));
+    }
+  }
+  clear_plan_cache();
+}
+
 TEST_CASE("cpu: gradients of convolution", "[cpu]") {
   for (int64_t groups : {1, 3, 12}) {
     INFO("groups " << groups);
