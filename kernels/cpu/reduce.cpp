@@ -74,11 +74,9 @@ class ReducePlan final : public Plan {
     if (all.count) inner_ = all.at[all.count - 1];
     share_ = fn == Reduce::mean ? static_cast<float>(1.0 / static_cast<double>(reduced)) : 1.f;
     chunks_ = inner_.reduced ? 1 : (inner_.size + kColumns - 1) / kColumns;
-    // Few results of many elements: parts of the reduced loop first, then the parts together. How many never depends on
-    // threads.
-    const int64_t results = kept_.total * chunks_;
-    if (results < kMostParts && reduced * width() >= 32768 && reduced_.total >= 2 * kMostParts)
-      parts_ = std::min(kMostParts, std::max((kMostParts + results - 1) / results, reduced_.total / 512));
+    // Many elements: parts of the reduced loop first, then the parts together. How many depends neither on threads nor
+    // on the batch, so that an image has the same sums alone and among others.
+    if (reduced * width() >= 32768) parts_ = std::clamp<int64_t>(reduced_.total / kPart, 1, kMostParts);
     if (parts_ > 1) scratch = aligned(static_cast<size_t>(parts_ * kept_.total * width()) * 4);
     name = cat("cpu:", set_->name);
   }
@@ -100,7 +98,7 @@ class ReducePlan final : public Plan {
   }
 
  private:
-  static constexpr int64_t kColumns = 128, kMostParts = 16;
+  static constexpr int64_t kColumns = 128, kMostParts = 16, kPart = 512;
   int64_t width() const { return inner_.reduced ? 1 : inner_.size; }
   Reduce joining() const { return fn_ == Reduce::sum_squares ? Reduce::sum : fn_; }
 
