@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/parallel.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <mutex>
@@ -66,13 +70,45 @@ class Patience {
   int hurried_ = 0;
 };
 
+// Threads of the whole machine that run or want to, this one among them; 0 if the system does not say.
+int64_t runnable() {
+  static const int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+  char text[128];                                  // three averages, then "3/95": so many of all
+  const ssize_t n = file < 0 ? 0 : pread(file, text, sizeof text - 1, 0);
+  text[std::max<ssize_t>(n, 0)] = 0;
+  int count = 0;
+  return std::sscanf(text, "%*s %*s %*s %d", &count) == 1 ? count : 0;
+}
+
+// How many of them have a processor; who asks for a team of more than there are wants it nevertheless.
+int64_t room(int64_t team) {
+  static const int64_t processors = sysconf(_SC_NPROCESSORS_ONLN);
+  return std::max(processors, team);
+}
+
 // Work is cut into chunks, of which every thread owns a run; who is done with its own takes from the others. The caller
 // needs nobody: it waits only for chunks that somebody has begun. A claim is one exchange of a word that names the job,
 // so that a thread which comes late finds nothing to take.
 class Pool {
  public:
-  // Whether the processors are so busy that helpers would hold the caller up. Asked again ever more rarely.
-  bool crowded() const { return alone_.count() > 0 && Patience::Clock::now() < alone_until_; }
+  // Whether others keep the processors so busy that a team is slower than the caller alone: it pays for waking helpers
+  // that get no processor, and waits a time slice for one that loses it inside a chunk. Both, once noticed, mean that
+  // the caller goes on alone until a look at the machine finds room for the team, or, should there be none to see,
+  // until its time is up; that time doubles while going together fails again soon after.
+  bool crowded(int64_t team) {
+    const auto now = Patience::Clock::now();
+    if (now >= look_) {
+      look_ = now + kLook;
+      if (now >= alone_until_) {
+        const bool unaided = mine_ * team * 2 > all_ * (team + 1);   // helpers did not do half of their share
+        mine_ = all_ = 0;
+        if (unaided && runnable() > room(team)) go_alone(256);
+      } else if (const int64_t all = runnable(); all > 0 && all - 1 + team <= room(team)) {
+        alone_until_ = now;                        // our helpers sleep: all others have a processor
+      }
+    }
+    return now < alone_until_;
+  }
 
   void run(int64_t n, int64_t chunks, int64_t team, void (*body)(const void*, int64_t, int64_t), const void* context) {
     grow(team - 1);
@@ -89,16 +125,18 @@ class Pool {
           std::memory_order_relaxed);
     job_.store(job, std::memory_order_seq_cst);
     job_.notify_all();
-    work(job, 0, static_cast<int>(team));
+    mine_ += work(job, 0, static_cast<int>(team));
+    all_ += chunks;
     const auto done = [&] { return left_.load(std::memory_order_acquire) == 0; };
-    if (patience_.wait(done)) return settle(false);
+    if (patience_.wait(done)) return;
     const auto began = Patience::Clock::now();
     const double worked = cpu_seconds();
     for (int now = left_.load(std::memory_order_acquire); now != 0; now = left_.load(std::memory_order_acquire))
       left_.wait(now, std::memory_order_acquire);
     // Somebody still had work to do: were our threads running meanwhile?
     const std::chrono::duration<double> waited = Patience::Clock::now() - began;
-    settle(waited > Patience::kInterrupted && cpu_seconds() - worked < 0.7 * waited.count());
+    if (waited > Patience::kInterrupted && cpu_seconds() - worked < 0.7 * waited.count())
+      go_alone(runnable() > room(team) ? 256 : 4);
   }
   std::mutex& in_use() { return in_use_; }
 
@@ -115,20 +153,24 @@ class Pool {
     std::atomic<uint64_t> word{0};
   };
 
-  void work(uint32_t job, int me, int team) {
-    for (int i = 0; i < team; ++i) empty(job, lanes_[static_cast<size_t>((me + i) % team)]);
+  // Both return how many chunks this thread did.
+  int64_t work(uint32_t job, int me, int team) {
+    int64_t count = 0;
+    for (int i = 0; i < team; ++i) count += empty(job, lanes_[static_cast<size_t>((me + i) % team)]);
+    return count;
   }
 
-  void empty(uint32_t job, Lane& lane) {
+  int64_t empty(uint32_t job, Lane& lane) {
     uint64_t word = lane.word.load(std::memory_order_acquire);
-    for (;;) {
+    for (int64_t count = 0;;) {
       const Claim c = Claim::of(word);
-      if (c.job != job || c.next >= c.end) return;
+      if (c.job != job || c.next >= c.end) return count;
       if (!lane.word.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) continue;
       {
         const FlushDenormals flush;
         body_(context_, items_ * c.next / chunks_, items_ * (c.next + 1) / chunks_);
       }
+      ++count;
       if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) left_.notify_one();
       word = lane.word.load(std::memory_order_acquire);
     }
@@ -151,16 +193,12 @@ class Pool {
                : 0;
   }
 
-  // After a region: each time that it was held up, the caller does without help for longer.
-  void settle(bool held_up) {
-    using namespace std::chrono_literals;
-    if (held_up) {
-      alone_ = std::clamp<std::chrono::milliseconds>(alone_ * 2, 4ms, 256ms);
-      alone_until_ = Patience::Clock::now() + alone_;
-      trial_left_ = kTrial;
-    } else if (alone_.count() > 0 && --trial_left_ <= 0) {
-      alone_ = {};
-    }
+  void go_alone(int at_least_ms) {
+    const auto now = Patience::Clock::now();
+    if (now > alone_until_ + alone_) alone_ = {};  // all went well for as long
+    alone_ = std::clamp(alone_ * 2, std::chrono::milliseconds(at_least_ms), std::chrono::milliseconds(2000));
+    alone_until_ = now + alone_;
+    look_ = now + kLook;
   }
 
   void serve(int me);
@@ -169,11 +207,11 @@ class Pool {
   void (*body_)(const void*, int64_t, int64_t) = nullptr;
   const void* context_ = nullptr;
   int64_t items_ = 0, chunks_ = 0, workers_ = 0;
+  int64_t mine_ = 0, all_ = 0;                     // chunks done by the caller, and by the team, since the last look
   Patience patience_;                              // the caller's; one at a time
-  static constexpr int kTrial = 64;                // regions with help that show that all is well
-  int trial_left_ = 0;
   std::chrono::milliseconds alone_{};              // how long the caller went without help the last time
-  Patience::Clock::time_point alone_until_;
+  Patience::Clock::time_point alone_until_, look_;
+  static constexpr auto kLook = std::chrono::milliseconds(2);   // longer than idle helpers spin
   alignas(64) std::atomic<uint32_t> job_{0};
   std::atomic<int> team_{0};
   alignas(64) std::atomic<int> left_{0};
@@ -209,7 +247,7 @@ void parallel_range(int64_t n, int64_t grain, void (*body)(const void*, int64_t,
   if (team > 1 && !inside) {
     Pool& p = pool();
     // A second caller at the same time works alone: there are never more threads than were asked for.
-    if (const std::unique_lock<std::mutex> lock(p.in_use(), std::try_to_lock); lock.owns_lock() && !p.crowded()) {
+    if (const std::unique_lock<std::mutex> lock(p.in_use(), std::try_to_lock); lock.owns_lock() && !p.crowded(team)) {
       inside = true;
       p.run(n, std::min(pieces, team * kChunksEach), team, body, context);
       inside = false;
