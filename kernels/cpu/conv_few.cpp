@@ -133,7 +133,9 @@ class FewConv final : public LastConv {
 
 }  // namespace
 
+// Weights that change, as in training, would be packed again in each run.
 PlanPtr plan_few(const Site& s) {
+  if (!s.is_constant(1)) return nullptr;
   const auto& a = s.attrs<ConvAttrs>();
   const ConvShape shape(a, s.operand(0).shape, s.operand(1).shape, s.result().shape);
   return !a.epilogue.residual && FewConv::possible(shape) ? std::make_shared<FewConv>(s) : nullptr;
