@@ -9,9 +9,9 @@
 #include "engine/core/backend.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/allocator.h"
 #include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/loops.h"
+#include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 
@@ -154,15 +154,7 @@ TEST_CASE("bf16: epilogues with packed weights and bias are computed in f32", "[
     INFO(plan->name);
     if (groups == 21) CHECK(plan->name == cat("cpu:depthwise ", set->name, " bf16"));
     else if (kc::bf16_set()) CHECK(plan->name == "cpu:product avx512_bf16");
-    const auto packed = kc::allocate(plan->packed_bytes(1), {}), bias = kc::allocate(plan->packed_bytes(2), {}),
-               scratch = kc::allocate(plan->scratch, {});
-    plan->pack(1, ws.bytes(), packed->data);
-    plan->pack(2, bs.bytes(), bias->data);
-    const Tensor got = empty(out[0]);
-    const std::byte* operands[] = {xs.bytes(), packed->data, bias->data, rs.bytes()};
-    std::byte* results[] = {got.bytes()};
-    Stream stream;
-    plan->run({operands, results, scratch->data}, stream);
+    const Tensor got = test::run_packed(*plan, {xs, ws, bs, rs}, 0b110, out[0]);
     check_rounded_once(got, expected, 1e-5);
   }
 }

@@ -5,8 +5,8 @@
 #include "engine/core/backend.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/allocator.h"
 #include "kernels/cpu/loops.h"
+#include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 
@@ -46,17 +46,6 @@ struct Layer {
   PlanPtr plan() const { return make_plan({ops::conv, in, out, AttrsRef::of(attrs), 0b10}); }
 };
 
-Tensor run(const Layer& l, const PlanPtr& plan, const Tensor& x, const Tensor& w, const Tensor& b) {
-  const auto packed = kc::allocate(plan->packed_bytes(1), {}), scratch = kc::allocate(plan->scratch, {});
-  plan->pack(1, w.bytes(), packed->data);
-  const Tensor y = empty(l.out[0]);
-  const std::byte* operands[] = {x.bytes(), packed->data, b ? b.bytes() : nullptr};
-  std::byte* results[] = {y.bytes()};
-  Stream stream;
-  plan->run({operands, results, scratch->data}, stream);
-  return y;
-}
-
 }  // namespace
 
 TEST_CASE("cpu: convolution of few channels", "[cpu]") {
@@ -92,7 +81,7 @@ TEST_CASE("cpu: convolution of few channels", "[cpu]") {
           std::vector<double> first;
           for (const int n : {1, 2, 3}) {
             const UseThreads threads(n);
-            const Tensor got = run(layer, plan, x, w, b);
+            const Tensor got = test::run_packed(*plan, {x, w, b}, 0b10, layer.out[0]);
             CHECK(relative_error(values_of(got), values_of(expected)) < 1e-6);
             if (n == 1) first = values_of(got);
             else CHECK(values_of(got) == first);

@@ -11,6 +11,7 @@
 #include "engine/ops/fused.h"
 #include "kernels/cpu/allocator.h"
 #include "kernels/cpu/loops.h"
+#include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 
@@ -208,13 +209,7 @@ TEST_CASE("cpu: convolution and linear with an epilogue and packed weights", "[c
     const UseBackend cpu("cpu");
     const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
     REQUIRE(plan->packed_bytes(1) > 0);
-    const auto packed = kc::allocate(plan->packed_bytes(1), {}), scratch = kc::allocate(plan->scratch, {});
-    plan->pack(1, ws.bytes(), packed->data);
-    const Tensor got = empty(y);
-    const std::byte* operands[] = {xs.bytes(), packed->data, bs.bytes(), rs.bytes()};
-    std::byte* results[] = {got.bytes()};
-    Stream stream;
-    plan->run({operands, results, scratch->data}, stream);
+    const Tensor got = test::run_packed(*plan, {xs, ws, bs, rs}, 0b10, y);
     CHECK(relative_error(values_of(got), values_of(expected)) < 1e-6);
   }
 }

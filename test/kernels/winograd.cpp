@@ -3,8 +3,8 @@
 // follow it.
 #include "engine/core/backend.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/allocator.h"
 #include "kernels/cpu/loops.h"
+#include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 
@@ -73,13 +73,7 @@ TEST_CASE("cpu: Winograd's convolution", "[cpu]") {
       const UseBackend cpu("cpu");
       const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
       REQUIRE(plan->name == cat("cpu:winograd ", set->name));
-      const auto packed = kc::allocate(plan->packed_bytes(1), {}), scratch = kc::allocate(plan->scratch, {});
-      plan->pack(1, weights.bytes(), packed->data);
-      const Tensor got = empty(out[0]);
-      const std::byte* operands[] = {x.bytes(), packed->data, bias.bytes(), c.residual ? residual.bytes() : nullptr};
-      std::byte* results[] = {got.bytes()};
-      Stream stream;
-      plan->run({operands, results, scratch->data}, stream);
+      const Tensor got = test::run_packed(*plan, {x, weights, bias, c.residual ? residual : Tensor()}, 0b10, out[0]);
       CHECK(relative_error(values_of(got), values_of(expected)) < 2e-6);
     }
   }
