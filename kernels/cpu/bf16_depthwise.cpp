@@ -13,7 +13,7 @@ namespace {
 class Bf16DepthwiseConv final : public Bf16LastConv {
  public:
   explicit Bf16DepthwiseConv(const Site& s) : Bf16LastConv(s), set_(&loops()) {
-    w_step_ = (shape.channels + set_->lanes - 1) / set_->lanes * set_->lanes;
+    w_step_ = depthwise_step(shape, *set_);
     zeros_.assign(static_cast<size_t>(DepthwiseRows<bfloat16>::chunk(shape)), bfloat16{});
     reserve_weights(s, static_cast<size_t>(shape.taps() * w_step_) * sizeof(float));
     name = cat("cpu:depthwise ", set_->name, " bf16");
@@ -22,12 +22,8 @@ class Bf16DepthwiseConv final : public Bf16LastConv {
   void pack_weights(const bfloat16* w, std::byte* out) const override {
     const int n = weights.rank() - 2;
     const int64_t across = weights.strides[n + 1], down = n > 1 ? weights.strides[n] : 0;
-    float* to = floats(out);
-    std::fill_n(to, shape.taps() * w_step_, 0.f);
-    for (int64_t y = 0; y < shape.kernel[1]; ++y)
-      for (int64_t x = 0; x < shape.kernel[2]; ++x, to += w_step_)
-        for (int64_t c = 0; c < shape.channels; ++c)
-          to[c] = to_float(w[c * weights.strides[0] + y * down + x * across]);
+    pack_depthwise(shape, w, weights.strides[0], down, across, floats(out), w_step_,
+                   [](bfloat16 v) { return to_float(v); });
   }
 
   void run_last(const Run& r) const override {

@@ -81,8 +81,14 @@ class BatchNormEval final : public RowsPlan {
     const bfloat16* const x = halves(a.in[0]);
     bfloat16* const y = halves(a.out[0]);
     parallel_for(rows_, std::max<int64_t>(1, 16384 / channels_), [&](int64_t first, int64_t last) {
-      for (int64_t r = first; r < last; ++r)
-        set->scale_shift_bf16(x + r * channels_, gain, shift, y + r * channels_, channels_);
+      set->channel_rows_bf16({.x = x + first * channels_,
+                              .gain = gain,
+                              .shift = shift,
+                              .y = y + first * channels_,
+                              .x_step = channels_,
+                              .y_step = channels_,
+                              .rows = last - first,
+                              .channels = channels_});
     });
   }
 

@@ -13,7 +13,7 @@ namespace {
 class DepthwiseConv final : public LastConv {
  public:
   explicit DepthwiseConv(const Site& s) : LastConv(s) {
-    w_step_ = (shape.channels + set->lanes - 1) / set->lanes * set->lanes;
+    w_step_ = depthwise_step(shape, *set);
     zeros_.assign(static_cast<size_t>(DepthwiseRows<float>::chunk(shape)), 0.f);
     reserve_weights();
     name = cat("cpu:depthwise ", set->name);
@@ -22,10 +22,7 @@ class DepthwiseConv final : public LastConv {
   size_t weight_bytes() const override { return static_cast<size_t>(shape.taps() * w_step_) * sizeof(float); }
   void pack_weights(const float* w, float* to) const override {
     const Unpacked u = unpacked(w);
-    std::fill_n(to, shape.taps() * w_step_, 0.f);
-    for (int64_t y = 0; y < shape.kernel[1]; ++y)
-      for (int64_t x = 0; x < shape.kernel[2]; ++x, to += w_step_)
-        for (int64_t c = 0; c < shape.channels; ++c) to[c] = w[c * u.column + y * u.taps[1] + x * u.taps[2]];
+    pack_depthwise(shape, w, u.column, u.taps[1], u.taps[2], to, w_step_, [](float v) { return v; });
   }
 
   void run_last(const Run& r) const override {

@@ -12,6 +12,24 @@
 
 namespace fovea::kernels::cpu {
 
+/// Weights lie as [taps][depthwise_step()], filled up with zeros to whole vectors.
+inline int64_t depthwise_step(const ConvShape& s, const Loops& l) {
+  return (s.channels + l.lanes - 1) / l.lanes * l.lanes;
+}
+/// From elements that lie `channel`, `down` and `across` apart; `number` makes floats of them.
+template <class W, class F>
+void pack_depthwise(const ConvShape& s, const W* w, int64_t channel, int64_t down, int64_t across, float* to,
+                    int64_t step, const F& number) {
+  std::fill_n(to, s.taps() * step, 0.f);
+  for (int64_t y = 0; y < s.kernel[1]; ++y)
+    for (int64_t x = 0; x < s.kernel[2]; ++x, to += step)
+      for (int64_t c = 0; c < s.channels; ++c) to[c] = number(w[c * channel + y * down + x * across]);
+}
+
+// u8's zero may be another number, which the bias takes away again: rows outside the image count.
+template <class T>
+constexpr bool kZeroIsNothing = !std::is_same_v<T, uint8_t>;
+
 /// Pointers to every column of the image rows that a window needs, zeros where the window leaves the image.
 /// Consecutive result rows share image rows, so the tables of the last few are kept.
 template <class T>
@@ -24,10 +42,10 @@ class RowTables {
     table_ = owner_ + slots_;
     blank_ = table_ + slots_ * columns_;
     std::fill_n(owner_, slots_, nullptr);
-    std::fill_n(blank_, columns_, zeros_);
+    if (!kZeroIsNothing<T>) std::fill_n(blank_, columns_, zeros_);
   }
 
-  /// A row that lies outside the image.
+  /// A row that lies outside the image, where such rows count.
   const T* const* blank() const { return blank_; }
 
   /// The table of image row y, which starts at `row`.
@@ -83,34 +101,31 @@ struct DepthwiseRows {
  private:
   static constexpr int64_t kChunk = 128;
   static constexpr int kMostRows = 64, kMostPixels = 8;
-  // u8's zero may be another number, which the bias takes away again: such rows count
-  static constexpr bool kZeroIsNothing = !std::is_same_v<T, uint8_t>;
 
   void one_row(int64_t image, int64_t channel, int64_t oy, RowTables<T>& tables) const {
     const auto kernel = static_cast<int>(shape.kernel[1]);
     const T* const* rows[kMostRows];
     DepthwiseTileOf<T, Out> t{.w = w + channel,
-                         .w_step = w_step,
-                         .bias = bias ? bias + channel : nullptr,
-                         .y_step = shape.outputs,
-                         .residual_step = shape.outputs,
-                         .channels = std::min(kChunk, shape.channels - channel),
-                         .kernel = static_cast<int>(shape.kernel[2]),
-                         .stride = static_cast<int>(shape.stride[2]),
-                         .dilation = static_cast<int>(shape.dilation[2]),
-                         .first_row = kernel,
-                         .last_row = 0,
-                         .lo = finish.lo,
-                         .hi = finish.hi,
-                         .inverse = inverse,
-                         .zero = zero};
+                              .w_step = w_step,
+                              .bias = bias ? bias + channel : nullptr,
+                              .y_step = shape.outputs,
+                              .residual_step = shape.outputs,
+                              .channels = std::min(kChunk, shape.channels - channel),
+                              .kernel = static_cast<int>(shape.kernel[2]),
+                              .stride = static_cast<int>(shape.stride[2]),
+                              .dilation = static_cast<int>(shape.dilation[2]),
+                              .first_row = kernel,
+                              .last_row = 0,
+                              .lo = finish.lo,
+                              .hi = finish.hi,
+                              .inverse = inverse,
+                              .zero = zero};
     for (int k = 0; k < kernel; ++k) {
       const int64_t at = oy * shape.stride[1] - shape.pad[1] + k * shape.dilation[1];
       const bool inside = at >= 0 && at < shape.in[1];
-      if (!inside && kZeroIsNothing) continue;
-      if (!inside) rows[k] = tables.blank();
-      else
-        rows[k] = tables.of(at, x + ((image * shape.in[1] + at) * shape.in[2]) * shape.channels + channel);
+      if (!inside && kZeroIsNothing<T>) continue;
+      const T* const row = x + ((image * shape.in[1] + at) * shape.in[2]) * shape.channels + channel;
+      rows[k] = inside ? tables.of(at, row) : tables.blank();
       t.first_row = std::min(t.first_row, k);
       t.last_row = k + 1;
     }

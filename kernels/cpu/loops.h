@@ -3,6 +3,7 @@
 // chosen at start.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 
@@ -94,7 +95,7 @@ struct ChannelRows {
   const float *gain, *shift;                       // shift may be null
   T* y;
   int64_t x_step, y_step, rows, channels;
-  float lo, hi;
+  float lo = -std::numeric_limits<float>::infinity(), hi = std::numeric_limits<float>::infinity();
 };
 
 /// One register tile of attention: y = gain (A B) + mask for a few rows and up to three vectors of columns.
@@ -160,8 +161,6 @@ struct Loops {
   double (*sum)(const float* x, int64_t n);
   double (*squares)(const float* x, float about, int64_t n);            // sum of (x - about)^2
   void (*fold_squares)(const float* x, const float* about, float* acc, int64_t n);   // acc += (x - about)^2
-  void (*scale_shift)(const float* x, const float* gain, const float* shift, float* y, int64_t n);
-  void (*scale_shift_bf16)(const bfloat16* x, const float* gain, const float* shift, bfloat16* y, int64_t n);
   void (*channel_rows)(const ChannelRows<float>& t);
   void (*channel_rows_bf16)(const ChannelRows<bfloat16>& t);
   // w, b may be null

@@ -45,9 +45,17 @@ void scale_channels(const Loops& set, const Image& i, const float* x, const floa
   if (i.last) {
     const int64_t rows = i.batch * i.places;
     parallel_for(rows, std::max<int64_t>(1, 16384 / (i.channels + 1)), [&](int64_t first, int64_t last) {
-      for (int64_t r = first; r < last; ++r) {
-        const int64_t of = per_image ? r / i.places * i.channels : 0;
-        set.scale_shift(x + r * i.channels, gain + of, shift + of, y + r * i.channels, i.channels);
+      for (int64_t r = first, n; r < last; r += n) {
+        const int64_t image = per_image ? r / i.places : 0;
+        n = (per_image ? std::min(last, (image + 1) * i.places) : last) - r;
+        set.channel_rows({.x = x + r * i.channels,
+                          .gain = gain + image * i.channels,
+                          .shift = shift + image * i.channels,
+                          .y = y + r * i.channels,
+                          .x_step = i.channels,
+                          .y_step = i.channels,
+                          .rows = n,
+                          .channels = i.channels});
       }
     });
     return;

@@ -2,7 +2,6 @@
 // kernels/cpu/pointwise.cpp — unary, unary_dx, binary and where in f32, for every broadcast whose innermost run is
 // adjacent or constant.
 #include <algorithm>
-#include <limits>
 
 #include "engine/ops/ops.h"
 #include "kernels/cpu/kernels.h"
@@ -95,14 +94,11 @@ struct GatePlan final : PointwisePlan {
                            .x_step = walk.outer_step(1, last),
                            .y_step = walk.outer_step(0, last),
                            .rows = n,
-                           .channels = walk.inner(),
-                           .lo = -kInfinity,
-                           .hi = kInfinity});
+                           .channels = walk.inner()});
       }
     });
   }
   int image, last;
-  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
 };
 PlanPtr plan_gate(const Site& s) {
   if (!all_f32(s) || s.attrs<BinaryAttrs>().fn != Binary::mul || s.result().numel() == 0) return nullptr;

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/quant_depthwise.cpp — depthwise convolutions that read or write u8, multiplied and summed in f32: they
-// move
-// more than they compute, so that bytes are what counts.
-#include <algorithm>
-#include <cstring>
+// move more than they compute, so that bytes are what counts.
 #include <vector>
 
+#include "engine/ops/quant.h"
 #include "kernels/cpu/depthwise_rows.h"
-#include "kernels/cpu/quant_conv.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -18,7 +15,7 @@ class QuantDepthwise final : public Plan {
   explicit QuantDepthwise(const Site& s)
       : attrs_(s.attrs<QuantConvAttrs>()),
         shape_(attrs_.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape), set_(&loops()),
-        finish_(attrs_.conv.epilogue), w_step_((shape_.channels + set_->lanes - 1) / set_->lanes * set_->lanes) {
+        finish_(attrs_.conv.epilogue), w_step_(depthwise_step(shape_, *set_)) {
     outside_.assign(static_cast<size_t>(DepthwiseRows<T, Out>::chunk(shape_)), static_cast<T>(attrs_.x.zero));
     name = cat("cpu:depthwise ", set_->name, attrs_.x ? " u8" : " f32", attrs_.y ? " to u8" : " to f32");
   }
@@ -27,11 +24,8 @@ class QuantDepthwise final : public Plan {
     return operand == 1 ? static_cast<size_t>(shape_.taps() * w_step_) * sizeof(float) : 0;
   }
   void pack(int, const std::byte* in, std::byte* out) const override {
-    const float* w = floats(in);
-    float* to = floats(out);
-    std::fill_n(to, shape_.taps() * w_step_, 0.f);
-    for (int64_t t = 0; t < shape_.taps(); ++t, to += w_step_)
-      for (int64_t c = 0; c < shape_.channels; ++c) to[c] = w[c * shape_.taps() + t];
+    pack_depthwise(shape_, floats(in), shape_.taps(), shape_.kernel[2], 1, floats(out), w_step_,
+                   [](float v) { return v; });
   }
 
   void run(const Args& a, Stream&) const override {

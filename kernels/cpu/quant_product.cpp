@@ -14,6 +14,14 @@ namespace {
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
 constexpr int64_t kMapWidth = kQuantPanels * kQuantPanel;
 
+// act(v) for runs that lie side by side, then u8 or f32.
+void map_run(const Loops& set, const QuantLoops& loops, const Epilogue& act, const QuantFinish& f, float* v, void* y,
+             int64_t n) {
+  float* const to = f.y_u8 ? v : static_cast<float*>(y);
+  if (act.act != Unary::identity || to != v) set.unary(act.act, act.a, act.b, v, to, n);
+  if (f.y_u8) loops.quantize(v, f.inverse, f.zero, static_cast<uint8_t*>(y), n);
+}
+
 class Worker {
  public:
   Worker(const QuantProduct& p, QuantRows rows, const void* context)
@@ -101,13 +109,6 @@ void multiply(const QuantProduct& p, QuantRows rows, const void* context) {
             [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
               worker.run(first_tile, last_tile, first, last);
             });
-}
-
-void map_run(const Loops& set, const QuantLoops& loops, const Epilogue& act, const QuantFinish& f, float* v, void* y,
-             int64_t n) {
-  float* const to = f.y_u8 ? v : static_cast<float*>(y);
-  if (act.act != Unary::identity || to != v) set.unary(act.act, act.a, act.b, v, to, n);
-  if (f.y_u8) loops.quantize(v, f.inverse, f.zero, static_cast<uint8_t*>(y), n);
 }
 
 }  // namespace fovea::kernels::cpu

@@ -31,8 +31,4 @@ struct QuantProduct {
 };
 void multiply(const QuantProduct& p, QuantRows rows, const void* context);
 
-/// act(v) for runs that lie side by side, then u8 or f32.
-void map_run(const Loops& set, const QuantLoops& loops, const Epilogue& act, const QuantFinish& f, float* v, void* y,
-             int64_t n);
-
 }  // namespace fovea::kernels::cpu

@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "engine/ops/fused.h"
-#include "kernels/cpu/bf16_product.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/loops.h"
 #include "kernels/cpu/parallel.h"
 
 namespace fovea::kernels::cpu {

@@ -70,6 +70,15 @@ std::vector<double> sums(const Run& r, const QuantConvAttrs& a) {
   return y;
 }
 
+// The activation, and rounding where y is u8.
+void finish(const Run& r, const QuantConvAttrs& a, std::vector<double>& y) {
+  const Epilogue& e = a.conv.epilogue;
+  apply(e.act, static_cast<double>(e.a), static_cast<double>(e.b), y.data(), static_cast<int64_t>(y.size()));
+  if (a.y)
+    for (double& v : y) v = quantised(v, a.y);
+  store(y.data(), r.out());
+}
+
 void quant_conv(const Run& r) {
   const auto& a = r.attrs<QuantConvAttrs>();
   std::vector<double> y = sums(r, a);
@@ -83,11 +92,7 @@ void quant_conv(const Run& r) {
     const std::vector<double> residual = load<double>(r.in(4));
     for (size_t i = 0; i < y.size(); ++i) y[i] += a.residual ? real(residual[i], a.residual) : residual[i];
   }
-  const Epilogue& e = a.conv.epilogue;
-  apply(e.act, static_cast<double>(e.a), static_cast<double>(e.b), y.data(), static_cast<int64_t>(y.size()));
-  if (a.y)
-    for (double& v : y) v = quantised(v, a.y);
-  store(y.data(), r.out());
+  finish(r, a, y);
 }
 
 void quant_depthwise(const Run& r) {
@@ -96,11 +101,7 @@ void quant_depthwise(const Run& r) {
   const std::vector<double> bias = load<double>(r.in(2));
   const auto places = static_cast<size_t>(numel(spatial(r.out().shape())));
   for (size_t i = 0; i < y.size(); ++i) y[i] += bias[i / places % bias.size()];
-  const Epilogue& e = a.conv.epilogue;
-  apply(e.act, static_cast<double>(e.a), static_cast<double>(e.b), y.data(), static_cast<int64_t>(y.size()));
-  if (a.y)
-    for (double& v : y) v = quantised(v, a.y);
-  store(y.data(), r.out());
+  finish(r, a, y);
 }
 
 void quant_gate(const Run& r) {

@@ -118,8 +118,7 @@ class Quantizer {
     if (s.op != &ops::conv && s.op != &ops::linear) return false;
     const Meta &x = r_.was(s.in[0]), &w = g_.meta(s.in[1]);
     if (x.dtype != DType::f32 || gates_[at(s.out[0])] || !seen(s.in[0])) return false;
-    if (first_or_last(s)) return false;
-    if (!g_.is_constant(s.in[1]) || (s.in[2] >= 0 && !g_.is_constant(s.in[2]))) return false;
+    if (first_or_last(s) || !has_constants(s)) return false;
     if (s.op == &ops::linear) return x.is_contiguous() && x.rank() >= 2;
     const int64_t groups = s.attrs.as<ConvAttrs>().groups;
     return x.rank() == 4 && (!is_image(x) || x.is_channels_last()) && (groups == 1 || w.shape[1] % 4 == 0);
@@ -132,17 +131,19 @@ class Quantizer {
     const Meta &x = r_.was(s.in[0]), &w = g_.meta(s.in[1]);
     if (x.dtype != DType::f32 || x.rank() != 4 || !is_image(x) || !x.is_channels_last()) return false;
     if (a.groups == 1 || a.groups != x.shape[1] || w.shape[0] != a.groups || a.epilogue.residual) return false;
-    if (!g_.is_constant(s.in[1]) || (s.in[2] >= 0 && !g_.is_constant(s.in[2]))) return false;
-    return reads_u8(s) || (wishes_[at(s.out[0])] && seen(s.out[0]));
+    return has_constants(s) && (reads_u8(s) || (wishes_[at(s.out[0])] && seen(s.out[0])));
   }
-  bool reads_u8(const Step& s) const {
-    return seen(s.in[0]) && std::find(g_.inputs.begin(), g_.inputs.end(), s.in[0]) == g_.inputs.end();
+  bool reads_u8(const Step& s) const { return seen(s.in[0]) && !is_input(s.in[0]); }
+
+  // Weights, and a bias if there is one.
+  bool has_constants(const Step& s) const {
+    return g_.is_constant(s.in[1]) && (s.in[2] < 0 || g_.is_constant(s.in[2]));
   }
+  bool is_input(int v) const { return std::find(g_.inputs.begin(), g_.inputs.end(), v) != g_.inputs.end(); }
 
   // What reads an input and what makes an output decides most, and costs little.
   bool first_or_last(const Step& s) const {
-    return std::find(g_.inputs.begin(), g_.inputs.end(), s.in[0]) != g_.inputs.end() ||
-           std::find(g_.outputs.begin(), g_.outputs.end(), s.out[0]) != g_.outputs.end();
+    return is_input(s.in[0]) || std::find(g_.outputs.begin(), g_.outputs.end(), s.out[0]) != g_.outputs.end();
   }
 
   // Gates decide over whole channels: what computes them stays as it is.
@@ -225,8 +226,7 @@ class Quantizer {
     if (s.op != &ops::conv || !is_product(s)) return false;
     const Shape &x = r_.was(s.in[0]).shape, &w = g_.meta(s.in[1]).shape;
     const auto& a = s.attrs.as<ConvAttrs>();
-    const bool pads = std::any_of(a.pad_lo.begin(), a.pad_lo.end(), [](int64_t p) { return p != 0; }) ||
-                      std::any_of(a.pad_hi.begin(), a.pad_hi.end(), [](int64_t p) { return p != 0; });
+    const bool pads = a.pad_lo != Dims{0, 0} || a.pad_hi != Dims{0, 0};
     return is_image(r_.was(s.in[0])) && seen(s.in[0])->lo < 0 && x[1] <= kFew && x[1] % 2 == 0 && w[1] == x[1] &&
            w[2] * w[3] == 1 && !pads;
   }
