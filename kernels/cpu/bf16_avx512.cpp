@@ -152,7 +152,7 @@ static void run_tile(const Bf16Tile& t, int panels) {
     case 10: return tile_of<10>(t, panels);
     case 11: return tile_of<11>(t, panels);
     case 12: return tile_of<12>(t, panels);
-    default: return;                               // rows never exceed tile_rows
+    default: return;                               // more than Bf16Set::rows
   }
 }
 #undef FOVEA_INLINE
@@ -160,8 +160,15 @@ static void run_tile(const Bf16Tile& t, int panels) {
 }  // namespace avx512_bf16
 #pragma GCC pop_options
 
-extern const Bf16Set bf16_avx512;
-constinit const Bf16Set bf16_avx512{.name = "avx512_bf16", .supported = supported,
-                                    .panels_at_once = avx512_bf16::panels_at_once, .tile = avx512_bf16::run_tile};
+constinit const Bf16Set bf16_avx512{.name = "avx512_bf16",
+                                    .supported = supported,
+                                    .rows = 12,
+                                    .fill = 1,
+                                    .speed = 1,
+                                    .panels_at_once = avx512_bf16::panels_at_once,
+                                    .tile = avx512_bf16::run_tile,
+                                    .begin = nullptr,
+                                    .end = nullptr,
+                                    .copy = nullptr};
 
 }  // namespace fovea::kernels::cpu

@@ -10,13 +10,11 @@
 
 namespace fovea::kernels::cpu {
 
-extern const Bf16Set bf16_avx512;                  // bf16_avx512.cpp
-
 namespace {
 
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
 constexpr int64_t kMostPanels = 96;                // of one pass over the rows
-constexpr size_t kMostTile = 1024;                 // results of one call of the tile
+constexpr size_t kMostTile = 32 * 48;              // results of one call of the tile
 
 // What one call of the tile covers: one or several panels of B.
 struct Job {
@@ -30,31 +28,34 @@ class Worker {
  public:
   Worker(const Bf16Product& p, Bf16RowPointers rows, const void* context)
       : p_(p), set_(*p.set), loops_(*p.loops), rows_(rows), context_(context) {
-    tiles_ = (p.rows + loops_.tile_rows - 1) / loops_.tile_rows;
+    tiles_ = (p.rows + set_.rows - 1) / set_.rows;
+    most_rows_ = static_cast<int>((p.rows + tiles_ - 1) / tiles_);
+    copy_step_ = odd_lines(p.packing.lines() * static_cast<int64_t>(sizeof(Pair)));
   }
   int64_t tiles() const { return tiles_; }
 
   // Row tiles [first_tile, last_tile) by panels [first, last), counted through all groups.
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
     const int64_t together = std::clamp<int64_t>(kPanelsBytes / (p_.packing.panel_floats() * 4), 1, kMostPanels);
-    const int rows = static_cast<int>((p_.rows + tiles_ - 1) / tiles_);
-    const bfloat16** const pointers = thread_pointers<bfloat16>(static_cast<size_t>(p_.packing.taps * rows));
+    const bfloat16** const pointers = thread_pointers<bfloat16>(static_cast<size_t>(p_.packing.taps * most_rows_));
     std::array<Job, kMostPanels> jobs;
+    if (set_.begin) set_.begin(most_rows_);
     for (int64_t from = first; from < last; from += together) {
-      const size_t count = jobs_for(from, std::min(from + together, last), rows, jobs);
+      const size_t count = jobs_for(from, std::min(from + together, last), jobs);
       for (int64_t tile = first_tile; tile < last_tile; ++tile)
         run_tile(tile, std::span<const Job>(jobs).first(count), pointers);
     }
+    if (set_.end) set_.end();
   }
 
  private:
-  size_t jobs_for(int64_t first, int64_t last, int rows, std::array<Job, kMostPanels>& jobs) const {
+  size_t jobs_for(int64_t first, int64_t last, std::array<Job, kMostPanels>& jobs) const {
     const Packing& k = p_.packing;
     const int64_t panels = k.panels(), full = k.last_width() == k.panel ? panels : panels - 1;
     size_t count = 0;
     for (int64_t at = first; at < last;) {
       const int64_t group = at / panels, panel = at % panels;
-      int64_t take = std::min({static_cast<int64_t>(set_.panels_at_once(rows)), last - at, full - panel});
+      int64_t take = std::min({static_cast<int64_t>(set_.panels_at_once(most_rows_)), last - at, full - panel});
       take = take >= 4 ? 4 : take >= 2 ? 2 : 1;
       const int64_t column = group * k.columns + panel * k.panel;
       const int64_t columns = panel + take == panels ? k.columns - panel * k.panel : take * k.panel;
@@ -83,10 +84,19 @@ class Worker {
                .wide = nullptr,
                .y_step = p_.y_step,
                .rows = static_cast<int>(count),
+               .most_rows = most_rows_,
                .columns = 0,
                .lo = p_.finish.lo,
-               .hi = p_.finish.hi};
+               .hi = p_.finish.hi,
+               .copy = nullptr,
+               .copy_step = copy_step_};
     for (const Job& j : jobs) {
+      if (set_.copy && (!t.copy || t.a_offset != j.a_offset)) {
+        t.a_offset = j.a_offset;
+        std::byte* const to = thread_copies(static_cast<size_t>(most_rows_ * copy_step_));
+        set_.copy(t, to);
+        t.copy = to;
+      }
       t.a_offset = j.a_offset;
       t.b = j.b;
       t.columns = j.columns;
@@ -118,7 +128,8 @@ class Worker {
   const Loops& loops_;
   Bf16RowPointers rows_;
   const void* context_;
-  int64_t tiles_;
+  int64_t tiles_, copy_step_;
+  int most_rows_;
 };
 
 Pair pair_of(bfloat16 low, bfloat16 high) { return static_cast<Pair>(high.bits) << 16 | low.bits; }
@@ -143,17 +154,22 @@ void pack_panel(const Packing& p, const UnpackedBf16& from, int64_t group, int64
           std::fill(to + given, to + width, Pair{0});
         }
       }
+  std::fill_n(to, (p.lines() - p.taps * p.depth) * width, Pair{0});
 }
 
 }  // namespace
 
 const Bf16Set* bf16_set() {
-  static const bool supported = bf16_avx512.supported();
-  return supported && loops().lanes == 16 ? &bf16_avx512 : nullptr;
+  if (UseBf16Set::chosen()) return UseBf16Set::chosen();
+  static const Bf16Set* const best =
+      bf16_amx.supported() ? &bf16_amx : bf16_avx512.supported() ? &bf16_avx512 : nullptr;
+  return loops().lanes == 16 ? best : nullptr;
 }
 
 Packing pair_packing(int64_t groups, int64_t columns, int64_t taps, int64_t depth) {
-  return {loops(), groups, columns, taps, (depth + 1) / 2};
+  Packing p{loops(), groups, columns, taps, (depth + 1) / 2};
+  p.fill = bf16_set()->fill;
+  return p;
 }
 
 void pack_pairs(const Packing& p, const UnpackedBf16& from, Pair* to) {
@@ -169,7 +185,9 @@ void pack_pairs(const Packing& p, const UnpackedBf16& from, Pair* to) {
 void multiply(const Bf16Product& p, Bf16RowPointers rows, const void* context) {
   if (p.rows == 0 || p.packing.columns == 0) return;
   const Worker worker(p, rows, context);
-  over_grid(grid_work(p.packing, p.rows, worker.tiles()),
+  GridWork work = grid_work(p.packing, p.rows, worker.tiles());
+  work.multiplications /= p.set->speed;
+  over_grid(work,
             [&](int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) {
               worker.run(first_tile, last_tile, first, last);
             });

@@ -15,7 +15,7 @@ namespace fovea::kernels::cpu {
 using Pair = uint32_t;
 
 /// One register tile of y = clip(A B + bias [+ residual]). B is packed in panels as Packing says, with pairs for
-/// floats. (AMX reads the same layout: 16 rows of pairs are one of its tiles.)
+/// floats. (16 lines of pairs are a tile of AMX.)
 struct Bf16Tile {
   const bfloat16* const* a;                        // [taps][a_step]: where each row's depth elements start
   int64_t a_step, a_offset;                        // a_offset is added to every pointer: the group
@@ -28,18 +28,29 @@ struct Bf16Tile {
   bfloat16* y;                                     // null: `wide` is written instead
   float* wide;
   int64_t y_step;
-  int rows;
+  int rows, most_rows;                             // of this tile, and of the largest one of its product
   int64_t columns;
   float lo, hi;
+  const std::byte* copy;                           // of the rows, copy_step bytes apart; where the set has them copied
+  int64_t copy_step;
 };
 
 struct Bf16Set {
   const char* name;
   bool (*supported)();
+  int rows;                                        // most of a tile
+  int fill;                                        // Packing::fill
+  double speed;                                    // multiplications in the time that AVX512_BF16 takes for one
   int (*panels_at_once)(int rows);
-  void (*tile)(const Bf16Tile& t, int panels);     // rows up to Loops::tile_rows
+  void (*tile)(const Bf16Tile& t, int panels);
+  // Null, or: around the tiles of one thread, of up to that many rows; and copies a tile's rows, once for all panels.
+  void (*begin)(int rows);
+  void (*end)();
+  void (*copy)(const Bf16Tile& t, std::byte* to);
 };
-/// Null where the processor, or the loops that UseLoops asks for, multiply f32 only.
+extern const Bf16Set bf16_avx512, bf16_amx;
+using UseBf16Set = UseSet<Bf16Set>;
+/// The best one; null where the processor, or the loops that UseLoops asks for, multiply f32 only.
 const Bf16Set* bf16_set();
 
 /// How a B of this many columns and elements of depth is packed.

@@ -7,10 +7,6 @@ namespace fovea::kernels::cpu {
 
 extern const Loops loops_avx512, loops_avx2, loops_sse2;   // loops_<instruction set>.cpp
 
-namespace {
-thread_local const Loops* chosen = nullptr;
-}
-
 std::span<const Loops* const> supported_loops() {
   struct Found {
     std::array<const Loops*, 3> at{};
@@ -24,9 +20,6 @@ std::span<const Loops* const> supported_loops() {
   return {found.at.data(), found.count};
 }
 
-const Loops& loops() { return chosen ? *chosen : *supported_loops()[0]; }
-
-UseLoops::UseLoops(const Loops& l) : before_(chosen) { chosen = &l; }
-UseLoops::~UseLoops() { chosen = before_; }
+const Loops& loops() { return UseLoops::chosen() ? *UseLoops::chosen() : *supported_loops()[0]; }
 
 }  // namespace fovea::kernels::cpu

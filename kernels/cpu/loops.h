@@ -6,6 +6,7 @@
 #include <limits>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "engine/core/epilogue.h"
 #include "engine/core/types.h"
@@ -189,15 +190,19 @@ const Loops& loops();
 std::span<const Loops* const> supported_loops();
 
 /// For tests: while alive, on this thread, plans are made with this set.
-class UseLoops {
+template <class Set>
+class UseSet {
  public:
-  explicit UseLoops(const Loops& l);
-  ~UseLoops();
-  UseLoops(const UseLoops&) = delete;
-  UseLoops& operator=(const UseLoops&) = delete;
+  explicit UseSet(const Set& s) : before_(std::exchange(chosen_, &s)) {}
+  ~UseSet() { chosen_ = before_; }
+  UseSet(const UseSet&) = delete;
+  UseSet& operator=(const UseSet&) = delete;
+  static const Set* chosen() { return chosen_; }   // null: the best one
 
  private:
-  const Loops* before_;
+  static inline thread_local const Set* chosen_ = nullptr;
+  const Set* before_;
 };
+using UseLoops = UseSet<Loops>;
 
 }  // namespace fovea::kernels::cpu

@@ -258,22 +258,35 @@ void parallel_range(int64_t n, int64_t grain, void (*body)(const void*, int64_t,
   body(context, 0, n);
 }
 
-float* thread_buffer(size_t count) {
-  struct Buffer {
-    float* data = nullptr;
-    size_t count = 0;
-    ~Buffer() { std::free(data); }
-  };
-  thread_local Buffer b;
-  if (b.count < count) {
-    const size_t bytes = (count * sizeof(float) + 4095) / 4096 * 4096;
-    std::free(b.data);
-    b.count = 0;
-    b.data = static_cast<float*>(std::aligned_alloc(64, bytes));
-    if (!b.data) throw std::bad_alloc();
-    b.count = bytes / sizeof(float);
+namespace {
+class Buffer {
+ public:
+  ~Buffer() { std::free(data_); }
+  std::byte* at_least(size_t bytes) {
+    if (bytes_ >= bytes) return data_;
+    const size_t whole = (bytes + 4095) / 4096 * 4096;
+    std::free(data_);
+    bytes_ = 0;
+    data_ = static_cast<std::byte*>(std::aligned_alloc(64, whole));
+    if (!data_) throw std::bad_alloc();
+    bytes_ = whole;
+    return data_;
   }
-  return b.data;
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+}  // namespace
+
+float* thread_buffer(size_t count) {
+  thread_local Buffer b;
+  return reinterpret_cast<float*>(b.at_least(count * sizeof(float)));
+}
+
+std::byte* thread_copies(size_t bytes) {
+  thread_local Buffer b;
+  return b.at_least(bytes);
 }
 
 #if defined(__SSE2__)

@@ -23,6 +23,11 @@ void parallel_for(int64_t n, int64_t grain, const F& f) {
 /// Memory of this thread for the duration of one kernel: at least `count` floats, 64-byte aligned, grown when needed.
 /// One user at a time.
 float* thread_buffer(size_t count);
+/// The same for rows that a product copies, below users of thread_buffer().
+std::byte* thread_copies(size_t bytes);
+/// How far apart they lie: an odd number of cache lines, because rows a power of two apart would share few places of
+/// the nearest cache.
+constexpr int64_t odd_lines(int64_t bytes) { return (bytes + 63) / 128 * 128 + 64; }
 /// The same for pointers into tensors; usual numbers of them need no allocation.
 template <class T = float>
 const T** thread_pointers(size_t count) {

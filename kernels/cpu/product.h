@@ -11,10 +11,10 @@
 namespace fovea::kernels::cpu {
 
 /// How B lies once packed: for each group, panels of [taps][depth][panel] columns, the last one with one, two or three
-/// vectors of them.
+/// vectors of them. Zeros behind the last tap make the depth of all taps a multiple of `fill`, a power of two.
 struct Packing {
   int64_t groups = 1, columns = 0, taps = 1, depth = 0;   // columns and depth of one group
-  int lanes = 0, panel = 0;
+  int lanes = 0, panel = 0, fill = 1;
   Packing() = default;
   Packing(const Loops& l, int64_t groups, int64_t columns, int64_t taps, int64_t depth)
       : groups(groups), columns(columns), taps(taps), depth(depth), lanes(l.lanes), panel(l.panel) {}
@@ -25,8 +25,9 @@ struct Packing {
     const int64_t rest = columns % panel;
     return rest == 0 ? panel : joins() ? panel + lanes : rest <= lanes ? lanes : panel;
   }
-  int64_t panel_floats() const { return taps * depth * panel; }
-  int64_t group_floats() const { return (panels() - 1) * panel_floats() + taps * depth * last_width(); }
+  int64_t lines() const { return (taps * depth + fill - 1) & -int64_t{fill}; }   // of a panel
+  int64_t panel_floats() const { return lines() * panel; }
+  int64_t group_floats() const { return (panels() - 1) * panel_floats() + lines() * last_width(); }
   size_t bytes() const { return static_cast<size_t>(groups * group_floats()) * sizeof(float); }
 };
 

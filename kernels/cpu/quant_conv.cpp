@@ -22,8 +22,7 @@ class QuantProductConv final : public Plan {
   explicit QuantProductConv(const Site& s)
       : attrs_(s.attrs<QuantConvAttrs>()),
         shape_(attrs_.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape),
-        set_(&loops()),
-        quant_(&quant_loops()),
+        set_(&quant_set()),
         finish_(attrs_.conv.epilogue),
         has_residual_(s.has(4)),
         inner_(shape_) {
@@ -47,7 +46,8 @@ class QuantProductConv final : public Plan {
                 merge_ ? shape_.kernel[0] * shape_.kernel[1] : shape_.taps(),
                 merge_ ? shape_.kernel[2] * channels : channels};
     zeros_.assign(static_cast<size_t>(inner_.pads ? shape_.channels : 0), static_cast<uint8_t>(attrs_.x.zero));
-    name = cat("cpu:quant product ", quant_->name);
+    packing_.fill = set_->fill;
+    name = cat("cpu:quant product ", set_->name);
   }
 
   size_t packed_bytes(int operand) const override {
@@ -70,8 +70,9 @@ class QuantProductConv final : public Plan {
       x = reinterpret_cast<const uint8_t*>(a.scratch);
     }
     QuantProduct p;
+    p.loops = loops_;
+    p.bytes = bytes_;
     p.set = set_;
-    p.loops = quant_;
     p.packing = packing_;
     p.rows = shape_.batch * shape_.out_places();
     p.b = reinterpret_cast<const int8_t*>(a.in[1]);
@@ -146,8 +147,9 @@ class QuantProductConv final : public Plan {
 
   QuantConvAttrs attrs_;
   ConvShape shape_;
-  const Loops* set_;
-  const QuantLoops* quant_;
+  const Loops* loops_ = &loops();
+  const QuantLoops* bytes_ = &quant_loops();
+  const QuantSet* set_;
   Finish finish_;
   bool has_residual_, hard_swish_ = false;
   ConvShape inner_;                                // of the image that is read

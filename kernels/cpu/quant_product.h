@@ -4,16 +4,20 @@
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/quant_loops.h"
+#include "kernels/cpu/quant_tile.h"
 
 namespace fovea::kernels::cpu {
 
-/// How weights lie once packed: for each group panels of [taps][quads][column][4], zero-filled.
+/// How weights lie once packed: for each group panels of [taps][quads][column][4], zero-filled; the quads of all taps
+/// are filled up to a multiple of `fill`, a power of two.
 struct QuantPacking {
   int64_t groups = 1, columns = 0, taps = 1, depth = 0;      // columns and depth of one group
+  int64_t fill = 1;
   int64_t quads() const { return (depth + 3) / 4; }
   int64_t panels() const { return (columns + kQuantPanel - 1) / kQuantPanel; }
   int64_t padded_columns() const { return groups * panels() * kQuantPanel; }
-  int64_t panel_bytes() const { return taps * quads() * 4 * kQuantPanel; }
+  int64_t lines() const { return (taps * quads() + fill - 1) & -fill; }
+  int64_t panel_bytes() const { return lines() * 4 * kQuantPanel; }
   size_t bytes() const { return static_cast<size_t>(groups * panels() * panel_bytes()); }
 };
 
@@ -21,8 +25,9 @@ struct QuantPacking {
 using QuantRows = void (*)(const void* context, int64_t first, int64_t count, const uint8_t** pointers, int64_t step);
 
 struct QuantProduct {
-  const Loops* set = nullptr;                      // for functions that are more than a clamp
-  const QuantLoops* loops = nullptr;
+  const Loops* loops = nullptr;                    // for functions that are more than a clamp
+  const QuantLoops* bytes = nullptr;
+  const QuantSet* set = nullptr;
   QuantPacking packing;
   int64_t rows = 0;
   const int8_t* b = nullptr;                       // the first panel

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/quant_vnni.cpp — the inner loops of 8-bit integers for AVX-512 VNNI: one instruction multiplies 64 bytes
-// and adds the products up in fours.
+// kernels/cpu/quant_vnni.cpp — products and loops of 8-bit integers for AVX-512 VNNI: one instruction multiplies 64
+// bytes and adds the products up in fours.
 // Everything of the standard library is included before the target pragma, as in loops_avx512.cpp.
 // GCC 12 warns of vectors that its own intrinsics begin with, all of whose parts are then written.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
 #include "kernels/cpu/quant_loops.h"
+#include "kernels/cpu/quant_tile.h"
 
 namespace fovea::kernels::cpu {
 
@@ -19,20 +20,31 @@ static bool supported() {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 namespace avx512vnni {
+#include "kernels/cpu/simd/quant_gate.inc"
 #include "kernels/cpu/simd/quant_gemm.inc"
 #include "kernels/cpu/simd/quant_rows.inc"
 }  // namespace avx512vnni
 #pragma GCC pop_options
 
-extern const QuantLoops quant_vnni;
-constinit const QuantLoops quant_vnni{.name = "avx512vnni",
-                                      .supported = supported,
-                                      .tile = avx512vnni::run_tile,
-                                      .quantize = avx512vnni::quantize_run,
-                                      .quantize_fine = avx512vnni::quantize_fine_run,
-                                      .dequantize = avx512vnni::dequantize_run,
-                                      .gate = avx512vnni::gate_vectors,
-                                      .add = avx512vnni::add_run,
-                                      .largest = avx512vnni::largest_run};
+constinit const QuantSet quant_vnni{.name = "avx512vnni",
+                                    .supported = supported,
+                                    .rows = 12,
+                                    .fill = 1,
+                                    .speed = 1,
+                                    .panels_at_once = avx512vnni::panels_at_once,
+                                    .tile = avx512vnni::run_tile,
+                                    .begin = nullptr,
+                                    .end = nullptr,
+                                    .copy = nullptr};
+
+extern const QuantLoops quant_loops_vnni;
+constinit const QuantLoops quant_loops_vnni{.name = "avx512vnni",
+                                            .supported = supported,
+                                            .quantize = avx512vnni::quantize_run,
+                                            .quantize_fine = avx512vnni::quantize_fine_run,
+                                            .dequantize = avx512vnni::dequantize_run,
+                                            .gate = avx512vnni::gate_vectors,
+                                            .add = avx512vnni::add_run,
+                                            .largest = avx512vnni::largest_run};
 
 }  // namespace fovea::kernels::cpu

@@ -11,6 +11,7 @@
 #include "engine/ops/ops.h"
 #include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/loops.h"
+#include "test/kernels/instruction_sets.h"
 #include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
@@ -55,9 +56,7 @@ void check(const std::function<Tensor(const Operands&)>& f, double slack = 1e-5)
     expected = values_of(f({DType::f32}));
   }
   const int before = threads();
-  for (const kc::Loops* set : kc::supported_loops()) {
-    INFO(set->name);
-    const kc::UseLoops use(*set);
+  test::with_bf16_sets([&](const char*) {
     std::vector<double> one;
     for (int n : {1, 3}) {
       clear_plan_cache();
@@ -68,9 +67,8 @@ void check(const std::function<Tensor(const Operands&)>& f, double slack = 1e-5)
       if (n == 1) one = values_of(got);
       else CHECK(values_of(got) == one);
     }
-  }
+  });
   set_threads(before);
-  clear_plan_cache();
 }
 
 }  // namespace
@@ -116,15 +114,11 @@ TEST_CASE("bf16: convolutions of odd channels, groups, strides and orders", "[cp
 // What lies behind an odd row's last element is another row's, and may be anything.
 TEST_CASE("bf16: an odd depth reads nothing behind it", "[cpu][bf16]") {
   const float inf = std::numeric_limits<float>::infinity();
-  for (const kc::Loops* set : kc::supported_loops()) {
-    INFO(set->name);
-    const kc::UseLoops use(*set);
-    clear_plan_cache();
+  test::with_bf16_sets([&](const char*) {
     const Tensor x = cast(cat({filled("x", {1, 5}), full({1, 5}, inf)}, 0), DType::bf16),
                  w = cast(filled("w", {7, 5}), DType::bf16);
     for (const double v : values_of(narrow(linear(x, w), 0, 0, 1))) CHECK(std::isfinite(v));
-  }
-  clear_plan_cache();
+  });
 }
 
 TEST_CASE("bf16: epilogues with packed weights and bias are computed in f32", "[cpu][bf16]") {
@@ -146,22 +140,20 @@ TEST_CASE("bf16: epilogues with packed weights and bias are computed in f32", "[
   }
   const Tensor xs = lay(bf16("x", shape)), ws = bf16("w", filter), bs = bf16("b", {21}), rs = lay(bf16("r", shape));
   const Metas in{xs.meta(), ws.meta(), bs.meta(), rs.meta()}, out{rs.meta()};
-  for (const kc::Loops* set : kc::supported_loops()) {
-    INFO(set->name);
-    const kc::UseLoops use(*set);
+  test::with_bf16_sets([&](const char* set) {
     const UseBackend cpu("cpu");
     const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b110});
     INFO(plan->name);
-    if (groups == 21) CHECK(plan->name == cat("cpu:depthwise ", set->name, " bf16"));
-    else if (kc::bf16_set()) CHECK(plan->name == "cpu:product avx512_bf16");
+    if (groups == 21) CHECK(plan->name == cat("cpu:depthwise ", kc::loops().name, " bf16"));
+    else if (kc::bf16_set()) CHECK(plan->name == cat("cpu:product ", set));
     const Tensor got = test::run_packed(*plan, {xs, ws, bs, rs}, 0b110, out[0]);
     check_rounded_once(got, expected, 1e-5);
-  }
+  });
 }
 
 TEST_CASE("bf16: linear layers of few and many rows", "[cpu][bf16]") {
-  for (int64_t rows : {1, 2, 3, 5, 7, 50})
-    for (int64_t outputs : {1, 7, 16, 20, 100, 300}) {
+  for (int64_t rows : {1, 2, 3, 5, 7, 16, 17, 50})
+    for (int64_t outputs : {1, 7, 16, 20, 48, 100, 300}) {
       INFO(rows << " x 33 -> " << outputs);
       check([&](const Operands& v) { return linear(v("x", {rows, 33}), v("w", {outputs, 33}), v("b", {outputs})); });
       check([&](const Operands& v) { return linear(v("x", {rows, 40}), transpose(v("w", {40, outputs}), 0, 1)); });
@@ -221,4 +213,27 @@ TEST_CASE("bf16: ops without kernels of their own go by way of f32", "[cpu][bf16
   check([](const Operands& v) { return mean(v("x", {2, 19, 9, 8}), {2, 3}, keep_dims); });
   check([](const Operands& v) { return matmul(v("a", {3, 13, 9}), v("b", {3, 9, 21})); });
   check([](const Operands& v) { return matmul(transpose(v("a", {3, 9, 13}), 1, 2), v("b", {9, 21})); });
+}
+
+TEST_CASE("bf16: long depths, of which whole tiles and a part are multiplied", "[cpu][bf16]") {
+  for (int64_t depth : {31, 32, 64, 95, 700}) {
+    INFO(depth << " deep");
+    check([&](const Operands& v) { return linear(v("x", {40, depth}), v("w", {70, depth}), v("b", {70})); });
+    check([&](const Operands& v) {
+      return conv(last(v("x", {1, depth, 5, 5})), v("w", {36, depth, 3, 3}), {}, {.pad = {1}});
+    });
+  }
+}
+
+TEST_CASE("bf16: the emulated instructions were met", "[cpu][bf16]") {
+  const test::AmxEmulator emulator;
+  if (!kc::bf16_avx512.supported() || kc::bf16_amx.supported()) return;
+  const kc::UseBf16Set use(kc::bf16_amx);
+  clear_plan_cache();
+  const long before = test::AmxEmulator::carried_out();
+  check_rounded_once(linear(cast(full({1, 64}, 1), DType::bf16), cast(full({16, 64}, 1), DType::bf16)),
+                     std::vector<double>(16, 64.0), 0);
+  // configured once, zeroed, two steps of two loads and a product, stored, released
+  CHECK(test::AmxEmulator::carried_out() - before == 10);
+  clear_plan_cache();
 }

@@ -9,6 +9,7 @@
 #include "engine/ops/quant.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/quant_loops.h"
+#include "test/kernels/instruction_sets.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 
@@ -150,13 +151,7 @@ void check_case(const Case& c) {
     const UseBackend ref("ref");
     check_close(values_of(call1(ops::quant_conv, {o.x, o.w, o.scale, o.bias, o.residual}, a)), want, most, share);
   }
-  for (const kc::Loops* set : kc::supported_loops()) {
-    const kc::UseLoops use(*set);
-    clear_plan_cache();
-    INFO(set->name << ", " << kc::quant_loops().name);
-    check_close(values_of(run_compiled(a, o)), want, most, share);
-  }
-  clear_plan_cache();
+  test::with_quant_sets([&](const char*) { check_close(values_of(run_compiled(a, o)), want, most, share); });
 }
 
 // In double: what padding holds takes part in the sums.
@@ -221,6 +216,8 @@ TEST_CASE("quant_conv: products", "[quant]") {
   check_case({.batch = 1, .channels = 24, .size = 12, .outputs = 33, .kernel = 3, .stride = 2, .pad = 1,
               .act = Unary::silu});
   check_case({.batch = 1, .channels = 20, .size = 13, .outputs = 16, .kernel = 3, .pad = 2, .dilation = 2});
+  check_case({.batch = 17, .channels = 260, .size = 1, .outputs = 80, .kernel = 1});
+  check_case({.batch = 1, .channels = 128, .size = 4, .outputs = 96, .kernel = 1, .act = Unary::relu});
 }
 
 TEST_CASE("quant_conv: few channels, and numbers of them that fours do not fill", "[quant]") {

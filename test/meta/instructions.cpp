@@ -9,7 +9,8 @@
 using namespace fovea::test;
 
 // What the compiler makes of an inline function while a newer instruction set is switched on may be what the linker
-// keeps for all callers. So the whole tool is taken apart: the mnemonics of AVX and what followed begin with v.
+// keeps for all callers. So the whole tool is taken apart: the mnemonics of AVX and what followed begin with v; those
+// of AMX name tiles, or are dot products of them.
 TEST_CASE("instructions beyond x86-64's first are where they are asked for", "[meta][slow]") {
 #if defined(__x86_64__)
   if (std::system("objdump --version > /dev/null 2>&1") != 0) {
@@ -18,13 +19,16 @@ TEST_CASE("instructions beyond x86-64's first are where they are asked for", "[m
   }
   const Scratch scratch;
   const std::string command = "objdump -d --no-show-raw-insn -C " FOVEA_TOOL
-                              " | awk -F'\\t' '/^[0-9a-f]+ </ { f = $0 } $2 ~ /^v[a-z]/ { print f }' | uniq > ";
+                              " | awk -F'\\t' '/^[0-9a-f]+ </ { f = $0 } "
+                              "$2 ~ /^(v[a-z]|tile|tdp|ldtile|sttile)/ { print f }' | uniq > ";
   REQUIRE(std::system((command + (scratch / "found")).c_str()) == 0);
   std::ifstream found(scratch / "found");
   size_t expected = 0;
   for (std::string function; std::getline(found, function);) {
     // the namespaces of kernels/cpu's loops, and the clones that GCC makes for target_clones
-    if (function.find("avx2") != std::string::npos || function.find("avx512") != std::string::npos) ++expected;
+    bool named = false;
+    for (const char* set : {"avx2", "avx512", "amx"}) named = named || function.find(set) != std::string::npos;
+    if (named) ++expected;
     else FAIL_CHECK(function);
   }
   CHECK(expected > 20);

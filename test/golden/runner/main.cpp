@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 
 #include "engine/core/error.h"
+#include "kernels/cpu/bf16_product.h"
 #include "test/golden/runner/entry.h"
+#include "test/support/amx_emulator.h"
 #include "test/support/recorded.h"
 
 namespace fovea::golden {
@@ -68,6 +71,7 @@ int main(int argc, char** argv) {
   fovea::golden::Selection selection;
   fovea::golden::Options o;
   std::string device = "cpu";
+  bool emulate_amx = false;
   CLI::App app{"compares models with the figures recorded from timm", "golden"};
   app.add_option("files", selection.files, "models/<module>.json")->required();
   app.add_option("--only", selection.only, "names that match these wildcards");
@@ -77,11 +81,20 @@ int main(int argc, char** argv) {
   app.add_option("--device", device, "where to compute")->check(CLI::IsMember({"cpu"}));
   app.add_option("--tol", o.tol,
                  "instead of each entry's own tolerance (in bf16: that of test/golden/bf16.json, else 0.02)");
+  app.add_flag("--emulate-amx", emulate_amx, "multiply by AMX, on processors that have AVX512_BF16 but no AMX");
   app.add_flag("--structure", o.structure, "only what can be said without weights");
   app.add_flag("--eager", o.eager, "only op by op");
   app.add_flag("--compiled", o.compiled, "only as compiled sessions");
   CLI11_PARSE(app, argc, argv);
   try {
+    std::optional<fovea::test::AmxEmulator> emulator;
+    std::optional<fovea::kernels::cpu::UseBf16Set> use;
+    if (emulate_amx) {
+      if (!fovea::kernels::cpu::bf16_avx512.supported())
+        throw fovea::Error(fovea::Error::Kind::unsupported, "--emulate-amx: this processor has no AVX512_BF16");
+      emulator.emplace();
+      use.emplace(fovea::kernels::cpu::bf16_amx);
+    }
     return fovea::golden::compare_files(selection, o);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "golden: %s\n", e.what());

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/bf16_amx.cpp — blocks of bf16 products by AMX.
+// Everything of the standard library is included before the target pragma, as in loops_avx512.cpp.
+#include <immintrin.h>
+
+#include "kernels/cpu/amx.h"
+#include "kernels/cpu/bf16_product.h"
+
+namespace fovea::kernels::cpu {
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16")
+namespace avx512_amx_bf16 {
+
+#define FOVEA_AMX_DOT(sums, rows, columns) _tile_dpbf16ps(sums, rows, columns)
+#include "kernels/cpu/simd/amx.inc"
+
+constexpr int kLanes = 16;
+constexpr __mmask16 kAll = 0xffff;                 // plain forms warn in GCC 12: they start from an undefined vector
+
+static inline __mmask16 first(int64_t n) { return static_cast<__mmask16>(n >= kLanes ? 0xffff : (1u << n) - 1); }
+
+static void copy(const Bf16Tile& t, std::byte* to) {
+  copy_rows(t.a, t.a_step, t.a_offset, t.taps, t.depth * static_cast<int64_t>(sizeof(bfloat16)), t.rows, to,
+            t.copy_step);
+}
+
+// 16 sums of one row with bias, to be rounded; `some`: of which there are results.
+static inline __m512 finished(const Bf16Tile& t, __m512 s, int64_t row, int64_t column, __mmask16 some) {
+  if (t.residual) {
+    const __m256i halves = _mm256_maskz_loadu_epi16(some, t.residual + row * t.residual_step + column);
+    const __m512i wide = _mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, halves), 16);
+    s = _mm512_add_ps(s, _mm512_castsi512_ps(wide));
+  }
+  const __m512 lo = _mm512_set1_ps(t.lo), hi = _mm512_set1_ps(t.hi);
+  return _mm512_maskz_min_ps(kAll, hi, _mm512_maskz_max_ps(kAll, lo, s));   // NaN stays
+}
+
+// Of rows of up to 32 columns.
+static void finish_rows(const Bf16Tile& t, const float* sums, int64_t step, int64_t column, int64_t columns) {
+  const __mmask16 low = first(columns), high = columns > kLanes ? first(columns - kLanes) : __mmask16{0};
+  const __mmask32 both = static_cast<__mmask32>(high) << kLanes | low;
+  const __m512 none = _mm512_setzero_ps();
+  const __m512 low_bias = t.bias ? _mm512_maskz_loadu_ps(low, t.bias + column) : none,
+               high_bias = t.bias ? _mm512_maskz_loadu_ps(high, t.bias + column + kLanes) : none;
+  for (int r = 0; r < t.rows; ++r) {
+    const float* const from = sums + r * step;
+    const __m512 u = finished(t, _mm512_add_ps(_mm512_load_ps(from), low_bias), r, column, low),
+                 v = finished(t, _mm512_add_ps(_mm512_load_ps(from + kLanes), high_bias), r, column + kLanes, high);
+    const int64_t at = r * t.y_step + column;
+    if (t.y) {
+      _mm512_mask_storeu_epi16(t.y + at, both, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(v, u)));
+    } else {
+      _mm512_mask_storeu_ps(t.wide + at, low, u);
+      _mm512_mask_storeu_ps(t.wide + at + kLanes, high, v);
+    }
+  }
+}
+
+static void tile(const Bf16Tile& t, int panels) {
+  const int64_t width = t.columns <= kLanes ? kLanes : panels == 1 && t.columns > 2 * kLanes ? 3 * kLanes : 2 * kLanes;
+  const int64_t lines = (t.taps * ((t.depth + 1) / 2) + kAmxFill - 1) / kAmxFill;
+  const int64_t bytes = static_cast<int64_t>(sizeof(Pair));
+  const Block block{t.copy,        t.copy_step,      reinterpret_cast<const std::byte*>(t.b),
+                    width * bytes, t.b_step * bytes, lines};
+  blocks<float>(block, t.most_rows > 16, panels, t.columns,
+                [&](const float* sums, int64_t step, int64_t column, int64_t columns) {
+                  finish_rows(t, sums, step, column, columns);
+                });
+}
+static int panels_at_once(int rows) { return rows <= 16 ? 2 : 1; }
+
+}  // namespace avx512_amx_bf16
+#pragma GCC pop_options
+
+constinit const Bf16Set bf16_amx{.name = "amx_bf16",
+                                 .supported = amx_supported,
+                                 .rows = kAmxRows,
+                                 .fill = kAmxFill,
+                                 .speed = 8,
+                                 .panels_at_once = avx512_amx_bf16::panels_at_once,
+                                 .tile = avx512_amx_bf16::tile,
+                                 .begin = amx_begin,
+                                 .end = amx_end,
+                                 .copy = avx512_amx_bf16::copy};
+
+}  // namespace fovea::kernels::cpu
