@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAIR_PARAMS = 100_000_000    # models up to this size also take two images as one batch
+EMULATED_PARAMS = 5_500_000  # more take long where every tile instruction is a signal
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -138,6 +139,9 @@ def run_golden(folder, max_params, tally):
     if rows:
         files, rows = (sorted(set(column)) for column in zip(*rows))
         compare_golden("golden in bf16", [*files, "--dtype", "bf16", "--only", *rows], tally)
+        if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text():
+            few = [*files, "--dtype", "bf16", "--emulate-amx", "--compiled", "--max-params", str(EMULATED_PARAMS)]
+            compare_golden("golden in bf16, AMX emulated", [*few, "--only", *rows], tally)
 
 
 def compare_golden(name, arguments, tally):

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <span>
 
+#include "kernels/cpu/copied_rows.h"
 #include "kernels/cpu/parallel.h"
 
 namespace fovea::kernels::cpu {
@@ -36,16 +37,18 @@ class Worker {
 
   // Row tiles [first_tile, last_tile) by panels [first, last), counted through all groups.
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
-    const int64_t together = std::clamp<int64_t>(kPanelsBytes / (p_.packing.panel_floats() * 4), 1, kMostPanels);
     const bfloat16** const pointers = thread_pointers<bfloat16>(static_cast<size_t>(p_.packing.taps * most_rows_));
+    const int64_t panel_bytes = p_.packing.panel_floats() * static_cast<int64_t>(sizeof(Pair));
+    if (set_.copy)
+      return run_copied({first_tile, last_tile, first, last, p_.packing.panels(), most_rows_ * copy_step_, panel_bytes},
+                        pointers);
+    const int64_t together = std::clamp<int64_t>(kPanelsBytes / panel_bytes, 1, kMostPanels);
     std::array<Job, kMostPanels> jobs;
-    if (set_.begin) set_.begin(most_rows_);
     for (int64_t from = first; from < last; from += together) {
       const size_t count = jobs_for(from, std::min(from + together, last), jobs);
       for (int64_t tile = first_tile; tile < last_tile; ++tile)
-        run_tile(tile, std::span<const Job>(jobs).first(count), pointers);
+        run_jobs(with_rows(tile, pointers), tile, std::span<const Job>(jobs).first(count));
     }
-    if (set_.end) set_.end();
   }
 
  private:
@@ -66,37 +69,66 @@ class Worker {
     return count;
   }
 
-  void run_tile(int64_t tile, std::span<const Job> jobs, const bfloat16** pointers) const {
+  void run_copied(const CopiedWork& work, const bfloat16** pointers) const {
+    set_.begin(most_rows_);
+    walk_copied(work,
+                [&](int64_t tile, int64_t group, std::byte* to) {
+                  Bf16Tile t = with_rows(tile, pointers);
+                  t.a_offset = group * p_.depth;
+                  set_.copy(t, to);
+                },
+                [&](int64_t first, int64_t last, int64_t first_tile, int64_t last_tile, const std::byte* copies) {
+                  std::array<Job, kMostPanels> jobs;
+                  for (int64_t from = first; from < last; from += kMostPanels) {
+                    const size_t count = jobs_for(from, std::min(from + kMostPanels, last), jobs);
+                    for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+                      Bf16Tile t = frame(tile);
+                      t.copy = copies + (tile - first_tile) * work.tile_bytes;
+                      run_jobs(t, tile, std::span<const Job>(jobs).first(count));
+                    }
+                  }
+                });
+    set_.end();
+  }
+
+  int64_t row_of(int64_t tile) const { return p_.rows * tile / tiles_; }
+
+  // What all panels share.
+  Bf16Tile frame(int64_t tile) const {
     const Packing& k = p_.packing;
-    const int64_t row = p_.rows * tile / tiles_, count = p_.rows * (tile + 1) / tiles_ - row;
-    rows_(context_, row, count, pointers, count);
-    Bf16Tile t{.a = pointers,
-               .a_step = count,
-               .a_offset = 0,
-               .taps = k.taps,
-               .depth = p_.depth,
-               .b = nullptr,
-               .b_step = k.panel_floats(),
-               .bias = nullptr,
-               .residual = nullptr,
-               .residual_step = p_.residual_step,
-               .y = nullptr,
-               .wide = nullptr,
-               .y_step = p_.y_step,
-               .rows = static_cast<int>(count),
-               .most_rows = most_rows_,
-               .columns = 0,
-               .lo = p_.finish.lo,
-               .hi = p_.finish.hi,
-               .copy = nullptr,
-               .copy_step = copy_step_};
+    const int64_t count = row_of(tile + 1) - row_of(tile);
+    return {.a = nullptr,
+            .a_step = count,
+            .a_offset = 0,
+            .taps = k.taps,
+            .depth = p_.depth,
+            .b = nullptr,
+            .b_step = k.panel_floats(),
+            .bias = nullptr,
+            .residual = nullptr,
+            .residual_step = p_.residual_step,
+            .y = nullptr,
+            .wide = nullptr,
+            .y_step = p_.y_step,
+            .rows = static_cast<int>(count),
+            .most_rows = most_rows_,
+            .columns = 0,
+            .lo = p_.finish.lo,
+            .hi = p_.finish.hi,
+            .copy = nullptr,
+            .copy_step = copy_step_};
+  }
+
+  Bf16Tile with_rows(int64_t tile, const bfloat16** pointers) const {
+    Bf16Tile t = frame(tile);
+    rows_(context_, row_of(tile), t.rows, pointers, t.rows);
+    t.a = pointers;
+    return t;
+  }
+
+  void run_jobs(Bf16Tile t, int64_t tile, std::span<const Job> jobs) const {
+    const int64_t row = row_of(tile);
     for (const Job& j : jobs) {
-      if (set_.copy && (!t.copy || t.a_offset != j.a_offset)) {
-        t.a_offset = j.a_offset;
-        std::byte* const to = thread_copies(static_cast<size_t>(most_rows_ * copy_step_));
-        set_.copy(t, to);
-        t.copy = to;
-      }
       t.a_offset = j.a_offset;
       t.b = j.b;
       t.columns = j.columns;

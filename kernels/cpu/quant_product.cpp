@@ -2,8 +2,9 @@
 #include "kernels/cpu/quant_product.h"
 
 #include <algorithm>
-#include <limits>
+#include <utility>
 
+#include "kernels/cpu/copied_rows.h"
 #include "kernels/cpu/grid.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/parallel.h"
@@ -26,48 +27,74 @@ class Worker {
  public:
   Worker(const QuantProduct& p, QuantRows rows, const void* context)
       : p_(p), rows_(rows), context_(context), tiles_((p.rows + p.set->rows - 1) / p.set->rows),
-        most_rows_((p.rows + tiles_ - 1) / tiles_), copy_step_(odd_lines(4 * p.packing.lines())) {}
+        most_rows_((p.rows + tiles_ - 1) / tiles_), copy_step_(odd_lines(4 * p.packing.lines())),
+        most_panels_(p.set->panels_at_once(static_cast<int>(most_rows_))) {}
   int64_t tiles() const { return tiles_; }
 
   // Row tiles by panels, counted through all groups.
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
     const QuantPacking& k = p_.packing;
-    const int64_t together = std::max<int64_t>(1, kPanelsBytes / k.panel_bytes());
     const int64_t floats = most_rows_ * kMapWidth;
     float* const buffer = thread_buffer(static_cast<size_t>(floats + k.taps * most_rows_ * 2));
     const auto pointers = reinterpret_cast<const uint8_t**>(buffer + floats);
-    if (p_.set->begin) p_.set->begin(static_cast<int>(most_rows_));
+    if (p_.set->copy)
+      return run_copied({first_tile, last_tile, first, last, k.panels(), most_rows_ * copy_step_, k.panel_bytes()},
+                        pointers, buffer);
+    const int64_t together = std::max<int64_t>(1, kPanelsBytes / k.panel_bytes());
     for (int64_t from = first; from < last; from += together)
       for (int64_t tile = first_tile; tile < last_tile; ++tile)
-        run_tile(tile, from, std::min(from + together, last), pointers, buffer);
-    if (p_.set->end) p_.set->end();
+        run_tile(with_rows(tile, pointers), tile, from, std::min(from + together, last), buffer);
   }
 
  private:
-  void run_tile(int64_t tile, int64_t first, int64_t last, const uint8_t** pointers, float* mapped) const {
+  void run_copied(const CopiedWork& work, const uint8_t** pointers, float* mapped) const {
+    p_.set->begin(static_cast<int>(most_rows_));
+    walk_copied(work,
+                [&](int64_t tile, int64_t group, std::byte* to) {
+                  QuantTile t = with_rows(tile, pointers);
+                  t.a_offset = group * p_.packing.depth;
+                  p_.set->copy(t, to);
+                },
+                [&](int64_t first, int64_t last, int64_t first_tile, int64_t last_tile, const std::byte* copies) {
+                  for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+                    QuantTile t = frame(tile);
+                    t.copy = copies + (tile - first_tile) * work.tile_bytes;
+                    run_tile(std::move(t), tile, first, last, mapped);
+                  }
+                });
+    p_.set->end();
+  }
+
+  int64_t row_of(int64_t tile) const { return p_.rows * tile / tiles_; }
+
+  // What all panels share.
+  QuantTile frame(int64_t tile) const {
     const QuantPacking& k = p_.packing;
-    const int64_t row = p_.rows * tile / tiles_, count = p_.rows * (tile + 1) / tiles_ - row;
-    const int64_t most = p_.set->panels_at_once(static_cast<int>(most_rows_));
-    rows_(context_, row, count, pointers, count);
     QuantTile t{};
-    t.a = pointers;
-    t.a_step = count;
+    t.rows = static_cast<int>(row_of(tile + 1) - row_of(tile));
+    t.most_rows = static_cast<int>(most_rows_);
+    t.a_step = t.rows;
     t.taps = k.taps;
     t.quads = k.quads();
     t.b_step = k.panel_bytes();
-    t.rows = static_cast<int>(count);
-    t.most_rows = static_cast<int>(most_rows_);
     t.copy_step = copy_step_;
+    return t;
+  }
+
+  QuantTile with_rows(int64_t tile, const uint8_t** pointers) const {
+    QuantTile t = frame(tile);
+    rows_(context_, row_of(tile), t.rows, pointers, t.rows);
+    t.a = pointers;
+    return t;
+  }
+
+  void run_tile(QuantTile&& t, int64_t tile, int64_t first, int64_t last, float* mapped) const {
+    const QuantPacking& k = p_.packing;
+    const int64_t row = row_of(tile);
     for (int64_t at = first; at < last;) {
       const int64_t group = at / k.panels(), panel = at % k.panels();
-      int64_t take = std::min({most, last - at, k.panels() - panel});
+      int64_t take = std::min({most_panels_, last - at, k.panels() - panel});
       take = take >= 4 ? 4 : take >= 2 ? 2 : 1;
-      if (p_.set->copy && (!t.copy || t.a_offset != group * k.depth)) {
-        t.a_offset = group * k.depth;
-        std::byte* const to = thread_copies(static_cast<size_t>(most_rows_ * copy_step_));
-        p_.set->copy(t, to);
-        t.copy = to;
-      }
       t.a_offset = group * k.depth;
       t.b = p_.b + at * k.panel_bytes();
       t.columns = std::min(take * kQuantPanel, k.columns - panel * kQuantPanel);
@@ -104,7 +131,7 @@ class Worker {
   const QuantProduct& p_;
   QuantRows rows_;
   const void* context_;
-  int64_t tiles_, most_rows_, copy_step_;
+  int64_t tiles_, most_rows_, copy_step_, most_panels_;
 };
 
 }  // namespace

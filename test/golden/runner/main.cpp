@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
     if (emulate_amx) {
       if (!fovea::kernels::cpu::bf16_avx512.supported())
         throw fovea::Error(fovea::Error::Kind::unsupported, "--emulate-amx: this processor has no AVX512_BF16");
-      emulator.emplace();
+      if (!fovea::kernels::cpu::bf16_amx.supported()) emulator.emplace();
       use.emplace(fovea::kernels::cpu::bf16_amx);
     }
     return fovea::golden::compare_files(selection, o);
