@@ -20,7 +20,7 @@ static bool supported() {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 namespace avx512vnni {
-#include "kernels/cpu/simd/quant_gate.inc"
+#include "kernels/cpu/simd/quant_channels.inc"
 #include "kernels/cpu/simd/quant_gemm.inc"
 #include "kernels/cpu/simd/quant_rows.inc"
 }  // namespace avx512vnni
@@ -41,7 +41,7 @@ extern const QuantLoops quant_loops_vnni;
 constinit const QuantLoops quant_loops_vnni{.name = "avx512vnni",
                                             .supported = supported,
                                             .quantize = avx512vnni::quantize_run,
-                                            .quantize_fine = avx512vnni::quantize_fine_run,
+                                            .quantize_fine = avx512vnni::quantize_fine_vectors,
                                             .dequantize = avx512vnni::dequantize_run,
                                             .gate = avx512vnni::gate_vectors,
                                             .add = avx512vnni::add_run,
