@@ -8,6 +8,7 @@
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/tile_set.h"
 
 namespace fovea::kernels::cpu {
 
@@ -35,19 +36,7 @@ struct Bf16Tile {
   int64_t copy_step;
 };
 
-struct Bf16Set {
-  const char* name;
-  bool (*supported)();
-  int rows;                                        // most of a tile
-  int fill;                                        // Packing::fill
-  double speed;                                    // multiplications in the time that AVX512_BF16 takes for one
-  int (*panels_at_once)(int rows);
-  void (*tile)(const Bf16Tile& t, int panels);
-  // Null, or: around the tiles of one thread, of up to that many rows; and copies a tile's rows, once for all panels.
-  void (*begin)(int rows);
-  void (*end)();
-  void (*copy)(const Bf16Tile& t, std::byte* to);
-};
+using Bf16Set = TileSet<Bf16Tile>;
 extern const Bf16Set bf16_avx512, bf16_amx;
 using UseBf16Set = UseSet<Bf16Set>;
 /// The best one; null where the processor, or the loops that UseLoops asks for, multiply f32 only.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/quant_tile.h — register tiles of integer products, a set for each kind of processor.
 #pragma once
-#include <cstddef>
 #include <cstdint>
 
 #include "kernels/cpu/loops.h"
+#include "kernels/cpu/tile_set.h"
 
 namespace fovea::kernels::cpu {
 
@@ -38,19 +38,7 @@ struct QuantTile {
 
 constexpr int kQuantPanel = 32, kQuantPanels = 4;  // columns of a panel; the most panels that one call takes
 
-struct QuantSet {
-  const char* name;
-  bool (*supported)();
-  int rows;                                        // most of a tile
-  int fill;                                        // QuantPacking::fill
-  double speed;                                    // multiplications in the time that VNNI takes for one
-  int (*panels_at_once)(int rows);                 // up to kQuantPanels
-  void (*tile)(const QuantTile& t, int panels);
-  // as in Bf16Set
-  void (*begin)(int rows);
-  void (*end)();
-  void (*copy)(const QuantTile& t, std::byte* to);
-};
+using QuantSet = TileSet<QuantTile>;             // panels_at_once: up to kQuantPanels
 extern const QuantSet quant_plain, quant_vnni, quant_amx;
 using UseQuantSet = UseSet<QuantSet>;
 /// The best one that goes with loops(): AVX-512's where it has VNNI, AMX's where it has that.
