@@ -127,14 +127,7 @@ class Compiler {
     Graph& g = program_->graph;
     for (const Pass& p : pass_table()) {
       if (std::string_view(p.name) == "memory") own_results(g);
-      if (listed(program_->target.without, p.name)) continue;
-      try {
-        p.run(g, program_->target);
-        g.verify();
-      } catch (const Error& e) {
-        if (e.kind() != Error::Kind::internal) throw;
-        throw Error(e.kind(), cat("pass ", p.name, ": ", e.summary()));
-      }
+      run_pass(p, g, program_->target);
     }
     if (g.places.empty()) passes::place_apart(g);
     passes::check_places(g);

@@ -27,11 +27,22 @@ constexpr Pass kPasses[] = {
 
 std::span<const Pass> pass_table() { return kPasses; }
 
+void run_pass(const Pass& p, Graph& g, const Target& t) {
+  if (std::find(t.without.begin(), t.without.end(), p.name) != t.without.end()) return;
+  try {
+    p.run(g, t);
+    g.verify();
+  } catch (const Error& e) {
+    if (e.kind() != Error::Kind::internal) throw;
+    throw Error(e.kind(), cat("pass ", p.name, ": ", e.summary()));
+  }
+}
+
 Graph before_quantize(Graph g, const Target& t) {
   const Quiet quiet;
   for (const Pass& p : pass_table()) {
     if (p.run == passes::quantize) break;
-    if (std::find(t.without.begin(), t.without.end(), p.name) == t.without.end()) p.run(g, t);
+    run_pass(p, g, t);
   }
   return g;
 }

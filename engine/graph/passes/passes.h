@@ -33,6 +33,8 @@ struct Pass {
 };
 std::span<const Pass> pass_table();
 
+/// Unless the target leaves it out; throws Error(internal) with its name where the graph it leaves contradicts itself.
+void run_pass(const Pass& p, Graph& g, const Target& t);
 /// A traced graph as the quantize pass will find it.
 Graph before_quantize(Graph g, const Target& t);
 
