@@ -218,6 +218,8 @@ constexpr Loop kLoops[] = {
 
 }  // namespace
 
+std::span<const Loop> known_loops() { return kLoops; }
+
 std::span<const Loop* const> supported_loops() {
   struct Found {
     std::array<const Loop*, std::size(kLoops)> at{};

@@ -17,6 +17,8 @@ struct Loop {
   bool (*supported)();
   float (*run)(int64_t rounds);                    // returns what it computed, so that it must compute
 };
+/// All that were built in.
+std::span<const Loop> known_loops();
 /// Those that this processor has; of one type, the widest comes last.
 std::span<const Loop* const> supported_loops();
 

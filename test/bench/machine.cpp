@@ -3,15 +3,19 @@
 #include "bench/machine.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "bench/loops.h"
 #include "engine/core/threads.h"
+#include "kernels/cpu/bf16_product.h"
+#include "test/support/amx_emulator.h"
 #include "test/support/catch.h"
 
 using namespace fovea;
 using namespace fovea::bench;
+using fovea::test::AmxEmulator;
 
 namespace {
 
@@ -58,6 +62,16 @@ TEST_CASE("loops of every supported instruction set compute", "[bench]") {
     const float value = l->run(1000);
     CHECK(std::isfinite(value));
     CHECK(value != 0);
+  }
+}
+
+// Each round adds 32 products of halves, or 64 of ones, to every sum.
+TEST_CASE("loops over AMX's tiles compute, on a processor that has none, too", "[bench]") {
+  const AmxEmulator emulator;
+  if (!kernels::cpu::bf16_avx512.supported()) return;
+  for (const Loop& l : known_loops()) {
+    if (std::string_view(l.name) == "amx_bf16") CHECK(l.run(3) == 24);
+    if (std::string_view(l.name) == "amx_int8") CHECK(std::bit_cast<int32_t>(l.run(3)) == 192);
   }
 }
 
