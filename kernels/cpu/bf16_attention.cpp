@@ -2,11 +2,10 @@
 // kernels/cpu/bf16_attention.cpp — softmax(scale q k^T + mask) v in bf16: scores and their softmax in f32, both
 // products of pairs.
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/bf16_product.h"
+#include "kernels/cpu/bf16_attention.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/stack.h"
 
@@ -33,6 +32,7 @@ class Bf16Attention final : public Plan {
       mask_ = Stack(s.operand(3), lead);
       mask_type_ = s.operand(3).dtype;
     }
+    rows_ = std::min(queries_, kRows);
     // Few heads: several pieces of each, every one with its own packed copy.
     pieces_ = std::clamp<int64_t>(8 / std::max<int64_t>(heads_, 1), 1, std::max<int64_t>(queries_ / (4 * kRows), 1));
     name = cat("cpu:attention ", set_->name);
@@ -51,37 +51,41 @@ class Bf16Attention final : public Plan {
   // What one thread needs, in one buffer.
   struct Buffers {
     Pair *keys, *values;
-    float *scores, *sums, *mask;
-    bfloat16* shares;
+    float *scores, *sums;
+    bfloat16* weights;
   };
   static int64_t padded(int64_t n) { return (n + 31) / 32 * 32; }
+  int64_t line() const { return padded(keys_); }
   Buffers buffers() const {
     const int64_t keys = padded(static_cast<int64_t>(scores_.bytes() / sizeof(Pair))),
-                  values = padded(static_cast<int64_t>(values_.bytes() / sizeof(Pair))), line = padded(keys_),
-                  sums = kRows * values_.columns;
+                  values = padded(static_cast<int64_t>(values_.bytes() / sizeof(Pair)));
     float* at =
-        thread_buffer(static_cast<size_t>(keys + values + kRows * line + padded(sums) + line + kRows * line / 2));
-    Buffers b{};
+        thread_buffer(static_cast<size_t>(keys + values + rows_ * (line() + line() / 2 + padded(values_.columns))));
     const auto take = [&](int64_t count) { return std::exchange(at, at + count); };
-    b.keys = reinterpret_cast<Pair*>(take(keys));
-    b.values = reinterpret_cast<Pair*>(take(values));
-    b.scores = take(kRows * line);
-    b.sums = take(padded(sums));
-    b.mask = take(line);
-    b.shares = reinterpret_cast<bfloat16*>(take(kRows * line / 2));
-    return b;
+    return {.keys = reinterpret_cast<Pair*>(take(keys)),
+            .values = reinterpret_cast<Pair*>(take(values)),
+            .scores = take(rows_ * line()),
+            .sums = take(rows_ * padded(values_.columns)),
+            .weights = reinterpret_cast<bfloat16*>(at)};
   }
 
   void head(const Args& a, int64_t index, int64_t first, int64_t last) const {
     const Buffers b = buffers();
-    const bfloat16* const q = halves(a.in[0]) + q_.start(sizes_, index);
-    pack(scores_, halves(a.in[1]) + k_.start(sizes_, index), k_.row, k_.column, depth_, b.keys);
-    pack(values_, halves(a.in[2]) + v_.start(sizes_, index), v_.column, v_.row, keys_, b.values);
+    const bfloat16 *const q = halves(a.in[0]) + q_.start(sizes_, index),
+                   *const k = halves(a.in[1]) + k_.start(sizes_, index),
+                   *const v = halves(a.in[2]) + v_.start(sizes_, index);
+    if (k_.column == 1) pairs_->pack_keys(scores_, k, k_.row, depth_, b.keys);
+    else pack(scores_, k, k_.row, k_.column, depth_, b.keys);
+    if (v_.column == 1) pairs_->pack_values(values_, v, v_.row, keys_, b.values);
+    else pack(values_, v, v_.column, v_.row, keys_, b.values);
     bfloat16* const y = halves(a.out[0]) + y_.start(sizes_, index);
     const std::byte* const mask = mask_type_ == DType::none ? nullptr
                                   : a.in[3] + static_cast<size_t>(mask_.start(sizes_, index)) * size_of(mask_type_);
-    for (int64_t row = first; row < last; row += kRows)
-      rows(b, q + row * q_.row, mask, row, std::min(kRows, last - row), y + row * y_.row);
+    const int64_t parts = (last - first + rows_ - 1) / rows_;
+    for (int64_t i = 0; i < parts; ++i) {
+      const int64_t row = first + (last - first) * i / parts, end = first + (last - first) * (i + 1) / parts;
+      rows(b, q + row * q_.row, mask, row, end - row, y + row * y_.row);
+    }
   }
 
   static void pack(const Packing& p, const bfloat16* w, int64_t column, int64_t step, int64_t depth, Pair* to) {
@@ -92,38 +96,30 @@ class Bf16Attention final : public Plan {
 
   void rows(const Buffers& b, const bfloat16* q, const std::byte* mask, int64_t row, int64_t count,
             bfloat16* y) const {
-    const int64_t line = padded(keys_), columns = values_.columns;
-    times(q, q_.row, scores_, depth_, b.keys, b.scores, line, count);
+    const int64_t columns = values_.columns;
+    times(q, q_.row, scores_, depth_, b.keys, b.scores, line(), count);
     float shares[kRows];
-    for (int64_t r = 0; r < count; ++r) {
-      float* const scores = b.scores + r * line;
-      float scale = attrs_.scale;
-      if (mask) scale = masked(scores, mask, row + r, scale, b.mask);
-      if (attrs_.causal)
-        std::fill(scores + std::min(row + r + 1, keys_), scores + keys_,
-                  -std::numeric_limits<float>::infinity() * (scale < 0 ? -1.f : 1.f));
-      shares[r] = 1.f / loops_->attention(scores, scale, keys_);
-      loops_->to_bf16(scores, b.shares + r * line, keys_);
-    }
-    times(b.shares, line, values_, keys_, b.values, b.sums, columns, count);
-    for (int64_t r = 0; r < count; ++r) {
-      float* const sums = b.sums + r * columns;
-      loops_->unary(Unary::affine, shares[r], 0, sums, sums, columns);
-      loops_->to_bf16(sums, y + r * y_.row, columns);
-    }
-  }
-
-  // Adds the mask to scaled scores; what scale is left to apply.
-  float masked(float* scores, const std::byte* mask, int64_t row, float scale, float* wide) const {
-    if (mask_type_ == DType::boolean) {
-      const auto* m = reinterpret_cast<const uint8_t*>(mask) + row * mask_.row;
-      const float never = scale < 0 ? std::numeric_limits<float>::infinity() : -std::numeric_limits<float>::infinity();
-      for (int64_t i = 0; i < keys_; ++i) scores[i] = m[i * mask_.column] ? scores[i] : never;
-      return scale;
-    }
-    loops_->from_bf16(halves(mask) + row * mask_.row, wide, keys_);
-    for (int64_t i = 0; i < keys_; ++i) scores[i] = scores[i] * scale + wide[i];
-    return 1;
+    pairs_->weights({.scores = b.scores,
+                     .weights = b.weights,
+                     .step = line(),
+                     .shares = shares,
+                     .added = mask_type_ == DType::bf16 ? halves(mask) + row * mask_.row : nullptr,
+                     .allowed = mask_type_ == DType::boolean ? reinterpret_cast<const uint8_t*>(mask) + row * mask_.row
+                                                             : nullptr,
+                     .mask_step = mask_.row * static_cast<int64_t>(size_of(mask_type_)),
+                     .scale = attrs_.scale,
+                     .rows = count,
+                     .keys = keys_,
+                     .seen = attrs_.causal ? row + 1 : keys_,
+                     .more = attrs_.causal ? 1 : 0});
+    times(b.weights, line(), values_, keys_, b.values, b.sums, padded(columns), count);
+    pairs_->share({.sums = b.sums,
+                   .shares = shares,
+                   .y = y,
+                   .sums_step = padded(columns),
+                   .y_step = y_.row,
+                   .rows = count,
+                   .columns = columns});
   }
 
   void times(const bfloat16* a, int64_t a_step, const Packing& packing, int64_t depth, const Pair* b, float* y,
@@ -137,26 +133,28 @@ class Bf16Attention final : public Plan {
 
   const Loops* loops_;
   const Bf16Set* set_;
+  const Bf16AttentionLoops* pairs_ = &bf16_attention_avx512;
   AttentionAttrs attrs_;
   Shape sizes_;
   Stack q_, k_, v_, y_, mask_;
   DType mask_type_ = DType::none;
   Packing scores_, values_;
-  int64_t heads_, queries_, keys_, depth_, pieces_;
+  int64_t heads_, queries_, keys_, depth_, rows_, pieces_;
 };
 
 bool adjacent(const Meta& m) { return m.strides[m.rank() - 1] == 1 || m.shape.back() == 1; }
 
 PlanPtr plan_sdpa(const Site& s) {
   const Meta& y = s.result();
-  if (!bf16_set() || y.dtype != DType::bf16 || y.numel() == 0 || s.operand(1).numel() == 0) return nullptr;
+  if (!bf16_set() || !bf16_avx512.supported() || y.dtype != DType::bf16 || y.numel() == 0 || s.operand(1).numel() == 0)
+    return nullptr;
   for (int i = 0; i < 3; ++i)
     if (s.operand(i).dtype != DType::bf16) return nullptr;
   if (!adjacent(s.operand(0)) || !adjacent(y)) return nullptr;
-  if (s.has(3) && s.operand(3).dtype != DType::boolean) {
+  if (s.has(3)) {
     const Meta& mask = s.operand(3);
-    if (mask.dtype != DType::bf16 || mask.rank() == 0 || mask.shape.back() != s.operand(1).dim(-2) || !adjacent(mask))
-      return nullptr;
+    if (mask.dtype != DType::bf16 && mask.dtype != DType::boolean) return nullptr;
+    if (mask.rank() == 0 || mask.shape.back() != s.operand(1).dim(-2) || !adjacent(mask)) return nullptr;
   }
   return std::make_shared<Bf16Attention>(s);
 }

@@ -173,7 +173,6 @@ struct Loops {
   // the largest of a window, a channel each
   void (*largest_in)(const PoolWindow<float>& w, float* y, int64_t n);
   void (*largest_in_bf16)(const PoolWindow<bfloat16>& w, bfloat16* y, int64_t n);
-  float (*attention)(float* x, float scale, int64_t n);                 // x = exp(scale x - largest); returns the sum
 
   int queries;                                     // most rows of the following
   void (*attention_tile)(const AttentionTile& t);

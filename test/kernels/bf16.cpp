@@ -161,26 +161,75 @@ TEST_CASE("bf16: linear layers of few and many rows", "[cpu][bf16]") {
 }
 
 // The weights of attention round to bf16 before the second product.
-TEST_CASE("bf16: attention", "[cpu][bf16]") {
-  const auto q = [](const Operands& v) { return v("q", {2, 3, 70, 12}, {-3, 3}); };
-  const auto k = [](const Operands& v) { return v("k", {2, 3, 53, 12}, {-3, 3}); };
-  const auto value = [](const Operands& v) { return v("v", {2, 3, 53, 21}); };
-  constexpr double kSlack = 4e-3;
-  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v)); }, kSlack);
-  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v), v("m", {3, 70, 53}), {.scale = 0.5}); }, kSlack);
-  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v), v("n", {53})); }, kSlack);
+constexpr double kWeights = 4e-3;
+
+TEST_CASE("bf16: attention of odd and even sizes, with masks of every broadcast", "[cpu][bf16]") {
+  struct Case {
+    int64_t queries, keys, depth, columns;
+  };
+  const Case cases[] = {{70, 53, 12, 21}, {49, 49, 32, 32}, {1, 197, 64, 64}, {9, 16, 7, 33}, {5, 1, 1, 1},
+                        {100, 97, 33, 48}, {17, 80, 40, 16}};
+  for (const Case& c : cases) {
+    INFO(c.queries << " queries, " << c.keys << " keys of " << c.depth << ", values of " << c.columns);
+    const auto attend = [&](const Operands& v, const Tensor& mask, const AttentionOptions& o = {}) {
+      return sdpa(v("q", {2, 3, c.queries, c.depth}, {-3, 3}), v("k", {2, 3, c.keys, c.depth}, {-3, 3}),
+                  v("v", {2, 3, c.keys, c.columns}), mask, o);
+    };
+    check([&](const Operands& v) { return attend(v, {}); }, kWeights);
+    check([&](const Operands& v) { return attend(v, {}, {.scale = -0.25}); }, kWeights);
+    check([&](const Operands& v) { return attend(v, {}, {.causal = true}); }, kWeights);
+    const Shape masks[] = {{c.keys}, {c.queries, c.keys}, {3, 1, c.keys}, {2, 1, c.queries, c.keys},
+                           {2, 3, c.queries, c.keys}, {c.queries, 1}};
+    for (const Shape& shape : masks) {
+      INFO("mask " << to_string(shape));
+      check([&](const Operands& v) { return attend(v, v("m", shape, {-2, 2}), {.scale = 0.5}); }, kWeights);
+      Tensor allowed;
+      {
+        const UseBackend ref("ref");
+        allowed = greater(filled("m", shape), -0.5);
+      }
+      check([&](const Operands& v) { return attend(v, allowed); }, kWeights);
+    }
+  }
+}
+
+TEST_CASE("bf16: attention to parts of packed tensors", "[cpu][bf16]") {
+  for (const Shape& shape : {Shape{2, 40, 3, 4, 17}, Shape{2, 40, 3, 4, 32}}) {
+    const auto part = [&](const Operands& v, int64_t i) {
+      return permute(select(v("p", shape), 2, i), {0, 2, 1, 3});
+    };
+    check([&](const Operands& v) { return sdpa(part(v, 0), part(v, 1), part(v, 2)); }, kWeights);
+    // keys and values that lie by columns
+    check([&](const Operands& v) {
+      const Tensor k = v("k", {2, 4, 17, 23}), value = v("v", {2, 4, 9, 23}), q = v("q", {2, 4, 11, 17});
+      return sdpa(q, transpose(k, 2, 3), transpose(value, 2, 3));
+    }, kWeights);
+  }
+}
+
+TEST_CASE("bf16: attention of large scores, and of rows that see nothing", "[cpu][bf16]") {
+  const float inf = std::numeric_limits<float>::infinity();
+  check([](const Operands& v) {                    // what rounding leaves of them must not count
+    const Tensor large = full({}, 1e6f), q = v("q", {2, 10, 8}), k = v("k", {2, 37, 8});
+    return sdpa(q * cast(large, v.type), k * cast(large, v.type), v("v", {2, 37, 8}));
+  }, kWeights);
+  for (const float never : {-inf, -3e38f}) {
+    const Tensor first = full({3, 1}, never), mask = cat({first, full({3, 20}, 0.f)}, 1);
+    const Tensor rows = cat({full({1, 21}, never), mask}, 0);
+    check([&](const Operands& v) {
+      return sdpa(v("q", {2, 4, 8}), v("k", {2, 21, 8}), v("v", {2, 21, 5}), cast(rows, v.type));
+    }, kWeights);
+  }
   Tensor allowed;
   {
     const UseBackend ref("ref");
-    allowed = greater(filled("m", {3, 70, 53}), -0.5);
+    allowed = greater(cat({full({2, 21}, -1.f), filled("m", {10, 21})}, 0), -0.5);
   }
-  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v), allowed); }, kSlack);
-  check([&](const Operands& v) { return sdpa(q(v), k(v), value(v), {}, {.causal = true}); }, kSlack);
-  check([&](const Operands& v) {
-    const Tensor packed = v("p", {2, 40, 3, 4, 17});
-    const auto part = [&](int64_t i) { return permute(select(packed, 2, i), {0, 2, 1, 3}); };
-    return sdpa(part(0), part(1), part(2));
-  }, kSlack);
+  check(
+      [&](const Operands& v) {
+        return sdpa(v("q", {2, 12, 8}), v("k", {2, 21, 8}), v("v", {2, 21, 5}), allowed);
+      },
+      kWeights);
 }
 
 TEST_CASE("bf16: pointwise functions, norms and softmax round once", "[cpu][bf16]") {
