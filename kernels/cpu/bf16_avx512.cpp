@@ -21,18 +21,7 @@ static bool supported() {
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 namespace avx512_bf16 {
 
-constexpr int kLanes = 16;
-constexpr __mmask16 kAll = 0xffff;                 // plain forms warn in GCC 12: they start from an undefined vector
-#define FOVEA_INLINE static inline __attribute__((always_inline))
-
-FOVEA_INLINE __m512 widened(__m256i halves) {
-  return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, halves), 16));
-}
-FOVEA_INLINE __m256i narrowed(__m512 v) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)); }
-FOVEA_INLINE __m512 times_pairs(__m512 sum, __m512i a, __m512i b) {
-  return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
-}
-FOVEA_INLINE __mmask16 first(int64_t n) { return static_cast<__mmask16>(n >= kLanes ? 0xffff : (1u << n) - 1); }
+#include "kernels/cpu/simd/bf16.inc"
 
 // Only the last vector of columns may be filled in part.
 template <int Rows, int Wide, bool Whole>
@@ -50,7 +39,7 @@ FOVEA_INLINE void finish_tile(const Bf16Tile& t, const __m512 (&sum)[Rows][Wide]
         s = _mm512_add_ps(s, widened(whole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))
                                            : _mm256_maskz_loadu_epi16(last, from)));
       }
-      s = _mm512_maskz_min_ps(kAll, hi, _mm512_maskz_max_ps(kAll, lo, s));   // NaN stays
+      s = clip(s, lo, hi);
       if (t.y) {
         bfloat16* const to = t.y + r * t.y_step + v * kLanes;
         if (whole) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrowed(s));

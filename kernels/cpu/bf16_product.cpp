@@ -6,6 +6,7 @@
 #include <cstring>
 #include <span>
 
+#include "kernels/cpu/bf16_map.h"
 #include "kernels/cpu/parallel.h"
 
 namespace fovea::kernels::cpu {
@@ -107,10 +108,7 @@ class Worker {
     t.wide = sums;
     t.y_step = t.columns;
     set_.tile(t, panels);
-    const Epilogue& e = p_.finish.act;
-    loops_.unary(e.act, e.a, e.b, sums, sums, t.rows * t.columns);
-    if (t.columns == p_.y_step) return loops_.to_bf16(sums, y, t.rows * t.columns);
-    for (int r = 0; r < t.rows; ++r) loops_.to_bf16(sums + r * t.columns, y + r * p_.y_step, t.columns);
+    map_to_bf16(loops_, {p_.finish.act, sums, y, t.columns, p_.y_step, t.rows, t.columns});
   }
 
   const Bf16Product& p_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/cpu/bf16_map.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
@@ -141,11 +142,6 @@ struct DepthwiseRows {
     }
   }
 
-  void narrow(const float* v, Out* to, int64_t n) const {
-    if constexpr (std::is_same_v<Out, uint8_t>) quant_loops().quantize(v, inverse, zero, to, n);
-    else set.to_bf16(v, to, n);
-  }
-
   void sums(const DepthwiseTileOf<T, Out>& t) const {
     if constexpr (std::is_same_v<T, bfloat16>) set.depthwise_bf16(t);
     else if constexpr (std::is_same_v<T, float> && std::is_same_v<Out, float>) set.depthwise(t);
@@ -169,8 +165,13 @@ struct DepthwiseRows {
       wide.wide = values;
       wide.y_step = t.channels;
       sums(wide);
-      set.unary(e.act, e.a, e.b, values, values, t.pixels * t.channels);
-      for (int p = 0; p < t.pixels; ++p) narrow(values + p * t.channels, t.y + p * t.y_step, t.channels);
+      if constexpr (std::is_same_v<Out, bfloat16>) {
+        map_to_bf16(set, {e, values, t.y, t.channels, t.y_step, t.pixels, t.channels});
+      } else {
+        set.unary(e.act, e.a, e.b, values, values, t.pixels * t.channels);
+        for (int p = 0; p < t.pixels; ++p)
+          quant_loops().quantize(values + p * t.channels, inverse, zero, t.y + p * t.y_step, t.channels);
+      }
     }
   }
 };

@@ -30,6 +30,8 @@ namespace avx512 {
 #define FOVEA_NARROW(w) _mm512_maskz_cvtepi32_epi16(0xffff, reinterpret_cast<__m512i>(w))
 #define FOVEA_WIDEN_BYTES(b) _mm512_maskz_cvtepu8_epi32(0xffff, reinterpret_cast<__m128i>(b))
 #define FOVEA_NARROW_TO_BYTES(v) _mm512_maskz_cvtepi32_epi8(0xffff, reinterpret_cast<__m512i>(v))
+#define FOVEA_LOAD_PART_HALVES(p, n) _mm256_maskz_loadu_epi16(FOVEA_PART(n), p)
+#define FOVEA_STORE_PART_HALVES(p, n, v) _mm256_mask_storeu_epi16(p, FOVEA_PART(n), reinterpret_cast<__m256i>(v))
 #define FOVEA_LOAD_PART_BYTES(p, n) _mm_maskz_loadu_epi8(FOVEA_PART(n), p)
 #define FOVEA_STORE_PART_BYTES(p, n, v) _mm_mask_storeu_epi8(p, FOVEA_PART(n), reinterpret_cast<__m128i>(v))
 #include "kernels/cpu/simd/loops.inc"
