@@ -41,7 +41,6 @@ FOVEA_INLINE __m512 gelu(__m512 x) {
   q = q * u + 1.151194108e+00f;
   return _mm512_maskz_max_ps(kAll, _mm512_setzero_ps(), x) - u * power_of_two(-1.f - u * q);
 }
-FOVEA_INLINE __m512 hard_sigmoid(__m512 x) { return clip(x + 3.f, _mm512_setzero_ps(), all(6.f)) * (1.f / 6); }
 
 template <class F>
 FOVEA_INLINE void each(const Bf16Map& m, F f) {
@@ -60,7 +59,7 @@ static bool mapped(const Bf16Map& m) {
   switch (m.e.act) {
     case Unary::identity: each(m, [](__m512 x) { return x; }); return true;
     case Unary::hard_sigmoid: each(m, [](__m512 x) { return hard_sigmoid(x); }); return true;
-    case Unary::hard_swish: each(m, [](__m512 x) { return x * hard_sigmoid(x); }); return true;
+    case Unary::hard_swish: each(m, [](__m512 x) { return hard_swish(x); }); return true;
     case Unary::silu: each(m, [](__m512 x) { return gated(x, -1.44269504f); }); return true;
     case Unary::quick_gelu: each(m, [](__m512 x) { return gated(x, -1.702f * 1.44269504f); }); return true;
     case Unary::gelu: each(m, [](__m512 x) { return gelu(x); }); return true;

@@ -50,6 +50,7 @@ struct DepthwiseTileOf {
   int first_row, last_row;                         // kernel rows that meet the image
   float lo, hi;
   float inverse, zero;                             // of uint8_t
+  bool hard_swish;                                 // instead of lo and hi, where DepthwisePairs run
 };
 
 using DepthwiseTile = DepthwiseTileOf<float>;
