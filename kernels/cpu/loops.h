@@ -115,7 +115,7 @@ struct AttentionTile {
 };
 
 struct Loops {
-  const char* name;                                // "avx512", "avx2", "sse2"
+  const char* name;                                // "avx512" (with and without AVX512_BF16), "avx2", "sse2"
   bool (*supported)();
   int lanes, tile_rows, panel;
 
@@ -156,9 +156,11 @@ struct Loops {
 
   bool (*has_reduce)(Reduce fn);
   float (*reduce)(Reduce fn, const float* x, int64_t n);                // mean: the sum
+  float (*reduce_bf16)(Reduce fn, const bfloat16* x, int64_t n);
   void (*fold)(Reduce fn, const float* x, float* acc, int64_t n);       // element by element into acc; mean: adds
   // the same of many rows
   void (*fold_many)(Reduce fn, const float* x, int64_t x_step, int64_t rows, float* acc, int64_t n);
+  void (*fold_many_bf16)(Reduce fn, const bfloat16* x, int64_t x_step, int64_t rows, float* acc, int64_t n);
   double (*sum)(const float* x, int64_t n);
   double (*squares)(const float* x, float about, int64_t n);            // sum of (x - about)^2
   void (*fold_squares)(const float* x, const float* about, float* acc, int64_t n);   // acc += (x - about)^2
@@ -173,6 +175,9 @@ struct Loops {
   // the largest of a window, a channel each
   void (*largest_in)(const PoolWindow<float>& w, float* y, int64_t n);
   void (*largest_in_bf16)(const PoolWindow<bfloat16>& w, bfloat16* y, int64_t n);
+  // share times the sum of a window
+  void (*mean_in)(const PoolWindow<float>& w, float share, float* y, int64_t n);
+  void (*mean_in_bf16)(const PoolWindow<bfloat16>& w, float share, bfloat16* y, int64_t n);
   float (*attention)(float* x, float scale, int64_t n);                 // x = exp(scale x - largest); returns the sum
 
   int queries;                                     // most rows of the following
