@@ -39,6 +39,9 @@ struct Bf16Set {
   int (*panels_at_once)(int rows);
   void (*tile)(const Bf16Tile& t, int panels);     // rows up to Loops::tile_rows
 };
+/// One panel and no residual, at least half of tile_rows; a: [taps] of the first row, the others follow a_step apart.
+/// Only where there is a Bf16Set. Behind an odd depth one more element is read, which must be finite.
+void stepped_bf16_tile(const Bf16Tile& t);         // bf16_avx512.cpp
 /// Null where the processor, or the loops that UseLoops asks for, multiply f32 only.
 const Bf16Set* bf16_set();
 
