@@ -23,33 +23,41 @@ namespace avx512_bf16 {
 
 #include "kernels/cpu/simd/bf16.inc"
 
-// Only the last vector of columns may be filled in part.
-template <int Rows, int Wide, bool Whole>
-FOVEA_INLINE void finish_tile(const Bf16Tile& t, const __m512 (&sum)[Rows][Wide]) {
-  const __m512 lo = _mm512_set1_ps(t.lo), hi = _mm512_set1_ps(t.hi);
-  const __mmask16 last = first(t.columns - (Wide - 1) * kLanes);
+// f(sum, row, vector, whole) of all sums; only the last vector of columns may be filled in part.
+template <bool Whole, int Rows, int Wide, class F>
+FOVEA_INLINE void each_sum(__m512 (&sum)[Rows][Wide], F f) {
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < Wide; ++v) {
-      __m512 s = sum[r][v];
-      const bool whole = Whole || v + 1 < Wide;
-      if (t.residual) {
-        const bfloat16* const from = t.residual + r * t.residual_step + v * kLanes;
-        s = _mm512_add_ps(s, widened(whole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))
-                                           : _mm256_maskz_loadu_epi16(last, from)));
-      }
-      s = clip(s, lo, hi);
-      if (t.y) {
-        bfloat16* const to = t.y + r * t.y_step + v * kLanes;
-        if (whole) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrowed(s));
-        else _mm256_mask_storeu_epi16(to, last, narrowed(s));
-      } else {
-        float* const to = t.wide + r * t.y_step + v * kLanes;
-        if (whole) _mm512_storeu_ps(to, s);
-        else _mm512_mask_storeu_ps(to, last, s);
-      }
-    }
+    for (int v = 0; v < Wide; ++v) f(sum[r][v], r, v * kLanes, Whole || v + 1 < Wide);
+}
+template <bool Whole, int Rows, int Wide>
+FOVEA_INLINE void finish_sums(const Bf16Tile& t, __m512 (&sum)[Rows][Wide]) {
+  const __mmask16 last = first(t.columns - (Wide - 1) * kLanes);
+  if (t.residual)
+    each_sum<Whole>(sum, [&](__m512& s, int r, int column, bool whole) {
+      const bfloat16* const from = t.residual + r * t.residual_step + column;
+      s = _mm512_add_ps(s, widened(whole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))
+                                         : _mm256_maskz_loadu_epi16(last, from)));
+    });
+  if (t.hard_swish) {
+    each_sum<Whole>(sum, [](__m512& s, int, int, bool) { s = hard_swish(s); });
+  } else {
+    const __m512 lo = _mm512_set1_ps(t.lo), hi = _mm512_set1_ps(t.hi);
+    each_sum<Whole>(sum, [=](__m512& s, int, int, bool) { s = clip(s, lo, hi); });
+  }
+  if (t.y)
+    each_sum<Whole>(sum, [&](__m512& s, int r, int column, bool whole) {
+      bfloat16* const to = t.y + r * t.y_step + column;
+      if (whole) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrowed(s));
+      else _mm256_mask_storeu_epi16(to, last, narrowed(s));
+    });
+  else
+    each_sum<Whole>(sum, [&](__m512& s, int r, int column, bool whole) {
+      float* const to = t.wide + r * t.y_step + column;
+      if (whole) _mm512_storeu_ps(to, s);
+      else _mm512_mask_storeu_ps(to, last, s);
+    });
 }
 
 // One pair of the depth: of every row a pair for all columns.
@@ -79,9 +87,9 @@ FOVEA_INLINE void start_tile(const Bf16Tile& t, __m512 (&sum)[Rows][Wide]) {
   }
 }
 template <int Rows, int Wide>
-FOVEA_INLINE void finish_tile(const Bf16Tile& t, const __m512 (&sum)[Rows][Wide]) {
-  if (t.columns == Wide * kLanes) finish_tile<Rows, Wide, true>(t, sum);
-  else finish_tile<Rows, Wide, false>(t, sum);
+FOVEA_INLINE void finish_tile(const Bf16Tile& t, __m512 (&sum)[Rows][Wide]) {
+  if (t.columns == Wide * kLanes) finish_sums<true>(t, sum);
+  else finish_sums<false>(t, sum);
 }
 
 template <int Rows, int Panels, int Vectors>
@@ -212,7 +220,7 @@ static void run_stepped_tile(const Bf16Tile& t) {
 void stepped_bf16_tile(const Bf16Tile& t) { avx512_bf16::run_stepped_tile(t); }
 
 extern const Bf16Set bf16_avx512;
-constinit const Bf16Set bf16_avx512{.name = "avx512_bf16", .supported = supported,
+constinit const Bf16Set bf16_avx512{.name = "avx512_bf16", .hard_swish = true, .supported = supported,
                                     .panels_at_once = avx512_bf16::panels_at_once, .tile = avx512_bf16::run_tile};
 
 }  // namespace fovea::kernels::cpu

@@ -86,7 +86,8 @@ class Worker {
                .rows = static_cast<int>(count),
                .columns = 0,
                .lo = p_.finish.lo,
-               .hi = p_.finish.hi};
+               .hi = p_.finish.hi,
+               .hard_swish = set_.hard_swish && p_.finish.act.act == Unary::hard_swish};
     for (const Job& j : jobs) {
       t.a_offset = j.a_offset;
       t.b = j.b;
@@ -95,7 +96,7 @@ class Worker {
       t.residual = p_.residual ? p_.residual + row * p_.residual_step + j.column : nullptr;
       if (p_.wide) t.wide = p_.wide + row * p_.y_step + j.column;
       else t.y = p_.y + row * p_.y_step + j.column;
-      if (p_.finish.map) mapped(t, j.panels);
+      if (p_.finish.map && !t.hard_swish) mapped(t, j.panels);
       else set_.tile(t, j.panels);
     }
   }

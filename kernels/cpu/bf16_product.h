@@ -31,10 +31,12 @@ struct Bf16Tile {
   int rows;
   int64_t columns;
   float lo, hi;
+  bool hard_swish;                                 // instead of lo and hi, where the set says so
 };
 
 struct Bf16Set {
   const char* name;
+  bool hard_swish;                                 // do its tiles apply it to the sums in registers?
   bool (*supported)();
   int (*panels_at_once)(int rows);
   void (*tile)(const Bf16Tile& t, int panels);     // rows up to Loops::tile_rows

@@ -120,6 +120,7 @@ struct FewRows {
     t.y_step = shape.outputs;
     t.lo = finish.lo;
     t.hi = finish.hi;
+    if constexpr (kNarrow) t.hard_swish = finish.act.act == Unary::hard_swish;
     T* const to = y + at * shape.out[2] * shape.outputs;
     for (int64_t panel = 0; panel < packing.panels(); ++panel) {
       const int64_t column = panel * packing.panel;
@@ -141,7 +142,7 @@ struct FewRows {
 
   void one_tile(const TileOf& t) const {
     if constexpr (kNarrow) {
-      if (finish.map) return mapped_tile(t);
+      if (finish.map && !t.hard_swish) return mapped_tile(t);
     }
     tile(t);
   }

@@ -168,6 +168,7 @@ struct Loops {
   void (*channel_rows_bf16)(const ChannelRows<bfloat16>& t);
   // w, b may be null
   void (*normalize)(const float* x, float mean, float gain, const float* w, const float* b, float* y, int64_t n);
+  void (*layer_norm_bf16)(const bfloat16* x, const float* w, const float* b, double eps, bfloat16* y, int64_t n);
   /// y = weights[0] x[0] + ... + weights[3] x[3], element by element
   void (*blend)(const float* const* x, const float* weights, float* y, int64_t n);
   void (*softmax)(const float* x, float* y, int64_t n, bool log);
