@@ -9,6 +9,7 @@
 #include "engine/core/backend.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
+#include "kernels/cpu/bf16_map.h"
 #include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/loops.h"
 #include "test/kernels/run_packed.h"
@@ -161,6 +162,32 @@ TEST_CASE("bf16: epilogues with packed weights and bias are computed in f32", "[
     const Tensor got = test::run_packed(*plan, {xs, ws, bs, rs}, 0b110, out[0]);
     check_rounded_once(got, expected, 1e-5);
   }
+}
+
+TEST_CASE("bf16: functions of sums are those of f32, rounded, and write nothing else", "[cpu][bf16]") {
+  constexpr int64_t kRows = 5, kColumns = 59, kStep = 64;
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const Unary fn : {Unary::identity, Unary::hard_sigmoid, Unary::hard_swish, Unary::silu, Unary::quick_gelu,
+                         Unary::gelu, Unary::tanh})
+    for (const kc::Loops* set : kc::supported_loops()) {
+      INFO(set->name << ", function " << static_cast<int>(fn));
+      std::vector<float> x(kRows * kColumns), want(x.size());
+      for (size_t i = 0; i < x.size(); ++i)
+        x[i] = (static_cast<float>(i) - 140.f) * (i % 2 ? 0.9f : 0.05f);
+      x[1] = inf;
+      x[2] = std::numeric_limits<float>::quiet_NaN();
+      set->unary(fn, 0, 0, x.data(), want.data(), static_cast<int64_t>(x.size()));
+      const bfloat16 untouched = to_bfloat16(77);
+      std::vector<bfloat16> y(kRows * kStep, untouched);
+      kc::map_to_bf16(*set, {{.act = fn}, x.data(), y.data(), kColumns, kStep, kRows, kColumns});
+      for (int64_t r = 0; r < kRows; ++r)
+        for (int64_t c = 0; c < kStep; ++c) {
+          const float got = to_float(y[static_cast<size_t>(r * kStep + c)]);
+          const float v = c < kColumns ? want[static_cast<size_t>(r * kColumns + c)] : 77;
+          INFO("row " << r << ", column " << c << ": " << got << ", expected " << v);
+          CHECK(((std::isnan(got) && std::isnan(v)) || got == v || std::abs(got - v) <= std::abs(v) / 256 + 1e-30f));
+        }
+    }
 }
 
 TEST_CASE("bf16: linear layers of few and many rows", "[cpu][bf16]") {
