@@ -14,11 +14,7 @@ namespace avx512_amx_bf16 {
 
 #define FOVEA_AMX_DOT(sums, rows, columns) _tile_dpbf16ps(sums, rows, columns)
 #include "kernels/cpu/simd/amx.inc"
-
-constexpr int kLanes = 16;
-constexpr __mmask16 kAll = 0xffff;                 // plain forms warn in GCC 12: they start from an undefined vector
-
-static inline __mmask16 first(int64_t n) { return static_cast<__mmask16>(n >= kLanes ? 0xffff : (1u << n) - 1); }
+#include "kernels/cpu/simd/bf16.inc"
 
 static void copy(const Bf16Tile& t, std::byte* to) {
   copy_rows(t.a, t.a_step, t.a_offset, t.taps, t.depth * static_cast<int64_t>(sizeof(bfloat16)), t.rows, to,
@@ -26,14 +22,10 @@ static void copy(const Bf16Tile& t, std::byte* to) {
 }
 
 // 16 sums of one row with bias, to be rounded; `some`: of which there are results.
-static inline __m512 finished(const Bf16Tile& t, __m512 s, int64_t row, int64_t column, __mmask16 some) {
-  if (t.residual) {
-    const __m256i halves = _mm256_maskz_loadu_epi16(some, t.residual + row * t.residual_step + column);
-    const __m512i wide = _mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, halves), 16);
-    s = _mm512_add_ps(s, _mm512_castsi512_ps(wide));
-  }
-  const __m512 lo = _mm512_set1_ps(t.lo), hi = _mm512_set1_ps(t.hi);
-  return _mm512_maskz_min_ps(kAll, hi, _mm512_maskz_max_ps(kAll, lo, s));   // NaN stays
+FOVEA_INLINE __m512 finished(const Bf16Tile& t, __m512 s, int64_t row, int64_t column, __mmask16 some) {
+  if (t.residual)
+    s = _mm512_add_ps(s, widened(_mm256_maskz_loadu_epi16(some, t.residual + row * t.residual_step + column)));
+  return t.hard_swish ? hard_swish(s) : clip(s, _mm512_set1_ps(t.lo), _mm512_set1_ps(t.hi));
 }
 
 // Of rows of up to 32 columns.
@@ -69,6 +61,8 @@ static void tile(const Bf16Tile& t, int panels) {
                 });
 }
 static int panels_at_once(int rows) { return rows <= 16 ? 2 : 1; }
+
+#undef FOVEA_INLINE
 
 }  // namespace avx512_amx_bf16
 #pragma GCC pop_options

@@ -21,46 +21,43 @@ static bool supported() {
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 namespace avx512_bf16 {
 
-constexpr int kLanes = 16;
-constexpr __mmask16 kAll = 0xffff;                 // plain forms warn in GCC 12: they start from an undefined vector
-#define FOVEA_INLINE static inline __attribute__((always_inline))
+#include "kernels/cpu/simd/bf16.inc"
 
-FOVEA_INLINE __m512 widened(__m256i halves) {
-  return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, halves), 16));
-}
-FOVEA_INLINE __m256i narrowed(__m512 v) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)); }
-FOVEA_INLINE __m512 times_pairs(__m512 sum, __m512i a, __m512i b) {
-  return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
-}
-FOVEA_INLINE __mmask16 first(int64_t n) { return static_cast<__mmask16>(n >= kLanes ? 0xffff : (1u << n) - 1); }
-
-// Only the last vector of columns may be filled in part.
-template <int Rows, int Wide, bool Whole>
-FOVEA_INLINE void finish_tile(const Bf16Tile& t, const __m512 (&sum)[Rows][Wide]) {
-  const __m512 lo = _mm512_set1_ps(t.lo), hi = _mm512_set1_ps(t.hi);
-  const __mmask16 last = first(t.columns - (Wide - 1) * kLanes);
+// f(sum, row, vector, whole) of all sums; only the last vector of columns may be filled in part.
+template <bool Whole, int Rows, int Wide, class F>
+FOVEA_INLINE void each_sum(__m512 (&sum)[Rows][Wide], F f) {
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < Wide; ++v) {
-      __m512 s = sum[r][v];
-      const bool whole = Whole || v + 1 < Wide;
-      if (t.residual) {
-        const bfloat16* const from = t.residual + r * t.residual_step + v * kLanes;
-        s = _mm512_add_ps(s, widened(whole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))
-                                           : _mm256_maskz_loadu_epi16(last, from)));
-      }
-      s = _mm512_maskz_min_ps(kAll, hi, _mm512_maskz_max_ps(kAll, lo, s));   // NaN stays
-      if (t.y) {
-        bfloat16* const to = t.y + r * t.y_step + v * kLanes;
-        if (whole) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrowed(s));
-        else _mm256_mask_storeu_epi16(to, last, narrowed(s));
-      } else {
-        float* const to = t.wide + r * t.y_step + v * kLanes;
-        if (whole) _mm512_storeu_ps(to, s);
-        else _mm512_mask_storeu_ps(to, last, s);
-      }
-    }
+    for (int v = 0; v < Wide; ++v) f(sum[r][v], r, v * kLanes, Whole || v + 1 < Wide);
+}
+template <bool Whole, int Rows, int Wide>
+FOVEA_INLINE void finish_sums(const Bf16Tile& t, __m512 (&sum)[Rows][Wide]) {
+  const __mmask16 last = first(t.columns - (Wide - 1) * kLanes);
+  if (t.residual)
+    each_sum<Whole>(sum, [&](__m512& s, int r, int column, bool whole) {
+      const bfloat16* const from = t.residual + r * t.residual_step + column;
+      s = _mm512_add_ps(s, widened(whole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))
+                                         : _mm256_maskz_loadu_epi16(last, from)));
+    });
+  if (t.hard_swish) {
+    each_sum<Whole>(sum, [](__m512& s, int, int, bool) { s = hard_swish(s); });
+  } else {
+    const __m512 lo = _mm512_set1_ps(t.lo), hi = _mm512_set1_ps(t.hi);
+    each_sum<Whole>(sum, [=](__m512& s, int, int, bool) { s = clip(s, lo, hi); });
+  }
+  if (t.y)
+    each_sum<Whole>(sum, [&](__m512& s, int r, int column, bool whole) {
+      bfloat16* const to = t.y + r * t.y_step + column;
+      if (whole) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrowed(s));
+      else _mm256_mask_storeu_epi16(to, last, narrowed(s));
+    });
+  else
+    each_sum<Whole>(sum, [&](__m512& s, int r, int column, bool whole) {
+      float* const to = t.wide + r * t.y_step + column;
+      if (whole) _mm512_storeu_ps(to, s);
+      else _mm512_mask_storeu_ps(to, last, s);
+    });
 }
 
 // One pair of the depth: of every row a pair for all columns.
@@ -75,22 +72,31 @@ FOVEA_INLINE void step(const Pair*& b, int64_t b_step, __m512 (&sum)[Rows][Panel
   b += Vectors * kLanes;
   for (int r = 0; r < Rows; ++r) {
     const __m512i value = _mm512_set1_epi32(read(r));
-    for (int v = 0; v < Panels * Vectors; ++v) sum[r][v] = times_pairs(sum[r][v], value, column[v]);
+    for (int v = 0; v < Panels * Vectors; ++v) sum[r][v] = times_pairs(sum[r][v], column[v], value);
   }
 }
 
-template <int Rows, int Panels, int Vectors>
-__attribute__((noinline)) static void tile(const Bf16Tile& t) {
-  constexpr int kWide = Panels * Vectors;
-  const bool whole = t.columns == kWide * kLanes;
-  __m512 sum[Rows][kWide];
+template <int Rows, int Wide>
+FOVEA_INLINE void start_tile(const Bf16Tile& t, __m512 (&sum)[Rows][Wide]) {
 #pragma GCC unroll 8
-  for (int v = 0; v < kWide; ++v) {
+  for (int v = 0; v < Wide; ++v) {
     const __m512 start =
         t.bias ? _mm512_maskz_loadu_ps(first(t.columns - v * kLanes), t.bias + v * kLanes) : _mm512_setzero_ps();
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) sum[r][v] = start;
   }
+}
+template <int Rows, int Wide>
+FOVEA_INLINE void finish_tile(const Bf16Tile& t, __m512 (&sum)[Rows][Wide]) {
+  if (t.columns == Wide * kLanes) finish_sums<true>(t, sum);
+  else finish_sums<false>(t, sum);
+}
+
+template <int Rows, int Panels, int Vectors>
+__attribute__((noinline)) static void tile(const Bf16Tile& t) {
+  constexpr int kWide = Panels * Vectors;
+  __m512 sum[Rows][kWide];
+  start_tile(t, sum);
   const Pair* b = t.b;
   const int64_t pairs = t.depth / 2, b_step = t.b_step;
   for (int64_t tap = 0; tap < t.taps; ++tap) {
@@ -106,8 +112,7 @@ __attribute__((noinline)) static void tile(const Bf16Tile& t) {
     if (t.depth % 2)                               // what lies behind the last one is not ours
       step<Rows, Panels, Vectors>(b, b_step, sum, [&](int r) { return static_cast<int>(a[r][t.depth - 1].bits); });
   }
-  if (whole) finish_tile<Rows, kWide, true>(t, sum);
-  else finish_tile<Rows, kWide, false>(t, sum);
+  finish_tile(t, sum);
 }
 
 // Three vectors of columns leave registers for fewer rows.
@@ -155,10 +160,64 @@ static void run_tile(const Bf16Tile& t, int panels) {
     default: return;                               // more than Bf16Set::rows
   }
 }
+
+// Pairs: of a tap, zero unless the compiler is to know it.
+template <int Rows, int Vectors, int Pairs>
+FOVEA_INLINE void stepped_taps(const Bf16Tile& t, __m512 (&sum)[Rows][Vectors]) {
+  const Pair* b = t.b;
+  const int64_t pairs = Pairs ? Pairs : (t.depth + 1) / 2, a_step = t.a_step;
+  for (int64_t tap = 0; tap < t.taps; ++tap) {
+    const bfloat16* a = t.a[tap] + t.a_offset;
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < pairs; ++k, a += 2)
+      step<Rows, 1, Vectors>(b, 0, sum, [&](int r) {
+        int pair;
+        std::memcpy(&pair, a + r * a_step, sizeof pair);
+        return pair;
+      });
+  }
+}
+template <int Rows, int Vectors>
+__attribute__((noinline)) static void stepped_tile(const Bf16Tile& t) {
+  __m512 sum[Rows][Vectors];
+  start_tile(t, sum);
+  switch (t.depth) {
+    case 3: stepped_taps<Rows, Vectors, 2>(t, sum); break;   // usual kernels on planes
+    case 7: stepped_taps<Rows, Vectors, 4>(t, sum); break;
+    default: stepped_taps<Rows, Vectors, 0>(t, sum);
+  }
+  finish_tile(t, sum);
+}
+template <int Rows>
+FOVEA_INLINE void stepped_tile_of(const Bf16Tile& t) {
+  if (t.columns <= kLanes) return stepped_tile<Rows, 1>(t);
+  if (t.columns <= 2 * kLanes) return stepped_tile<Rows, 2>(t);
+  constexpr int kFirst = (Rows + 1) / 2;
+  stepped_tile<kFirst, 3>(t);
+  Bf16Tile rest = t;
+  rest.a_offset += kFirst * t.a_step;
+  if (rest.y) rest.y += kFirst * t.y_step;
+  else rest.wide += kFirst * t.y_step;
+  stepped_tile<Rows - kFirst, 3>(rest);
+}
+static void run_stepped_tile(const Bf16Tile& t) {
+  switch (t.rows) {
+    case 6: return stepped_tile_of<6>(t);
+    case 7: return stepped_tile_of<7>(t);
+    case 8: return stepped_tile_of<8>(t);
+    case 9: return stepped_tile_of<9>(t);
+    case 10: return stepped_tile_of<10>(t);
+    case 11: return stepped_tile_of<11>(t);
+    case 12: return stepped_tile_of<12>(t);
+    default: return;
+  }
+}
 #undef FOVEA_INLINE
 
 }  // namespace avx512_bf16
 #pragma GCC pop_options
+
+void stepped_bf16_tile(const Bf16Tile& t) { avx512_bf16::run_stepped_tile(t); }
 
 constinit const Bf16Set bf16_avx512{.name = "avx512_bf16",
                                     .supported = supported,

@@ -11,12 +11,12 @@
 
 namespace fovea::kernels::cpu {
 
-Bf16LastConv::Bf16LastConv(const Site& s)
+Bf16LastConv::Bf16LastConv(const Site& s, bool turns_x)
     : shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape),
       weights(s.operand(1)),
       finish(s.attrs<ConvAttrs>().epilogue) {
   const bool residual = s.attrs<ConvAttrs>().epilogue.residual;
-  turn_x_ = !lies_as(s.operand(0), Memory::channels_last);
+  turn_x_ = turns_x && !lies_as(s.operand(0), Memory::channels_last);
   turn_y_ = !lies_as(s.result(), Memory::channels_last);
   if (turn_x_) x_at_ = lend(s.operand(0).bytes());
   if (turn_y_) y_at_ = lend(s.result().bytes());
@@ -120,6 +120,7 @@ bool takes(const Site& s) {
 PlanPtr plan_conv(const Site& s) {
   if (!takes(s)) return nullptr;
   if (PlanPtr p = plan_bf16_depthwise(s)) return p;
+  if (PlanPtr p = plan_bf16_few(s)) return p;
   return bf16_set() ? std::make_shared<Bf16ProductConv>(s) : nullptr;
 }
 

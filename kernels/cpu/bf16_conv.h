@@ -8,7 +8,7 @@ namespace fovea::kernels::cpu {
 
 class Bf16LastConv : public Plan {
  public:
-  explicit Bf16LastConv(const Site& s);
+  explicit Bf16LastConv(const Site& s, bool turns_x = true);   // false: x stays as it lies
   void run(const Args& a, Stream& s) const final;
   size_t packed_bytes(int operand) const final { return operands_.packed_bytes(operand); }
   void pack(int operand, const std::byte* in, std::byte* out) const final;
@@ -41,6 +41,8 @@ class Bf16LastConv : public Plan {
   int residual_operand_ = -1;
 };
 
-PlanPtr plan_bf16_depthwise(const Site& s);        // bf16_depthwise.cpp; null where others must do it
+// null where others must do it
+PlanPtr plan_bf16_depthwise(const Site& s);        // bf16_depthwise.cpp
+PlanPtr plan_bf16_few(const Site& s);              // bf16_few.cpp
 
 }  // namespace fovea::kernels::cpu

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <span>
 
+#include "kernels/cpu/bf16_map.h"
 #include "kernels/cpu/copied_rows.h"
 #include "kernels/cpu/parallel.h"
 
@@ -115,6 +116,7 @@ class Worker {
             .columns = 0,
             .lo = p_.finish.lo,
             .hi = p_.finish.hi,
+            .hard_swish = p_.finish.act.act == Unary::hard_swish,
             .copy = nullptr,
             .copy_step = copy_step_};
   }
@@ -136,7 +138,7 @@ class Worker {
       t.residual = p_.residual ? p_.residual + row * p_.residual_step + j.column : nullptr;
       if (p_.wide) t.wide = p_.wide + row * p_.y_step + j.column;
       else t.y = p_.y + row * p_.y_step + j.column;
-      if (p_.finish.map) mapped(t, j.panels);
+      if (p_.finish.map && !t.hard_swish) mapped(t, j.panels);
       else set_.tile(t, j.panels);
     }
   }
@@ -149,10 +151,7 @@ class Worker {
     t.wide = sums;
     t.y_step = t.columns;
     set_.tile(t, panels);
-    const Epilogue& e = p_.finish.act;
-    loops_.unary(e.act, e.a, e.b, sums, sums, t.rows * t.columns);
-    if (t.columns == p_.y_step) return loops_.to_bf16(sums, y, t.rows * t.columns);
-    for (int r = 0; r < t.rows; ++r) loops_.to_bf16(sums + r * t.columns, y + r * p_.y_step, t.columns);
+    map_to_bf16(loops_, {p_.finish.act, sums, y, t.columns, p_.y_step, t.rows, t.columns});
   }
 
   const Bf16Product& p_;

@@ -32,6 +32,7 @@ struct Bf16Tile {
   int rows, most_rows;                             // of this tile, and of the largest one of its product
   int64_t columns;
   float lo, hi;
+  bool hard_swish;                                 // instead of lo and hi
   const std::byte* copy;                           // of the rows, copy_step bytes apart; where the set has them copied
   int64_t copy_step;
 };
@@ -39,6 +40,9 @@ struct Bf16Tile {
 using Bf16Set = TileSet<Bf16Tile>;
 extern const Bf16Set bf16_avx512, bf16_amx;
 using UseBf16Set = UseSet<Bf16Set>;
+/// One panel and no residual, at least half of bf16_avx512's rows; a: [taps] of the first row, the others follow a_step
+/// apart. Behind an odd depth one more element is read, which must be finite.
+void stepped_bf16_tile(const Bf16Tile& t);         // bf16_avx512.cpp
 /// The best one; null where the processor, or the loops that UseLoops asks for, multiply f32 only.
 const Bf16Set* bf16_set();
 

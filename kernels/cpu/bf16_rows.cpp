@@ -121,18 +121,20 @@ struct WholeRowsPlan : RowsPlan {
   int64_t size, rows;
 };
 
-struct LayerNorm final : WholeRowsPlan {
-  LayerNorm(const Site& s, int64_t size) : WholeRowsPlan(size, s.operand(0).numel()), eps(s.attrs<NormAttrs>().eps) {}
+struct LayerNorm final : RowsPlan {
+  LayerNorm(const Site& s, int64_t size)
+      : size(size), rows(size ? s.operand(0).numel() / size : 0),
+        eps(static_cast<double>(s.attrs<NormAttrs>().eps)) {}
   void run(const Args& a, Stream&) const override {
     const float *w = floats(a.in[1]), *b = floats(a.in[2]);
-    const double count = static_cast<double>(size);
-    each(a, [&](const float* row, float* results) {
-      const float mean = static_cast<float>(set->sum(row, size) / count);
-      const double invstd = 1 / std::sqrt(set->squares(row, mean, size) / count + static_cast<double>(eps));
-      set->normalize(row, mean, static_cast<float>(invstd), w, b, results, size);
+    const bfloat16* const x = halves(a.in[0]);
+    bfloat16* const y = halves(a.out[0]);
+    parallel_for(rows, std::max<int64_t>(1, 8192 / (size + 1)), [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) set->layer_norm_bf16(x + r * size, w, b, eps, y + r * size, size);
     });
   }
-  float eps;
+  int64_t size, rows;
+  double eps;
 };
 PlanPtr plan_layer_norm(const Site& s) {
   if (!is_norm_of_bf16(s, Memory::contiguous)) return nullptr;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/cpu/bf16_depthwise.h"
+#include "kernels/cpu/bf16_map.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
@@ -68,7 +70,7 @@ class RowTables {
   const T **owner_, **table_, **blank_;
 };
 
-/// One run: channels-last images, weights [taps][w_step].
+/// One run: channels-last images, weights [taps][w_step], or pairs: so many of each channel.
 template <class T, class Out = T>
 struct DepthwiseRows {
   const ConvShape& shape;
@@ -81,6 +83,7 @@ struct DepthwiseRows {
   const T* residual;                               // may be null; null where Out is another type
   Out* y;
   float inverse = 0, zero = 0;                     // of results in u8: round(sum * inverse + zero)
+  bool pairs = false;                              // of bf16: weights are packed for DepthwisePairs
 
   static bool possible(const ConvShape& s) {
     return s.depthwise() && s.kernel[0] == 1 && s.in[0] == 1 && s.out[0] == 1 && s.kernel[1] <= kMostRows;
@@ -105,8 +108,8 @@ struct DepthwiseRows {
   void one_row(int64_t image, int64_t channel, int64_t oy, RowTables<T>& tables) const {
     const auto kernel = static_cast<int>(shape.kernel[1]);
     const T* const* rows[kMostRows];
-    DepthwiseTileOf<T, Out> t{.w = w + channel,
-                              .w_step = w_step,
+    DepthwiseTileOf<T, Out> t{.w = w + channel * (pairs ? w_step : 1),
+                              .w_step = w_step * (pairs ? DepthwisePairs::kTogether : 1),
                               .bias = bias ? bias + channel : nullptr,
                               .y_step = shape.outputs,
                               .residual_step = shape.outputs,
@@ -119,7 +122,8 @@ struct DepthwiseRows {
                               .lo = finish.lo,
                               .hi = finish.hi,
                               .inverse = inverse,
-                              .zero = zero};
+                              .zero = zero,
+                              .hard_swish = finish.act.act == Unary::hard_swish};
     for (int k = 0; k < kernel; ++k) {
       const int64_t at = oy * shape.stride[1] - shape.pad[1] + k * shape.dilation[1];
       const bool inside = at >= 0 && at < shape.in[1];
@@ -141,13 +145,8 @@ struct DepthwiseRows {
     }
   }
 
-  void narrow(const float* v, Out* to, int64_t n) const {
-    if constexpr (std::is_same_v<Out, uint8_t>) quant_loops().quantize(v, inverse, zero, to, n);
-    else set.to_bf16(v, to, n);
-  }
-
   void sums(const DepthwiseTileOf<T, Out>& t) const {
-    if constexpr (std::is_same_v<T, bfloat16>) set.depthwise_bf16(t);
+    if constexpr (std::is_same_v<T, bfloat16>) pairs ? DepthwisePairs::tile(t) : set.depthwise_bf16(t);
     else if constexpr (std::is_same_v<T, float> && std::is_same_v<Out, float>) set.depthwise(t);
     else if constexpr (std::is_same_v<T, float>) set.depthwise_to_u8(t);
     else if constexpr (std::is_same_v<Out, float>) set.depthwise_from_u8(t);
@@ -163,14 +162,19 @@ struct DepthwiseRows {
       for (int p = 0; p < t.pixels; ++p)
         set.unary(e.act, e.a, e.b, t.y + p * t.y_step, t.y + p * t.y_step, t.channels);
     } else {
-      if (!finish.map) return sums(t);
+      if (!finish.map || (pairs && t.hard_swish)) return sums(t);
       alignas(64) float values[kMostPixels * kChunk];
       DepthwiseTileOf<T, Out> wide = t;
       wide.wide = values;
       wide.y_step = t.channels;
       sums(wide);
-      set.unary(e.act, e.a, e.b, values, values, t.pixels * t.channels);
-      for (int p = 0; p < t.pixels; ++p) narrow(values + p * t.channels, t.y + p * t.y_step, t.channels);
+      if constexpr (std::is_same_v<Out, bfloat16>) {
+        map_to_bf16(set, {e, values, t.y, t.channels, t.y_step, t.pixels, t.channels});
+      } else {
+        set.unary(e.act, e.a, e.b, values, values, t.pixels * t.channels);
+        for (int p = 0; p < t.pixels; ++p)
+          quant_loops().quantize(values + p * t.channels, inverse, zero, t.y + p * t.y_step, t.channels);
+      }
     }
   }
 };

@@ -5,14 +5,14 @@
 
 namespace fovea::kernels::cpu {
 
-extern const Loops loops_avx512, loops_avx2, loops_sse2;   // loops_<instruction set>.cpp
+extern const Loops loops_avx512_bf16, loops_avx512, loops_avx2, loops_sse2;   // loops_<instruction set>.cpp
 
 std::span<const Loops* const> supported_loops() {
   struct Found {
-    std::array<const Loops*, 3> at{};
+    std::array<const Loops*, 4> at{};
     size_t count = 0;
     Found() {
-      for (const Loops* l : {&loops_avx512, &loops_avx2, &loops_sse2})
+      for (const Loops* l : {&loops_avx512_bf16, &loops_avx512, &loops_avx2, &loops_sse2})
         if (l->supported()) at[count++] = l;
     }
   };

@@ -51,6 +51,7 @@ struct DepthwiseTileOf {
   int first_row, last_row;                         // kernel rows that meet the image
   float lo, hi;
   float inverse, zero;                             // of uint8_t
+  bool hard_swish;                                 // instead of lo and hi, where DepthwisePairs run
 };
 
 using DepthwiseTile = DepthwiseTileOf<float>;
@@ -115,7 +116,7 @@ struct AttentionTile {
 };
 
 struct Loops {
-  const char* name;                                // "avx512", "avx2", "sse2"
+  const char* name;                                // "avx512" (with and without AVX512_BF16), "avx2", "sse2"
   bool (*supported)();
   int lanes, tile_rows, panel;
 
@@ -156,9 +157,11 @@ struct Loops {
 
   bool (*has_reduce)(Reduce fn);
   float (*reduce)(Reduce fn, const float* x, int64_t n);                // mean: the sum
+  float (*reduce_bf16)(Reduce fn, const bfloat16* x, int64_t n);
   void (*fold)(Reduce fn, const float* x, float* acc, int64_t n);       // element by element into acc; mean: adds
   // the same of many rows
   void (*fold_many)(Reduce fn, const float* x, int64_t x_step, int64_t rows, float* acc, int64_t n);
+  void (*fold_many_bf16)(Reduce fn, const bfloat16* x, int64_t x_step, int64_t rows, float* acc, int64_t n);
   double (*sum)(const float* x, int64_t n);
   double (*squares)(const float* x, float about, int64_t n);            // sum of (x - about)^2
   void (*fold_squares)(const float* x, const float* about, float* acc, int64_t n);   // acc += (x - about)^2
@@ -166,6 +169,7 @@ struct Loops {
   void (*channel_rows_bf16)(const ChannelRows<bfloat16>& t);
   // w, b may be null
   void (*normalize)(const float* x, float mean, float gain, const float* w, const float* b, float* y, int64_t n);
+  void (*layer_norm_bf16)(const bfloat16* x, const float* w, const float* b, double eps, bfloat16* y, int64_t n);
   /// y = weights[0] x[0] + ... + weights[3] x[3], element by element
   void (*blend)(const float* const* x, const float* weights, float* y, int64_t n);
   void (*softmax)(const float* x, float* y, int64_t n, bool log);
@@ -173,6 +177,9 @@ struct Loops {
   // the largest of a window, a channel each
   void (*largest_in)(const PoolWindow<float>& w, float* y, int64_t n);
   void (*largest_in_bf16)(const PoolWindow<bfloat16>& w, bfloat16* y, int64_t n);
+  // share times the sum of a window
+  void (*mean_in)(const PoolWindow<float>& w, float share, float* y, int64_t n);
+  void (*mean_in_bf16)(const PoolWindow<bfloat16>& w, float share, bfloat16* y, int64_t n);
 
   int queries;                                     // most rows of the following
   void (*attention_tile)(const AttentionTile& t);

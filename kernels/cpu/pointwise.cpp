@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/pointwise.cpp — unary, unary_dx, binary and where in f32, for every broadcast whose innermost run is
-// adjacent or constant.
+// adjacent or constant, and gates in bf16, too.
 #include <algorithm>
 
 #include "engine/ops/ops.h"
+#include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/walk.h"
@@ -69,43 +70,58 @@ struct BinaryPlan final : PointwisePlan {
   Binary fn;
 };
 // Rows of an image times one row for all of them, such as a gate for each channel.
+template <class T>
 struct GatePlan final : PointwisePlan {
+  static constexpr bool kNarrow = !std::is_same_v<T, float>;   // the gates are widened first
   GatePlan(const Site& s, bool swapped)
-      : PointwisePlan({&s.result(), &s.operand(swapped), &s.operand(!swapped)}), image(swapped) {
+      : PointwisePlan({&s.result(), &s.operand(swapped), &s.operand(!swapped)}), image(swapped),
+        gates(s.operand(!swapped).numel()) {
     last = walk.outer() - 1;
+    if (!kNarrow) return;
+    scratch = static_cast<size_t>(gates) * sizeof(float);
+    name += " bf16";
   }
   bool possible() const {
     return last >= 0 && last <= 1 && walk.runs() && walk.step(1) == 1 && walk.step(2) == 1 &&
-           walk.outer_step(2, last) == 0;
+           walk.outer_step(2, last) == 0 && (!kNarrow || last == 0 || walk.outer_step(2, 0) <= walk.inner());
   }
   void run(const Args& a, Stream&) const override {
-    const float *x = floats(a.in[image]), *gate = floats(a.in[1 - image]);
-    float* y = floats(a.out[0]);
+    const auto* x = reinterpret_cast<const T*>(a.in[image]);
+    auto* y = reinterpret_cast<T*>(a.out[0]);
+    const float* gate = floats(kNarrow ? a.scratch : a.in[1 - image]);
+    if (kNarrow) set->from_bf16(a.in[1 - image], a.scratch, gates);
     const int64_t rows = walk.outer_size(last), block = 16384 / walk.inner() + 1;
     const auto offset = [&](int operand, int64_t i) { return last ? i * walk.outer_step(operand, 0) : 0; };
     parallel_for((last ? walk.outer_size(0) : 1) * rows, block, [&](int64_t first, int64_t end) {
       for (int64_t n; first < end; first += n) {
         const int64_t i = first / rows, r = first % rows;
         n = std::min({block, end - first, rows - r});
-        set->channel_rows({.x = x + offset(1, i) + r * walk.outer_step(1, last),
-                           .gain = gate + offset(2, i),
-                           .shift = nullptr,
-                           .y = y + offset(0, i) + r * walk.outer_step(0, last),
-                           .x_step = walk.outer_step(1, last),
-                           .y_step = walk.outer_step(0, last),
-                           .rows = n,
-                           .channels = walk.inner()});
+        const ChannelRows<T> t{.x = x + offset(1, i) + r * walk.outer_step(1, last),
+                               .gain = gate + offset(2, i),
+                               .shift = nullptr,
+                               .y = y + offset(0, i) + r * walk.outer_step(0, last),
+                               .x_step = walk.outer_step(1, last),
+                               .y_step = walk.outer_step(0, last),
+                               .rows = n,
+                               .channels = walk.inner()};
+        if constexpr (kNarrow) set->channel_rows_bf16(t);
+        else set->channel_rows(t);
       }
     });
   }
   int image, last;
+  int64_t gates;
 };
+template <class T>
 PlanPtr plan_gate(const Site& s) {
-  if (!all_f32(s) || s.attrs<BinaryAttrs>().fn != Binary::mul || s.result().numel() == 0) return nullptr;
   for (const bool swapped : {false, true})
     if (s.operand(swapped).shape == s.result().shape)
-      if (auto plan = std::make_shared<GatePlan>(s, swapped); plan->possible()) return plan;
+      if (auto plan = std::make_shared<GatePlan<T>>(s, swapped); plan->possible()) return plan;
   return nullptr;
+}
+PlanPtr plan_gate(const Site& s) {
+  if (s.attrs<BinaryAttrs>().fn != Binary::mul || s.result().numel() == 0) return nullptr;
+  return all_f32(s) ? plan_gate<float>(s) : all_bf16(s) ? plan_gate<bfloat16>(s) : nullptr;
 }
 
 PlanPtr plan_binary(const Site& s) {

@@ -44,6 +44,17 @@ Stretches adaptive(int64_t size, int64_t out) {
 
 enum class How { most, mean };
 
+struct Dividing {
+  bool count_padding = false;
+  int64_t divisor = 0;                             // 0: how many there are
+};
+float share(const Dividing& d, const Stretch& row, const Stretch& column) {
+  const int64_t n = d.divisor         ? d.divisor
+                    : d.count_padding ? row.padded * column.padded
+                                      : row.count * column.count;
+  return row.count > 0 && column.count > 0 ? static_cast<float>(1.0 / static_cast<double>(n)) : 0.f;
+}
+
 class PoolPlan final : public Plan {
  public:
   PoolPlan(const Site& s, How how, Stretches rows, Stretches columns)
@@ -56,8 +67,7 @@ class PoolPlan final : public Plan {
     last_ = lies_as(x, Memory::channels_last) && !lies_as(x, Memory::contiguous);
     name = cat("cpu:", set_->name);
   }
-  bool count_padding = false;
-  int64_t divisor = 0;
+  Dividing dividing;
 
   void run(const Args& a, Stream&) const override {
     const float* x = floats(a.in[0]);
@@ -72,7 +82,7 @@ class PoolPlan final : public Plan {
         for (int64_t c = 0; c < out_columns; ++c) {
           const Window w{image, rows_[static_cast<size_t>(i % out_rows)], columns_[static_cast<size_t>(c)]};
           float* to = y + at + c * step;
-          if (how_ == How::mean) last_ ? mean_channels(w, to) : mean(w, to);
+          if (how_ == How::mean) mean(w, to);
           else if (last_) most_channels(w, to, indices + at + c * step);
           else most(w, to, indices_ ? indices + at + c : nullptr);
         }
@@ -91,11 +101,6 @@ class PoolPlan final : public Plan {
       for (int64_t c = 0; c < w.column.count; ++c)
         f((w.row.first + r * w.row.step) * width_ + w.column.first + c * w.column.step);
   }
-  float share(const Window& w) const {
-    const int64_t n = divisor ? divisor : count_padding ? w.row.padded * w.column.padded : w.row.count * w.column.count;
-    return w.row.count > 0 && w.column.count > 0 ? static_cast<float>(1.0 / static_cast<double>(n)) : 0.f;
-  }
-
   void mean(const Window& w, float* y) const {
     double sum = 0;
     if (w.column.step == 1 && w.column.count >= 16)
@@ -103,12 +108,7 @@ class PoolPlan final : public Plan {
         sum += set_->sum(w.image + (w.row.first + r * w.row.step) * width_ + w.column.first, w.column.count);
     else
       each(w, [&](int64_t at) { sum += static_cast<double>(w.image[at]); });
-    *y = static_cast<float>(sum) * share(w);
-  }
-  void mean_channels(const Window& w, float* y) const {
-    std::fill_n(y, channels_, 0.f);
-    each(w, [&](int64_t at) { set_->fold(Reduce::sum, w.image + at * channels_, y, channels_); });
-    set_->unary(Unary::affine, share(w), 0, y, y, channels_);
+    *y = static_cast<float>(sum) * share(dividing, w.row, w.column);
   }
   void most(const Window& w, float* y, int64_t* index) const {
     float best = -std::numeric_limits<float>::infinity();
@@ -137,12 +137,12 @@ class PoolPlan final : public Plan {
   bool last_;
 };
 
-// The largest alone, of channels-last images.
+// The largest alone, or means, of channels-last images.
 template <class T>
-class LargestPlan final : public Plan {
+class LastPool final : public Plan {
  public:
-  LargestPlan(const Site& s, Stretches rows, Stretches columns)
-      : set_(&loops()), rows_(std::move(rows)), columns_(std::move(columns)) {
+  LastPool(const Site& s, How how, const Dividing& dividing, Stretches rows, Stretches columns)
+      : set_(&loops()), how_(how), dividing_(dividing), rows_(std::move(rows)), columns_(std::move(columns)) {
     const Meta& x = s.operand(0);
     batch_ = x.shape[0];
     channels_ = x.shape[1];
@@ -160,11 +160,13 @@ class LargestPlan final : public Plan {
         const T* from = x + i / out_rows * image_ + row.first * width_ * channels_;
         T* to = y + i * out_columns * channels_;
         for (const Stretch& column : columns_) {
-          largest({.x = from + column.first * channels_,
-                   .rows = row.count,
-                   .row_step = row.step * width_ * channels_,
-                   .columns = column.count,
-                   .column_step = column.step * channels_}, to);
+          const PoolWindow<T> w{.x = from + column.first * channels_,
+                                .rows = row.count,
+                                .row_step = row.step * width_ * channels_,
+                                .columns = column.count,
+                                .column_step = column.step * channels_};
+          if (how_ == How::most) largest(w, to);
+          else mean(w, share(dividing_, row, column), to);
           to += channels_;
         }
       }
@@ -176,8 +178,14 @@ class LargestPlan final : public Plan {
     if constexpr (std::is_same_v<T, float>) set_->largest_in(w, y, channels_);
     else set_->largest_in_bf16(w, y, channels_);
   }
+  void mean(const PoolWindow<T>& w, float share, T* y) const {
+    if constexpr (std::is_same_v<T, float>) set_->mean_in(w, share, y, channels_);
+    else set_->mean_in_bf16(w, share, y, channels_);
+  }
 
   const Loops* set_;
+  How how_;
+  Dividing dividing_;
   Stretches rows_, columns_;
   int64_t batch_, channels_, width_, image_;
 };
@@ -194,46 +202,62 @@ bool takes(const Site& s) {
   return false;
 }
 
-Stretches along(const Site& s, int i) {
+struct Windows {
+  Stretches rows, columns;
+};
+Windows sliding(const Site& s) {
   const auto& a = s.attrs<PoolAttrs>();
-  return sliding(s.operand(0).shape[2 + i], s.result().shape[2 + i], a.kernel[i], a.stride[i],
-                 a.dilation.empty() ? 1 : a.dilation[i], a.pad_lo[i], a.pad_hi[i]);
-}
-
-PlanPtr plan_largest(const Site& s) {
   const Meta &x = s.operand(0), &y = s.result();
-  if (!s.attrs<PoolAttrs>().values_only || x.rank() < 3 || x.rank() > 4 || y.numel() == 0) return nullptr;
-  if (!lies_as(x, Memory::channels_last) || !lies_as(y, Memory::channels_last)) return nullptr;
-  Stretches rows = x.rank() == 4 ? along(s, 0) : adaptive(1, 1), columns = along(s, x.rank() - 3);
-  if (all_f32(s)) return std::make_shared<LargestPlan<float>>(s, std::move(rows), std::move(columns));
-  if (all_bf16(s)) return std::make_shared<LargestPlan<bfloat16>>(s, std::move(rows), std::move(columns));
-  return nullptr;
+  const auto along = [&](int i) {
+    return sliding(x.shape[2 + i], y.shape[2 + i], a.kernel[i], a.stride[i], a.dilation.empty() ? 1 : a.dilation[i],
+                   a.pad_lo[i], a.pad_hi[i]);
+  };
+  return x.rank() == 4 ? Windows{along(0), along(1)} : Windows{adaptive(1, 1), along(0)};
 }
-
-template <How H>
-PlanPtr plan_pool(const Site& s) {
-  if (!takes(s)) return nullptr;
-  const auto& a = s.attrs<PoolAttrs>();
-  auto plan = s.operand(0).rank() == 4 ? std::make_shared<PoolPlan>(s, H, along(s, 0), along(s, 1))
-                                       : std::make_shared<PoolPlan>(s, H, adaptive(1, 1), along(s, 0));
-  plan->count_padding = a.count_include_pad;
-  plan->divisor = a.divisor;
-  return plan;
-}
-template <How H>
-PlanPtr plan_adaptive(const Site& s) {
-  if (!takes(s)) return nullptr;
+Windows adaptive(const Site& s) {
   const Meta &x = s.operand(0), &y = s.result();
   const auto along = [&](int i) { return adaptive(x.shape[2 + i], y.shape[2 + i]); };
-  return x.rank() == 4 ? std::make_shared<PoolPlan>(s, H, along(0), along(1))
-                       : std::make_shared<PoolPlan>(s, H, adaptive(1, 1), along(0));
+  return x.rank() == 4 ? Windows{along(0), along(1)} : Windows{adaptive(1, 1), along(0)};
 }
 
-constexpr Kernel table[] = {{&ops::max_pool, plan_largest},
-                            {&ops::max_pool, plan_pool<How::most>},
-                            {&ops::avg_pool, plan_pool<How::mean>},
-                            {&ops::adaptive_avg_pool, plan_adaptive<How::mean>},
-                            {&ops::adaptive_max_pool, plan_adaptive<How::most>}};
+bool is_last(const Site& s) {
+  const Meta &x = s.operand(0), &y = s.result();
+  return x.rank() >= 3 && x.rank() <= 4 && x.shape[1] > 1 && y.numel() > 0 && lies_as(x, Memory::channels_last) &&
+         lies_as(y, Memory::channels_last);
+}
+PlanPtr plan_last(const Site& s, How how, const Dividing& dividing, Windows w) {
+  if (all_f32(s)) return std::make_shared<LastPool<float>>(s, how, dividing, std::move(w.rows), std::move(w.columns));
+  if (all_bf16(s))
+    return std::make_shared<LastPool<bfloat16>>(s, how, dividing, std::move(w.rows), std::move(w.columns));
+  return nullptr;
+}
+PlanPtr plan_any(const Site& s, How how, const Dividing& dividing, Windows w) {
+  auto plan = std::make_shared<PoolPlan>(s, how, std::move(w.rows), std::move(w.columns));
+  plan->dividing = dividing;
+  return plan;
+}
+
+PlanPtr plan_max(const Site& s) {
+  if (s.attrs<PoolAttrs>().values_only && is_last(s))
+    if (PlanPtr p = plan_last(s, How::most, {}, sliding(s))) return p;
+  return takes(s) ? plan_any(s, How::most, {}, sliding(s)) : nullptr;
+}
+PlanPtr plan_mean(const Site& s) {
+  const auto& a = s.attrs<PoolAttrs>();
+  const Dividing dividing{a.count_include_pad, a.divisor};
+  if (is_last(s)) return plan_last(s, How::mean, dividing, sliding(s));
+  return takes(s) ? plan_any(s, How::mean, dividing, sliding(s)) : nullptr;
+}
+PlanPtr plan_adaptive_mean(const Site& s) {
+  if (is_last(s)) return plan_last(s, How::mean, {}, adaptive(s));
+  return takes(s) ? plan_any(s, How::mean, {}, adaptive(s)) : nullptr;
+}
+PlanPtr plan_adaptive_max(const Site& s) { return takes(s) ? plan_any(s, How::most, {}, adaptive(s)) : nullptr; }
+
+constexpr Kernel table[] = {{&ops::max_pool, plan_max},
+                            {&ops::avg_pool, plan_mean},
+                            {&ops::adaptive_avg_pool, plan_adaptive_mean},
+                            {&ops::adaptive_max_pool, plan_adaptive_max}};
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "engine/ops/ops.h"
+#include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/parallel.h"
@@ -67,6 +68,8 @@ struct Nest {                                      // loops of one kind outside 
   }
 };
 
+// Of f32 or bf16, with sums in f32.
+template <class T>
 class ReducePlan final : public Plan {
  public:
   ReducePlan(const LoopNest& all, Reduce fn, int64_t reduced) : set_(&loops()), fn_(fn) {
@@ -76,68 +79,95 @@ class ReducePlan final : public Plan {
     chunks_ = inner_.reduced ? 1 : (inner_.size + kColumns - 1) / kColumns;
     // Many elements: parts of the reduced loop first, then the parts together. How many depends neither on threads nor
     // on the batch, so that an image has the same sums alone and among others.
-    if (reduced * width() >= 32768) parts_ = std::clamp<int64_t>(reduced_.total / kPart, 1, kMostParts);
+    if (reduced * width() >= 16384) parts_ = std::clamp<int64_t>(reduced_.total / kPart, 1, kMostParts);
     if (parts_ > 1) scratch = aligned(static_cast<size_t>(parts_ * kept_.total * width()) * 4);
-    name = cat("cpu:", set_->name);
+    name = cat("cpu:", set_->name, std::is_same_v<T, float> ? "" : " bf16");
   }
 
   void run(const Args& a, Stream&) const override {
-    const float* x = floats(a.in[0]);
-    float* y = floats(a.out[0]);
+    const auto* x = reinterpret_cast<const T*>(a.in[0]);
+    auto* y = reinterpret_cast<T*>(a.out[0]);
     float* parts = floats(a.scratch);
     const int64_t items = kept_.total * chunks_ * parts_, work = reduced_.total * inner_.size / (chunks_ * parts_) + 1;
     parallel_for(items, std::max<int64_t>(1, 16384 / work), [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const int64_t part = i % parts_, chunk = i / parts_ % chunks_, row = i / parts_ / chunks_;
         const auto [from, to] = kept_.offsets(row);
-        float* into = parts_ == 1 ? y + to : parts + (part * kept_.total + row) * width();
-        one(x + from, into, chunk, reduced_.total * part / parts_, reduced_.total * (part + 1) / parts_);
+        const Piece p{x + from, chunk * kColumns, reduced_.total * part / parts_, reduced_.total * (part + 1) / parts_};
+        if (parts_ > 1) some(p, parts + (part * kept_.total + row) * width() + p.column);
+        else whole(p, y + to + p.column);
       }
     });
     if (parts_ > 1) join(parts, y);
   }
 
  private:
-  static constexpr int64_t kColumns = 128, kMostParts = 16, kPart = 512;
+  struct Piece {
+    const T* x;
+    int64_t column, first, last;                   // of the reduced places
+  };
+  static constexpr int64_t kColumns = 128, kMostParts = 16, kPart = 128;
   int64_t width() const { return inner_.reduced ? 1 : inner_.size; }
+  int64_t columns(const Piece& p) const { return std::min(kColumns, width() - p.column); }
   Reduce joining() const { return fn_ == Reduce::sum_squares ? Reduce::sum : fn_; }
 
-  void one(const float* x, float* y, int64_t chunk, int64_t first, int64_t last) const {
-    const bool whole = parts_ == 1;
+  void fold_many(const T* x, int64_t step, int64_t rows, float* acc, int64_t n) const {
+    if constexpr (std::is_same_v<T, float>) set_->fold_many(fn_, x, step, rows, acc, n);
+    else set_->fold_many_bf16(fn_, x, step, rows, acc, n);
+  }
+  float row(const T* x) const {
+    if constexpr (std::is_same_v<T, float>) return set_->reduce(fn_, x, inner_.size);
+    else return set_->reduce_bf16(fn_, x, inner_.size);
+  }
+
+  void whole(const Piece& p, T* y) const {
+    if constexpr (std::is_same_v<T, float>) {
+      some(p, y);
+      finish(y, y, columns(p));
+    } else {
+      alignas(64) float acc[kColumns];
+      some(p, acc);
+      finish(acc, y, columns(p));
+    }
+  }
+  void finish(float* acc, T* y, int64_t n) const {
+    if (share_ != 1) set_->unary(Unary::affine, share_, 0, acc, acc, n);
+    if constexpr (!std::is_same_v<T, float>) set_->to_bf16(acc, y, n);
+    else if (acc != y) std::copy_n(acc, n, y);
+  }
+
+  void some(const Piece& p, float* acc) const {
     if (inner_.reduced) {
       double sum = 0;
       float best = 0;
-      for (int64_t i = first; i < last; ++i) {
-        const float v = set_->reduce(fn_, x + reduced_.offsets(i).first, inner_.size);
+      for (int64_t i = p.first; i < p.last; ++i) {
+        const float v = row(p.x + reduced_.offsets(i).first);
         sum += static_cast<double>(v);
-        if (i == first) best = v;
+        if (i == p.first) best = v;
         else set_->fold(joining(), &v, &best, 1);
       }
       const bool adds = fn_ != Reduce::max && fn_ != Reduce::min;
-      *y = (adds ? static_cast<float>(sum) : best) * (whole ? share_ : 1);
+      *acc = adds ? static_cast<float>(sum) : best;
       return;
     }
-    const int64_t column = chunk * kColumns, columns = std::min(kColumns, inner_.size - column);
-    float* acc = y + column;
+    const int64_t n = columns(p);
     const float start = fn_ == Reduce::max ? -std::numeric_limits<float>::infinity()
                         : fn_ == Reduce::min ? std::numeric_limits<float>::infinity() : 0;
-    std::fill_n(acc, columns, start);
+    std::fill_n(acc, n, start);
     if (reduced_.count == 1) {
       const int64_t step = reduced_.at[0].x;
-      set_->fold_many(fn_, x + first * step + column, step, last - first, acc, columns);
+      fold_many(p.x + p.first * step + p.column, step, p.last - p.first, acc, n);
     } else {
-      for (int64_t i = first; i < last; ++i) set_->fold(fn_, x + reduced_.offsets(i).first + column, acc, columns);
+      for (int64_t i = p.first; i < p.last; ++i) fold_many(p.x + reduced_.offsets(i).first + p.column, 0, 1, acc, n);
     }
-    if (whole && share_ != 1) set_->unary(Unary::affine, share_, 0, acc, acc, columns);
   }
 
-  void join(const float* parts, float* y) const {
+  void join(float* parts, T* y) const {
     for (int64_t row = 0; row < kept_.total; ++row) {
-      float* to = y + kept_.offsets(row).second;
-      std::copy_n(parts + row * width(), width(), to);
+      float* const acc = parts + row * width();
       const int64_t step = kept_.total * width();
-      set_->fold_many(joining(), parts + step + row * width(), step, parts_ - 1, to, width());
-      if (share_ != 1) set_->unary(Unary::affine, share_, 0, to, to, width());
+      set_->fold_many(joining(), acc + step, step, parts_ - 1, acc, width());
+      finish(acc, y + kept_.offsets(row).second, width());
     }
   }
 
@@ -151,13 +181,16 @@ class ReducePlan final : public Plan {
 
 PlanPtr plan_reduce(const Site& s) {
   const auto& a = s.attrs<ReduceAttrs>();
-  if (!all_f32(s) || !loops().has_reduce(a.fn) || s.operand(0).numel() == 0) return nullptr;
+  if (!loops().has_reduce(a.fn) || s.operand(0).numel() == 0) return nullptr;
   const LoopNest all = loops_of(s, a);
   if (all.count) {
     const Loop& inner = all.at[all.count - 1];
     if (inner.x != 1 || (!inner.reduced && inner.y != 1)) return nullptr;
   }
-  return std::make_shared<ReducePlan>(all, a.fn, s.operand(0).numel() / std::max<int64_t>(1, s.result().numel()));
+  const int64_t reduced = s.operand(0).numel() / std::max<int64_t>(1, s.result().numel());
+  if (all_f32(s)) return std::make_shared<ReducePlan<float>>(all, a.fn, reduced);
+  if (all_bf16(s)) return std::make_shared<ReducePlan<bfloat16>>(all, a.fn, reduced);
+  return nullptr;
 }
 
 class SoftmaxPlan final : public Plan {

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/bf16_depthwise.h — depthwise convolutions of bf16 that multiply two neighbouring taps at once.
+#pragma once
+#include "kernels/cpu/bf16_product.h"
+#include "kernels/cpu/conv_shape.h"
+#include "kernels/cpu/loops.h"
+
+namespace fovea::kernels::cpu {
+
+/// The weights of 32 channels lie together, row by row: pairs of taps as windows meet them that start at the first
+/// column of a pair of columns and, where windows start at every column, at the second one.
+struct DepthwisePairs {
+  static constexpr int64_t kTogether = 32;         // channels
+  static bool possible(const ConvShape& s);        // on this processor, with windows of a usual kind
+  static int64_t channel_pairs(const ConvShape& s);
+  static int64_t pairs(const ConvShape& s);        // of all channels
+  /// From elements that lie so far apart.
+  static void pack(const ConvShape& s, const bfloat16* w, int64_t channel, int64_t down, int64_t across, Pair* to);
+  /// t.w: as packed, of t's first channel, which is a multiple of 32; t.w_step: from 32 channels to the next.
+  static void tile(const Bf16DepthwiseTile& t);
+};
+
+}  // namespace fovea::kernels::cpu
