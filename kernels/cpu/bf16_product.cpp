@@ -165,25 +165,45 @@ class Worker {
 
 Pair pair_of(bfloat16 low, bfloat16 high) { return static_cast<Pair>(high.bits) << 16 | low.bits; }
 
+// Columns whose elements lie side by side, two and two as they are to lie: [given][elements] turned.
+void pack_adjacent(const UnpackedBf16& from, const bfloat16* tap, int64_t given, int64_t width, Pair* to) {
+  const int64_t pairs = from.elements / 2;
+  loops().turn(reinterpret_cast<const float*>(tap), from.column / 2, given, pairs, reinterpret_cast<float*>(to), width);
+  if (from.elements % 2)
+    for (int64_t c = 0; c < given; ++c)
+      to[pairs * width + c] = pair_of(tap[c * from.column + from.elements - 1], bfloat16{});
+}
+
+// [elements][given] of whatever strides; a few lines at a time, so that what is written fits a near cache.
+void pack_scattered(const UnpackedBf16& from, const bfloat16* tap, int64_t given, int64_t width, Pair* to) {
+  constexpr int64_t kElements = 32;
+  int64_t place[kElements];
+  for (int64_t d = 0; d < from.elements; d += kElements) {
+    const int64_t few = std::min(kElements, from.elements - d);
+    for (int64_t i = 0; i < few; ++i)
+      place[i] = (d + i) / from.inner * from.taps[2] + (d + i) % from.inner * from.depth;
+    for (int64_t c = 0; c < given; ++c) {
+      const bfloat16* const w = tap + c * from.column;
+      Pair* const y = to + d / 2 * width + c;
+      for (int64_t i = 0; i < few; i += 2)
+        y[i / 2 * width] = pair_of(w[place[i]], i + 1 < few ? w[place[i + 1]] : bfloat16{});
+    }
+  }
+}
+
 void pack_panel(const Packing& p, const UnpackedBf16& from, int64_t group, int64_t panel, Pair* to) {
   const int64_t width = panel + 1 == p.panels() ? p.last_width() : p.panel;
-  const int64_t given = std::min<int64_t>(width, p.columns - panel * p.panel);
+  const int64_t given = std::min<int64_t>(width, p.columns - panel * p.panel), lines = (from.elements + 1) / 2;
   const bfloat16* column = from.w + (group * p.columns + panel * p.panel) * from.column;
-  const auto place = [&](int64_t d) { return d / from.inner * from.taps[2] + d % from.inner * from.depth; };
+  const bool adjacent = from.depth == 1 && from.inner >= from.elements && from.column % 2 == 0;
   for (int64_t z = 0; z < from.sizes[0]; ++z)
     for (int64_t y = 0; y < from.sizes[1]; ++y)
-      for (int64_t x = 0; x < from.sizes[2]; ++x) {
+      for (int64_t x = 0; x < from.sizes[2]; ++x, to += lines * width) {
         const bfloat16* const tap = column + z * from.taps[0] + y * from.taps[1] + x * from.taps[2];
-        for (int64_t d = 0; d < from.elements; d += 2, to += width) {
-          const bfloat16* const low = tap + place(d);
-          const bfloat16* const high = d + 1 < from.elements ? tap + place(d + 1) : nullptr;
-          if (high && from.column == 1)
-            for (int64_t c = 0; c < given; ++c) to[c] = pair_of(low[c], high[c]);
-          else
-            for (int64_t c = 0; c < given; ++c)
-              to[c] = pair_of(low[c * from.column], high ? high[c * from.column] : bfloat16{});
-          std::fill(to + given, to + width, Pair{0});
-        }
+        const bool as_floats = adjacent && reinterpret_cast<uintptr_t>(tap) % sizeof(float) == 0;
+        (as_floats ? pack_adjacent : pack_scattered)(from, tap, given, width, to);
+        for (int64_t d = 0; d < lines && given < width; ++d)
+          std::fill(to + d * width + given, to + (d + 1) * width, Pair{0});
       }
   std::fill_n(to, (p.lines() - p.taps * p.depth) * width, Pair{0});
 }
