@@ -51,10 +51,10 @@ static void finish_rows(const Bf16Tile& t, const float* sums, int64_t step, int6
 
 static void tile(const Bf16Tile& t, int panels) {
   const int64_t width = t.columns <= kLanes ? kLanes : panels == 1 && t.columns > 2 * kLanes ? 3 * kLanes : 2 * kLanes;
-  const int64_t lines = (t.taps * ((t.depth + 1) / 2) + kAmxFill - 1) / kAmxFill;
+  const int64_t steps = (t.taps * ((t.depth + 1) / 2) + kAmxFill - 1) / kAmxFill;
   const int64_t bytes = static_cast<int64_t>(sizeof(Pair));
   const Block block{t.copy,        t.copy_step,      reinterpret_cast<const std::byte*>(t.b),
-                    width * bytes, t.b_step * bytes, lines};
+                    width * bytes, t.b_step * bytes, steps};
   blocks<float>(block, t.most_rows > 16, panels, t.columns,
                 [&](const float* sums, int64_t step, int64_t column, int64_t columns) {
                   finish_rows(t, sums, step, column, columns);
