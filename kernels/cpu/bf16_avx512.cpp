@@ -68,7 +68,7 @@ FOVEA_INLINE void step(const Pair*& b, int64_t b_step, __m512 (&sum)[Rows][Panel
     for (int v = 0; v < Vectors; ++v) column[p * Vectors + v] = _mm512_loadu_si512(b + p * b_step + v * kLanes);
   // B comes from the second cache, a panel after the other.
   for (int v = 0; v < Vectors; ++v)
-    _mm_prefetch(reinterpret_cast<const char*>(b + 16 * Vectors * kLanes + v * kLanes), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(b + 32 * Vectors * kLanes + v * kLanes), _MM_HINT_T0);
   b += Vectors * kLanes;
   for (int r = 0; r < Rows; ++r) {
     const __m512i value = _mm512_set1_epi32(read(r));
