@@ -66,7 +66,7 @@ void own_results(Graph& g) {
 }
 
 int64_t flops_of(const Site& s) {
-  if (&s.op == &ops::conv || &s.op == &ops::linear || &s.op == &ops::quant_conv ||
+  if (&s.op == &ops::conv || &s.op == &ops::linear || &s.op == &ops::half_linear || &s.op == &ops::quant_conv ||
       &s.op == &ops::quant_depthwise)
     return 2 * s.result().numel() * (s.operand(1).numel() / s.operand(1).dim(0));
   if (&s.op == &ops::conv_dx)

@@ -104,6 +104,16 @@ Metas infer_quant_mean(const Site& s) {
                     Memory::contiguous, x.device)};
 }
 
+Metas infer_half_linear(const Site& s) {
+  want(s, 0, "x", DType::f32);
+  want(s, 1, "w", DType::f16);
+  Metas as_f32(s.in.begin(), s.in.end());
+  as_f32[1] = as_type(as_f32[1], DType::f32);
+  if (s.operand(0).rank() != 2) s.fail(cat("x has shape ", s.operand(0).shape, "; it wants rows of features"));
+  if (s.attrs<LinearAttrs>().epilogue.residual) s.fail("the epilogue has a residual");
+  return ops::linear.infer({s.op, as_f32, {}, s.attrs_ref});
+}
+
 Metas infer_quant_max_pool(const Site& s) {
   want(s, 0, "x", DType::u8);
   const Metas f32{as_type(s.operand(0), DType::f32)};
@@ -119,6 +129,7 @@ constinit const OpDef dequantize{.signature = "dequantize(x) -> y", .infer = inf
 constinit const OpDef quant_conv{.signature = "quant_conv(x, w, scale, bias, residual?) -> y",
                                  .infer = infer_quant_conv};
 constinit const OpDef quant_depthwise{.signature = "quant_depthwise(x, w, bias) -> y", .infer = infer_quant_depthwise};
+constinit const OpDef half_linear{.signature = "half_linear(x, w, b?) -> y", .infer = infer_half_linear};
 constinit const OpDef quant_gate{.signature = "quant_gate(x, gate) -> y", .infer = infer_quant_gate};
 constinit const OpDef quant_mean{.signature = "quant_mean(x) -> y", .infer = infer_quant_mean};
 constinit const OpDef quant_max_pool{.signature = "quant_max_pool(x) -> y", .infer = infer_quant_max_pool};

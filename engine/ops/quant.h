@@ -44,6 +44,9 @@ extern const OpDef quant_conv;
 /// act(sum w x + bias) for depthwise convolutions, whose sums are too short to be worth integers: x u8 (as the numbers
 /// that its elements are; padding holds the zero of x) or f32, w and bias f32; y u8 or f32. Without a residual.
 extern const OpDef quant_depthwise;
+/// act(w x + b): a linear layer of x f32[rows, features] whose weights are f16 and everything else f32, because with
+/// few rows reading the weights is all its work. LinearAttrs; without a residual.
+extern const OpDef half_linear;
 extern const OpDef quant_gate;                     // x[n, c, ...] * gate[n, c], u8 by f32
 extern const OpDef quant_mean;                     // over everything but N and C, kept as sizes of 1: u8 to f32
 extern const OpDef quant_max_pool;                 // of u8, whose largest is the largest value

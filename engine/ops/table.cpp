@@ -67,6 +67,7 @@ constexpr OpRow kTable[] = {
     row<QuantAttrs>(ops::dequantize),
     row<QuantConvAttrs>(ops::quant_conv),
     row<QuantConvAttrs>(ops::quant_depthwise),
+    row<LinearAttrs>(ops::half_linear),
     row<QuantGateAttrs>(ops::quant_gate),
     row<QuantAttrs>(ops::quant_mean),
     row<PoolAttrs>(ops::quant_max_pool),

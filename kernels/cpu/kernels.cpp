@@ -43,11 +43,12 @@ bool accepts_own(const Site&, const Epilogue& e) { return loops().has_unary(e.ac
 
 namespace {
 std::vector<std::span<const Kernel>> tables() {
-  return {bf16_attention_kernels(),  bf16_conv_kernels(),  bf16_linear_kernels(),     bf16_rows_kernels(),
-          pointwise_kernels(),       conv_kernels(),       matmul_kernels(),          reduce_kernels(),
-          norm_kernels(),            pool_kernels(),       arrange_kernels(),         attention_kernels(),
-          resize_kernels(),          scale_shift_kernels(), quant_conv_kernels(),     quant_depthwise_kernels(),
-          quant_pointwise_kernels()};
+  return {bf16_attention_kernels(), bf16_conv_kernels(),       bf16_linear_kernels(),
+          bf16_rows_kernels(),      pointwise_kernels(),       conv_kernels(),
+          matmul_kernels(),         reduce_kernels(),          norm_kernels(),
+          pool_kernels(),           arrange_kernels(),         attention_kernels(),
+          resize_kernels(),         scale_shift_kernels(),     half_linear_kernels(),
+          quant_conv_kernels(),     quant_depthwise_kernels(), quant_pointwise_kernels()};
 }
 }  // namespace
 

@@ -21,6 +21,7 @@ std::span<const Kernel> arrange_kernels();         // arrange.cpp
 std::span<const Kernel> attention_kernels();       // attention.cpp
 std::span<const Kernel> resize_kernels();          // resize.cpp
 std::span<const Kernel> scale_shift_kernels();     // scale_shift.cpp
+std::span<const Kernel> half_linear_kernels();     // half_linear.cpp
 std::span<const Kernel> quant_conv_kernels();      // quant_conv.cpp
 std::span<const Kernel> quant_depthwise_kernels(); // quant_depthwise.cpp
 std::span<const Kernel> quant_pointwise_kernels(); // quant_pointwise.cpp

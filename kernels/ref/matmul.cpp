@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/ref/matmul.cpp — batched matrix products, and the linear layer with its epilogue.
+#include "engine/ops/quant.h"
 #include "kernels/ref/epilogue.h"
 #include "kernels/ref/functions.h"
 #include "kernels/ref/gemm.h"
@@ -63,6 +64,7 @@ std::span<const Kernel> matmul_kernels() {
   static constexpr Kernel table[] = {
       {&ops::matmul, no_half<matmul>},
       {&ops::linear, no_half<linear>, any_epilogue},
+      {&ops::half_linear, any_dtype<linear>},
   };
   return table;
 }

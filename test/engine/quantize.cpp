@@ -75,8 +75,8 @@ TEST_CASE("quantize: convolutions and products become integers, close to f32 and
   Session f32 = compile(traced(net)), int8 = compile(traced(net), {.calibration = c});
   CHECK(steps_of(int8, "quant_conv") == 2);
   CHECK(steps_of(int8, "quant_depthwise") == 1);
-  CHECK(steps_of(int8, "conv") == 2);              // the first one and the gate's
-  CHECK(steps_of(int8, "linear") == 1);            // the last one
+  CHECK(steps_of(int8, "conv") == 1);              // the first one
+  CHECK(steps_of(int8, "half_linear") == 2);       // the gate's and the last one
   CHECK(steps_of(int8, "quant_max_pool") == 1);
   CHECK(steps_of(int8, "quant_gate") == 1);
   CHECK(steps_of(int8, "quant_mean") == 1);
@@ -137,7 +137,9 @@ TEST_CASE("quantize: what was not calibrated stays as it is", "[quant]") {
   Session partly = compile(traced(net), {.calibration = std::make_shared<Calibration>(some)});
   CHECK(steps_of(partly, "quant_conv") == 1);      // only those that read 48 channels
   CHECK(steps_of(partly, "quant_depthwise") == 1);
-  CHECK(steps_of(partly, "conv") == 3);
+  CHECK(steps_of(partly, "conv") == 2);            // the first one and the expansion
+  CHECK(steps_of(partly, "half_linear") == 1);     // the gate's
+  CHECK(steps_of(partly, "linear") == 1);
   CHECK_THROWS_AS(compile(traced(net), {.calibration = std::make_shared<Calibration>()}), Error);
   CHECK_THROWS_AS(Calibrator(traced(net)).result(), Error);
 }

@@ -327,4 +327,31 @@ TEST_CASE("ops on quantised values refuse what makes no sense", "[quant]") {
   CHECK_THROWS_AS(call1(ops::quant_gate, {x, scale}, QuantGateAttrs{{1, 0}, {1, 0}}), Error);
 }
 
+TEST_CASE("half_linear: weights in f16, all else in f32", "[quant]") {
+  for (int64_t rows : {1, 3})
+    for (int64_t depth : {1, 24, 100, 1280})
+      for (int64_t outputs : {1, 6, 37})
+        for (Unary act : {Unary::identity, Unary::relu, Unary::hard_sigmoid}) {
+          INFO(rows << " x " << depth << " -> " << outputs << ", " << name_of(act));
+          const Tensor x = filled("x", {rows, depth}), b = filled("b", {outputs});
+          const Tensor w = cast(filled("w", {outputs, depth}), DType::f16);
+          const LinearAttrs a{{.act = act}};
+          std::vector<double> want;
+          {
+            const UseBackend ref("ref");
+            want = values_of(call1(ops::linear, {x, cast(w, DType::f32), b}, a));
+            CHECK(test::relative_error(values_of(call1(ops::half_linear, {x, w, b}, a)), want) < 1e-6);
+          }
+          for (const kc::Loops* set : kc::supported_loops()) {
+            const kc::UseLoops use(*set);
+            clear_plan_cache();
+            CHECK(test::relative_error(values_of(call1(ops::half_linear, {x, w, b}, a)), want) < 1e-6);
+          }
+        }
+  clear_plan_cache();
+  const Tensor x = filled("x", {2, 8}), w = filled("w", {3, 8});
+  CHECK_THROWS_AS(call1(ops::half_linear, {x, w, Tensor()}, LinearAttrs{}), Error);
+  CHECK_THROWS_AS(call1(ops::half_linear, {x, cast(filled("w", {3, 9}), DType::f16), Tensor()}, LinearAttrs{}), Error);
+}
+
 }  // namespace fovea
