@@ -50,6 +50,7 @@ class Case:
     dtype: str
     batch: int
     train: bool
+    commit: str = ""  # of fovea, when it was measured
     engines: dict = field(default_factory=dict)  # name -> its ready line
     failed: dict = field(default_factory=dict)  # name -> why
     rounds: dict = field(default_factory=dict)  # number -> {"canary": seconds, "ms": {name: median}}
@@ -109,6 +110,9 @@ class Results:
     def of_kind(self, kind):
         return [c for c in self.cases if c.kind == kind]
 
+    def commits(self, cases):
+        return ", ".join(dict.fromkeys(c.commit for c in cases if c.commit))
+
     def versions(self):
         found = (e.get("version") for c in self.cases for e in c.engines.values())
         return sorted({v for v in found if v})
@@ -134,7 +138,7 @@ def read(path):
             results.machines.append(row)
             continue
         key = (row["model"], row["dtype"], row["batch"], row["train"])
-        case = cases.setdefault(key, Case(*key))
+        case = cases.setdefault(key, Case(*key, commit=results.machines[-1]["commit"] if results.machines else ""))
         if row["kind"] == "engine":
             case.engines[row["engine"]] = row
         elif row["kind"] == "failed":
@@ -275,7 +279,7 @@ def machine_text(results):
     m = results.machines[-1]
     lines = [f"- {m['cpu']}, {m['processors']} processors, {m['memory_mb'] / 1024:.0f} GiB, {m['system']}",
              f"- {m['threads']} threads for everybody, begun {results.machines[0]['time']}",
-             f"- fovea {m['fovea']} ({m['commit']}), " + ", ".join(results.versions()) + f", Python {m['python']}",
+             f"- fovea {m['fovea']} ({results.commits(results.cases) or m['commit']}), " + ", ".join(results.versions()) + f", Python {m['python']}",
              f"- instruction sets: {' '.join(m['flags'])}"]
     return "\n".join(lines)
 
@@ -291,7 +295,7 @@ def markdown(results):
     for kind in results.kinds():
         cases = results.of_kind(kind)
         rounds = max((len(c.rounds) for c in cases), default=0)
-        out += [f"## {title(kind)}\n", f"Milliseconds, {rounds} rounds; the quickest is bold.\n",
+        out += [f"## {title(kind)}\n", f"Milliseconds, {rounds} rounds, fovea at {results.commits(cases)}; the quickest is bold.\n",
                 markdown_table(bold_quickest(cases, table(cases))), "", summary_line(cases) + " " + behind(cases), ""]
         if kind == results.kinds()[0]:
             measured = [c for c in cases if c.engines]
