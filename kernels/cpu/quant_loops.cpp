@@ -2,6 +2,8 @@
 // The plain loops, for processors without VNNI and as the twin that the fast ones are compared with.
 #include "kernels/cpu/quant_loops.h"
 
+#include <algorithm>
+
 #include "kernels/cpu/loops.h"
 
 namespace fovea::kernels::cpu {
@@ -26,6 +28,18 @@ void gate_run(const uint8_t* __restrict x, float x_zero, const float* __restrict
   for (int64_t i = 0; i < n; ++i) y[i] = rounded_u8((static_cast<float>(x[i]) - x_zero) * (gate[i] * factor) + zero);
 }
 
+void mean_run(const uint8_t* __restrict x, int64_t step, int64_t rows, int32_t shift, float each, float* __restrict y,
+              int64_t n) {
+  constexpr int64_t kBlock = 64;
+  for (int64_t from = 0; from < n; from += kBlock) {
+    const int64_t count = std::min(kBlock, n - from);
+    int32_t sums[kBlock] = {};
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < count; ++c) sums[c] += x[r * step + from + c];
+    for (int64_t c = 0; c < count; ++c) y[from + c] = static_cast<float>(sums[c] - shift) * each;
+  }
+}
+
 }  // namespace
 
 extern const QuantLoops quant_loops_vnni;          // quant_vnni.cpp
@@ -36,7 +50,7 @@ constexpr QuantLoops plain{.name = "plain",
                            .quantize_fine = quantize_fine_run,
                            .dequantize = dequantize_run,
                            .gate = gate_run,
-                           .add = add_run,
+                           .mean = mean_run,
                            .largest = largest_run};
 }
 

@@ -15,7 +15,8 @@ struct QuantLoops {
   void (*dequantize)(const uint8_t* x, float scale, float shift, float* y, int64_t n);
   // y = round((x - x_zero) * gate[c] * factor + zero), channel by channel; `factor` is scale of x over scale of y
   void (*gate)(const uint8_t* x, float x_zero, const float* gate, float factor, float zero, uint8_t* y, int64_t n);
-  void (*add)(const uint8_t* x, int32_t* sums, int64_t n);
+  // y[c] = (sum of channel c over `rows`, which lie `step` apart, less shift) * each; up to eight million rows
+  void (*mean)(const uint8_t* x, int64_t step, int64_t rows, int32_t shift, float each, float* y, int64_t n);
   void (*largest)(const uint8_t* x, uint8_t* y, int64_t n);             // y = max(x, y)
 };
 

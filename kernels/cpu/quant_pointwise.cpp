@@ -110,31 +110,22 @@ class MeanPlan final : public Plan {
       : quant_(s.attrs<QuantAttrs>().quant), loops_(&quant_loops()), batch_(s.operand(0).shape[0]),
         channels_(s.operand(0).shape[1]), places_(places_of(s.operand(0))) {
     name = cat("cpu:", loops_->name);
-    scratch = aligned(static_cast<size_t>(batch_ * channels_) * 4);
   }
   void run(const Args& a, Stream&) const override {
-    constexpr int64_t kBlock = 256;                // channels
+    constexpr int64_t kBlock = 64;                 // channels
     const int64_t blocks = (channels_ + kBlock - 1) / kBlock;
-    parallel_for(batch_ * blocks, std::max<int64_t>(1, 32768 / (places_ * kBlock)), [&](int64_t first, int64_t end) {
+    const float each = quant_.scale / static_cast<float>(places_);
+    const auto shift = static_cast<int32_t>(quant_.zero * places_);
+    parallel_for(batch_ * blocks, std::max<int64_t>(1, 65536 / (places_ * kBlock)), [&](int64_t first, int64_t end) {
       for (int64_t i = first; i < end; ++i) {
-        const int64_t from = i % blocks * kBlock, count = std::min(kBlock, channels_ - from);
-        one(a, i / blocks, from, count);
+        const int64_t image = i / blocks, from = i % blocks * kBlock;
+        loops_->mean(bytes(a.in[0]) + image * places_ * channels_ + from, channels_, places_, shift, each,
+                     floats(a.out[0]) + image * channels_ + from, std::min(kBlock, channels_ - from));
       }
     });
   }
 
  private:
-  void one(const Args& a, int64_t image, int64_t from, int64_t count) const {
-    auto* sums = reinterpret_cast<int32_t*>(a.scratch) + image * channels_ + from;
-    std::memset(sums, 0, static_cast<size_t>(count) * 4);
-    for (int64_t p = 0; p < places_; ++p)
-      loops_->add(bytes(a.in[0]) + (image * places_ + p) * channels_ + from, sums, count);
-    float* y = floats(a.out[0]) + image * channels_ + from;
-    const float each = quant_.scale / static_cast<float>(places_);
-    const auto shift = static_cast<int64_t>(quant_.zero) * places_;
-    for (int64_t c = 0; c < count; ++c) y[c] = static_cast<float>(sums[c] - shift) * each;
-  }
-
   Quant quant_;
   const QuantLoops* loops_;
   int64_t batch_, channels_, places_;

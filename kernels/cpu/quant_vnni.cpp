@@ -44,7 +44,7 @@ constinit const QuantLoops quant_loops_vnni{.name = "avx512vnni",
                                             .quantize_fine = avx512vnni::quantize_fine_vectors,
                                             .dequantize = avx512vnni::dequantize_run,
                                             .gate = avx512vnni::gate_vectors,
-                                            .add = avx512vnni::add_run,
+                                            .mean = avx512vnni::mean_vectors,
                                             .largest = avx512vnni::largest_run};
 
 }  // namespace fovea::kernels::cpu
