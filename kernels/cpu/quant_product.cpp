@@ -28,7 +28,8 @@ class Worker {
   Worker(const QuantProduct& p, QuantRows rows, const void* context)
       : p_(p), rows_(rows), context_(context), tiles_((p.rows + p.set->rows - 1) / p.set->rows),
         most_rows_((p.rows + tiles_ - 1) / tiles_), copy_step_(odd_lines(4 * p.packing.lines())),
-        most_panels_(p.set->panels_at_once(static_cast<int>(most_rows_))) {}
+        most_panels_(p.set->panels_at_once(static_cast<int>(most_rows_))), panels_(p.packing.panels()),
+        panel_bytes_(p.packing.panel_bytes()) {}
   int64_t tiles() const { return tiles_; }
 
   // Row tiles by panels, counted through all groups.
@@ -38,12 +39,12 @@ class Worker {
     float* const buffer = thread_buffer(static_cast<size_t>(floats + k.taps * most_rows_ * 2));
     const auto pointers = reinterpret_cast<const uint8_t**>(buffer + floats);
     if (p_.set->copy)
-      return run_copied({first_tile, last_tile, first, last, k.panels(), most_rows_ * copy_step_, k.panel_bytes()},
+      return run_copied({first_tile, last_tile, first, last, panels_, most_rows_ * copy_step_, panel_bytes_},
                         pointers, buffer);
-    const int64_t together = std::max<int64_t>(1, kPanelsBytes / k.panel_bytes());
+    const int64_t together = std::max<int64_t>(1, kPanelsBytes / panel_bytes_);
     for (int64_t from = first; from < last; from += together)
       for (int64_t tile = first_tile; tile < last_tile; ++tile)
-        run_tile(with_rows(tile, pointers), tile, from, std::min(from + together, last), buffer);
+        run_tile(with_rows(tile, pointers), row_of(tile), from, std::min(from + together, last), buffer);
   }
 
  private:
@@ -59,7 +60,7 @@ class Worker {
                   for (int64_t tile = first_tile; tile < last_tile; ++tile) {
                     QuantTile t = frame(tile);
                     t.copy = copies + (tile - first_tile) * work.tile_bytes;
-                    run_tile(std::move(t), tile, first, last, mapped);
+                    run_tile(std::move(t), row_of(tile), first, last, mapped);
                   }
                 });
     p_.set->end();
@@ -76,8 +77,9 @@ class Worker {
     t.a_step = t.rows;
     t.taps = k.taps;
     t.quads = k.quads();
-    t.b_step = k.panel_bytes();
+    t.b_step = panel_bytes_;
     t.copy_step = copy_step_;
+    t.finish = p_.finish;
     return t;
   }
 
@@ -88,26 +90,26 @@ class Worker {
     return t;
   }
 
-  void run_tile(QuantTile&& t, int64_t tile, int64_t first, int64_t last, float* mapped) const {
+  void run_tile(QuantTile&& t, int64_t row, int64_t first, int64_t last, float* mapped) const {
     const QuantPacking& k = p_.packing;
-    const int64_t row = row_of(tile);
+    int64_t group = first / panels_, panel = first % panels_;
     for (int64_t at = first; at < last;) {
-      const int64_t group = at / k.panels(), panel = at % k.panels();
-      int64_t take = std::min({most_panels_, last - at, k.panels() - panel});
+      int64_t take = std::min({most_panels_, last - at, panels_ - panel});
       take = take >= 4 ? 4 : take >= 2 ? 2 : 1;
       t.a_offset = group * k.depth;
-      t.b = p_.b + at * k.panel_bytes();
+      t.b = p_.b + at * panel_bytes_;
       t.columns = std::min(take * kQuantPanel, k.columns - panel * kQuantPanel);
       run_panels(t, static_cast<int>(take), row, at * kQuantPanel, group * k.columns + panel * kQuantPanel, mapped);
       at += take;
+      panel += take;
+      if (panel == panels_) panel = 0, ++group;
     }
   }
 
   void run_panels(QuantTile& t, int panels, int64_t row, int64_t packed, int64_t column, float* mapped) const {
     const QuantFinish& f = p_.finish;
-    t.finish = f;
-    t.finish.scale += packed;
-    t.finish.bias += packed;
+    t.finish.scale = f.scale + packed;
+    t.finish.bias = f.bias + packed;
     if (f.residual) t.finish.residual = element(f.residual, f.residual_u8, row * f.residual_step + column);
     void* const y = const_cast<std::byte*>(element(f.y, f.y_u8, row * f.y_step + column));
     if (p_.map.act == Unary::identity) {
@@ -131,7 +133,7 @@ class Worker {
   const QuantProduct& p_;
   QuantRows rows_;
   const void* context_;
-  int64_t tiles_, most_rows_, copy_step_, most_panels_;
+  int64_t tiles_, most_rows_, copy_step_, most_panels_, panels_, panel_bytes_;
 };
 
 }  // namespace
