@@ -23,9 +23,10 @@ void quantize_fine_run(const float* __restrict x, float inverse, float zero, uin
   }
 }
 
-void gate_run(const uint8_t* __restrict x, float x_zero, const float* __restrict gate, float factor, float zero,
-                     uint8_t* __restrict y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[i] = rounded_u8((static_cast<float>(x[i]) - x_zero) * (gate[i] * factor) + zero);
+void gate_run(const uint8_t* __restrict x, int64_t rows, float x_zero, const float* __restrict gate, float factor,
+              float zero, uint8_t* __restrict y, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n)
+    for (int64_t i = 0; i < n; ++i) y[i] = rounded_u8((static_cast<float>(x[i]) - x_zero) * (gate[i] * factor) + zero);
 }
 
 void mean_run(const uint8_t* __restrict x, int64_t step, int64_t rows, int32_t shift, float each, float* __restrict y,

@@ -13,8 +13,10 @@ struct QuantLoops {
   // n = round(x * inverse + zero), between 0 and 4095: n / 16 and n modulo 16
   void (*quantize_fine)(const float* x, float inverse, float zero, uint8_t* high, uint8_t* low, int64_t n);
   void (*dequantize)(const uint8_t* x, float scale, float shift, float* y, int64_t n);
-  // y = round((x - x_zero) * gate[c] * factor + zero), channel by channel; `factor` is scale of x over scale of y
-  void (*gate)(const uint8_t* x, float x_zero, const float* gate, float factor, float zero, uint8_t* y, int64_t n);
+  // rows of n channels, one behind the other: y = round((x - x_zero) * gate[c] * factor + zero); `factor` is scale of x
+  // over scale of y
+  void (*gate)(const uint8_t* x, int64_t rows, float x_zero, const float* gate, float factor, float zero, uint8_t* y,
+               int64_t n);
   // y[c] = (sum of channel c over `rows`, which lie `step` apart, less shift) * each; up to eight million rows
   void (*mean)(const uint8_t* x, int64_t step, int64_t rows, int32_t shift, float each, float* y, int64_t n);
   void (*largest)(const uint8_t* x, uint8_t* y, int64_t n);             // y = max(x, y)

@@ -85,10 +85,13 @@ class GatePlan final : public Plan {
   }
   void run(const Args& a, Stream&) const override {
     parallel_for(rows_, 16384 / channels_ + 1, [&](int64_t first, int64_t end) {
-      for (int64_t r = first; r < end; ++r)
-        loops_->gate(bytes(a.in[0]) + r * channels_, static_cast<float>(attrs_.x.zero),
-                     floats(a.in[1]) + r / places_ * channels_, attrs_.x.scale / attrs_.y.scale,
+      for (int64_t r = first, image = first / places_; r < end; ++image) {
+        const int64_t rows = std::min(end, (image + 1) * places_) - r;
+        loops_->gate(bytes(a.in[0]) + r * channels_, rows, static_cast<float>(attrs_.x.zero),
+                     floats(a.in[1]) + image * channels_, attrs_.x.scale / attrs_.y.scale,
                      static_cast<float>(attrs_.y.zero), bytes(a.out[0]) + r * channels_, channels_);
+        r += rows;
+      }
     });
   }
 
