@@ -41,8 +41,9 @@ extern const OpDef quantize_fine;
 /// act(scale[c] * (sum w q + bias[c]) [+ residual]): x u8 with elements q, w s8, scale f32, bias s32; sums are exact.
 /// Padding holds the zero of x; what the zeros add to a sum is for the bias to take away.
 extern const OpDef quant_conv;
-/// act(sum w x + bias) for depthwise convolutions, whose sums are too short to be worth integers: x u8 (as the numbers
-/// that its elements are; padding holds the zero of x) or f32, w and bias f32; y u8 or f32. Without a residual.
+/// act(sum w x + bias) for depthwise convolutions, which move more than they compute and keep their weights: x u8 (as
+/// the numbers that its elements are; padding holds the zero of x) or f32, w and bias f32; y u8 or f32. Without a
+/// residual.
 extern const OpDef quant_depthwise;
 /// act(w x + b): a linear layer of x f32[rows, features] whose weights are f16 and everything else f32, because with
 /// few rows reading the weights is all its work. LinearAttrs; without a residual.

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "kernels/cpu/bf16_conv.h"
-#include "kernels/cpu/bf16_depthwise.h"
 #include "kernels/cpu/depthwise_rows.h"
 
 namespace fovea::kernels::cpu {
@@ -14,7 +13,7 @@ namespace {
 class Bf16DepthwiseConv final : public Bf16LastConv {
  public:
   explicit Bf16DepthwiseConv(const Site& s) : Bf16LastConv(s), set_(&loops()) {
-    pairs_ = DepthwisePairs::possible(shape);
+    pairs_ = DepthwisePairs::possible_bf16(shape);
     w_step_ = pairs_ ? DepthwisePairs::channel_pairs(shape) : depthwise_step(shape, *set_);
     zeros_.assign(static_cast<size_t>(DepthwiseRows<bfloat16>::chunk(shape)), bfloat16{});
     const int64_t elements = pairs_ ? DepthwisePairs::pairs(shape) : shape.taps() * w_step_;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels/cpu/bf16_depthwise.h"
+#include "kernels/cpu/depthwise_pairs.h"
 #include "kernels/cpu/bf16_map.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/kernels.h"
@@ -83,7 +83,8 @@ struct DepthwiseRows {
   const T* residual;                               // may be null; null where Out is another type
   Out* y;
   float inverse = 0, zero = 0;                     // of results in u8: round(sum * inverse + zero)
-  bool pairs = false;                              // of bf16: weights are packed for DepthwisePairs
+  bool pairs = false;                              // of bf16 and u8: weights are packed for DepthwisePairs
+  const float* scale = nullptr;                    // of their weights, a channel each, where x is u8
 
   static bool possible(const ConvShape& s) {
     return s.depthwise() && s.kernel[0] == 1 && s.in[0] == 1 && s.out[0] == 1 && s.kernel[1] <= kMostRows;
@@ -123,6 +124,7 @@ struct DepthwiseRows {
                               .hi = finish.hi,
                               .inverse = inverse,
                               .zero = zero,
+                              .scale = scale ? scale + channel : nullptr,
                               .hard_swish = finish.act.act == Unary::hard_swish};
     for (int k = 0; k < kernel; ++k) {
       const int64_t at = oy * shape.stride[1] - shape.pad[1] + k * shape.dilation[1];
@@ -146,7 +148,9 @@ struct DepthwiseRows {
   }
 
   void sums(const DepthwiseTileOf<T, Out>& t) const {
-    if constexpr (std::is_same_v<T, bfloat16>) pairs ? DepthwisePairs::tile(t) : set.depthwise_bf16(t);
+    if constexpr (!std::is_same_v<T, float>)
+      if (pairs) return DepthwisePairs::tile(t);
+    if constexpr (std::is_same_v<T, bfloat16>) set.depthwise_bf16(t);
     else if constexpr (std::is_same_v<T, float> && std::is_same_v<Out, float>) set.depthwise(t);
     else if constexpr (std::is_same_v<T, float>) set.depthwise_to_u8(t);
     else if constexpr (std::is_same_v<Out, float>) set.depthwise_from_u8(t);
@@ -155,14 +159,13 @@ struct DepthwiseRows {
 
   void tile(const DepthwiseTileOf<T, Out>& t) const {
     const Epilogue& e = finish.act;
+    if (!finish.map || (pairs && t.hard_swish)) return sums(t);
     if constexpr (std::is_same_v<Out, float>) {
       sums(t);
-      if (!finish.map) return;
       if (t.channels == t.y_step) return set.unary(e.act, e.a, e.b, t.y, t.y, t.pixels * t.channels);
       for (int p = 0; p < t.pixels; ++p)
         set.unary(e.act, e.a, e.b, t.y + p * t.y_step, t.y + p * t.y_step, t.channels);
     } else {
-      if (!finish.map || (pairs && t.hard_swish)) return sums(t);
       alignas(64) float values[kMostPixels * kChunk];
       DepthwiseTileOf<T, Out> wide = t;
       wide.wide = values;

@@ -51,6 +51,7 @@ struct DepthwiseTileOf {
   int first_row, last_row;                         // kernel rows that meet the image
   float lo, hi;
   float inverse, zero;                             // of uint8_t
+  const float* scale;                              // of each channel's weights, where DepthwisePairs read uint8_t
   bool hard_swish;                                 // instead of lo and hi, where DepthwisePairs run
 };
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/quant_depthwise.cpp — depthwise convolutions that read or write u8, multiplied and summed in f32: they
-// move more than they compute, so that bytes are what counts.
+// kernels/cpu/quant_depthwise.cpp — depthwise convolutions that read or write u8, summed in f32 or, by pairs of
+// taps where the processor multiplies those, exactly: they move more than they compute, so that bytes are what counts.
 #include <vector>
 
 #include "engine/ops/quant.h"
 #include "kernels/cpu/depthwise_rows.h"
+#include "kernels/cpu/quant_tile.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -15,15 +16,20 @@ class QuantDepthwise final : public Plan {
   explicit QuantDepthwise(const Site& s)
       : attrs_(s.attrs<QuantConvAttrs>()),
         shape_(attrs_.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape), set_(&loops()),
-        finish_(attrs_.conv.epilogue), w_step_(depthwise_step(shape_, *set_)) {
+        finish_(attrs_.conv.epilogue), pairs_(attrs_.x && DepthwisePairs::possible_u8(shape_)),
+        w_step_(pairs_ ? DepthwisePairs::channel_pairs(shape_) : depthwise_step(shape_, *set_)) {
     outside_.assign(static_cast<size_t>(DepthwiseRows<T, Out>::chunk(shape_)), static_cast<T>(attrs_.x.zero));
-    name = cat("cpu:depthwise ", set_->name, attrs_.x ? " u8" : " f32", attrs_.y ? " to u8" : " to f32");
+    name = cat("cpu:depthwise ", pairs_ ? quant_vnni.name : set_->name, attrs_.x ? " u8" : " f32",
+               attrs_.y ? " to u8" : " to f32");
   }
 
   size_t packed_bytes(int operand) const override {
-    return operand == 1 ? static_cast<size_t>(shape_.taps() * w_step_) * sizeof(float) : 0;
+    if (operand != 1) return 0;
+    const int64_t elements = pairs_ ? DepthwisePairs::pairs_and_scales(shape_) : shape_.taps() * w_step_;
+    return static_cast<size_t>(elements) * sizeof(float);
   }
   void pack(int, const std::byte* in, std::byte* out) const override {
+    if (pairs_) return DepthwisePairs::pack(shape_, floats(in), pairs(out));
     pack_depthwise(shape_, floats(in), shape_.taps(), shape_.kernel[2], 1, floats(out), w_step_,
                    [](float v) { return v; });
   }
@@ -40,7 +46,9 @@ class QuantDepthwise final : public Plan {
                           .residual = nullptr,
                           .y = reinterpret_cast<Out*>(a.out[0]),
                           .inverse = attrs_.y ? 1 / attrs_.y.scale : 0,
-                          .zero = static_cast<float>(attrs_.y.zero)}
+                          .zero = static_cast<float>(attrs_.y.zero),
+                          .pairs = pairs_,
+                          .scale = pairs_ ? floats(a.in[1]) + DepthwisePairs::pairs(shape_) : nullptr}
         .run();
   }
 
@@ -49,6 +57,7 @@ class QuantDepthwise final : public Plan {
   ConvShape shape_;
   const Loops* set_;
   Finish finish_;
+  bool pairs_;
   int64_t w_step_;
   std::vector<T> outside_;
 };

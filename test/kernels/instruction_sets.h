@@ -45,4 +45,20 @@ void with_quant_sets(const F& f) {
   with_sets({&kernels::cpu::quant_vnni, &kernels::cpu::quant_amx}, f);
 }
 
+/// f(integers) with all loops; with AVX-512's twice where bytes may be multiplied as integers, without that and with.
+template <class F>
+void with_depthwise_sets(const F& f) {
+  for (const kernels::cpu::Loops* loops : kernels::cpu::supported_loops()) {
+    const kernels::cpu::UseLoops use(*loops);
+    for (const bool integers : {false, true}) {
+      if (integers && &kernels::cpu::quant_set() == &kernels::cpu::quant_plain) continue;
+      const kernels::cpu::UseQuantSet set(integers ? kernels::cpu::quant_set() : kernels::cpu::quant_plain);
+      INFO(loops->name << (integers ? ", integers" : ""));
+      clear_plan_cache();
+      f(integers);
+    }
+  }
+  clear_plan_cache();
+}
+
 }  // namespace fovea::test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/bf16_depthwise.h — depthwise convolutions of bf16 that multiply two neighbouring taps at once.
+// kernels/cpu/depthwise_pairs.h — depthwise convolutions of bf16 and of u8 that multiply two neighbouring taps at once.
 #pragma once
 #include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/conv_shape.h"
@@ -11,13 +11,20 @@ namespace fovea::kernels::cpu {
 /// column of a pair of columns and, where windows start at every column, at the second one.
 struct DepthwisePairs {
   static constexpr int64_t kTogether = 32;         // channels
-  static bool possible(const ConvShape& s);        // on this processor, with windows of a usual kind
+  // on this processor, with windows of a usual kind
+  static bool possible_bf16(const ConvShape& s);
+  static bool possible_u8(const ConvShape& s);
   static int64_t channel_pairs(const ConvShape& s);
   static int64_t pairs(const ConvShape& s);        // of all channels
-  /// From elements that lie so far apart.
+  /// From elements of 16 bits that lie so far apart.
   static void pack(const ConvShape& s, const bfloat16* w, int64_t channel, int64_t down, int64_t across, Pair* to);
+  /// The same for u8, from contiguous weights: 16 bits of each, and behind the pairs the scale of each channel.
+  static void pack(const ConvShape& s, const float* w, Pair* to);
+  static int64_t pairs_and_scales(const ConvShape& s) { return pairs(s) + s.channels; }
   /// t.w: as packed, of t's first channel, which is a multiple of 32; t.w_step: from 32 channels to the next.
   static void tile(const Bf16DepthwiseTile& t);
+  static void tile(const DepthwiseTileOf<uint8_t>& t);
+  static void tile(const DepthwiseTileOf<uint8_t, float>& t);
 };
 
 }  // namespace fovea::kernels::cpu
