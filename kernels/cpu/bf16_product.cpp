@@ -6,7 +6,7 @@
 #include <cstring>
 #include <span>
 
-#include "kernels/cpu/bf16_map.h"
+#include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/copied_rows.h"
 #include "kernels/cpu/parallel.h"
 

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "kernels/cpu/bf16_map.h"
+#include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/parallel.h"

@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "kernels/cpu/depthwise_pairs.h"
-#include "kernels/cpu/bf16_map.h"
+#include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
@@ -174,9 +174,7 @@ struct DepthwiseRows {
       if constexpr (std::is_same_v<Out, bfloat16>) {
         map_to_bf16(set, {e, values, t.y, t.channels, t.y_step, t.pixels, t.channels});
       } else {
-        set.unary(e.act, e.a, e.b, values, values, t.pixels * t.channels);
-        for (int p = 0; p < t.pixels; ++p)
-          quant_loops().quantize(values + p * t.channels, inverse, zero, t.y + p * t.y_step, t.channels);
+        map_to_bytes(set, {e, values, t.y, t.channels, t.y_step, t.pixels, t.channels, inverse, zero});
       }
     }
   }

@@ -71,7 +71,6 @@ class QuantProductConv final : public Plan {
     }
     QuantProduct p;
     p.loops = loops_;
-    p.bytes = bytes_;
     p.set = set_;
     p.packing = packing_;
     p.rows = shape_.batch * shape_.out_places();
@@ -148,7 +147,6 @@ class QuantProductConv final : public Plan {
   QuantConvAttrs attrs_;
   ConvShape shape_;
   const Loops* loops_ = &loops();
-  const QuantLoops* bytes_ = &quant_loops();
   const QuantSet* set_;
   Finish finish_;
   bool has_residual_, hard_swish_ = false;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/copied_rows.h"
 #include "kernels/cpu/grid.h"
 #include "kernels/cpu/loops.h"
@@ -14,14 +15,6 @@ namespace {
 
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
 constexpr int64_t kMapWidth = kQuantPanels * kQuantPanel;
-
-// act(v) for runs that lie side by side, then u8 or f32.
-void map_run(const Loops& loops, const QuantLoops& bytes, const Epilogue& act, const QuantFinish& f, float* v, void* y,
-             int64_t n) {
-  float* const to = f.y_u8 ? v : static_cast<float*>(y);
-  if (act.act != Unary::identity || to != v) loops.unary(act.act, act.a, act.b, v, to, n);
-  if (f.y_u8) bytes.quantize(v, f.inverse, f.zero, static_cast<uint8_t*>(y), n);
-}
 
 class Worker {
  public:
@@ -117,13 +110,17 @@ class Worker {
       p_.set->tile(t, panels);
       return;
     }
+    const int64_t step = panels * kQuantPanel;
     t.finish.y = mapped;
-    t.finish.y_step = kMapWidth;
+    t.finish.y_step = step;
     t.finish.y_u8 = false;
     p_.set->tile(t, panels);
-    for (int r = 0; r < t.rows; ++r)
-      map_run(*p_.loops, *p_.bytes, p_.map, f, mapped + r * kMapWidth,
-              const_cast<std::byte*>(element(y, f.y_u8, r * f.y_step)), t.columns);
+    const Epilogue& e = p_.map;
+    if (f.y_u8)
+      return map_to_bytes(*p_.loops, {e, mapped, static_cast<uint8_t*>(y), step, f.y_step, t.rows, t.columns, f.inverse,
+                                      f.zero});
+    for (int64_t r = 0; r < t.rows; ++r)
+      p_.loops->unary(e.act, e.a, e.b, mapped + r * step, static_cast<float*>(y) + r * f.y_step, t.columns);
   }
 
   static const std::byte* element(const void* p, bool u8, int64_t at) {

@@ -3,7 +3,6 @@
 #pragma once
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
-#include "kernels/cpu/quant_loops.h"
 #include "kernels/cpu/quant_tile.h"
 
 namespace fovea::kernels::cpu {
@@ -26,7 +25,6 @@ using QuantRows = void (*)(const void* context, int64_t first, int64_t count, co
 
 struct QuantProduct {
   const Loops* loops = nullptr;                    // for functions that are more than a clamp
-  const QuantLoops* bytes = nullptr;
   const QuantSet* set = nullptr;
   QuantPacking packing;
   int64_t rows = 0;

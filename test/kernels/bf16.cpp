@@ -9,7 +9,7 @@
 #include "engine/core/backend.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/bf16_map.h"
+#include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/loops.h"
 #include "test/kernels/instruction_sets.h"

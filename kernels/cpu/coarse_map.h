@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/bf16_map.h — functions of sums in f32 whose results are rounded to bf16.
+// kernels/cpu/coarse_map.h — functions of sums in f32 whose results are rounded to bf16, or to bytes.
 #pragma once
 #include <cstdint>
 
@@ -18,5 +18,15 @@ struct Bf16Map {
 };
 /// Where the processor has AVX512_BF16, with as many bits as bf16 shows; else as `l` computes in f32.
 void map_to_bf16(const Loops& l, const Bf16Map& m);
+
+/// y = round(e.act(x) inverse + zero), to nearest even and between 0 and 255; as exact, and likewise.
+struct ByteMap {
+  Epilogue e;
+  float* x;
+  uint8_t* y;
+  int64_t x_step, y_step, rows, columns;
+  float inverse, zero;
+};
+void map_to_bytes(const Loops& l, const ByteMap& m);
 
 }  // namespace fovea::kernels::cpu

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything of the standard library is included before the target pragma, as in bf16_avx512.cpp.
-#include "kernels/cpu/bf16_map.h"
+#include "kernels/cpu/coarse_map.h"
 
 #include <immintrin.h>
+
+#include "kernels/cpu/quant_loops.h"
 
 namespace fovea::kernels::cpu {
 
@@ -54,15 +56,34 @@ FOVEA_INLINE void each(const Bf16Map& m, F f) {
   }
 }
 
+template <class F>
+FOVEA_INLINE void each(const ByteMap& m, F f) {
+  const __m512 inverse = all(m.inverse), zero = all(m.zero), most = all(255.f);
+  for (int64_t r = 0; r < m.rows; ++r)
+    for (int64_t c = 0; c < m.columns; c += kLanes) {
+      const __mmask16 some = first(m.columns - c);
+      const __m512 v = f(_mm512_maskz_loadu_ps(some, m.x + r * m.x_step + c)) * inverse + zero;
+      const __m512i bytes = _mm512_maskz_cvtps_epi32(kAll, clip(v, _mm512_setzero_ps(), most));
+      _mm512_mask_cvtepi32_storeu_epi8(m.y + r * m.y_step + c, some, bytes);
+    }
+}
+
+template <class Map>
+FOVEA_INLINE bool smoothly_mapped(const Map& m) {
+  switch (m.e.act) {
+    case Unary::silu: each(m, [](__m512 x) { return gated(x, -1.44269504f); }); return true;
+    case Unary::quick_gelu: each(m, [](__m512 x) { return gated(x, -1.702f * 1.44269504f); }); return true;
+    case Unary::gelu: each(m, [](__m512 x) { return gelu(x); }); return true;
+    default: return false;
+  }
+}
+static bool mapped(const ByteMap& m) { return smoothly_mapped(m); }
 static bool mapped(const Bf16Map& m) {
   switch (m.e.act) {
     case Unary::identity: each(m, [](__m512 x) { return x; }); return true;
     case Unary::hard_sigmoid: each(m, [](__m512 x) { return hard_sigmoid(x); }); return true;
     case Unary::hard_swish: each(m, [](__m512 x) { return hard_swish(x); }); return true;
-    case Unary::silu: each(m, [](__m512 x) { return gated(x, -1.44269504f); }); return true;
-    case Unary::quick_gelu: each(m, [](__m512 x) { return gated(x, -1.702f * 1.44269504f); }); return true;
-    case Unary::gelu: each(m, [](__m512 x) { return gelu(x); }); return true;
-    default: return false;
+    default: return smoothly_mapped(m);
   }
 }
 #undef FOVEA_INLINE
@@ -70,10 +91,22 @@ static bool mapped(const Bf16Map& m) {
 }  // namespace avx512_bf16
 #pragma GCC pop_options
 
-void map_to_bf16(const Loops& l, const Bf16Map& m) {
+static bool has_own(const Loops& l) {
   static const bool supported = __builtin_cpu_supports("avx512bf16");
-  const bool own = supported && l.lanes == 16;
-  if (own && avx512_bf16::mapped(m)) return;
+  return supported && l.lanes == 16;
+}
+
+void map_to_bytes(const Loops& l, const ByteMap& m) {
+  if (has_own(l) && avx512_bf16::mapped(m)) return;
+  for (int64_t r = 0; r < m.rows; ++r) {
+    float* const x = m.x + r * m.x_step;
+    l.unary(m.e.act, m.e.a, m.e.b, x, x, m.columns);
+    quant_loops().quantize(x, m.inverse, m.zero, m.y + r * m.y_step, m.columns);
+  }
+}
+
+void map_to_bf16(const Loops& l, const Bf16Map& m) {
+  if (has_own(l) && avx512_bf16::mapped(m)) return;
   for (int64_t r = 0; r < m.rows; ++r) {
     float* const x = m.x + r * m.x_step;
     l.unary(m.e.act, m.e.a, m.e.b, x, x, m.columns);
