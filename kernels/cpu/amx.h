@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/tile_set.h"
+
 namespace fovea::kernels::cpu {
 
 constexpr int kAmxRows = 32;                       // of a block of sums: two tiles by two
@@ -18,5 +20,21 @@ bool amx_supported();
 /// registers to keep.
 void amx_begin(int rows);
 void amx_end();
+
+/// Blocks of products as a set: of rows that fit one tile, two panels at once.
+template <class Tile>
+constexpr TileSet<Tile> amx_set(const char* name, void (*tile)(const Tile& t, int panels),
+                                void (*copy)(const Tile& t, std::byte* to)) {
+  return {.name = name,
+          .supported = amx_supported,
+          .rows = kAmxRows,
+          .fill = kAmxFill,
+          .speed = 8,
+          .panels_at_once = [](int rows) { return rows <= 16 ? 2 : 1; },
+          .tile = tile,
+          .begin = amx_begin,
+          .end = amx_end,
+          .copy = copy};
+}
 
 }  // namespace fovea::kernels::cpu

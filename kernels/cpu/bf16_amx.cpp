@@ -60,22 +60,12 @@ static void tile(const Bf16Tile& t, int panels) {
                   finish_rows(t, sums, step, column, columns);
                 });
 }
-static int panels_at_once(int rows) { return rows <= 16 ? 2 : 1; }
 
 #undef FOVEA_INLINE
 
 }  // namespace avx512_amx_bf16
 #pragma GCC pop_options
 
-constinit const Bf16Set bf16_amx{.name = "amx_bf16",
-                                 .supported = amx_supported,
-                                 .rows = kAmxRows,
-                                 .fill = kAmxFill,
-                                 .speed = 8,
-                                 .panels_at_once = avx512_amx_bf16::panels_at_once,
-                                 .tile = avx512_amx_bf16::tile,
-                                 .begin = amx_begin,
-                                 .end = amx_end,
-                                 .copy = avx512_amx_bf16::copy};
+constinit const Bf16Set bf16_amx = amx_set("amx_bf16", avx512_amx_bf16::tile, avx512_amx_bf16::copy);
 
 }  // namespace fovea::kernels::cpu

@@ -222,12 +222,7 @@ void stepped_bf16_tile(const Bf16Tile& t) { avx512_bf16::run_stepped_tile(t); }
 constinit const Bf16Set bf16_avx512{.name = "avx512_bf16",
                                     .supported = supported,
                                     .rows = 12,
-                                    .fill = 1,
-                                    .speed = 1,
                                     .panels_at_once = avx512_bf16::panels_at_once,
-                                    .tile = avx512_bf16::run_tile,
-                                    .begin = nullptr,
-                                    .end = nullptr,
-                                    .copy = nullptr};
+                                    .tile = avx512_bf16::run_tile};
 
 }  // namespace fovea::kernels::cpu

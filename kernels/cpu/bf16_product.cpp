@@ -6,7 +6,6 @@
 #include <cstring>
 #include <span>
 
-#include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/copied_rows.h"
 #include "kernels/cpu/parallel.h"
 
@@ -16,7 +15,6 @@ namespace {
 
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
 constexpr int64_t kMostPanels = 96;                // of one pass over the rows
-constexpr size_t kMostTile = 32 * 48;              // results of one call of the tile
 
 // What one call of the tile covers: one or several panels of B.
 struct Job {
@@ -138,20 +136,10 @@ class Worker {
       t.residual = p_.residual ? p_.residual + row * p_.residual_step + j.column : nullptr;
       if (p_.wide) t.wide = p_.wide + row * p_.y_step + j.column;
       else t.y = p_.y + row * p_.y_step + j.column;
-      if (p_.finish.map && !t.hard_swish) mapped(t, j.panels);
-      else set_.tile(t, j.panels);
+      const auto tile = [&](const Bf16Tile& one) { set_.tile(one, j.panels); };
+      if (p_.finish.map && !t.hard_swish) map_tile(loops_, p_.finish.act, t, tile);
+      else tile(t);
     }
-  }
-
-  // A function that is more than a clamp is applied to the sums, which round to bf16 once, behind it.
-  void mapped(Bf16Tile t, int panels) const {
-    alignas(64) float sums[kMostTile];
-    bfloat16* y = t.y;
-    t.y = nullptr;
-    t.wide = sums;
-    t.y_step = t.columns;
-    set_.tile(t, panels);
-    map_to_bf16(loops_, {p_.finish.act, sums, y, t.columns, p_.y_step, t.rows, t.columns});
   }
 
   const Bf16Product& p_;

@@ -3,8 +3,10 @@
 // multiplies pairs of bf16.
 #pragma once
 #include <cstdint>
+#include <utility>
 
 #include "engine/core/types.h"
+#include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/product.h"
@@ -39,6 +41,16 @@ struct Bf16Tile {
 
 using Bf16Set = TileSet<Bf16Tile>;
 extern const Bf16Set bf16_avx512, bf16_amx;
+/// tile(t), and act(), which is more than a clamp, applied to the sums, which round to bf16 once, behind it.
+template <class F>
+void map_tile(const Loops& l, const Epilogue& act, Bf16Tile t, const F& tile) {
+  alignas(64) float sums[32 * 48];                 // the most results of one call
+  bfloat16* const y = std::exchange(t.y, nullptr);
+  const int64_t y_step = std::exchange(t.y_step, t.columns);
+  t.wide = sums;
+  tile(t);
+  map_to_bf16(l, {act, sums, y, t.columns, y_step, t.rows, t.columns});
+}
 using UseBf16Set = UseSet<Bf16Set>;
 /// One panel and no residual, at least half of bf16_avx512's rows; a: [taps] of the first row, the others follow a_step
 /// apart. Behind an odd depth one more element is read, which must be finite.

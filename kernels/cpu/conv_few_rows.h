@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <type_traits>
-#include <utility>
 
-#include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/parallel.h"
@@ -142,18 +140,9 @@ struct FewRows {
 
   void one_tile(const TileOf& t) const {
     if constexpr (kNarrow) {
-      if (finish.map && !t.hard_swish) return mapped_tile(t);
+      if (finish.map && !t.hard_swish) return map_tile(set, finish.act, t, tile);
     }
     tile(t);
-  }
-  void mapped_tile(TileOf t) const {
-    constexpr int64_t kMostTile = 1024;
-    alignas(64) float sums[kMostTile];
-    T* const y = std::exchange(t.y, nullptr);
-    const int64_t y_step = std::exchange(t.y_step, t.columns);
-    t.wide = sums;
-    tile(t);
-    map_to_bf16(set, {finish.act, sums, y, t.columns, y_step, t.rows, t.columns});
   }
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "kernels/cpu/quant_tile.h"
 
@@ -59,20 +60,18 @@ void DepthwisePairs::pack(const ConvShape& s, const bfloat16* w, int64_t channel
 }
 
 void DepthwisePairs::pack(const ConvShape& s, const float* w, Pair* to) {
-  const auto largest = [&](int64_t c) {
-    float most = 0;
-    for (int64_t i = 0; i < s.taps(); ++i) most = std::max(most, std::fabs(w[c * s.taps() + i]));
-    return most;
-  };
   constexpr float kMost = 32767;
-  pack_bits(s, [&](int64_t c, int64_t y, int64_t x) {
-    const float most = largest(c), v = w[c * s.taps() + y * s.kernel[2] + x];
-    return static_cast<uint16_t>(most > 0 ? std::lrint(v / most * kMost) : 0);
-  }, to);
+  std::vector<float> largest(static_cast<size_t>(s.channels));
   for (int64_t c = 0; c < s.channels; ++c) {
-    const float scale = largest(c) / kMost;
+    float& most = largest[static_cast<size_t>(c)];
+    for (int64_t i = 0; i < s.taps(); ++i) most = std::max(most, std::fabs(w[c * s.taps() + i]));
+    const float scale = most / kMost;
     std::memcpy(to + pairs(s) + c, &scale, sizeof scale);
   }
+  pack_bits(s, [&](int64_t c, int64_t y, int64_t x) {
+    const float most = largest[static_cast<size_t>(c)], v = w[c * s.taps() + y * s.kernel[2] + x];
+    return static_cast<uint16_t>(most > 0 ? std::lrint(v / most * kMost) : 0);
+  }, to);
 }
 
 }  // namespace fovea::kernels::cpu

@@ -4,13 +4,12 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels/cpu/depthwise_pairs.h"
 #include "kernels/cpu/coarse_map.h"
 #include "kernels/cpu/conv_shape.h"
+#include "kernels/cpu/depthwise_pairs.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/quant_loops.h"
 
 namespace fovea::kernels::cpu {
 

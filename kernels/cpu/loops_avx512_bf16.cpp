@@ -9,11 +9,8 @@
 
 namespace fovea::kernels::cpu {
 
-static bool supported() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("avx512bf16");
-}
+extern const Loops loops_avx512;
+static bool supported() { return loops_avx512.supported() && __builtin_cpu_supports("avx512bf16"); }
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")

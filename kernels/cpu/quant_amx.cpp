@@ -15,6 +15,7 @@ namespace avx512_amx_int8 {
 
 #define FOVEA_AMX_DOT(sums, rows, columns) _tile_dpbusd(sums, rows, columns)
 #include "kernels/cpu/simd/amx.inc"
+#include "kernels/cpu/simd/lanes.inc"
 #include "kernels/cpu/simd/quant_finish.inc"
 
 static void copy(const QuantTile& t, std::byte* to) {
@@ -57,20 +58,12 @@ static void tile(const QuantTile& t, int panels) {
                     (columns > 16 ? finish_block<2> : finish_block<1>)(t, sums, step, column, columns);
                   });
 }
-static int panels_at_once(int rows) { return rows <= 16 ? 2 : 1; }
+
+#undef FOVEA_INLINE
 
 }  // namespace avx512_amx_int8
 #pragma GCC pop_options
 
-constinit const QuantSet quant_amx{.name = "amx_int8",
-                                   .supported = amx_supported,
-                                   .rows = kAmxRows,
-                                   .fill = kAmxFill,
-                                   .speed = 8,
-                                   .panels_at_once = avx512_amx_int8::panels_at_once,
-                                   .tile = avx512_amx_int8::tile,
-                                   .begin = amx_begin,
-                                   .end = amx_end,
-                                   .copy = avx512_amx_int8::copy};
+constinit const QuantSet quant_amx = amx_set("amx_int8", avx512_amx_int8::tile, avx512_amx_int8::copy);
 
 }  // namespace fovea::kernels::cpu

@@ -79,15 +79,12 @@ struct Bytes {
     Channels<Vectors> gain = interleaved(t.scale + c, some, Channels<Vectors>{}),
                       shift = interleaved(t.bias + c, some, Channels<Vectors>{});
     const __m512 inverse = _mm512_set1_ps(t.inverse), zero = _mm512_set1_ps(t.zero);
-    if (t.hard_swish) {                            // (s - 3) * min(s, 6) / 6 of s = max(v + 3, 0)
+    if (t.hard_swish) {
       for (__m512& v : shift.v) v = _mm512_add_ps(v, _mm512_set1_ps(3.f));
-      const __m512 most = _mm512_set1_ps(255.f), none = _mm512_setzero_ps(), six = _mm512_set1_ps(6.f);
+      const __m512 most = _mm512_set1_ps(255.f);
       const __m512 factor = _mm512_set1_ps(t.inverse / 6), less = _mm512_set1_ps(t.inverse / -2);
       each(sum, gain, shift,
-           [=](__m512 v) {
-             const __m512 s = _mm512_maskz_max_ps(kAll, none, v), gate = _mm512_maskz_min_ps(kAll, six, s);
-             return _mm512_maskz_min_ps(kAll, most, _mm512_fmadd_ps(_mm512_fmadd_ps(s, factor, less), gate, zero));
-           },
+           [=](__m512 v) { return _mm512_maskz_min_ps(kAll, most, scaled_hard_swish(v, factor, less, zero)); },
            [&](int p, const Channels<Vectors>& v) { write_rounded(t.y + p * t.y_step + c, some, v, 0); });
       return;
     }

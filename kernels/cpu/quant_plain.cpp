@@ -57,13 +57,8 @@ void tile(const QuantTile& t, int panels) {
 constinit const QuantSet quant_plain{.name = "plain",
                                      .supported = [] { return true; },
                                      .rows = 12,
-                                     .fill = 1,
-                                     .speed = 1,
                                      .panels_at_once = [](int) { return 1; },
-                                     .tile = tile,
-                                     .begin = nullptr,
-                                     .end = nullptr,
-                                     .copy = nullptr};
+                                     .tile = tile};
 
 const QuantSet& quant_set() {
   if (UseQuantSet::chosen()) return *UseQuantSet::chosen();

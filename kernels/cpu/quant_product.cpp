@@ -14,7 +14,6 @@ namespace fovea::kernels::cpu {
 namespace {
 
 constexpr int64_t kPanelsBytes = 192 << 10;        // of B that one thread keeps in its L2 cache while rows pass by
-constexpr int64_t kMapWidth = kQuantPanels * kQuantPanel;
 
 class Worker {
  public:
@@ -28,7 +27,7 @@ class Worker {
   // Row tiles by panels, counted through all groups.
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
     const QuantPacking& k = p_.packing;
-    const int64_t floats = most_rows_ * kMapWidth;
+    const int64_t floats = most_rows_ * most_panels_ * kQuantPanel;
     float* const buffer = thread_buffer(static_cast<size_t>(floats + k.taps * most_rows_ * 2));
     const auto pointers = reinterpret_cast<const uint8_t**>(buffer + floats);
     if (p_.set->copy)

@@ -36,9 +36,9 @@ struct QuantTile {
   QuantFinish finish;                              // scale and bias are filled up to whole panels
 };
 
-constexpr int kQuantPanel = 32, kQuantPanels = 4;  // columns of a panel; the most panels that one call takes
+constexpr int kQuantPanel = 32;                    // columns
 
-using QuantSet = TileSet<QuantTile>;             // panels_at_once: up to kQuantPanels
+using QuantSet = TileSet<QuantTile>;
 extern const QuantSet quant_plain, quant_vnni, quant_amx;
 using UseQuantSet = UseSet<QuantSet>;
 /// The best one that goes with loops(): AVX-512's where it has VNNI, AMX's where it has that.

@@ -20,22 +20,19 @@ static bool supported() {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 namespace avx512vnni {
+#include "kernels/cpu/simd/lanes.inc"
 #include "kernels/cpu/simd/quant_channels.inc"
 #include "kernels/cpu/simd/quant_gemm.inc"
 #include "kernels/cpu/simd/quant_rows.inc"
+#undef FOVEA_INLINE
 }  // namespace avx512vnni
 #pragma GCC pop_options
 
 constinit const QuantSet quant_vnni{.name = "avx512vnni",
                                     .supported = supported,
                                     .rows = 12,
-                                    .fill = 1,
-                                    .speed = 1,
                                     .panels_at_once = avx512vnni::panels_at_once,
-                                    .tile = avx512vnni::run_tile,
-                                    .begin = nullptr,
-                                    .end = nullptr,
-                                    .copy = nullptr};
+                                    .tile = avx512vnni::run_tile};
 
 extern const QuantLoops quant_loops_vnni;
 constinit const QuantLoops quant_loops_vnni{.name = "avx512vnni",
