@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // bench/beside.h — how much longer a batch takes on a machine that is busy with something else.
 #pragma once
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ class BusyProcesses {
   ~BusyProcesses() { stop(); }
   BusyProcesses(const BusyProcesses&) = delete;
   BusyProcesses& operator=(const BusyProcesses&) = delete;
+
+  std::span<const int> ids() const { return ids_; }   // of the processes
 
  private:
   void stop();

@@ -1,31 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/zoo/allocations.cpp — a compiled model allocates nothing while it runs, and its answers are the same bits each
 // time.
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "engine/core/threads.h"
 #include "engine/graph/batch_session.h"
 #include "engine/graph/calibration.h"
+#include "test/support/allocations.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 #include "zoo/zoo.h"
-
-// The address sanitizer has an operator new of its own.
-#if !defined(__SANITIZE_ADDRESS__)
-namespace {
-std::atomic<bool> counting = false;
-std::atomic<int> allocations = 0;
-}  // namespace
-
-void* operator new(size_t n) {
-  if (counting.load(std::memory_order_relaxed)) ++allocations;
-  if (void* p = std::malloc(n ? n : 1)) return p;
-  throw std::bad_alloc();
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace fovea::zoo {
 
@@ -34,11 +16,10 @@ namespace {
 template <class AnySession>
 void check_quiet(AnySession& session, const Tensor& images) {
   const std::vector<double> first = test::values_of(session.run_borrowed(images)[0]);
-  allocations = 0;
-  counting = true;
-  for (int i = 0; i < 5; ++i) session.run_borrowed(images);
-  counting = false;
-  CHECK(allocations == 0);
+  const test::Allocations seen = test::allocated_by([&] {
+    for (int i = 0; i < 5; ++i) session.run_borrowed(images);
+  });
+  CHECK(seen.count == 0);
   CHECK(test::values_of(session.run_borrowed(images)[0]) == first);
 }
 
@@ -93,4 +74,3 @@ TEST_CASE("runs in 8-bit integers allocate nothing and repeat their bits", "[zoo
 }
 
 }  // namespace fovea::zoo
-#endif
