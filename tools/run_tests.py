@@ -121,14 +121,14 @@ def fast_only(spec):
     return ",".join(part + "~[slow]~[.]" for part in (spec.split(",") if spec else [""]))
 
 
-def run_golden(folder, max_params, tally):
+def run_golden(folders, max_params, tally):
     """Runs build/golden over the files of the modules that were built in: in f32, and in bf16 the models with a row for it."""
     built = subprocess.run([str(ROOT / "build/fovea"), "models", "--json"], capture_output=True, text=True, check=True)
     names = set(json.loads(built.stdout))
-    entries = {path: json.loads(path.read_text()) for path in sorted((ROOT / folder).glob("*.json"))}
+    entries = {path: json.loads(path.read_text()) for folder in folders for path in sorted((ROOT / folder).glob("*.json"))}
     files = [str(path) for path in entries if names & {entry["name"] for entry in entries[path]}]
     if not files:
-        print(f"FAILED  golden: no file in {folder}")
+        print(f"FAILED  golden: no file in {' '.join(folders)}")
         tally.count(False)
         return
     limits = ["--pair-params", str(PAIR_PARAMS)] + (["--max-params", str(max_params)] if max_params else [])
@@ -168,7 +168,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--unit", action="store_true", help="the unit tests of the release build")
     parser.add_argument("--sanitized", action="store_true", help="the fast unit tests of the sanitizer build")
-    parser.add_argument("--golden", metavar="FOLDER", help="recorded figures; left out when there is a filter")
+    parser.add_argument("--golden", metavar="FOLDER", nargs="+", help="recorded figures; left out when there is a filter")
     parser.add_argument("--real", metavar="FOLDER", help="where lite0.safetensors ... are, for the tests that want them")
     parser.add_argument("--max-params", type=int, default=0, help="skip recorded models with more parameters")
     parser.add_argument("--filter", default="", help="a word of a test's name, or a Catch2 spec: names with *, [tags]")

@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include "engine/core/error.h"
+#include "test/support/members.h"
+#include "zoo/zoo.h"
 
 namespace fovea {
 
@@ -11,6 +13,14 @@ nlohmann::json read_json(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw Error(Error::Kind::io, cat("cannot read ", path));
   return nlohmann::json::parse(file);
+}
+
+std::vector<nlohmann::json> recorded_cases(const std::string& kind) {
+  std::vector<nlohmann::json> cases;
+  for (const std::string& module : zoo::modules())
+    for (nlohmann::json& c : read_json(cat(FOVEA_SOURCE_DIR "/test/golden/", kind, "/", module, ".json")))
+      cases.push_back(std::move(c));
+  return cases;
 }
 
 // Values of a setting as create() reads them: "7,7,14,7", and "7x14" for a pair inside of a list.
@@ -34,6 +44,18 @@ zoo::ModelOptions recorded_options(const nlohmann::json& entry) {
     else o.set.emplace_back(key, setting_text(v));
   }
   return o;
+}
+
+std::vector<Member> members() {
+  std::vector<Member> all;
+  for (const nlohmann::json& c : recorded_cases("levels")) {
+    const auto name = c.at("name").get<std::string>();
+    const std::string module(zoo::module_of(name));
+    if (!all.empty() && all.back().module == module) continue;
+    const auto size = c.at("input").get<std::array<int64_t, 4>>();
+    all.push_back({module, name, recorded_options(c), {size[0], size[1], size[2], size[3]}});
+  }
+  return all;
 }
 
 }  // namespace fovea

@@ -7,6 +7,7 @@
 #include "test/support/allocations.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
+#include "test/support/members.h"
 #include "zoo/zoo.h"
 
 namespace fovea::zoo {
@@ -23,28 +24,28 @@ void check_quiet(AnySession& session, const Tensor& images) {
   CHECK(test::values_of(session.run_borrowed(images)[0]) == first);
 }
 
-void check_quiet(const char* name, const Target& target) {
-  INFO(name);
-  auto model = create(name);
-  model->materialise(3);
-  Session session = compile(*model, {.target = target});
-  check_quiet(session, test::filled("image", session.inputs()[0].shape));
+// One member of each family.
+void check_members(const Target& target) {
+  for (const Member& m : members()) {
+    INFO(m.name);
+    auto model = create(m.name, m.options);
+    model->materialise(3);
+    const auto height = static_cast<int>(m.images[2]), width = static_cast<int>(m.images[3]);
+    Session session = compile(*model, {.height = height, .width = width, .target = target});
+    check_quiet(session, test::filled("image", session.inputs()[0].shape));
+  }
 }
 
 }  // namespace
 
 TEST_CASE("runs of compiled models allocate nothing and repeat their bits", "[zoo][slow]") {
   const UseThreads two(2);
-  for (const char* name : {"test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnety_002", "densenet121",
-                           "test_convnext", "swin_tiny_patch4_window7_224", "test_vit", "deit_tiny_patch16_224"})
-    check_quiet(name, {});
+  check_members({});
 }
 
 TEST_CASE("so do runs in bf16", "[zoo][slow][bf16]") {
   const UseThreads two(2);
-  for (const char* name : {"test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnety_002", "densenet121",
-                           "test_convnext", "swin_tiny_patch4_window7_224", "test_vit"})
-    check_quiet(name, {.dtype = DType::bf16});
+  check_members({.dtype = DType::bf16});
 }
 
 TEST_CASE("so do images side by side", "[zoo][slow]") {

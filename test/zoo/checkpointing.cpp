@@ -19,8 +19,8 @@ using nlohmann::json;
 // The last recorded case of each family: of networks with batch norm the one in train mode.
 std::map<std::string, json> case_of_each_family() {
   std::map<std::string, json> cases;
-  for (const json& c : read_json(FOVEA_SOURCE_DIR "/test/golden/gradients.json"))
-    if (const auto name = c.at("name").get<std::string>(); is_model(name)) cases[std::string(module_of(name))] = c;
+  for (const json& c : recorded_cases("gradients"))
+    cases[std::string(module_of(c.at("name").get<std::string>()))] = c;
   return cases;
 }
 

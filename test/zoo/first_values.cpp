@@ -2,7 +2,6 @@
 // test/zoo/first_values.cpp — a fresh model of each family has first values as timm draws them.
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
@@ -13,8 +12,6 @@ namespace fovea::zoo {
 namespace {
 
 using nlohmann::json;
-
-json recorded_models() { return read_json(FOVEA_SOURCE_DIR "/test/golden/first_values.json"); }
 
 struct Moments {
   double mean = 0, deviation = 0, kurtosis = 0;
@@ -54,19 +51,9 @@ void check_value(const std::vector<double>& ours, const json& figures) {
 
 }  // namespace
 
-TEST_CASE("each family that is built in has recorded first values", "[zoo]") {
-  std::set<std::string> recorded;
-  for (const json& e : recorded_models()) recorded.emplace(module_of(e.at("name").get<std::string>()));
-  for (const std::string& module : modules()) {
-    CAPTURE(module);
-    CHECK(recorded.contains(module));
-  }
-}
-
 TEST_CASE("first values of whole networks are distributed as timm's", "[zoo][slow]") {
-  for (const json& e : recorded_models()) {
+  for (const json& e : recorded_cases("first_values")) {
     const std::string name = e.at("name");
-    if (!is_model(name)) continue;
     const auto m = create(name);
     m->materialise(1);
     const StateDict state = m->state_dict();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/zoo/passes.cpp — every pass alone, all but one, and all together give what eager gives, on a small member of
-// each
-// family.
+// each family.
 #include "engine/graph/passes/passes.h"
 
 #include <set>
@@ -13,29 +12,11 @@
 #include "test/golden/runner/figures.h"
 #include "test/support/catch.h"
 #include "test/support/fill.h"
-#include "test/support/recorded.h"
+#include "test/support/members.h"
 #include "zoo/zoo.h"
 
 namespace fovea::zoo {
 namespace {
-
-struct Member {
-  const char* name;
-  const char* kwargs;                              // timm's arguments that make it smaller
-  int64_t height, width;
-};
-constexpr Member kMembers[] = {
-    {"test_convnext", "{}", 64, 96},
-    {"deit_tiny_distilled_patch16_224", R"({"img_size": [64, 48], "depth": 4})", 64, 48},
-    {"densenet121", R"({"depths": [2, 3, 3, 2]})", 64, 96},
-    {"test_efficientnet", "{}", 64, 96},
-    {"mobilenetv3_small_050", "{}", 64, 96},
-    {"regnety_002", "{}", 64, 96},
-    {"test_resnet", "{}", 64, 96},
-    {"swin_tiny_patch4_window7_224",
-     R"({"img_size": [112, 64], "embed_dim": 32, "num_heads": [2, 4, 8, 16], "depths": [2, 2, 2, 2]})", 112, 64},
-    {"test_vit", "{}", 64, 96},
-};
 
 // What differs by rounding alone; bf16 rounds values, here of networks as deep as these.
 constexpr double kSingle = 1e-5, kHalf = 3e-2;
@@ -62,8 +43,7 @@ std::string anatomy(const Session& s) {
 class Case {
  public:
   explicit Case(const Member& m)
-      : model_(create(m.name, recorded_options({{"kwargs", nlohmann::json::parse(m.kwargs)}}))),
-        image_(golden_input({2, 3, m.height, m.width})) {
+      : model_(create(m.name, m.options)), image_(golden_input({2, 3, m.images[2], m.images[3]})) {
     model_->eval();
     fill_weights(*model_);
     const NoGrad no_grad;
@@ -105,10 +85,9 @@ class Case {
 
 TEST_CASE("every pass alone and all together keep every family's numbers", "[zoo][session]") {
   const UseThreads two(2);
-  std::set<std::string> modules, effective;
-  for (const Member& m : kMembers) {
+  std::set<std::string> effective;
+  for (const Member& m : members()) {
     INFO(m.name);
-    modules.insert(std::string(module_of(m.name)));
     const Case c(m);
     const std::string plain = c.check({.without = all_but("")});
     for (const Pass& p : pass_table()) {
@@ -121,7 +100,6 @@ TEST_CASE("every pass alone and all together keep every family's numbers", "[zoo
     }
     c.check({});
   }
-  CHECK(modules.size() == zoo::modules().size());
   for (const char* pass : {"fold", "fold_norm", "layouts", "fuse_epilogue", "memory"}) {
     INFO(pass);
     CHECK(effective.contains(pass));               // else it was not tried
@@ -130,7 +108,7 @@ TEST_CASE("every pass alone and all together keep every family's numbers", "[zoo
 
 TEST_CASE("precision alone and with all other passes is near every family's numbers", "[zoo][session]") {
   const UseThreads two(2);
-  for (const Member& m : kMembers) {
+  for (const Member& m : members()) {
     INFO(m.name);
     const Case c(m);
     CHECK(c.check({.dtype = DType::bf16, .without = all_but("precision")}) != c.check({.without = all_but("")}));

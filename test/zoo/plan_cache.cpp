@@ -9,6 +9,7 @@
 #include "engine/core/threads.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
+#include "test/support/members.h"
 #include "test/weights_tools/files.h"
 #include "weights_tools/safetensors.h"
 #include "zoo/zoo.h"
@@ -34,18 +35,20 @@ class CacheIn {
   std::string before_;
 };
 
-void write_weights(const std::string& name, const std::string& path, uint64_t seed) {
-  auto model = create(name);
+void write_weights(const std::string& name, const std::string& path, uint64_t seed, const ModelOptions& options = {}) {
+  auto model = create(name, options);
   model->materialise(seed);
   write_safetensors(path, model->state_dict());
 }
 
-PlanCache cache_of(const std::string& name, const std::string& weights, const CompileOptions& o = {}) {
-  return {trace(*create(name), o), weights, o.target};
+PlanCache cache_of(const std::string& name, const std::string& weights, const CompileOptions& o = {},
+                   const ModelOptions& options = {}) {
+  return {trace(*create(name, options), o), weights, o.target};
 }
 
-Session compiled(const std::string& name, const std::string& weights, const CompileOptions& o = {}) {
-  auto model = create(name);
+Session compiled(const std::string& name, const std::string& weights, const CompileOptions& o = {},
+                 const ModelOptions& options = {}) {
+  auto model = create(name, options);
   load_weights(*model, weights);
   return compile(*model, o);
 }
@@ -63,16 +66,16 @@ size_t plans_in(const std::string& folder) {
 TEST_CASE("models from the plan cache give the bits of compiled ones", "[zoo][plan_cache]") {
   const Scratch folder;
   const CacheIn cache_in(folder / "plans");
-  for (const char* name : {"test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnety_002", "densenet121",
-                           "test_convnext", "swin_tiny_patch4_window7_224", "test_vit", "deit_tiny_patch16_224"}) {
-    INFO(name);
+  for (const Member& m : members()) {
+    INFO(m.name);
+    CompileOptions o{.height = static_cast<int>(m.images[2]), .width = static_cast<int>(m.images[3]), .consume = true};
     const std::string weights = folder / "w.safetensors";
-    write_weights(name, weights, 3);
-    const PlanCache cache = cache_of(name, weights);
+    write_weights(m.name, weights, 3, m.options);
+    const PlanCache cache = cache_of(m.name, weights, o, m.options);
     CHECK_FALSE(cache.load());
-    Session fresh = compiled(name, weights, {.consume = true});
+    Session fresh = compiled(m.name, weights, o, m.options);
     REQUIRE(cache.store(fresh));
-    std::optional<Session> found = cache_of(name, weights).load();
+    std::optional<Session> found = cache_of(m.name, weights, o, m.options).load();
     REQUIRE(found);
     CHECK(logits(*found) == logits(fresh));
     CHECK(found->constant_bytes() == fresh.constant_bytes());

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """first_values.py — records how timm's initialisers leave one fresh model of each family.
 
-Writes test/golden/first_values.json: for each floating entry of the state dict its one value where all elements are the same, else mean,
+Writes test/golden/first_values/<module>.json: for each floating entry of the state dict its one value where all elements are the same, else mean,
 standard deviation and kurtosis, which tells uniform values from normal and truncated ones. Needs torch and timm.
 """
-import argparse
 import json
-import pathlib
 
 import timm
 import torch
 
+from recorder import record
+
 torch.set_num_threads(1)
-NAMES = ["test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnety_002", "densenet121", "test_convnext",
-         "swin_tiny_patch4_window7_224", "test_vit", "deit_tiny_distilled_patch16_224"]
 
 
 def figures(t):
@@ -34,12 +32,5 @@ def entry(name):
     return f'{{"name": {json.dumps(name)}, "values": {{\n' + ",\n".join(rows) + "\n }}"
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parents[1])
-    out = parser.parse_args().out / "first_values.json"
-    out.write_text("[\n" + ",\n".join(map(entry, NAMES)) + "\n]\n")
-
-
 if __name__ == "__main__":
-    main()
+    record("first_values", entry)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """gradients.py — records the gradients that PyTorch gives for the parameters of one small member of each family.
 
-Writes test/golden/gradients.json. Weights and two images come from the formula of test/support/fill.h; all is computed in f64. The loss is
-the mean cross entropy of ten classes, the target of image i being (3 i + 1) mod 10. Each case is taken in eval mode on the smallest image
+Writes test/golden/gradients/<module>.json. Weights and two images come from the formula of test/support/fill.h; all is computed in f64. The loss is
+the mean cross entropy of ten classes, the target of image i being (3 i + 1) mod 10. A case is a name, arguments beside the number of
+classes, pixels, and whether in train mode. Each is taken in eval mode on the smallest image
 that the model takes (and on which no gradient vanishes, as that of a window's relative positions does where the last map is one pixel);
 networks with batch norm also in train mode, on an image whose last maps still have more than one pixel. Of each
 parameter's gradient the file holds the norm and up to 16 elements at (i (n - 1)) / (k - 1); only a norm of 0 where the gradient vanishes
@@ -10,35 +11,17 @@ but for rounding, as that of an offset in front of batch statistics does. "stead
 1e-4 (of a gradient's root mean square): batch statistics of few values, and values that rounding carries over a kink of ReLU, make others
 useless for a comparison in f32. Needs torch and timm.
 """
-import argparse
 import json
-import pathlib
 
 import timm
 import torch
 
 from formula import fill, image, spread
+from recorder import record
 
 torch.set_num_threads(1)
 CLASSES = 10
 STEADY = 1e-4
-# name, arguments beside the number of classes, pixels, train mode
-CASES = [
-    ("test_efficientnet", {}, 32, False),
-    ("test_efficientnet", {}, 96, True),
-    ("mobilenetv3_small_050", {}, 32, False),
-    ("mobilenetv3_small_050", {}, 96, True),
-    ("test_resnet", {}, 32, False),
-    ("test_resnet", {}, 96, True),
-    ("regnety_002", {}, 32, False),
-    ("regnety_002", {}, 64, True),
-    ("densenet121", {}, 32, False),
-    ("densenet121", {}, 64, True),
-    ("test_convnext", {}, 32, False),
-    ("swin_tiny_patch4_window7_224", dict(img_size=64), 64, False),
-    ("test_vit", dict(img_size=32), 32, False),
-    ("deit_tiny_distilled_patch16_224", dict(img_size=32), 32, False),
-]
 
 
 def is_random(module):
@@ -80,12 +63,5 @@ def case(name, kwargs, pixels, train):
     return json.dumps(head)[:-1] + ', "gradients": {\n' + ",\n".join(rows) + "\n }}"
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parents[1])
-    out = parser.parse_args().out / "gradients.json"
-    out.write_text("[\n" + ",\n".join(case(*c) for c in CASES) + "\n]\n")
-
-
 if __name__ == "__main__":
-    main()
+    record("gradients", case)

@@ -1,45 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """levels.py — records what timm gives of a model's feature levels: intermediate values, and what pruning leaves.
 
-Writes test/golden/levels.json, with a small member of each family, and more where families treat their levels differently. Weights and image
+Writes test/golden/levels/<module>.json: a small member of the family, first, and more where some treat their levels differently. A case
+is a name, arguments, the size of the batch (images, height, width) and the pooling of the classifier that comes back. The first case is the
+member that the tests of passes, allocations and the plan cache take, too. Weights and image
 come from the formula of test/support/fill.h, figures from f64. Each entry of "intermediates" has timm's arguments and what came out: maps,
 leading tokens, final value. An attention mask is a word: "near" lets tokens see those that are at most seven away, "added" are values to add
 from the formula, named "mask". Each entry of "prune" has the arguments, the levels that were taken, the modules whose entries the state dict
 lost, the widths that follow, what the pruned model makes of the image, and the entries that come back with a classifier of five classes.
 Needs torch and timm.
 """
-import argparse
 import itertools
 import json
-import pathlib
 
 import timm
 import torch
 
 from formula import fill, image, uniform
+from recorder import record
 from variations import figure, tolerance
 
 torch.set_num_threads(1)
-SWIN = dict(img_size=64, embed_dim=16, num_heads=(1, 2, 4, 8), depths=(1, 1, 2, 1), window_size=4)
-HNF = dict(depths=(1, 1, 1, 1), dims=(16, 24, 32, 40))
-MLP = dict(depths=(1, 1, 1, 1), dims=(16, 24, 32, 40), head_hidden_size=24)
-# name, arguments, batch, height and width, pooling of the classifier that comes back
-CASES = [
-    ("test_efficientnet", {}, (2, 64, 96), "avg"),
-    ("mobilenetv3_small_050", {}, (1, 96, 64), "max"),
-    ("test_resnet", {}, (2, 64, 96), "max"),
-    ("regnety_002", {}, (1, 64, 96), "avg"),
-    ("regnetz_005", {}, (1, 64, 64), "catavgmax"),
-    ("densenet121", {}, (1, 64, 96), "avg"),
-    ("test_convnext", {}, (2, 64, 96), "avg"),
-    ("convnext_tiny_hnf", HNF, (1, 64, 96), "max"),
-    ("convnext_tiny", MLP, (1, 64, 64), "avg"),
-    ("swin_tiny_patch4_window7_224", SWIN, (2, 64, 64), "avg"),
-    ("test_vit", dict(img_size=(64, 96)), (2, 64, 96), "avg"),
-    ("test_vit2", dict(img_size=64), (1, 64, 64), "avg"),
-    ("test_vit3", dict(img_size=(64, 96)), (1, 64, 96), "max"),
-    ("deit_tiny_distilled_patch16_224", dict(img_size=64, depth=4), (1, 64, 64), "token"),
-]
 
 
 def asked(model):
@@ -127,13 +108,6 @@ def entry(name, kwargs, size, pool):
     return f'{head[:-1]},\n "intermediates": [\n  ' + ",\n  ".join(lines) + '],\n "prune": [\n  ' + ",\n  ".join(more) + "]}"
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parents[1])
-    out = parser.parse_args().out / "levels.json"
-    with torch.no_grad():
-        out.write_text("[\n" + ",\n".join(entry(*c) for c in CASES) + "\n]\n")
-
-
 if __name__ == "__main__":
-    main()
+    with torch.no_grad():
+        record("levels", entry)

@@ -17,7 +17,7 @@ struct Options {
 /// False where only the structure was recorded.
 bool has_figures(const nlohmann::json& entry);
 /// The entry whose figures count: another one for the few models whose recorded figures timm itself does not reproduce
-/// on another processor (test/golden/steady.json; docs/numerics.md has the measurements).
+/// on another processor (test/golden/steady; docs/numerics.md has the measurements).
 nlohmann::json steady(const nlohmann::json& entry);
 /// What the entry's figures may be off by: of its own in f32; in bf16 what test/golden/bf16.json says, else 0.02.
 double tolerance(const nlohmann::json& entry, const Options& o);

@@ -32,7 +32,7 @@ bool wanted(const Selection& s, const std::string& name) {
 // What was not compared as recorded, and how near it came where that is not a matter of rounding in f32.
 std::string remark(const json& e, const Options& o, const Outcome& outcome) {
   if (o.structure || !has_figures(e)) return "  structure only";
-  const std::string text = steady(e) == e ? "" : "  with the figures of test/golden/steady.json";
+  const std::string text = steady(e) == e ? "" : "  with the figures of test/golden/steady";
   if (o.dtype == "f32") return text;
   char off[64];
   std::snprintf(off, sizeof off, "  off by %.2g, allowed %.2g", outcome.off, tolerance(e, o));
