@@ -10,6 +10,8 @@
 #include <unistd.h>
 #endif
 
+#include "engine/core/isa.h"
+
 namespace fovea::bench {
 namespace {
 
@@ -46,8 +48,8 @@ uint64_t plain_read(const std::byte* data, size_t bytes) {
 
 #if defined(__x86_64__)
 
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() { return __builtin_cpu_supports("avx512f"); }
+bool has_avx2() { return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() { return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f"); }
 bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
@@ -134,7 +136,7 @@ bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vn
 bool may_use_tiles() {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   static const bool granted =
-      __builtin_cpu_supports("amx-tile") && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+      isa_allowed(Isa::avx512) && __builtin_cpu_supports("amx-tile") && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   return granted;
 }
 bool has_amx_bf16() { return __builtin_cpu_supports("amx-bf16") && may_use_tiles(); }

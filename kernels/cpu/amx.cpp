@@ -8,10 +8,13 @@
 
 #include <algorithm>
 
+#include "engine/core/isa.h"
+
 namespace fovea::kernels::cpu {
 
 bool amx_supported() {
   static const bool supported = [] {
+    if (!isa_allowed(Isa::avx512)) return false;
     for (const bool has : {__builtin_cpu_supports("amx-tile") > 0, __builtin_cpu_supports("amx-bf16") > 0,
                            __builtin_cpu_supports("amx-int8") > 0, __builtin_cpu_supports("avx512f") > 0,
                            __builtin_cpu_supports("avx512bw") > 0, __builtin_cpu_supports("avx512dq") > 0,

@@ -7,13 +7,14 @@
 #include <cstdint>
 #include <cstring>
 
+#include "engine/core/isa.h"
 #include "kernels/cpu/bf16_product.h"
 
 namespace fovea::kernels::cpu {
 
 // The library that asks the processor also asks whether the system keeps its wide registers.
 static bool supported() {
-  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512f") &&
+  return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512f") &&
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 

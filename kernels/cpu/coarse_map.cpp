@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "engine/core/isa.h"
 #include "kernels/cpu/quant_loops.h"
 
 namespace fovea::kernels::cpu {
@@ -92,7 +93,7 @@ static bool mapped(const Bf16Map& m) {
 #pragma GCC pop_options
 
 static bool has_own(const Loops& l) {
-  static const bool supported = __builtin_cpu_supports("avx512bf16");
+  static const bool supported = isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
   return supported && l.lanes == 16;
 }
 

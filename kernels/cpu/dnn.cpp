@@ -4,6 +4,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "engine/core/isa.h"
 #include "kernels/cpu/parallel.h"
 
 #if DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
@@ -29,7 +30,10 @@ void* address(const std::byte* p) { return const_cast<std::byte*>(p); }
 }  // namespace
 
 const dnnl::engine& engine() {
-  static const dnnl::engine* const one = new dnnl::engine(dnnl::engine::kind::cpu, 0);   // outlives every plan
+  static const dnnl::engine* const one = [] {
+    if (!isa_allowed(Isa::avx512)) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+    return new dnnl::engine(dnnl::engine::kind::cpu, 0);   // outlives every plan
+  }();
   return *one;
 }
 dnnl::stream& stream() {

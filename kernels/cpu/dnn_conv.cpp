@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/core/isa.h"
 #include "engine/ops/ops.h"
 #include "kernels/cpu/dnn.h"
 #include "kernels/cpu/loops.h"
@@ -181,7 +182,7 @@ class BatchShares final : public Plan {
 // oneDNN is compiled for SSE4.1 and looks no further.
 bool processor_serves() {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("sse4.1");
+  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("sse4.1");
 #else
   return true;
 #endif

@@ -6,12 +6,14 @@
 
 #include <cstdint>
 
+#include "engine/core/isa.h"
 #include "kernels/cpu/loops.h"
 
 namespace fovea::kernels::cpu {
 
 static bool supported() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
 }
 
 #pragma GCC push_options

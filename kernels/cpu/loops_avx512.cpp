@@ -6,12 +6,13 @@
 
 #include <cstdint>
 
+#include "engine/core/isa.h"
 #include "kernels/cpu/loops.h"
 
 namespace fovea::kernels::cpu {
 
 static bool supported() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
 }
 
