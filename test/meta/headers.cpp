@@ -117,6 +117,8 @@ TEST_CASE("the first program of the README builds as it says, and runs", "[meta]
   }
   const TemporaryFolder folder;
   const std::string first = build_first_program(folder);
+  CHECK(shell(cat(first, " 2> ", first, ".log; test $? = 1")));
+  CHECK(lines_of(first + ".log") == std::vector<std::string>{"usage: first model.safetensors photo.jpg"});
   CHECK(shell(cat(first, " none.safetensors none.jpg 2> ", first, ".log; test $? = 1")));
   CHECK(lines_of(first + ".log") ==
         std::vector<std::string>{"cannot open none.safetensors: No such file or directory"});
