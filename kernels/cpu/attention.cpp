@@ -85,9 +85,8 @@ class AttentionPlan final : public Plan {
     const int64_t k_floats = (whole(packed_) * depth_ + 15) / 16 * 16,
                   v_floats = copies_ ? (v_step_ * keys_ + 15) / 16 * 16 : 0;
     const int64_t tiles = (last - first + set_->queries - 1) / set_->queries;
-    float* const keys =
-        thread_buffer(static_cast<size_t>(k_floats + v_floats + tiles_ * set_->queries * step()));
-    float* const values = keys + k_floats;
+    const ThreadArray<float> lent(static_cast<size_t>(k_floats + v_floats + tiles_ * set_->queries * step()));
+    float *const keys = lent.data(), *const values = keys + k_floats;
     Piece p{.q = floats(a.in[0]) + q_.start(sizes_, index),
             .k = floats(a.in[1]) + k_.start(sizes_, index),
             .v = floats(a.in[2]) + v_.start(sizes_, index),

@@ -56,21 +56,24 @@ class Bf16Attention final : public Plan {
   };
   static int64_t padded(int64_t n) { return (n + 31) / 32 * 32; }
   int64_t line() const { return padded(keys_); }
-  Buffers buffers() const {
-    const int64_t keys = padded(static_cast<int64_t>(scores_.bytes() / sizeof(Pair))),
-                  values = padded(static_cast<int64_t>(values_.bytes() / sizeof(Pair)));
-    float* at =
-        thread_buffer(static_cast<size_t>(keys + values + rows_ * (line() + line() / 2 + padded(values_.columns))));
+  int64_t key_floats() const { return padded(static_cast<int64_t>(scores_.bytes() / sizeof(Pair))); }
+  int64_t value_floats() const { return padded(static_cast<int64_t>(values_.bytes() / sizeof(Pair))); }
+  size_t buffer_floats() const {
+    return static_cast<size_t>(key_floats() + value_floats() +
+                               rows_ * (line() + line() / 2 + padded(values_.columns)));
+  }
+  Buffers buffers(float* at) const {
     const auto take = [&](int64_t count) { return std::exchange(at, at + count); };
-    return {.keys = reinterpret_cast<Pair*>(take(keys)),
-            .values = reinterpret_cast<Pair*>(take(values)),
+    return {.keys = reinterpret_cast<Pair*>(take(key_floats())),
+            .values = reinterpret_cast<Pair*>(take(value_floats())),
             .scores = take(rows_ * line()),
             .sums = take(rows_ * padded(values_.columns)),
             .weights = reinterpret_cast<bfloat16*>(at)};
   }
 
   void head(const Args& a, int64_t index, int64_t first, int64_t last) const {
-    const Buffers b = buffers();
+    const ThreadArray<float> lent(buffer_floats());
+    const Buffers b = buffers(lent.data());
     const bfloat16 *const q = halves(a.in[0]) + q_.start(sizes_, index),
                    *const k = halves(a.in[1]) + k_.start(sizes_, index),
                    *const v = halves(a.in[2]) + v_.start(sizes_, index);

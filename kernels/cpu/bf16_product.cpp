@@ -36,7 +36,8 @@ class Worker {
 
   // Row tiles [first_tile, last_tile) by panels [first, last), counted through all groups.
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
-    const bfloat16** const pointers = thread_pointers<bfloat16>(static_cast<size_t>(p_.packing.taps * most_rows_));
+    const ThreadArray<const bfloat16*> lent(static_cast<size_t>(p_.packing.taps * most_rows_));
+    const bfloat16** const pointers = lent.data();
     const int64_t panel_bytes = p_.packing.panel_floats() * static_cast<int64_t>(sizeof(Pair));
     if (set_.copy)
       return run_copied({first_tile, last_tile, first, last, p_.packing.panels(), most_rows_ * copy_step_, panel_bytes},

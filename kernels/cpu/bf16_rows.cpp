@@ -110,7 +110,8 @@ struct WholeRowsPlan : RowsPlan {
     const bfloat16* const x = halves(a.in[0]);
     bfloat16* const y = halves(a.out[0]);
     parallel_for(rows, std::max<int64_t>(1, 8192 / (size + 1)), [&](int64_t first, int64_t last) {
-      float *const wide = thread_buffer(static_cast<size_t>(2 * size)), *const results = wide + size;
+      const ThreadArray<float> lent(static_cast<size_t>(2 * size));
+      float *const wide = lent.data(), *const results = wide + size;
       for (int64_t r = first; r < last; ++r) {
         set->from_bf16(x + r * size, wide, size);
         f(wide, results);

@@ -73,10 +73,10 @@ struct FewRows {
   // Rows of the image as taps read them. Those that adjacent results share are copied once.
   class ImageRows {
    public:
-    explicit ImageRows(const FewRows& p) : p_(p), step_(p.layout.planes * p.layout.width) {
-      const int64_t all = (p.shape.kernel[1] + 1) * step_;
-      buffer_ = reinterpret_cast<T*>(thread_buffer(static_cast<size_t>(all)));
-      std::fill_n(buffer_, all, T{});
+    explicit ImageRows(const FewRows& p)
+        : p_(p), step_(p.layout.planes * p.layout.width), elements_((p.shape.kernel[1] + 1) * step_),
+          lent_(static_cast<size_t>(elements_)), buffer_(lent_.data()) {
+      std::fill_n(buffer_, elements_, T{});
       owner_.fill(-1);
     }
 
@@ -99,6 +99,8 @@ struct FewRows {
    private:
     const FewRows& p_;
     int64_t step_;                                 // elements of all planes of a row
+    int64_t elements_;                             // of the buffer
+    ThreadArray<T> lent_;
     T* buffer_;                                    // [kernel rows, then one of zeros][planes][width]
     std::array<int64_t, FewLayout::kMostKernelRows> owner_;
   };

@@ -21,7 +21,8 @@ void walk_copied(const CopiedWork& w, const Copy& copy, const Run& run) {
   constexpr int64_t kCopies = 512 << 10, kPanels = 256 << 10;
   const int64_t tiles = std::clamp<int64_t>(kCopies / w.tile_bytes, 1, w.last_tile - w.first_tile);
   const int64_t panels = std::max<int64_t>(1, kPanels / w.panel_bytes);
-  std::byte* const copies = thread_copies(static_cast<size_t>(tiles * w.tile_bytes));
+  const ThreadMemory lent(static_cast<size_t>(tiles * w.tile_bytes));
+  std::byte* const copies = lent.data();
   for (int64_t at = w.first, end; at < w.last; at = end) {
     const int64_t group = at / w.group_panels;
     end = std::min(w.last, (group + 1) * w.group_panels);

@@ -38,8 +38,8 @@ class RowTables {
  public:
   RowTables(const ConvShape& s, const T* zeros)
       : s_(s), zeros_(zeros), columns_((s.out[2] - 1) * s.stride[2] + (s.kernel[2] - 1) * s.dilation[2] + 1),
-        slots_((s.kernel[1] - 1) * s.dilation[1] + 1) {
-    owner_ = thread_pointers<T>(static_cast<size_t>(slots_ * (1 + columns_) + columns_));
+        slots_((s.kernel[1] - 1) * s.dilation[1] + 1),
+        lent_(static_cast<size_t>(slots_ * (1 + columns_) + columns_)), owner_(lent_.data()) {
     table_ = owner_ + slots_;
     blank_ = table_ + slots_ * columns_;
     std::fill_n(owner_, slots_, nullptr);
@@ -66,6 +66,7 @@ class RowTables {
   const ConvShape& s_;
   const T* zeros_;
   int64_t columns_, slots_;
+  ThreadArray<const T*> lent_;
   const T **owner_, **table_, **blank_;
 };
 

@@ -134,7 +134,8 @@ class MatmulPlan final : public Plan {
   void one_product(const float* a, const float* b, float* y, bool packed) const {
     const size_t b_floats = packing_.bytes() / 4;
     const bool turn = a_.column != 1 && depth_ > 1;
-    float* const buffer = thread_buffer(b_floats + (turn ? static_cast<size_t>(rows_ * depth_) : 0));
+    const ThreadArray<float> lent(b_floats + (turn ? static_cast<size_t>(rows_ * depth_) : 0));
+    float* const buffer = lent.data();
     if (!packed) {
       pack_columns(packing_, {.w = b, .column = b_.column, .depth = b_.row, .taps = {0, 0, 0}, .sizes = {1, 1, 1}},
                    buffer);

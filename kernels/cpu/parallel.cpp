@@ -11,12 +11,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <exception>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
-#include <vector>
+#include <utility>
 
+#include "engine/core/error.h"
 #include "engine/core/threads.h"
 
 #if defined(__SSE2__)
@@ -127,6 +128,15 @@ class Pool {
     job_.notify_all();
     mine_ += work(job, 0, static_cast<int>(team));
     all_ += chunks;
+    wait_for_others(team);
+    if (!thrown_) return;
+    failed_.clear(std::memory_order_relaxed);
+    std::rethrow_exception(std::exchange(thrown_, nullptr));
+  }
+  std::mutex& in_use() { return in_use_; }
+
+ private:
+  void wait_for_others(int64_t team) {
     const auto done = [&] { return left_.load(std::memory_order_acquire) == 0; };
     if (patience_.wait(done)) return;
     const auto began = Patience::Clock::now();
@@ -138,9 +148,7 @@ class Pool {
     if (waited > Patience::kInterrupted && cpu_seconds() - worked < 0.7 * waited.count())
       go_alone(runnable() > room(team) ? 256 : 4);
   }
-  std::mutex& in_use() { return in_use_; }
 
- private:
   struct Claim {
     uint32_t job;
     uint16_t next, end;
@@ -166,9 +174,11 @@ class Pool {
       const Claim c = Claim::of(word);
       if (c.job != job || c.next >= c.end) return count;
       if (!lane.word.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) continue;
-      {
+      try {
         const FlushDenormals flush;
         body_(context_, items_ * c.next / chunks_, items_ * (c.next + 1) / chunks_);
+      } catch (...) {
+        if (!failed_.test_and_set(std::memory_order_relaxed)) thrown_ = std::current_exception();
       }
       ++count;
       if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) left_.notify_one();
@@ -181,8 +191,8 @@ class Pool {
     try {
       for (; workers_ < wanted; ++workers_)
         std::thread([this, me = static_cast<int>(workers_) + 1] { serve(me); }).detach();
-    } catch (const std::system_error&) {
-      return;
+    } catch (const std::exception&) {
+      return;                                      // no thread, or no memory for one
     }
   }
 
@@ -215,10 +225,16 @@ class Pool {
   alignas(64) std::atomic<uint32_t> job_{0};
   std::atomic<int> team_{0};
   alignas(64) std::atomic<int> left_{0};
+  std::atomic_flag failed_;                        // a body has thrown: what the first one did is left to the caller
+  std::exception_ptr thrown_;
   std::array<Lane, kMostThreads> lanes_;
 };
 
 thread_local bool inside = false;                  // of a parallel region: what begins here runs on this thread alone
+struct Inside {
+  Inside() { inside = true; }
+  ~Inside() { inside = false; }
+};
 
 void Pool::serve(int me) {
   inside = true;
@@ -248,10 +264,8 @@ void parallel_range(int64_t n, int64_t grain, void (*body)(const void*, int64_t,
     Pool& p = pool();
     // A second caller at the same time works alone: there are never more threads than were asked for.
     if (const std::unique_lock<std::mutex> lock(p.in_use(), std::try_to_lock); lock.owns_lock() && !p.crowded(team)) {
-      inside = true;
-      p.run(n, std::min(pieces, team * kChunksEach), team, body, context);
-      inside = false;
-      return;
+      const Inside here;
+      return p.run(n, std::min(pieces, team * kChunksEach), team, body, context);
     }
   }
   const FlushDenormals flush;
@@ -259,35 +273,41 @@ void parallel_range(int64_t n, int64_t grain, void (*body)(const void*, int64_t,
 }
 
 namespace {
-class Buffer {
- public:
-  ~Buffer() { std::free(data_); }
-  std::byte* at_least(size_t bytes) {
-    if (bytes_ >= bytes) return data_;
-    const size_t whole = (bytes + 4095) / 4096 * 4096;
-    std::free(data_);
-    bytes_ = 0;
-    data_ = static_cast<std::byte*>(std::aligned_alloc(64, whole));
-    if (!data_) throw std::bad_alloc();
-    bytes_ = whole;
-    return data_;
+struct Buffer {
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { std::free(data); }
+  void grow(size_t wanted) {
+    const size_t whole = (wanted + 4095) / 4096 * 4096;
+    std::free(std::exchange(data, nullptr));
+    bytes = 0;
+    data = static_cast<std::byte*>(std::aligned_alloc(64, whole));
+    if (!data) throw std::bad_alloc();
+    bytes = whole;
   }
-
- private:
-  std::byte* data_ = nullptr;
-  size_t bytes_ = 0;
+  std::byte* data = nullptr;
+  size_t bytes = 0;
+  bool taken = false;
 };
+
+Buffer& free_buffer() {
+  constexpr size_t kMost = 16;                     // nested: kernels need three
+  thread_local std::array<Buffer, kMost> buffers;
+  for (Buffer& b : buffers)
+    if (!b.taken) return b;
+  throw Error(Error::Kind::internal, cat("more than ", kMost, " arrays lent by one thread at a time"));
+}
 }  // namespace
 
-float* thread_buffer(size_t count) {
-  thread_local Buffer b;
-  return reinterpret_cast<float*>(b.at_least(count * sizeof(float)));
+ThreadMemory::ThreadMemory(size_t bytes) {
+  Buffer& b = free_buffer();
+  if (bytes > b.bytes) b.grow(bytes);
+  data_ = b.data;
+  taken_ = &b.taken;
+  b.taken = true;
 }
-
-std::byte* thread_copies(size_t bytes) {
-  thread_local Buffer b;
-  return b.at_least(bytes);
-}
+ThreadMemory::~ThreadMemory() { *taken_ = false; }
 
 #if defined(__SSE2__)
 FlushDenormals::FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040u); }   // FTZ and DAZ

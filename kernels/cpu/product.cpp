@@ -31,7 +31,8 @@ class Worker {
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
     const int64_t together = std::clamp<int64_t>(kPanelsBytes / (p_.packing.panel_floats() * 4), 1, kMostPanels);
     const int rows = static_cast<int>((p_.rows + tiles_ - 1) / tiles_);
-    const float** const pointers = thread_pointers(static_cast<size_t>(p_.packing.taps * rows));
+    const ThreadArray<const float*> lent(static_cast<size_t>(p_.packing.taps * rows));
+    const float** const pointers = lent.data();
     std::array<Job, kMostPanels> jobs;
     for (int64_t from = first; from < last; from += together) {
       const size_t count = jobs_for(from, std::min(from + together, last), rows, jobs);

@@ -28,7 +28,8 @@ class Worker {
   void run(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last) const {
     const QuantPacking& k = p_.packing;
     const int64_t floats = most_rows_ * most_panels_ * kQuantPanel;
-    float* const buffer = thread_buffer(static_cast<size_t>(floats + k.taps * most_rows_ * 2));
+    const ThreadArray<float> lent(static_cast<size_t>(floats + k.taps * most_rows_ * 2));
+    float* const buffer = lent.data();
     const auto pointers = reinterpret_cast<const uint8_t**>(buffer + floats);
     if (p_.set->copy)
       return run_copied({first_tile, last_tile, first, last, panels_, most_rows_ * copy_step_, panel_bytes_},

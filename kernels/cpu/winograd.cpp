@@ -72,8 +72,8 @@ class WinogradConv final : public LastConv {
 
   void block(const Run& r, const Block& b, int64_t first_panel, int64_t last_panel) const {
     const int64_t pixels = kPoints * b.count() * shape.channels, widest = packing_.panel + packing_.lanes;
-    float* const v = thread_buffer(static_cast<size_t>(pixels + kPoints * b.count() * widest + 16));
-    float* const m = v + (pixels + 15) / 16 * 16;
+    const ThreadArray<float> lent(static_cast<size_t>(pixels + kPoints * b.count() * widest + 16));
+    float *const v = lent.data(), *const m = v + (pixels + 15) / 16 * 16;
     for (int64_t tile = b.first; tile < b.last; ++tile) take_pixels(r.x, b, tile, v);
     for (int64_t i = first_panel; i < last_panel; ++i) {
       const Panel panel = panel_at(i);
@@ -100,7 +100,8 @@ class WinogradConv final : public LastConv {
   void pack_panel(const Unpacked& u, const Panel& panel, float* to) const {
     constexpr int64_t kChannels = 16, kTaps = 9;
     const float* const w = u.w + panel.column * u.column;
-    float* const taps = thread_buffer(static_cast<size_t>(kChannels * kTaps * panel.width));
+    const ThreadArray<float> lent(static_cast<size_t>(kChannels * kTaps * panel.width));
+    float* const taps = lent.data();
     std::fill(taps, taps + kChannels * kTaps * panel.width, 0.f);
     to += panel.weights;
     for (int64_t c = 0; c < packing_.depth; c += kChannels) {
