@@ -3,6 +3,8 @@
 #include "zoo/settings.h"
 
 #include <charconv>
+#include <mutex>
+#include <set>
 
 namespace fovea::zoo {
 namespace {
@@ -26,7 +28,13 @@ bool read_setting(std::string_view text, bool& v) {
   if (yes || no) v = yes;
   return yes || no;
 }
-bool read_setting(std::string_view text, std::string_view& v) { return v = text, true; }
+bool read_setting(std::string_view text, std::string_view& v) {
+  static std::mutex mutex;
+  static std::set<std::string, std::less<>>& kept = *new std::set<std::string, std::less<>>;   // models refer to it
+  const std::scoped_lock lock(mutex);
+  v = *kept.emplace(text).first;
+  return true;
+}
 bool read_setting(std::string_view text, Act& v) { return v = parse_act(text), true; }
 bool read_setting(std::string_view text, Padding& v) {
   int amount = 0;

@@ -21,7 +21,7 @@ bool read_setting(std::string_view text, int& v);
 bool read_setting(std::string_view text, bool& v);
 bool read_setting(std::string_view text, float& v);
 bool read_setting(std::string_view text, double& v);
-bool read_setting(std::string_view text, std::string_view& v);        // borrows the text
+bool read_setting(std::string_view text, std::string_view& v);        // of a copy that stays
 bool read_setting(std::string_view text, Act& v);
 bool read_setting(std::string_view text, Padding& v);
 bool read_setting(std::string_view text, std::span<int> v);           // comma between the numbers, as many as there are

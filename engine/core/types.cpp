@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/core/types.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -67,9 +68,23 @@ void Dims::erase(int at) {
   pop_back();
 }
 
+namespace {
+// Elements, and steps between them, are such that their bytes can be counted, too.
+constexpr int64_t kMostElements = INT64_MAX / 8;
+bool multiplied(int64_t& n, int64_t by) { return !__builtin_mul_overflow(n, by, &n) && n <= kMostElements; }
+
+[[noreturn]] void too_large(const Shape& s) {
+  throw Error(Error::Kind::shape, cat("a tensor of shape ", s, " has more elements than any memory"));
+}
+}  // namespace
+
 int64_t numel(const Shape& s) {
   int64_t n = 1;
-  for (int64_t d : s) n *= d;
+  for (int64_t d : s)
+    if (!multiplied(n, d)) {
+      if (std::find(s.begin(), s.end(), 0) != s.end()) return 0;
+      too_large(s);
+    }
   return n;
 }
 
@@ -81,7 +96,8 @@ std::string to_string(const Dims& d) {
 
 Strides contiguous_strides(const Shape& s) {
   Strides out = Dims::filled(s.size(), 1);
-  for (int i = s.size() - 2; i >= 0; --i) out[i] = out[i + 1] * std::max<int64_t>(s[i + 1], 1);
+  for (int i = s.size() - 2; i >= 0; --i)
+    if (!multiplied(out[i] = out[i + 1], std::max<int64_t>(s[i + 1], 1))) too_large(s);
   return out;
 }
 
@@ -91,7 +107,7 @@ Strides channels_last_strides(const Shape& s) {
   int64_t step = std::max<int64_t>(s[1], 1);
   for (int i = s.size() - 1; i >= 2; --i) {
     out[i] = step;
-    step *= std::max<int64_t>(s[i], 1);
+    if (!multiplied(step, std::max<int64_t>(s[i], 1))) too_large(s);
   }
   out[0] = step;
   return out;

@@ -183,7 +183,7 @@ Tensor roll(const Tensor& x, const Dims& shifts, const Dims& dims) {
 }
 
 Tensor pixel_shuffle(const Tensor& x, int64_t factor) {
-  if (x.rank() != 4 || factor < 1 || x.dim(1) % (factor * factor))
+  if (x.rank() != 4 || factor < 1 || factor > x.dim(1) || x.dim(1) % (factor * factor))
     reject(ops::permute, {x}, cat("pixel_shuffle by ", factor, " of shape ", x.shape()));
   const int64_t n = x.dim(0), c = x.dim(1) / (factor * factor), h = x.dim(2), w = x.dim(3);
   return reshape(permute(reshape(x, {n, c, factor, factor, h, w}), {0, 1, 4, 2, 5, 3}), {n, c, h * factor, w * factor});

@@ -112,16 +112,25 @@ constinit const OpDef expand{.signature = "expand(x) -> y",
 constinit const OpDef copy{.signature = "copy(x) -> y", .infer = infer_copy, .vjp = vjp_copy};
 }  // namespace ops
 
+namespace {
+// Of the sizes that are given: -1 stands for one that is not.
+int64_t known_elements(const Shape& s) {
+  Shape given = s;
+  std::replace(given.begin(), given.end(), int64_t{-1}, int64_t{1});
+  return numel(given);
+}
+}  // namespace
+
 Tensor reshape(const Tensor& x, const Shape& s) {
   Shape wanted = s;
-  int64_t known = 1;
   int open = -1;
   for (int i = 0; i < s.size(); ++i) {
-    if (s[i] != -1) known *= s[i];
-    else if (open < 0) open = i;
-    else reject(ops::reshape, {x}, cat("shape ", s, " leaves two sizes open"));
+    if (s[i] != -1) continue;
+    if (open >= 0) reject(ops::reshape, {x}, cat("shape ", s, " leaves two sizes open"));
+    open = i;
   }
   if (open >= 0) {
+    const int64_t known = known_elements(s);
     if (known <= 0 || x.numel() % known)
       reject(ops::reshape, {x}, cat("no size for the -1 in ", s, " gives ", x.numel(), " elements"));
     wanted[open] = x.numel() / known;
@@ -197,17 +206,14 @@ Tensor flatten(const Tensor& x, int first, int last) {
   if (x.rank() == 0) return reshape(x, {1});
   const int from = axis_of(ops::reshape, x, first), to = axis_of(ops::reshape, x, last);
   Shape s(x.shape().begin(), x.shape().begin() + from);
-  int64_t n = 1;
-  for (int i = from; i <= to; ++i) n *= x.shape()[i];
-  s.push_back(n);
+  s.push_back(numel(Shape(x.shape().begin() + from, x.shape().begin() + std::max(from, to + 1))));
   for (int i = std::max(from, to) + 1; i < x.rank(); ++i) s.push_back(x.shape()[i]);
   return reshape(x, s);
 }
 Tensor unflatten(const Tensor& x, int dim, const Shape& sizes) {
   const int at = axis_of(ops::reshape, x, dim);
   Shape s(x.shape().begin(), x.shape().begin() + at);
-  int64_t known = 1;
-  for (int64_t d : sizes) known *= d == -1 ? 1 : d;
+  const int64_t known = known_elements(sizes);
   for (int64_t d : sizes) s.push_back(d == -1 && known > 0 ? x.shape()[at] / known : d);
   for (int i = at + 1; i < x.rank(); ++i) s.push_back(x.shape()[i]);
   return reshape(x, s);

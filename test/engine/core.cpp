@@ -53,6 +53,23 @@ TEST_CASE("memory order is only strides", "[core]") {
   CHECK(message_of([] { Dims::filled(9, 1); }) == "a tensor has at most 8 dimensions");
 }
 
+TEST_CASE("sizes whose product no memory has are refused", "[core]") {
+  const int64_t large = int64_t{1} << 40;
+  CHECK(numel({large, 1 << 19}) == int64_t{1} << 59);
+  CHECK(numel({large, large, 0}) == 0);
+  CHECK(message_of([&] { (void)numel({large, large}); }) ==
+        "a tensor of shape [1099511627776, 1099511627776] has more elements than any memory");
+  // 2^64, 2^63 and 2^61 elements: products that are 0, negative, and as bytes of f64 0 again when nobody looks
+  for (const int64_t last : {int64_t{1} << 24, int64_t{1} << 23, int64_t{1} << 21}) {
+    INFO(last);
+    const Shape s{large, last};
+    CHECK(message_of([&] { (void)numel(s); }).find("more elements than any memory") != std::string::npos);
+    CHECK(message_of([&] { (void)empty(s, DType::f64); }).find("more elements") != std::string::npos);
+    CHECK(message_of([&] { (void)make_meta(DType::f32, {1, 2, large, last}, Memory::channels_last); })
+              .find("more elements") != std::string::npos);
+  }
+}
+
 TEST_CASE("names match shells, sort naturally and find their neighbours", "[core]") {
   CHECK(glob_match("resnet*", "resnet50"));
   CHECK(glob_match("*net?[0-9]*", "resnet50d"));

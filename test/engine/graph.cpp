@@ -173,4 +173,32 @@ TEST_CASE("a bad memory plan is caught", "[graph]") {
   CHECK(has(message_of([&] { passes::check_places(g); }), "overlaps an operand"));
 }
 
+TEST_CASE("a memory plan is proven byte by byte", "[graph]") {
+  Graph g = trace(
+      [](const Tensor& x) {
+        const Tensor a = exp(x), low = slice(a, 0, 0, 32), high = slice(a, 0, 32, 64);
+        const Tensor b = sum(low, {0}), c = sum(high, {0});
+        return Tensors{b + c};
+      },
+      {make_meta(DType::f32, {64})});
+  passes::place_apart(g);
+  REQUIRE(g.steps.size() == 6);
+  CHECK_NOTHROW(passes::check_places(g));
+  const auto place = [&](size_t step) -> Place& { return g.places[static_cast<size_t>(g.steps[step].out[0])]; };
+  SECTION("a half that is not needed any more may be written over") {
+    place(4).offset = place(0).offset + 31 * 4;
+    CHECK_NOTHROW(passes::check_places(g));
+  }
+  SECTION("one that is still needed may not") {
+    place(3).offset = place(0).offset + 63 * 4;
+    CHECK(has(message_of([&] { passes::check_places(g); }), "was overwritten before this use"));
+    place(3).offset = place(0).offset + 32 * 4;
+    CHECK(has(message_of([&] { passes::check_places(g); }), "was overwritten before this use"));
+  }
+  SECTION("a view lies within what it looks at") {
+    place(2).offset += 4;
+    CHECK(has(message_of([&] { passes::check_places(g); }), "lies outside what it looks at"));
+  }
+}
+
 }  // namespace fovea

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/graph/passes/places.cpp — proves a memory plan by walking the steps: nobody reads bytes that somebody else has
 // overwritten.
-#include <algorithm>
+#include <iterator>
+#include <map>
 
 #include "engine/graph/passes/passes.h"
 
@@ -13,6 +14,7 @@ struct Bytes {
   int index;
   int64_t from, to;
   bool meets(const Bytes& o) const { return kind == o.kind && index == o.index && from < o.to && o.from < to; }
+  bool within(const Bytes& o) const { return kind == o.kind && index == o.index && from >= o.from && to <= o.to; }
 };
 
 // The bytes between a value's first and last element, both included.
@@ -25,9 +27,33 @@ Bytes bytes_of(const Graph& g, int v) {
   return {p.kind, p.index, p.offset, p.offset + span * static_cast<int64_t>(size_of(m.dtype))};
 }
 
+// Who wrote each byte of one piece of memory last: runs of bytes in order, each of which ends where the next begins.
+class Writers {
+ public:
+  void write(int64_t from, int64_t to, int time) {
+    split(from);
+    const auto end = split(to);
+    runs_.erase(runs_.find(from), end);
+    runs_[from] = time;
+  }
+  /// Was none of these bytes written after `time`? A value that was written as a whole is one run unless it was not.
+  bool none_after(int64_t from, int64_t to, int time) const {
+    for (auto run = std::prev(runs_.upper_bound(from)); run != runs_.end() && run->first < to; ++run)
+      if (run->second > time) return false;
+    return true;
+  }
+
+ private:
+  std::map<int64_t, int>::iterator split(int64_t at) {
+    const auto next = runs_.lower_bound(at);
+    return next != runs_.end() && next->first == at ? next : runs_.emplace_hint(next, at, std::prev(next)->second);
+  }
+  std::map<int64_t, int> runs_{{0, 0}};            // where a run begins, and when it was written
+};
+
 class Walk {
  public:
-  explicit Walk(const Graph& g) : g_(g), whole_(g.values.size(), false) {}
+  explicit Walk(const Graph& g) : g_(g), made_(g.values.size(), 0) {}
 
   void run() {
     for (int v : g_.inputs) write(v);
@@ -45,8 +71,9 @@ class Walk {
     for (int v : s.in)
       if (v >= 0) read(v, who);
     if (s.op->traits.view) {
-      whole_[static_cast<size_t>(s.out[0])] = true;
-      alive_.push_back(s.out[0]);
+      if (g_.meta(s.out[0]).numel() && !bytes_of(g_, s.out[0]).within(bytes_of(g_, s.in[0])))
+        fail(who, s.out[0], "lies outside what it looks at");
+      made_[static_cast<size_t>(s.out[0])] = ++time_;
       return;
     }
     for (size_t i = 0; i < s.out.size(); ++i) {
@@ -65,18 +92,18 @@ class Walk {
   }
 
   void read(int v, const std::string& who) const {
-    if (!whole_[static_cast<size_t>(v)]) fail(who, v, "was overwritten before this use");
+    const int made = made_[static_cast<size_t>(v)];
+    const Bytes b = bytes_of(g_, v);
+    const auto memory = memories_.find({b.kind, b.index});
+    const bool whole = b.from == b.to || memory == memories_.end() || memory->second.none_after(b.from, b.to, made);
+    if (!made || !whole) fail(who, v, "was overwritten before this use");
   }
 
   void write(int v) {
     const Bytes b = bytes_of(g_, v);
-    std::erase_if(alive_, [&](int other) {
-      if (!b.meets(bytes_of(g_, other))) return false;
-      whole_[static_cast<size_t>(other)] = false;
-      return true;
-    });
-    whole_[static_cast<size_t>(v)] = true;
-    alive_.push_back(v);
+    made_[static_cast<size_t>(v)] = ++time_;
+    const bool written_once = b.kind == Place::Kind::input || b.kind == Place::Kind::constant;
+    if (b.from < b.to && !written_once) memories_[{b.kind, b.index}].write(b.from, b.to, time_);
   }
 
   [[noreturn]] void fail(const std::string& who, int v, const char* what) const {
@@ -84,8 +111,9 @@ class Walk {
   }
 
   const Graph& g_;
-  std::vector<bool> whole_;
-  std::vector<int> alive_;
+  int time_ = 0;
+  std::vector<int> made_;                          // per value: when; 0: not yet
+  std::map<std::pair<Place::Kind, int>, Writers> memories_;
 };
 
 }  // namespace
