@@ -3,11 +3,11 @@
 
 #include <atomic>
 #include <cstring>
-#include <exception>
 
 #include "engine/core/backend.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
+#include "engine/graph/busy.h"
 
 namespace fovea {
 namespace {
@@ -17,6 +17,19 @@ struct Seat {
   Session session;
   Tensor slice;
   std::atomic<bool> taken{false};
+};
+
+// Leaves the seat, and lets go of the batch.
+struct Sitting {
+  explicit Sitting(Seat& s) : seat(s) {}
+  ~Sitting() {
+    seat.slice.impl()->storage.reset();
+    seat.taken.store(false, std::memory_order_release);
+  }
+  Sitting(const Sitting&) = delete;
+  Sitting& operator=(const Sitting&) = delete;
+  Seat* operator->() const { return &seat; }
+  Seat& seat;
 };
 
 Meta times(Meta m, int64_t n) {
@@ -57,23 +70,17 @@ struct BatchSession::State {
   }
 
   void run_slice(const Tensor& batch, int64_t i) {
-    Seat& seat = sit();
-    try {
-      TensorImpl& slice = *seat.slice.impl();
-      slice.meta = in;
-      slice.meta.strides = batch.meta().strides;
-      slice.storage = batch.impl()->storage;
-      slice.offset = batch.impl()->offset + i * in.shape[0] * batch.meta().strides[0];
-      const std::span<const Tensor> mine = seat.session.run_borrowed(seat.slice);
-      for (size_t k = 0; k < mine.size(); ++k) {
-        const auto bytes = static_cast<size_t>(mine[k].meta().bytes());
-        std::memcpy(results[k].bytes() + static_cast<size_t>(i) * bytes, mine[k].bytes(), bytes);
-      }
-      slice.storage.reset();
-    } catch (...) {
-      if (!failed.exchange(true)) error = std::current_exception();
+    Sitting seat(sit());
+    TensorImpl& slice = *seat->slice.impl();
+    slice.meta = in;
+    slice.meta.strides = batch.meta().strides;
+    slice.storage = batch.impl()->storage;
+    slice.offset = batch.impl()->offset + i * in.shape[0] * batch.meta().strides[0];
+    const std::span<const Tensor> mine = seat->session.run_borrowed(seat->slice);
+    for (size_t k = 0; k < mine.size(); ++k) {
+      const auto bytes = static_cast<size_t>(mine[k].meta().bytes());
+      std::memcpy(results[k].bytes() + static_cast<size_t>(i) * bytes, mine[k].bytes(), bytes);
     }
-    seat.taken.store(false, std::memory_order_release);
   }
 
   std::vector<Seat> seats;
@@ -81,8 +88,7 @@ struct BatchSession::State {
   std::vector<Meta> out;
   int64_t slices = 0;                              // of the last batch
   Tensors results;
-  std::atomic<bool> failed{false};
-  std::exception_ptr error;                        // of the slice that failed first
+  std::atomic<bool> busy{false};
 };
 
 BatchSession::BatchSession() = default;
@@ -100,6 +106,7 @@ bool BatchSession::suits(int64_t batch) { return batch > 1 && (batch % threads()
 std::span<const Tensor> BatchSession::run_borrowed(const Tensor& batch) {
   if (!state_) throw Error(Error::Kind::argument, "an empty BatchSession was used", "make it of a compiled Session");
   State& s = *state_;
+  const Busy busy(s.busy, "BatchSession", "each thread needs one of its own, made of a fork() of its session");
   const Meta& m = batch.meta();
   const int64_t each = s.in.shape[0], n = m.rank() == s.in.rank() ? m.shape[0] / each : 0;
   if (n < 1 || m.shape != times(s.in, n).shape || m.dtype != s.in.dtype)
@@ -117,7 +124,6 @@ std::span<const Tensor> BatchSession::run_borrowed(const Tensor& batch) {
   on_host_threads(n, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) s.run_slice(batch, i);
   });
-  if (s.failed.exchange(false)) std::rethrow_exception(std::exchange(s.error, nullptr));
   return s.results;
 }
 

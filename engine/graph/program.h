@@ -2,6 +2,7 @@
 // engine/graph/program.h — Program: what compile() makes and all forks of a Session share. Private to this folder.
 #pragma once
 #include "engine/core/backend.h"
+#include "engine/graph/plan_file.h"
 #include "engine/graph/session.h"
 
 namespace fovea {
@@ -24,6 +25,7 @@ struct Session::Program {
   std::vector<PlannedStep> steps;                  // all but views
   std::vector<StepInfo> info;
   std::shared_ptr<Storage> packed;                 // all packed constants; null: none
+  std::shared_ptr<const PlanFile> file;            // that the constants are mapped from; null: they are not
   size_t scratch = 0;                              // bytes, the most that a step wants
   int64_t constant_bytes = 0;
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <optional>
 
 #include "engine/core/strided_copy.h"
 #include "engine/core/threads.h"
+#include "engine/graph/busy.h"
 #include "engine/graph/program.h"
 #include "engine/ops/ops.h"
 
@@ -54,7 +56,10 @@ struct Session::Workspace {
   size_t scratch_bytes = 0;
   std::byte* scratch = nullptr;
 
+  std::atomic<bool> busy{false};
+
   const std::byte* staged(size_t input, const Meta& from, const Meta& to, const std::byte* bytes);
+  Busy hold() { return {busy, "Session", "fork() gives each thread a session of its own"}; }
 
   // A result of an earlier run, or state, given as input: the steps would write over it while they read it.
   bool owns(const Tensor& t) const {
@@ -170,7 +175,11 @@ void Session::take_inputs(std::span<const Tensor> in) {
 }
 
 template <class Around>
-void Session::run_steps(Around around) {
+void Session::run_steps(std::span<const Tensor> inputs, Around around) {
+  const UseThreads use(program_->target.threads);
+  const PlanFile* const file = program_->file.get();
+  if (file) file->check();
+  take_inputs(inputs);
   Workspace& m = *work_;
   Stream stream{program_->target.device, nullptr};
   const std::byte* const* in = m.in.data();
@@ -182,18 +191,26 @@ void Session::run_steps(Around around) {
   }
   for (size_t i = 0; i < m.state_to.size(); ++i)
     std::memcpy(m.state_to[i], m.state_from[i].first, m.state_from[i].second);
+  if (file) file->check();                         // constants that were written over meanwhile give no answer
+}
+
+void Session::run_all(std::span<const Tensor> in) {
+  run_steps(in, [](const auto& step) { step(); });
 }
 
 std::span<const Tensor> Session::run_borrowed(std::span<const Tensor> in) {
-  const UseThreads use(program().target.threads);
-  take_inputs(in);
-  run_steps([](const auto& step) { step(); });
+  program();
+  const Busy busy = work_->hold();
+  run_all(in);
   return work_->results;
 }
 
 Tensors Session::run(std::span<const Tensor> in) {
+  program();
+  const Busy busy = work_->hold();                 // until the results are copied
+  run_all(in);
   Tensors own;
-  for (const Tensor& t : run_borrowed(in)) {
+  for (const Tensor& t : work_->results) {
     const Meta& m = t.meta();
     const bool dense = m.is_contiguous() || m.is_channels_last();
     Tensor copy = empty(dense ? m : make_meta(m.dtype, m.shape, Memory::contiguous, m.device));
@@ -206,11 +223,11 @@ Tensors Session::run(std::span<const Tensor> in) {
 
 std::vector<double> Session::profile(std::span<const Tensor> in) {
   using Clock = std::chrono::steady_clock;
-  const UseThreads use(program().target.threads);
-  take_inputs(in);
+  program();
+  const Busy busy = work_->hold();
   std::vector<double> seconds;
   seconds.reserve(program_->steps.size());
-  run_steps([&](const auto& step) {
+  run_steps(in, [&](const auto& step) {
     const Clock::time_point before = Clock::now();
     step();
     seconds.push_back(std::chrono::duration<double>(Clock::now() - before).count());
@@ -222,6 +239,8 @@ Session Session::fork() const {
   program();
   Session other;
   other.program_ = program_;
+  std::optional<Busy> busy;                        // a run changes the state; without any, forks may be made meanwhile
+  if (!work_->state.empty()) busy.emplace(work_->busy, "Session", "fork() it before it runs on another thread");
   other.work_ = std::make_unique<Workspace>(*program_, work_->state);
   return other;
 }

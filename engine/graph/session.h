@@ -38,7 +38,8 @@ struct StepInfo {
   int64_t flops = 0;                               // two a multiply-add for products and convolutions, else 0
 };
 
-/// A compiled graph with its own working memory. One thread at a time; fork() for more.
+/// A compiled graph with its own working memory. One thread at a time; fork() for more. A run that begins while another
+/// one lasts throws Error(argument).
 class Session {
  public:
   Session();                                       // empty: only to be assigned to
@@ -81,8 +82,9 @@ class Session {
   Session(std::shared_ptr<const Program> program, const Tensors& state);
   const Program& program() const;                  // throws when empty
   void take_inputs(std::span<const Tensor> in);
+  void run_all(std::span<const Tensor> in);
   template <class Around>
-  void run_steps(Around around);
+  void run_steps(std::span<const Tensor> inputs, Around around);
 
   std::shared_ptr<const Program> program_;
   std::unique_ptr<Workspace> work_;

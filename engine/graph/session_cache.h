@@ -11,14 +11,17 @@
 namespace fovea {
 
 /// Writes the session to a temporary sibling and renames it to `path`. `key` says all that decides what was compiled;
-/// who loads must name the same. Sessions with state, and ops that op_table() lacks, are refused: Error(unsupported).
-/// Throws Error(io) with the path.
+/// who loads must name the same. Only its owner may write the file. Sessions with state, and ops that op_table() lacks,
+/// are refused: Error(unsupported). Throws Error(io) with the path.
 void save_session(const Session& session, const std::string& path, std::string_view key);
 
 /// The session that was saved under this key by this very build on a processor with the same instruction sets, with
-/// its constants mapped from the file. Nothing for a file that is absent, damaged, cut off, foreign or of another key:
-/// its graph is inferred and checked anew, and none of its bytes is trusted.
+/// its constants mapped from the file. Nothing for a file that is absent, damaged, cut off, foreign, of another key or
+/// not trusted_file(): its graph is inferred and checked anew, and none of its bytes is trusted. Who writes into the
+/// file later makes every further run throw Error(io); it may be replaced or deleted.
 std::optional<Session> load_session(const std::string& path, std::string_view key);
+/// Is what this descriptor names owned by this user (or root), and can nobody else write it?
+bool trusted_file(int fd);
 
 /// What tells builds of this library apart; empty when the linker left no build id, and then nothing is saved.
 std::string build_identity();

@@ -5,15 +5,11 @@
 #include <new>
 #include <stdexcept>
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "engine/core/checksum.h"
 #include "engine/core/scope.h"
 #include "engine/core/threads.h"
 #include "engine/graph/passes/passes.h"
+#include "engine/graph/plan_file.h"
 #include "engine/graph/program.h"
 #include "engine/graph/session_cache.h"
 #include "engine/graph/session_file.h"
@@ -26,27 +22,6 @@ using session_file::damaged;
 using session_file::Header;
 using session_file::Kind;
 using session_file::Reader;
-
-// The file's bytes, private to this process where somebody writes to them.
-std::shared_ptr<Storage> map_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return nullptr;
-  struct stat info {};
-  void* at = MAP_FAILED;
-  size_t size = 0;
-  if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size >= static_cast<off_t>(sizeof(Header))) {
-    size = static_cast<size_t>(info.st_size);
-    at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
-  }
-  ::close(fd);
-  if (at == MAP_FAILED) return nullptr;
-  ::madvise(at, size, MADV_WILLNEED);              // all of it is about to be summed
-  auto storage = std::make_shared<Storage>();
-  storage->data = static_cast<std::byte*>(at);
-  storage->bytes = size;
-  storage->keep = std::shared_ptr<void>(at, [size](void* p) { ::munmap(p, size); });
-  return storage;
-}
 
 std::shared_ptr<Storage> part_of(const std::shared_ptr<Storage>& file, uint64_t at, uint64_t bytes) {
   return std::make_shared<Storage>(Storage{file->data + at, static_cast<size_t>(bytes), cpu(), file, nullptr});
@@ -115,8 +90,10 @@ struct Fields final : FieldSource {
 
 class SessionReader {
  public:
-  SessionReader(std::shared_ptr<Storage> file, std::string_view key)
-      : file_(std::move(file)), program_(std::make_shared<Session::Program>()), g_(program_->graph), key_(key) {}
+  SessionReader(const std::shared_ptr<const PlanFile>& file, std::string_view key)
+      : file_(file->bytes()), program_(std::make_shared<Session::Program>()), g_(program_->graph), key_(key) {
+    program_->file = file;
+  }
 
   Session read() {
     check_header();
@@ -140,6 +117,7 @@ class SessionReader {
     if (!r.done()) damaged("more behind its end");
     check_graph();
     plan();
+    program_->file->check();                       // what was read after it was summed is what was summed
     return Session(std::move(program_), {});
   }
 
@@ -309,9 +287,9 @@ class SessionReader {
 std::optional<Session> load_session(const std::string& path, std::string_view key) {
   if (build_identity().empty()) return {};
   try {
-    std::shared_ptr<Storage> file = map_file(path);
+    const std::shared_ptr<const PlanFile> file = PlanFile::open(path, sizeof(Header));
     if (!file) return {};
-    return SessionReader(std::move(file), key).read();
+    return SessionReader(file, key).read();
   } catch (const Error&) {
     return {};
   } catch (const std::bad_alloc&) {

@@ -57,7 +57,7 @@ class File {
   explicit File(const std::string& path) : path_(path) {
     static std::atomic<unsigned> counter{0};
     temporary_ = cat(path, ".", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
-    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd_ < 0) fail();
   }
   ~File() {

@@ -2,6 +2,9 @@
 // test/engine/batch_session.cpp — slices of a batch side by side give what each gives by itself, however they lie.
 #include "engine/graph/batch_session.h"
 
+#include <functional>
+
+#include "engine/core/deferred.h"
 #include "engine/core/threads.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
@@ -44,6 +47,35 @@ TEST_CASE("slices side by side give the bits that they give alone", "[session]")
         }
       }
   }
+}
+
+namespace {
+struct Meanwhile final : Deferred {
+  explicit Meanwhile(std::function<void()> f) : during(std::move(f)) {}
+  void write(std::byte*) override { during(); }
+  std::function<void()> during;
+};
+}  // namespace
+
+TEST_CASE("a batch session runs one batch at a time, and a slice that fails is the caller's to hear", "[session]") {
+  const UseThreads two(2);
+  BatchSession s(small_session(1));
+  const Tensor x = test::filled("x", {4, 3, 9, 7});
+  const auto batch = [&](std::function<void()> f) {
+    return deferred_tensor(x.meta(), std::make_shared<Meanwhile>(std::move(f)));
+  };
+  std::string said;
+  (void)s.run_borrowed(batch([&] {
+    try {
+      (void)s.run_borrowed(x);
+    } catch (const Error& e) {
+      said = e.summary();
+    }
+  }));
+  CHECK(said == "a BatchSession was used by two threads at once");
+  CHECK_THROWS_AS(s.run_borrowed(batch([] { throw std::bad_alloc(); })), std::bad_alloc);
+  const std::vector<double> before = test::values_of(s.run_borrowed(x)[1]);
+  CHECK(test::values_of(s.run_borrowed(x)[1]) == before);
 }
 
 TEST_CASE("a batch session says what does not fit", "[session]") {

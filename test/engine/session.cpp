@@ -4,9 +4,12 @@
 #include "engine/graph/session.h"
 
 #include <cmath>
+#include <cstring>
+#include <functional>
 #include <thread>
 
 #include "engine/autograd/autograd.h"
+#include "engine/core/deferred.h"
 #include "engine/graph/passes/passes.h"
 #include "engine/ops/fused.h"
 #include "test/engine/session_nets.h"
@@ -232,6 +235,56 @@ TEST_CASE("forks run at the same time", "[session]") {
     });
   for (std::thread& t : threads) t.join();
   for (double d : worst) CHECK(d < 1e-4);
+}
+
+namespace {
+// An input whose values come into being while a run takes its inputs.
+struct Meanwhile final : Deferred {
+  explicit Meanwhile(std::function<void()> f) : during(std::move(f)) {}
+  void write(std::byte* to) override {
+    std::memset(to, 0, 2 * sizeof(float));
+    during();
+  }
+  std::function<void()> during;
+};
+}  // namespace
+
+TEST_CASE("a session runs on one thread at a time", "[session]") {
+  const Meta m = make_meta(DType::f32, {2});
+  Session s = compile(trace([](const Tensor& x) { return x + 1.0; }, {m}));
+  std::vector<std::string> said;
+  const auto meanwhile = [&](auto use) {
+    return deferred_tensor(m, std::make_shared<Meanwhile>([&said, use] {
+      std::thread([&] { said.push_back(message_of(use)); }).join();
+    }));
+  };
+  const Tensor x = ones({2});
+  const std::vector<std::function<void()>> uses{
+      [&] { (void)s.run(x); }, [&] { (void)s.run_borrowed(x); }, [&] { (void)s.profile(std::span(&x, 1)); }};
+  for (const auto& use : uses) (void)s.run(meanwhile(use));
+  (void)s.run_borrowed(meanwhile(uses[0]));
+  const Tensor last = meanwhile(uses[1]);
+  (void)s.profile(std::span(&last, 1));
+  REQUIRE(said.size() == 5);
+  for (const std::string& one : said)
+    CHECK(one == "a Session was used by two threads at once\n  fork() gives each thread a session of its own");
+  Session fork;
+  CHECK(s.run(meanwhile([&] { fork = s.fork(); })).data<float>()[1] == 1);       // forks without state may be made
+  CHECK(said.back() == "nothing was thrown");
+  CHECK(fork.run(x).data<float>()[0] == 2);
+  const Tensor none = deferred_tensor(m, std::make_shared<Meanwhile>([] { throw std::bad_alloc(); }));
+  CHECK_THROWS_AS(s.run(none), std::bad_alloc);
+  CHECK(s.run(x).data<float>()[0] == 2);           // a run that failed is over
+}
+
+TEST_CASE("state is not copied while a run changes it", "[session]") {
+  const Meta m = make_meta(DType::f32, {2});
+  Tensor a = zeros({2});
+  Session s = compile(trace([&](const Tensor& x) { return a = a + x; }, {m}, {.state = {{"a", &a}}}));
+  std::string said;
+  (void)s.run(deferred_tensor(m, std::make_shared<Meanwhile>([&] { said = message_of([&] { (void)s.fork(); }); })));
+  CHECK(has(said, "a Session was used by two threads at once"));
+  CHECK_NOTHROW(s.fork());
 }
 
 TEST_CASE("what cannot be compiled or run is said by name", "[session]") {

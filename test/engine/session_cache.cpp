@@ -5,8 +5,12 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <ctime>
 #include <fstream>
 #include <thread>
+
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include "engine/core/checksum.h"
 #include "engine/core/threads.h"
@@ -168,6 +172,59 @@ TEST_CASE("a forged session file cannot make a run leave its memory", "[session_
     }
   CHECK(refused > tried / 2);
   CHECK(refused < tried);                          // a bias's name may change
+}
+
+TEST_CASE("a session whose file is written over gives no answer", "[session_cache]") {
+  const Scratch folder;
+  const std::string path = folder / "s";
+  const Tensor x = numbers({1, 3, 6, 5}, 9);
+  Session one = small_session();
+  const Tensors want = {one.run(x)};
+  const auto saved = [&](time_t age) {
+    save_session(one, path, "key");
+    const timespec times[2] = {{0, UTIME_OMIT}, {::time(nullptr) - age, 0}};
+    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+    std::optional<Session> s = load_session(path, "key");
+    REQUIRE(s);
+    CHECK(same_bits({s->run(x)}, want));
+    return std::move(*s);
+  };
+  const std::string whole = [&] { return save_session(one, path, "key"), test::read_file(path); }();
+  const std::string noise(whole.size(), '\x41');
+  for (const bool shorter : {false, true}) {
+    Session mapped = saved(3600), fork = mapped.fork();
+    if (shorter) std::filesystem::resize_file(path, 100);
+    else write_at(path, 0, noise.data(), noise.size());
+    for (Session* s : {&mapped, &fork}) {
+      const Error e = test::error_of([&] { (void)s->run(x); });
+      CHECK(e.kind() == Error::Kind::io);
+      CHECK(test::mentions(e, "was written over while it was in use"));
+      CHECK_THROWS_AS(s->run_borrowed(x), Error);
+      CHECK_THROWS_AS(s->profile(std::span(&x, 1)), Error);
+    }
+  }
+  // So new that a change might bear the same time: its bytes are a copy.
+  Session copied = saved(-3600);
+  write_at(path, 0, noise.data(), noise.size());
+  CHECK(same_bits({copied.run(x)}, want));
+  // Replaced and deleted files go on as they were.
+  Session replaced = saved(3600);
+  save_session(one, path, "another key");
+  CHECK(same_bits({replaced.run(x)}, want));
+  std::filesystem::remove(path);
+  CHECK(same_bits({replaced.run(x)}, want));
+}
+
+TEST_CASE("a session file that others can write is ignored", "[session_cache]") {
+  const Scratch folder;
+  const std::string path = folder / "s";
+  save_session(small_session(), path, "key");
+  for (const mode_t mode : {0664, 0646}) {
+    REQUIRE(::chmod(path.c_str(), mode) == 0);
+    CHECK_FALSE(load_session(path, "key"));
+  }
+  REQUIRE(::chmod(path.c_str(), 0444) == 0);
+  CHECK(load_session(path, "key"));
 }
 
 TEST_CASE("writers of one session file do not disturb each other or readers", "[session_cache]") {
