@@ -58,7 +58,7 @@ void Work::compile() {
       throw Error(Error::Kind::argument, "the plan cache is for models with weights (and int8 with a calibration)",
                   "name files: --weights, --calibration");
     o.target = target();
-    cache_.emplace(zoo::trace(*model_, o), options_.weights, o.target);
+    cache_.emplace(*model_, zoo::ModelOptions{}, zoo::trace(*model_, o), options_.weights, o.target);
     if (std::optional<Session> found = cache_->load()) {
       take(std::move(*found));
       from_cache_ = true;

@@ -60,7 +60,7 @@ void ReadyModel::compile(const ModelArguments& a) {
   if (!a.calibration.empty()) target.calibration = read_calibration(a.calibration, model_->full_name());
   const NoGrad no_grad;
   if (!a.no_cache) {
-    cache_.emplace(what_.trace(*model_), a.weights, target);
+    cache_.emplace(*model_, zoo::ModelOptions{}, what_.trace(*model_), a.weights, target);
     if (std::optional<Session> found = cache_->load()) {
       session_ = std::move(*found);
       from_cache_ = true;

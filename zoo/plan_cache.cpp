@@ -2,137 +2,180 @@
 #include "zoo/plan_cache.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
+#include <cerrno>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
-#include <fstream>
+#include <tuple>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "engine/core/checksum.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
 #include "engine/graph/calibration.h"
 #include "engine/graph/session_cache.h"
-#include "weights_tools/mapped_file.h"
+#include "weights_tools/sha256.h"
 
 namespace fovea::zoo {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string hex(uint64_t v) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(v));
+// All that decides what is compiled, but the contents of the weights: what was traced (constants that the model made by
+// itself count with their bytes), what the family does to weights when it loads them, and what is compiled for.
+std::string description(const ImageModel& model, const ModelOptions& made_with, const Graph& traced,
+                        const Target& target) {
+  Sha256 graph, ranges;
+  graph.update(traced.print());
+  for (const Value& v : traced.values) {
+    if (!v.constant) continue;
+    graph.update(cat(v.name, " ", v.meta, "\n"));
+    if (!v.constant.has_bytes()) continue;
+    const Tensor whole = dense(v.constant);
+    graph.update(Bytes(whole.numel() ? whole.bytes() : nullptr, static_cast<size_t>(whole.meta().bytes())));
+  }
+  if (target.calibration)
+    for (const auto& [name, seen] : target.calibration->values) {
+      ranges.update(cat(name, " ", seen.lo, " ", seen.hi, " ", seen.mean.size(), "\n"));
+      ranges.update(std::as_bytes(std::span(seen.mean)));
+    }
+  std::string settings;
+  for (const auto& [name, value] : made_with.set) settings += cat(name, "=", value, " ");
+  return cat("model ", model.full_name(), " ", settings, "graph ", hex(graph.finish()), " dtype ",
+             name_of(target.dtype), " threads ", target.threads ? target.threads : threads(), " without ", join(target.without, ","),
+             " ranges ", hex(ranges.finish()));
+}
+
+bool owned_folder(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool ours = fd >= 0 && trusted_file(fd);
+  if (fd >= 0) ::close(fd);
+  return ours;
+}
+
+// Nobody else may write there, for who can decides what models answer.
+bool make_folder(const std::string& path) {
+  std::error_code ignored;
+  fs::create_directories(fs::path(path).parent_path(), ignored);
+  ::mkdir(path.c_str(), 0700);
+  return owned_folder(path);
+}
+
+std::string stamp_of(const struct stat& s) {
+  std::string text;
+  for (const auto v : {static_cast<int64_t>(s.st_dev), static_cast<int64_t>(s.st_ino), static_cast<int64_t>(s.st_size),
+                       static_cast<int64_t>(s.st_mtim.tv_sec), static_cast<int64_t>(s.st_mtim.tv_nsec),
+                       static_cast<int64_t>(s.st_ctim.tv_sec), static_cast<int64_t>(s.st_ctim.tv_nsec)})
+    text += cat(v, " ");
   return text;
 }
-uint64_t sum_of(std::string_view s) { return checksum(std::as_bytes(std::span(s))); }
 
-// Ranges decide what quantised weights are.
-uint64_t calibration_sum(const Calibration* c) {
-  if (!c) return 0;
-  std::string text;
-  for (const auto& [name, seen] : c->values) {
-    text += cat(name, ' ');
-    for (const float* v : {&seen.lo, &seen.hi}) text.append(reinterpret_cast<const char*>(v), sizeof *v);
-    text.append(reinterpret_cast<const char*>(seen.mean.data()), seen.mean.size() * sizeof(float));
-  }
-  return sum_of(text);
-}
-
-// What changes when a file's contents do. A file of the last seconds may change again without showing it.
-struct Stamp {
-  std::string text;
-  bool settled = false;
-};
-std::optional<Stamp> stamp_of(const std::string& path) {
+// What changes when a file's contents do; empty: there is none. `settled`: it was not changed in the last seconds, so
+// that further changes show.
+std::string stamp_of(const std::string& path, bool* settled = nullptr) {
+  constexpr time_t kSettled = 2;
+  const time_t now = ::time(nullptr);
   struct stat s {};
   if (::stat(path.c_str(), &s) != 0 || !S_ISREG(s.st_mode)) return {};
-  constexpr time_t kSettled = 2;
-  const auto changed = std::max(s.st_mtim.tv_sec, s.st_ctim.tv_sec);
-  return Stamp{cat(static_cast<int64_t>(s.st_dev), " ", static_cast<int64_t>(s.st_ino), " ",
-                   static_cast<int64_t>(s.st_size), " ", static_cast<int64_t>(s.st_mtim.tv_sec), ".",
-                   static_cast<int64_t>(s.st_mtim.tv_nsec), " ", static_cast<int64_t>(s.st_ctim.tv_sec), ".",
-                   static_cast<int64_t>(s.st_ctim.tv_nsec)),
-               ::time(nullptr) > changed + kSettled};
+  if (settled) *settled = now > std::max(s.st_mtim.tv_sec, s.st_ctim.tv_sec) + kSettled;
+  return stamp_of(s);
 }
 
-std::string record_path(const std::string& weights) {
-  std::error_code ignored;
-  const fs::path whole = fs::absolute(weights, ignored);
-  return PlanCache::folder() + "/" + hex(sum_of(whole.string())) + ".sum";
-}
-
-std::optional<uint64_t> recorded_sum(const std::string& weights, const Stamp& stamp) {
-  std::ifstream file(record_path(weights));
-  std::string line, sum;
-  if (!std::getline(file, line) || !std::getline(file, sum) || line != stamp.text || sum.size() != 16) return {};
-  char* end = nullptr;
-  const uint64_t value = std::strtoull(sum.c_str(), &end, 16);
-  return *end ? std::nullopt : std::optional(value);
-}
-
-// Block by block, each leaving memory again: a large file does not count as this process's.
-uint64_t contents_sum(const std::string& path) {
-  constexpr size_t kBlock = size_t{16} << 20;
-  const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
-  const Bytes all = file->bytes();
-  uint64_t sum = all.size();
-  for (size_t at = 0; at < all.size(); at += kBlock) {
-    const Bytes block = all.subspan(at, std::min(kBlock, all.size() - at));
-    const std::shared_ptr<const void> held = MappedFile::hold(file, block);
-    sum = checksum(block, sum);
+// Block by block, so that a large file does not count as this process's memory. Nothing for a file that ends early.
+std::optional<std::string> contents_sum(int fd, size_t bytes) {
+  constexpr size_t kBlock = size_t{8} << 20;
+  std::vector<std::byte> block(std::min(kBlock, bytes));
+  Sha256 sum;
+  for (size_t at = 0; at < bytes; at += block.size()) {
+    block.resize(std::min(kBlock, bytes - at));
+    for (size_t have = 0; have < block.size();) {
+      const ssize_t n = ::pread(fd, block.data() + have, block.size() - have, static_cast<off_t>(at + have));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return {};
+      have += static_cast<size_t>(n);
+    }
+    sum.update(sha256_tree(block));
   }
-  return sum;
+  return hex(sum.finish());
 }
 
-// Of the contents; read only where they were not summed before.
-std::optional<uint64_t> weights_sum(const std::string& weights, bool read) {
-  const std::optional<Stamp> stamp = stamp_of(weights);
-  if (!stamp) return {};
-  if (const std::optional<uint64_t> known = recorded_sum(weights, *stamp); known || !read) return known;
-  const uint64_t sum = contents_sum(weights);
-  if (stamp->settled) {
-    std::error_code ignored;
-    fs::create_directories(PlanCache::folder(), ignored);
-    AtomicFile record(record_path(weights));
-    record.write(cat(stamp->text, "\n", hex(sum), "\n"));
-    record.commit();
-  }
-  return sum;
+// Nothing unless it is, before and after, the file of this stamp.
+std::optional<std::string> contents_sum(const std::string& path, const std::string& stamp) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct stat s {};
+  std::optional<std::string> sum;
+  if (fd >= 0 && ::fstat(fd, &s) == 0 && stamp_of(s) == stamp) sum = contents_sum(fd, static_cast<size_t>(s.st_size));
+  if (fd >= 0) ::close(fd);
+  return stamp_of(path) == stamp ? sum : std::nullopt;
 }
 
-bool any_with(const std::string& prefix) {
+std::string record_path(const std::string& folder, const std::string& weights) {
   std::error_code ignored;
-  for (const fs::directory_entry& e : fs::directory_iterator(PlanCache::folder(), ignored))
+  return cat(folder, "/", sha256(fs::absolute(weights, ignored).string()).substr(0, 32), ".sum");
+}
+
+std::optional<std::string> recorded_sum(const std::string& path, const std::string& stamp) {
+  constexpr size_t kMost = 512, kDigits = 64;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return {};
+  std::string text(kMost, '\0');
+  const ssize_t n = trusted_file(fd) ? ::read(fd, text.data(), text.size()) : 0;
+  ::close(fd);
+  text.resize(static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  const std::string start = stamp + "\n";
+  if (!text.starts_with(start) || text.size() != start.size() + kDigits + 1 || text.back() != '\n') return {};
+  return text.substr(start.size(), kDigits);
+}
+
+void record_sum(const std::string& path, const std::string& stamp, const std::string& sum) {
+  const std::string temporary = cat(path, ".", static_cast<int64_t>(::getpid()), ".tmp");
+  const std::string text = cat(stamp, "\n", sum, "\n");
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  ::close(fd);
+  if (!written || ::rename(temporary.c_str(), path.c_str()) != 0) ::unlink(temporary.c_str());
+}
+
+bool any_with(const std::string& folder, const std::string& prefix) {
+  std::error_code ignored;
+  for (const fs::directory_entry& e : fs::directory_iterator(folder, ignored))
     if (e.path().filename().string().starts_with(prefix)) return true;
   return false;
 }
 
-// Oldest first, until all together are small enough; what an interrupted writer left goes too.
-void make_room(int64_t most_bytes) {
+// When it was last used is kept as the time of the last access: that of the last change says whether it is intact.
+void mark_used(const std::string& path) {
+  const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  ::utimensat(AT_FDCWD, path.c_str(), times, 0);
+}
+
+// Those that were not used for longest go, until all together are small enough; what interrupted writers left goes too.
+void make_room(const std::string& folder, int64_t most_bytes) {
   struct File {
     fs::path path;
-    fs::file_time_type used;
+    timespec used;
     int64_t bytes;
   };
   std::vector<File> files;
   int64_t all = 0;
   std::error_code gone;
-  for (const fs::directory_entry& e : fs::directory_iterator(PlanCache::folder(), gone)) {
-    const auto used = e.last_write_time(gone);
-    const auto bytes = static_cast<int64_t>(e.file_size(gone));
-    if (gone) continue;
+  for (const fs::directory_entry& e : fs::directory_iterator(folder, gone)) {
+    struct stat s {};
+    if (::lstat(e.path().c_str(), &s) != 0 || !S_ISREG(s.st_mode)) continue;
+    constexpr time_t kHour = 3600;
     const std::string extension = e.path().extension().string();
-    const auto unused = fs::file_time_type::clock::now() - used;
-    if (extension == ".tmp" && unused > std::chrono::hours(1)) fs::remove(e.path(), gone);
+    if (extension == ".tmp" && ::time(nullptr) - s.st_mtim.tv_sec > kHour) fs::remove(e.path(), gone);
     if (extension != ".plan") continue;
-    files.push_back({e.path(), used, bytes});
-    all += bytes;
+    files.push_back({e.path(), s.st_atim, static_cast<int64_t>(s.st_size)});
+    all += files.back().bytes;
   }
-  std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.used < b.used; });
+  std::sort(files.begin(), files.end(), [](const File& a, const File& b) {
+    return std::tuple(a.used.tv_sec, a.used.tv_nsec) < std::tuple(b.used.tv_sec, b.used.tv_nsec);
+  });
   for (const File& f : files) {
     if (all <= most_bytes) return;
     fs::remove(f.path, gone);
@@ -148,47 +191,50 @@ std::string PlanCache::folder() {
     return std::string(value ? value : "");
   };
   if (const std::string own = set("FOVEA_CACHE"); !own.empty()) return own;
-  if (const std::string xdg = set("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/fovea/plans";
-  const std::string home = set("HOME");
-  return (home.empty() ? "." : home) + "/.cache/fovea/plans";
+  // Relative ones would be another folder wherever a program stands.
+  if (const std::string xdg = set("XDG_CACHE_HOME"); xdg.starts_with('/')) return xdg + "/fovea/plans";
+  if (const std::string home = set("HOME"); home.starts_with('/')) return home + "/.cache/fovea/plans";
+  return {};
 }
 
-PlanCache::PlanCache(const Graph& traced, std::string weights, const Target& target) : weights_(std::move(weights)) {
-  what_ = cat("graph ", hex(sum_of(traced.print())), " dtype ", name_of(target.dtype), " threads ",
-              target.threads ? target.threads : threads(), " without ", join(target.without, ","),
-              " ranges ", hex(calibration_sum(target.calibration.get())));
-  prefix_ = hex(sum_of(cat(what_, build_identity(), processor_identity())));
+PlanCache::PlanCache(const ImageModel& model, const ModelOptions& made_with, const Graph& traced, std::string weights,
+                     const Target& target)
+    : folder_(folder()), weights_(std::move(weights)), stamp_(stamp_of(weights_, &settled_)),
+      what_(description(model, made_with, traced, target)),
+      prefix_(sha256(cat(what_, build_identity(), processor_identity())).substr(0, 32)) {
+  if (folder_.empty() || stamp_.empty()) return;
+  const bool ours = owned_folder(folder_);
+  if (ours) sum_ = recorded_sum(record_path(folder_, weights_), stamp_);
+  // Without any candidate the first start need not wait for the sum, unless it could not be told later that the file is
+  // still the same.
+  if (!sum_ && (!settled_ || (ours && any_with(folder_, prefix_)))) sum_ = summed();
 }
 
-std::string PlanCache::path_for(uint64_t weights) const {
-  return folder() + "/" + prefix_ + "-" + hex(weights) + ".plan";
+std::optional<std::string> PlanCache::summed() const {
+  const std::optional<std::string> sum = contents_sum(weights_, stamp_);
+  if (sum && settled_ && make_folder(folder_)) record_sum(record_path(folder_, weights_), stamp_, *sum);
+  return sum;
 }
-std::string PlanCache::key_for(uint64_t weights) const { return cat(what_, " weights ", hex(weights)); }
+
+std::string PlanCache::path_for(const std::string& sum) const { return cat(folder_, "/", prefix_, "-", sum, ".plan"); }
+std::string PlanCache::key_for(const std::string& sum) const { return cat(what_, " weights ", sum); }
 
 std::optional<Session> PlanCache::load() const {
-  try {
-    // Without any candidate the first start need not wait for the sum.
-    const std::optional<uint64_t> sum = weights_sum(weights_, any_with(prefix_));
-    if (!sum) return {};
-    std::optional<Session> found = load_session(path_for(*sum), key_for(*sum));
-    std::error_code ignored;
-    if (found) fs::last_write_time(path_for(*sum), fs::file_time_type::clock::now(), ignored);
-    return found;
-  } catch (const Error&) {
-    return {};
-  } catch (const fs::filesystem_error&) {
-    return {};
-  }
+  if (!sum_ || !owned_folder(folder_)) return {};
+  std::optional<Session> found = load_session(path_for(*sum_), key_for(*sum_));
+  if (found) mark_used(path_for(*sum_));
+  return found;
 }
 
 bool PlanCache::store(const Session& session, int64_t most_bytes) const noexcept {
   try {
-    if (session.constant_bytes() > most_bytes) return false;
-    const std::optional<uint64_t> sum = weights_sum(weights_, true);
-    if (!sum) return false;
-    fs::create_directories(folder());
+    if (folder_.empty() || stamp_.empty() || stamp_of(weights_) != stamp_) return false;
+    if (session.constant_bytes() > most_bytes || !make_folder(folder_)) return false;
+    // A stamp that was settled when it was taken says all; else the contents must be what they were.
+    const std::optional<std::string> sum = sum_ && settled_ ? sum_ : summed();
+    if (!sum || (sum_ && *sum != *sum_)) return false;
     save_session(session, path_for(*sum), key_for(*sum));
-    make_room(most_bytes);
+    make_room(folder_, most_bytes);
     return true;
   } catch (const std::exception&) {
     return false;

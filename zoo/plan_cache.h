@@ -5,16 +5,21 @@
 #include <string>
 
 #include "engine/graph/session.h"
+#include "zoo/image_model.h"
 
 namespace fovea::zoo {
 
 /// The place of one session in a folder: $FOVEA_CACHE, else $XDG_CACHE_HOME/fovea/plans, else ~/.cache/fovea/plans. It
-/// is found again by what was traced, what it was compiled for, the contents of the weights' file, this build and the
-/// processor's instruction sets. A cache never fails: what cannot be read or written is as if it were not there.
+/// is found again by the model and what was traced, what it was compiled for, the contents of the weights' file, this
+/// build and the processor's instruction sets. Folder and files count only where they are this user's and nobody else
+/// can write them. A cache never fails: what cannot be read or written is as if it were not there.
 class PlanCache {
  public:
-  /// `traced` may be of a model without bytes. `weights`: the file that load_weights() is given.
-  PlanCache(const Graph& traced, std::string weights, const Target& target);
+  /// To be made before the weights are loaded from `weights`, the file: store() keeps what was compiled from them only
+  /// if the file is the same before and after. `made_with`: what create() was given; settings may decide what becomes
+  /// of weights without showing in a graph. `traced`: of `model`, best without bytes, for those that it has count.
+  PlanCache(const ImageModel& model, const ModelOptions& made_with, const Graph& traced, std::string weights,
+            const Target& target);
 
   /// The session, its constants mapped from the folder; nothing when it is not there. A file of weights that was seen
   /// before and not touched since is not read.
@@ -22,13 +27,19 @@ class PlanCache {
   /// Writes the session, and deletes the oldest ones while all are larger than `most_bytes` together. False: not kept.
   bool store(const Session& session, int64_t most_bytes = int64_t{2} << 30) const noexcept;
 
-  static std::string folder();
+  static std::string folder();                     // empty: no cache, where none of the three is set
 
  private:
-  std::string path_for(uint64_t weights) const;
-  std::string key_for(uint64_t weights) const;
-  std::string weights_, what_;                     // all of the key but the weights' contents
+  std::string path_for(const std::string& sum) const;
+  std::string key_for(const std::string& sum) const;
+  std::optional<std::string> summed() const;
+
+  std::string folder_, weights_;
+  bool settled_ = false;                           // changes since the stamp was taken show in a new one
+  std::string stamp_;                              // of the weights' file; empty: there is none
+  std::string what_;                               // all of the key but the weights' contents
   std::string prefix_;                             // of the names of files that differ in weights only
+  std::optional<std::string> sum_;                 // of the contents that the stamp is of; nothing: not needed yet
 };
 
 }  // namespace fovea::zoo

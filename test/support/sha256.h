@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/support/sha256.h — SHA-256 (FIPS 180-4) and 64-bit FNV-1a: what golden files name bytes by.
+// test/support/sha256.h — SHA-256 and 64-bit FNV-1a: what golden files name bytes by.
 #pragma once
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
+
+#include "weights_tools/sha256.h"
 
 namespace fovea::test {
 
@@ -16,52 +15,6 @@ inline uint64_t fnv1a(std::span<const uint8_t> bytes) {
   return hash;
 }
 
-namespace detail {
-constexpr uint32_t kRound[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
-constexpr uint32_t rotate(uint32_t v, int n) { return v >> n | v << (32 - n); }
-
-inline void sha256_block(std::array<uint32_t, 8>& state, const uint8_t* block) {
-  uint32_t w[64];
-  for (int i = 0; i < 16; ++i)
-    w[i] = uint32_t{block[4 * i]} << 24 | uint32_t{block[4 * i + 1]} << 16 | uint32_t{block[4 * i + 2]} << 8 |
-           block[4 * i + 3];
-  for (int i = 16; i < 64; ++i) {
-    const uint32_t a = w[i - 15], b = w[i - 2];
-    w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7] + (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
-  }
-  auto [a, b, c, d, e, f, g, h] = state;
-  for (int i = 0; i < 64; ++i) {
-    const uint32_t one = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
-    const uint32_t two = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-    h = g, g = f, f = e, e = d + one, d = c, c = b, b = a, a = one + two;
-  }
-  const uint32_t add[] = {a, b, c, d, e, f, g, h};
-  for (size_t i = 0; i < 8; ++i) state[i] += add[i];
-}
-}  // namespace detail
-
-inline std::string sha256(std::span<const uint8_t> bytes) {
-  std::array<uint32_t, 8> state{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::vector<uint8_t> padded(bytes.begin(), bytes.end());
-  padded.push_back(0x80);
-  while (padded.size() % 64 != 56) padded.push_back(0);
-  for (int shift = 56; shift >= 0; shift -= 8)
-    padded.push_back(static_cast<uint8_t>(uint64_t{bytes.size()} * 8 >> shift));
-  for (size_t at = 0; at < padded.size(); at += 64) detail::sha256_block(state, padded.data() + at);
-  std::string hex;
-  for (uint32_t word : state)
-    for (int shift = 28; shift >= 0; shift -= 4) hex += "0123456789abcdef"[word >> shift & 15];
-  return hex;
-}
+inline std::string sha256(std::span<const uint8_t> bytes) { return fovea::sha256(std::as_bytes(bytes)); }
 
 }  // namespace fovea::test

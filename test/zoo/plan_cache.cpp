@@ -2,11 +2,20 @@
 // test/zoo/plan_cache.cpp — one small model of each family from the plan cache, and when the cache must not answer.
 #include "zoo/plan_cache.h"
 
-#include <chrono>
 #include <cstdlib>
+#include <cstring>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/core/checksum.h"
 #include "engine/core/threads.h"
+#include "engine/graph/trace.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 #include "test/support/members.h"
@@ -20,19 +29,24 @@ namespace {
 namespace fs = std::filesystem;
 using test::Scratch;
 
-class CacheIn {
+// A variable of the environment for a while; null: it is not set.
+class Variable {
  public:
-  explicit CacheIn(const std::string& folder) {
-    const char* before = std::getenv("FOVEA_CACHE");
-    before_ = before ? before : "";
-    ::setenv("FOVEA_CACHE", folder.c_str(), 1);
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    set(value);
   }
-  ~CacheIn() { before_.empty() ? ::unsetenv("FOVEA_CACHE") : ::setenv("FOVEA_CACHE", before_.c_str(), 1); }
-  CacheIn(const CacheIn&) = delete;
-  CacheIn& operator=(const CacheIn&) = delete;
+  ~Variable() { set(before_ ? before_->c_str() : nullptr); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
 
  private:
-  std::string before_;
+  void set(const char* value) { value ? ::setenv(name_, value, 1) : ::unsetenv(name_); }
+  const char* name_;
+  std::optional<std::string> before_;
+};
+struct CacheIn : Variable {
+  explicit CacheIn(const std::string& folder) : Variable("FOVEA_CACHE", folder.c_str()) {}
 };
 
 void write_weights(const std::string& name, const std::string& path, uint64_t seed, const ModelOptions& options = {}) {
@@ -43,7 +57,8 @@ void write_weights(const std::string& name, const std::string& path, uint64_t se
 
 PlanCache cache_of(const std::string& name, const std::string& weights, const CompileOptions& o = {},
                    const ModelOptions& options = {}) {
-  return {trace(*create(name, options), o), weights, o.target};
+  const auto model = create(name, options);
+  return {*model, options, trace(*model, o), weights, o.target};
 }
 
 Session compiled(const std::string& name, const std::string& weights, const CompileOptions& o = {},
@@ -122,8 +137,12 @@ TEST_CASE("the plan cache deletes what was not used for longest", "[zoo][plan_ca
   const auto cache = [&](int batch) { return cache_of(name, weights, {.batch = batch}); };
   // What lies in the folder was used an hour earlier than it says.
   const auto age = [&] {
-    for (const fs::directory_entry& e : fs::directory_iterator(folder / "plans"))
-      fs::last_write_time(e.path(), e.last_write_time() - std::chrono::hours(1));
+    for (const fs::directory_entry& e : fs::directory_iterator(folder / "plans")) {
+      struct stat s {};
+      REQUIRE(::stat(e.path().c_str(), &s) == 0);
+      const timespec times[2] = {{s.st_atim.tv_sec - 3600, s.st_atim.tv_nsec}, {0, UTIME_OMIT}};
+      REQUIRE(::utimensat(AT_FDCWD, e.path().c_str(), times, 0) == 0);
+    }
   };
   REQUIRE(cache(1).store(session(1)));
   age();
@@ -138,6 +157,171 @@ TEST_CASE("the plan cache deletes what was not used for longest", "[zoo][plan_ca
   CHECK_FALSE(cache(2).load());
   CHECK(cache(3).load());
   CHECK_FALSE(cache(4).store(session(4), 1000));   // larger than all that there may be
+}
+
+TEST_CASE("weights that change between loading and keeping are not kept", "[zoo][plan_cache]") {
+  const Scratch folder;
+  const CacheIn cache_in(folder / "plans");
+  const std::string name = "test_resnet", weights = folder / "w.safetensors", other = folder / "other.safetensors";
+  write_weights(name, weights, 1);
+  write_weights(name, other, 2);
+  const std::string later = test::read_file(other);
+  const auto settled = [](const std::string& path) {                   // as files are that nobody touched for an hour
+    const timespec times[2] = {{::time(nullptr) - 3600, 0}, {::time(nullptr) - 3600, 0}};
+    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+  };
+  const auto replaced = [&] { fs::copy_file(other, weights, fs::copy_options::overwrite_existing); };
+  const auto renamed = [&] {
+    fs::copy_file(other, folder / "new", fs::copy_options::overwrite_existing);
+    fs::rename(folder / "new", weights);
+  };
+  const auto in_place = [&] {                      // with the times that it had
+    struct stat s {};
+    REQUIRE(::stat(weights.c_str(), &s) == 0);
+    std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
+    file.write(later.data(), static_cast<std::streamsize>(later.size()));
+    file.close();
+    const timespec times[2] = {s.st_atim, s.st_mtim};
+    REQUIRE(::utimensat(AT_FDCWD, weights.c_str(), times, 0) == 0);
+  };
+  for (const std::function<void()>& change : std::vector<std::function<void()>>{replaced, renamed, in_place}) {
+    write_weights(name, weights, 1);
+    settled(weights);
+    const PlanCache before = cache_of(name, weights);
+    CHECK_FALSE(before.load());
+    const Session first = compiled(name, weights);
+    change();                                      // a download ends, or a training run saves
+    CHECK_FALSE(before.store(first));
+    CHECK_FALSE(cache_of(name, weights).load());
+    const PlanCache after = cache_of(name, weights);
+    Session second = compiled(name, weights);
+    CHECK(after.store(second));
+    std::optional<Session> found = cache_of(name, weights).load();
+    REQUIRE(found);
+    CHECK(logits(*found) == logits(second));
+    fs::remove_all(folder / "plans");
+  }
+  const PlanCache gone = cache_of(name, weights);
+  const Session last = compiled(name, weights);
+  fs::remove(weights);
+  CHECK_FALSE(gone.store(last));
+}
+
+TEST_CASE("files that only a weak sum takes for the same are told apart", "[zoo][plan_cache]") {
+  const Scratch folder;
+  const CacheIn cache_in(folder / "plans");
+  const std::string name = "test_resnet", weights = folder / "w.safetensors", forged = folder / "f.safetensors";
+  write_weights(name, weights, 1);
+  // Two words of one lane changed so that the fast checksum is what it was: the second takes the first's change back.
+  std::string bytes = test::read_file(weights);
+  constexpr uint64_t kFactor = 0x9E3779B97F4A7C15u;
+  const auto word = [&](size_t at) { uint64_t v; std::memcpy(&v, bytes.data() + at, 8); return v; };
+  const auto step = [&](uint64_t sum, uint64_t w) { sum = (sum ^ w) * kFactor; return sum ^ sum >> 29; };
+  const size_t first = 128 << 10, second = first + 64;
+  REQUIRE(second + 64 < std::min<size_t>(bytes.size(), 1 << 20));
+  const uint64_t seed = bytes.size();
+  uint64_t lane = seed;                            // of the words at multiples of 64
+  for (size_t at = 0; at < first; at += 64) lane = step(lane, word(at));
+  const uint64_t changed = word(first) ^ 0x0000'0001'0000'0001u;
+  const uint64_t next = word(second) ^ step(lane, word(first)) ^ step(lane, changed);
+  std::memcpy(bytes.data() + first, &changed, 8);
+  std::memcpy(bytes.data() + second, &next, 8);
+  test::write_file(forged, bytes);
+  const std::string whole = test::read_file(weights);
+  REQUIRE(checksum(std::as_bytes(std::span(bytes)), seed) == checksum(std::as_bytes(std::span(whole)), seed));
+  REQUIRE(cache_of(name, weights).store(compiled(name, weights)));
+  CHECK(cache_of(name, weights).load());
+  CHECK_FALSE(cache_of(name, forged).load());
+}
+
+TEST_CASE("without a home there is no plan cache", "[zoo][plan_cache]") {
+  const Scratch folder;
+  const std::string name = "test_resnet", weights = folder / "w.safetensors";
+  write_weights(name, weights, 1);
+  const Variable own("FOVEA_CACHE", nullptr), xdg("XDG_CACHE_HOME", nullptr);
+  const auto stores = [&] { return cache_of(name, weights).store(compiled(name, weights)); };
+  for (const char* home : {static_cast<const char*>(nullptr), "", ".", "relative/home"}) {
+    const Variable set("HOME", home);
+    CHECK(PlanCache::folder().empty());
+    CHECK_FALSE(stores());
+    CHECK_FALSE(cache_of(name, weights).load());
+  }
+  const Variable set("HOME", (folder / "home").c_str());
+  CHECK(PlanCache::folder() == folder / "home/.cache/fovea/plans");
+  CHECK(stores());
+  CHECK(cache_of(name, weights).load());
+  const Variable relative("XDG_CACHE_HOME", "caches");
+  CHECK(PlanCache::folder() == folder / "home/.cache/fovea/plans");
+}
+
+TEST_CASE("a plan cache that others can write does not answer", "[zoo][plan_cache]") {
+  const Scratch folder;
+  const CacheIn cache_in(folder / "plans");
+  const std::string name = "test_resnet", weights = folder / "w.safetensors", plans = folder / "plans";
+  write_weights(name, weights, 1);
+  const Session session = compiled(name, weights);
+  const mode_t before = ::umask(0002);             // who shares a group with all may have this
+  CHECK(cache_of(name, weights).store(session));
+  ::umask(before);
+  const auto loads = [&] { return cache_of(name, weights).load().has_value(); };
+  REQUIRE(loads());
+  std::string plan;
+  for (const fs::directory_entry& e : fs::directory_iterator(plans))
+    if (e.path().extension() == ".plan") plan = e.path().string();
+  for (const mode_t others : {0020, 0002}) {
+    INFO(others);
+    REQUIRE(::chmod(plan.c_str(), 0644 | others) == 0);
+    CHECK_FALSE(loads());
+    REQUIRE(::chmod(plan.c_str(), 0644) == 0);
+    CHECK(loads());
+    REQUIRE(::chmod(plans.c_str(), 0755 | others) == 0);
+    CHECK_FALSE(loads());
+    CHECK_FALSE(cache_of(name, weights).store(session));
+    REQUIRE(::chmod(plans.c_str(), 0755) == 0);
+    CHECK(loads());
+  }
+  if (::geteuid() != 0) return;                    // only root gives files away
+  constexpr uid_t kSomebody = 12345;
+  REQUIRE(::chown(plan.c_str(), kSomebody, kSomebody) == 0);
+  CHECK_FALSE(loads());
+  REQUIRE(::chown(plan.c_str(), 0, 0) == 0);
+  REQUIRE(::chown(plans.c_str(), kSomebody, kSomebody) == 0);
+  CHECK_FALSE(loads());
+  REQUIRE(::chown(plans.c_str(), 0, 0) == 0);
+  CHECK(loads());
+}
+
+TEST_CASE("settings that change weights but no graph belong to the plan's key", "[zoo][plan_cache]") {
+  const Scratch folder;
+  const CacheIn cache_in(folder / "plans");
+  const std::string name = "test_vit", weights = folder / "w.safetensors";
+  write_weights(name, weights, 1, {.img_size = {{96, 96}}});           // positions are resampled for 160 x 160
+  const ModelOptions cubic, linear{.set = {{"resample", "linear"}}};
+  CHECK(trace(*create(name, cubic)).print() == trace(*create(name, linear)).print());
+  Session one = compiled(name, weights, {}, cubic), other = compiled(name, weights, {}, linear);
+  CHECK(logits(one) != logits(other));
+  REQUIRE(cache_of(name, weights, {}, cubic).store(one));
+  CHECK(cache_of(name, weights, {}, cubic).load());
+  CHECK_FALSE(cache_of(name, weights, {}, linear).load());
+}
+
+TEST_CASE("constants that a model makes by itself belong to the plan's key", "[zoo][plan_cache]") {
+  const Scratch folder;
+  const CacheIn cache_in(folder / "plans");
+  const std::string weights = folder / "w.safetensors";
+  write_weights("test_resnet", weights, 1);
+  const auto model = create("test_resnet");
+  const auto graph = [&](float by) {
+    const Tensor made = from({by});
+    return fovea::trace([&](const Tensor& x) { return x * made; }, {make_meta(DType::f32, {1})});
+  };
+  const auto cache = [&](float by) { return PlanCache(*model, {}, graph(by), weights, {}); };
+  REQUIRE(cache(2).store(fovea::compile(graph(2))));
+  std::optional<Session> found = cache(2).load();
+  REQUIRE(found);
+  CHECK(found->run(from({3})).data<float>()[0] == 6);
+  CHECK_FALSE(cache(3).load());
+  CHECK(graph(2).print() == graph(3).print());
 }
 
 TEST_CASE("a plan cache that cannot be written is as if it were not there", "[zoo][plan_cache]") {
