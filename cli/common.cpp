@@ -2,14 +2,16 @@
 #include "cli/common.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
 #include "cli/calibration.h"
 #include "engine/autograd/autograd.h"
-#include "engine/core/error.h"
+#include "engine/core/finite.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
+#include "zoo/finite.h"
 
 namespace fovea::cli {
 
@@ -22,6 +24,16 @@ void add_model_arguments(CLI::App& command, ModelArguments& a) {
   command.add_option("--dtype", a.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
   command.add_flag("--eager", a.eager, "run op by op instead of compiling first");
   command.add_flag("--no-cache", a.no_cache, "neither look for the compiled model in the plan cache nor keep it there");
+  add_allow_nan(command, a);
+}
+
+void add_allow_nan(CLI::App& command, ModelArguments& a) {
+  command.add_flag("--allow-nan", a.allow_nan, "go on where weights or results are not finite");
+}
+
+void refuse_not_finite(const Error& why, bool allow_nan) {
+  if (!allow_nan) throw Error(why.kind(), why.summary(), "--allow-nan goes on nevertheless");
+  std::fprintf(stderr, "not finite: %s\n", why.summary().c_str());
 }
 
 namespace {
@@ -45,7 +57,8 @@ std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a) {
 }
 
 ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
-    : what_(what), dtype_(parse_dtype(a.dtype)), eager_(a.eager), model_(create_model(a)) {
+    : what_(what), weights_(a.weights), dtype_(parse_dtype(a.dtype)), eager_(a.eager), allow_nan_(a.allow_nan),
+      model_(create_model(a)) {
   if (!eager_) {
     compile(a);
     return;
@@ -68,12 +81,27 @@ void ReadyModel::compile(const ModelArguments& a) {
     }
   }
   zoo::load_weights(*model_, a.weights);
+  if (target.calibration) zoo::want_finite_weights(*model_);           // integers cannot say it later
   Graph graph = what_.trace(*model_);
   zoo::give_up_tensors(*model_);
   session_ = fovea::compile(std::move(graph), target);
 }
 
 Tensors ReadyModel::operator()(const Tensor& images) {
+  Tensors out = compute(images);
+  if (!told_ && !std::all_of(out.begin(), out.end(), all_finite)) {
+    refuse_not_finite(why_not_finite(images), allow_nan_);
+    told_ = true;
+  }
+  return out;
+}
+
+Error ReadyModel::why_not_finite(const Tensor& images) {
+  if (!model_->has_bytes()) zoo::load_weights(*model_, weights_);
+  return zoo::why_not_finite(*model_, cast(images, eager_ ? dtype_ : DType::f32));
+}
+
+Tensors ReadyModel::compute(const Tensor& images) {
   if (!eager_) return session_.run({images});
   const NoGrad no_grad;
   Tensors out = what_.run(*model_, cast(contiguous(images, Memory::channels_last), dtype_));

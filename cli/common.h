@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/transform.h"
+#include "engine/core/error.h"
 #include "engine/graph/session.h"
 #include "zoo/plan_cache.h"
 #include "zoo/zoo.h"
@@ -21,12 +22,15 @@ namespace fovea::cli {
 struct ModelArguments {
   std::string name, weights, dtype = "f32", calibration;
   int threads = 0;                                 // 0: as FOVEA_THREADS or the machine says
-  bool eager = false, no_cache = false;
+  bool eager = false, no_cache = false, allow_nan = false;
 };
 void add_model_arguments(CLI::App& command, ModelArguments& a);
+void add_allow_nan(CLI::App& command, ModelArguments& a);              // --allow-nan, which is one of them
 
 /// With its weights, in eval mode; sets the number of threads. Throws Error(argument) when no weights were given.
 std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a);
+/// Throws `why` with the advice of --allow-nan, or tells it on standard error where that was given.
+void refuse_not_finite(const Error& why, bool allow_nan);
 
 /// What a command makes of a model and images.
 struct Computation {
@@ -41,7 +45,9 @@ class ReadyModel {
  public:
   /// Throws Error(argument) when no weights were given. `what` must live as long as this.
   ReadyModel(const ModelArguments& a, const Computation& what);
-  Tensors operator()(const Tensor& images);        // f32[batch, C, H, W]; the results are f32 and row-major
+  /// f32[batch, C, H, W]; the results are f32 and row-major. Throws Error when one of them is not finite, with the
+  /// tensor of the weights or the layer where that begins, unless --allow-nan was given.
+  Tensors operator()(const Tensor& images);
   zoo::ImageModel& model() { return *model_; }
   bool from_cache() const { return from_cache_; }
   /// Puts a session that was compiled into the plan cache: to be called once the answer is out.
@@ -49,10 +55,13 @@ class ReadyModel {
 
  private:
   void compile(const ModelArguments& a);
+  Tensors compute(const Tensor& images);
+  Error why_not_finite(const Tensor& images);
 
   const Computation& what_;
+  std::string weights_;
   DType dtype_;
-  bool eager_, from_cache_ = false;
+  bool eager_, allow_nan_, told_ = false, from_cache_ = false;
   std::unique_ptr<zoo::ImageModel> model_;
   Session session_;
   std::optional<zoo::PlanCache> cache_;

@@ -13,9 +13,11 @@
 #include "cli/common.h"
 #include "data/decode.h"
 #include "engine/core/error.h"
+#include "engine/core/finite.h"
 #include "engine/core/philox.h"
 #include "engine/graph/sensitivity.h"
 #include "engine/ops/ops.h"
+#include "zoo/finite.h"
 
 namespace fovea::cli {
 namespace {
@@ -136,6 +138,7 @@ void run(const Arguments& a) {
   const std::unique_ptr<zoo::ImageModel> model = load_model(a.model);
   if (model->num_classes() <= 0)
     throw Error(Error::Kind::argument, cat(model->full_name(), " has no classifier whose answers could be compared"));
+  zoo::want_finite_weights(*model);                // ranges and integers cannot say it later
   const Crops crops(read_folder(a.images), eval_config(*model), a.seed);
   auto calibration = std::make_shared<Calibration>();
   {
@@ -158,7 +161,9 @@ void run(const Arguments& a) {
   Report report;
   for (int i = 0; i < a.compare; ++i) {
     const Tensor x = crops(a.crops + i);
-    report.add(f32.run(x), int8.run(x));
+    const Tensor exact = f32.run(x);
+    if (!all_finite(exact)) throw zoo::why_not_finite(*model, x);
+    report.add(exact, int8.run(x));
   }
   std::printf("%d other crops:\n", a.compare);
   report.print();

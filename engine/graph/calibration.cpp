@@ -2,6 +2,7 @@
 #include "engine/graph/calibration.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "engine/graph/histogram.h"
@@ -83,11 +84,15 @@ void Calibrator::observe(std::span<const Tensor> in) {
 Calibration Calibrator::result() const {
   Calibration c;
   for (const Watch& w : watches_) {
-    if (w.histogram.empty())
+    if (w.places == 0)
       throw Error(Error::Kind::argument, "nothing was observed to calibrate with", "observe() images first");
     const auto [lo, hi] = w.histogram.best_range();
     Observed o{lo, hi, {}};
     for (const double sum : w.sums) o.mean.push_back(static_cast<float>(sum / static_cast<double>(w.places)));
+    if (!std::isfinite(lo) || !std::isfinite(hi) ||
+        !std::all_of(o.mean.begin(), o.mean.end(), [](float v) { return std::isfinite(v); }))
+      throw Error(Error::Kind::weights, cat("some values of ", w.name, " are not finite: they have no range"),
+                  "weights or images hold NaN, infinity or numbers that overflow");
     c.values[w.name] = std::move(o);
   }
   return c;

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/kernels/winograd.cpp — Winograd's convolution against plain loops, at borders and with everything that may
 // follow it.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
 #include "engine/core/backend.h"
 #include "engine/ops/ops.h"
 #include "kernels/cpu/loops.h"
@@ -76,6 +81,45 @@ TEST_CASE("cpu: Winograd's convolution", "[cpu]") {
       const Tensor got = test::run_packed(*plan, {x, weights, bias, c.residual ? residual : Tensor()}, 0b10, out[0]);
       CHECK(relative_error(values_of(got), values_of(expected)) < 2e-6);
     }
+  }
+}
+
+// Pixels are added up before weights make them smaller: (3 + 3 / sqrt(2))^2 = 26.23 of them in the worst place, which
+// these signs find. Direct sums have no such limit.
+TEST_CASE("cpu: how large pixels may be for Winograd's convolution", "[cpu]") {
+  const Shape size{1, 32, 16, 16};
+  ConvAttrs a;
+  a.stride = a.dilation = a.pad_lo = a.pad_hi = {1, 1};
+  const Tensor weights = filled("w", {32, 32, 3, 3}) * 1e-6, bias = filled("b", {32});
+  const auto image = [&](float magnitude) {
+    std::vector<float> v;
+    for (int64_t c = 0; c < 32; ++c)
+      for (int64_t y = 0; y < 16; ++y)
+        for (int64_t x = 0; x < 16; ++x) v.push_back((y % 4 < 2) == (x % 4 < 2) ? magnitude : -magnitude);
+    return contiguous(from<float>(v, size), Memory::channels_last);
+  };
+  const auto finite = [](const std::vector<double>& values) {
+    return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+  };
+  const float largest = std::numeric_limits<float>::max();
+  for (const kc::Loops* set : kc::supported_loops()) {
+    INFO(set->name);
+    const kc::UseLoops use(*set);
+    const auto run = [&](const Tensor& x) {
+      const UseBackend cpu("cpu");
+      const Metas in{x.meta(), weights.meta(), bias.meta()}, out{x.meta()};
+      const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
+      REQUIRE(plan->name == cat("cpu:winograd ", set->name));
+      return values_of(test::run_packed(*plan, {x, weights, bias, Tensor()}, 0b10, out[0]));
+    };
+    const auto direct = [&](const Tensor& x) {
+      const UseBackend ref("ref");
+      return values_of(conv(x, weights, bias, {.pad = {1}}));
+    };
+    const Tensor within = image(largest / 26.3f), beyond = image(largest / 26.1f);
+    CHECK(relative_error(run(within), direct(within)) < 1e-5);
+    CHECK_FALSE(finite(run(beyond)));
+    CHECK(finite(direct(beyond)));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "engine/core/finite.h"
 #include "engine/graph/calibration.h"
 #include "engine/graph/passes/passes.h"
 #include "engine/graph/passes/rebuild.h"
@@ -90,6 +91,7 @@ class Quantizer {
     u8_.assign(g_.values.size(), {});
     f32_.assign(g_.values.size(), true);
     for (const Step& s : r_.old_steps()) {
+      if (is_depthwise(s) || is_product(s)) want_numbers(s);
       if (is_depthwise(s)) depthwise(s);
       else if (is_product(s)) product(s);
       else if (u8_out(s) && s.op == &ops::max_pool) max_pool(s);
@@ -104,6 +106,16 @@ class Quantizer {
   }
 
  private:
+  // Rounding makes some integer of NaN, and nobody would notice.
+  void want_numbers(const Step& s) const {
+    for (int v : s.in)
+      if (g_.is_constant(v))
+        if (const auto what = first_not_finite(g_.values[at(v)].constant))
+          throw Error(Error::Kind::weights,
+                      cat("8-bit integers: a constant of ", s.op->name(), " at ", s.scope, " holds ", *what),
+                      "only finite weights can be rounded");
+  }
+
   struct Form {                                    // an old value as u8
     int value;
     Quant quant;
