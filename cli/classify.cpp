@@ -9,6 +9,7 @@
 #include "data/decode.h"
 #include "data/labels.h"
 #include "engine/core/error.h"
+#include "engine/core/finite.h"
 #include "engine/ops/ops.h"
 
 namespace fovea::cli {
@@ -76,6 +77,7 @@ void run(const Arguments& a) {
       nlohmann::ordered_json top = nlohmann::ordered_json::array();
       for (const Guess& g : guesses) top.push_back({{"index", g.index}, {"label", g.label}, {"prob", g.prob}});
       report.push_back({{"image", path}, {"top", std::move(top)}});
+      if (!all_finite(logits)) report.back()["finite"] = false;        // NaN, which was allowed, is null in JSON
       continue;
     }
     std::printf("%s  (%d x %d; decode %s, transform %s, infer %s)\n", path.c_str(), image.width, image.height,

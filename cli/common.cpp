@@ -32,7 +32,7 @@ void add_allow_nan(CLI::App& command, ModelArguments& a) {
 }
 
 void refuse_not_finite(const Error& why, bool allow_nan) {
-  if (!allow_nan) throw Error(why.kind(), why.summary(), "--allow-nan goes on nevertheless");
+  if (!allow_nan) throw Error(why.kind(), why.what(), "--allow-nan goes on nevertheless");
   std::fprintf(stderr, "not finite: %s\n", why.summary().c_str());
 }
 
