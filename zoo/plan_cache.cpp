@@ -45,8 +45,8 @@ std::string description(const ImageModel& model, const ModelOptions& made_with, 
   std::string settings;
   for (const auto& [name, value] : made_with.set) settings += cat(name, "=", value, " ");
   return cat("model ", model.full_name(), " ", settings, "graph ", hex(graph.finish()), " dtype ",
-             name_of(target.dtype), " threads ", target.threads ? target.threads : threads(), " without ", join(target.without, ","),
-             " ranges ", hex(ranges.finish()));
+             name_of(target.dtype), " threads ", target.threads ? target.threads : threads(), " without ",
+             join(target.without, ","), " ranges ", hex(ranges.finish()));
 }
 
 bool owned_folder(const std::string& path) {

@@ -65,8 +65,8 @@ struct Backend {
 /// All backends that were built in, lowest rank first. Defined by the generated manifest of kernels/.
 std::span<const Backend* const> backends();
 std::shared_ptr<Storage> allocate(Device d, size_t bytes);  // 64-byte aligned
-/// f(first, last) over pieces of [0, n) on the host's threads, none smaller than `grain` but the only one. What f throws
-/// reaches the caller once every piece has ended.
+/// f(first, last) over pieces of [0, n) on the host's threads, none smaller than `grain` but the only one. What f
+/// throws reaches the caller once every piece has ended.
 void on_host_threads(int64_t n, int64_t grain, void (*body)(const void* context, int64_t first, int64_t last),
                      const void* context);
 template <class F>
