@@ -20,13 +20,29 @@ Tensor reduced(const Tensor& x, Reduction r) {
 void want_same_shape(std::string_view loss, const Tensor& x, const Tensor& target) {
   if (x.shape() != target.shape()) mismatch(loss, x, target, "both have the same shape");
 }
-// What the row of each sample says about its own class: [N].
-Tensor picked(std::string_view loss, const Tensor& rows, const Tensor& target) {
-  if (rows.rank() != 2 || target.rank() != 1 || target.dim(0) != rows.dim(0) || target.dtype() != DType::i64)
-    mismatch(loss, rows, target,
-             "predictions are [N, C]; targets are classes, i64 [N], or probabilities, floating [N, C]");
-  return squeeze(gather(rows, 1, unsqueeze(target, 1)), 1);
-}
+// Targets by class, some of which stand for no class at all.
+class Classes {
+ public:
+  Classes(std::string_view loss, const Tensor& rows, const Tensor& target, int64_t ignored) : target_(target) {
+    if (rows.rank() != 2 || target.rank() != 1 || target.dim(0) != rows.dim(0) || target.dtype() != DType::i64)
+      mismatch(loss, rows, target,
+               "predictions are [N, C]; targets are classes, i64 [N], or probabilities, floating [N, C]");
+    ignored_ = equal(target, static_cast<double>(ignored));
+  }
+  // What the row of each sample says about its own class: [N].
+  Tensor picked(const Tensor& rows) const {
+    const Tensor classes = where(ignored_, zeros_like(target_), target_);
+    return squeeze(gather(rows, 1, unsqueeze(classes, 1)), 1);
+  }
+  Tensor reduce(const Tensor& each, Reduction r) const {
+    const Tensor counted = where(ignored_, zeros_like(each), each);
+    if (r != Reduction::mean) return reduced(counted, r);
+    return sum(counted) / sum(cast(logical_not(ignored_), each.dtype()));
+  }
+
+ private:
+  Tensor target_, ignored_;
+};
 
 }  // namespace
 
@@ -35,19 +51,20 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
     throw Error(Error::Kind::argument, cat("cross_entropy: smoothing=", o.smoothing, " is not from 0 to 1"));
   if (logits.rank() != 2) mismatch("cross_entropy", logits, target, "predictions are [N, C]");
   const Tensor rows = log_softmax(logits, 1);
-  Tensor loss;
+  const auto smoothed = [&](const Tensor& loss) {
+    return o.smoothing > 0 ? loss * (1 - o.smoothing) - mean(rows, {1}) * o.smoothing : loss;
+  };
   if (is_floating(target.dtype())) {
     want_same_shape("cross_entropy", logits, target);
-    loss = -sum(rows * target, {1});
-  } else {
-    loss = -picked("cross_entropy", rows, target);
+    return reduced(smoothed(-sum(rows * target, {1})), o.reduction);
   }
-  if (o.smoothing > 0) loss = loss * (1 - o.smoothing) - mean(rows, {1}) * o.smoothing;
-  return reduced(loss, o.reduction);
+  const Classes classes("cross_entropy", rows, target, o.ignore_index);
+  return classes.reduce(smoothed(-classes.picked(rows)), o.reduction);
 }
 
-Tensor nll_loss(const Tensor& log_probabilities, const Tensor& target, Reduction r) {
-  return reduced(-picked("nll_loss", log_probabilities, target), r);
+Tensor nll_loss(const Tensor& log_probabilities, const Tensor& target, Reduction r, int64_t ignore_index) {
+  const Classes classes("nll_loss", log_probabilities, target, ignore_index);
+  return classes.reduce(-classes.picked(log_probabilities), r);
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, Reduction r) {

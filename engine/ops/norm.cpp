@@ -28,6 +28,12 @@ Tensor through_centred(const Tensor& g, const Tensor& normal, const Tensor& inv,
   return (g - mean(g, axes, keep_dims) - normal * mean(g * normal, axes, keep_dims)) * inv;
 }
 
+// One value is its own mean: it would come out as 0, whatever it is.
+void want_several(const Site& s, int64_t values, std::string_view together) {
+  if (values == 1)
+    s.fail(cat("x of shape ", s.operand(0).shape, " has one value ", together, "; statistics need more than one"));
+}
+
 Metas infer_batch_norm(const Site& s) {
   check_channels(s);
   const Meta& x = s.operand(0);
@@ -35,6 +41,7 @@ Metas infer_batch_norm(const Site& s) {
   check_affine(s, 1, "w", channels);
   check_affine(s, 2, "b", channels);
   if (x.numel() == 0) s.fail("no elements to take the mean of");
+  want_several(s, x.numel() / x.shape[1], "a channel");
   const Meta stats = make_meta(stats_dtype(x.dtype), channels, Memory::contiguous, x.device);
   return {dense_like(x, x.shape), stats, stats};
 }
@@ -139,6 +146,7 @@ Metas infer_group_norm(const Site& s) {
     s.fail(cat("groups=", groups, " does not divide the ", channels, " channels of x"));
   check_affine(s, 1, "w", {channels});
   check_affine(s, 2, "b", {channels});
+  want_several(s, s.operand(0).numel() / groups, "a group");
   return same_as(s.operand(0));
 }
 Tensors vjp_group_norm(const Backward& b) {
@@ -202,6 +210,9 @@ Tensor group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups,
   return call1(ops::group_norm, {x, w, b}, NormAttrs{.eps = static_cast<float>(eps), .groups = groups});
 }
 Tensor instance_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps) {
+  if (x.rank() > 1 && x.numel() == x.dim(0) * x.dim(1))
+    throw Error(Error::Kind::shape, cat("instance_norm: x of shape ", x.shape(), " has one value a channel"),
+                "statistics need more than one");
   return group_norm(x, w, b, static_cast<int>(x.dim(1)), eps);
 }
 

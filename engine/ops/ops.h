@@ -248,10 +248,12 @@ enum class Reduction : uint8_t { none, mean, sum };
 struct CrossEntropyOptions {
   double smoothing = 0;
   Reduction reduction = Reduction::mean;
+  int64_t ignore_index = -100;                     // samples of this class count for nothing, in the mean neither
 };
 /// logits [N, C]; target i64 [N], or probabilities [N, C].
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& o = {});
-Tensor nll_loss(const Tensor& log_probabilities, const Tensor& target, Reduction r = Reduction::mean);
+Tensor nll_loss(const Tensor& log_probabilities, const Tensor& target, Reduction r = Reduction::mean,
+                int64_t ignore_index = -100);
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, Reduction r = Reduction::mean);
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction r = Reduction::mean);
 Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction r = Reduction::mean);

@@ -222,6 +222,12 @@ void losses(const Maker& x, Results& r) {
       {cross_entropy(logits, classes), cross_entropy(logits, classes, {.smoothing = 0.1}), cross_entropy(logits, soft),
        cross_entropy(logits, soft, {.smoothing = 0.1}), cross_entropy(logits, soft, {.reduction = Reduction::none}),
        cross_entropy(logits, soft, {.reduction = Reduction::sum})});
+  const Tensor some = integers({1, -100, 0});
+  put(r, "ignore_index",
+      {cross_entropy(logits, some), cross_entropy(logits, some, {.smoothing = 0.1}),
+       cross_entropy(logits, some, {.reduction = Reduction::none}),
+       cross_entropy(logits, some, {.smoothing = 0.1, .reduction = Reduction::sum}),
+       cross_entropy(logits, classes, {.ignore_index = 3}), nll_loss(log_softmax(logits, 1), some)});
   put(r, "losses",
       {nll_loss(log_softmax(logits, 1), classes), binary_cross_entropy_with_logits(logits, soft),
        mse_loss(logits, soft), l1_loss(logits, soft), kl_div(log_softmax(logits, 1), soft)});

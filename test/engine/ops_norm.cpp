@@ -111,4 +111,13 @@ TEST_CASE("errors of norms", "[op]") {
   CHECK_THROWS_AS(batch_norm(zeros({2, 6}), {}, {}, zeros({5}), zeros({6}), 1e-5), Error);
   CHECK_THROWS_AS(batch_norm_train(zeros({6}), {}, {}, 1e-5), Error);
   CHECK_THROWS_AS(batch_norm_train(zeros({0, 6}), {}, {}, 1e-5), Error);
+  // the statistics of a single value would hide it
+  CHECK_THROWS_WITH(batch_norm_train(ones({1, 6}), {}, {}, 1e-5),
+                    contains_text("[1, 6]") && contains_text("a channel"));
+  CHECK_THROWS_AS(batch_norm_train(ones({1, 6, 1, 1}), {}, {}, 1e-5), Error);
+  CHECK_NOTHROW(batch_norm_train(ones({2, 6, 1, 1}), {}, {}, 1e-5));
+  CHECK_NOTHROW(batch_norm(ones({1, 6}), {}, {}, zeros({6}), ones({6}), 1e-5));
+  CHECK_THROWS_AS(instance_norm(ones({2, 6, 1, 1}), {}, {}, 1e-5), Error);
+  CHECK_THROWS_AS(group_norm(ones({1, 6, 1, 1}), {}, {}, 6, 1e-5), Error);
+  CHECK_NOTHROW(group_norm(ones({1, 6, 1, 1}), {}, {}, 3, 1e-5));
 }

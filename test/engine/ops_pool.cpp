@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/engine/ops_pool.cpp — pooling, resizing, random numbers, losses.
 #include <cmath>
+#include <limits>
 
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
@@ -148,11 +149,17 @@ TEST_CASE("cross_entropy", "[op]") {
   check_op([&](Vars& v) {
     return cross_entropy(v("x", {5, 4}, {-3, 3}), softmax(v("t", {5, 4}), 1), {.smoothing = smoothing, .reduction = r});
   });
+  check_op([&](Vars& v) {
+    const Tensor t = v.index("t", {9}, 4);
+    return cross_entropy(v("x", {9, 4}, {-3, 3}), where(equal(t, 2), full({9}, -100, DType::i64), t),
+                         {.smoothing = smoothing, .reduction = r});
+  });
 }
 
 TEST_CASE("other losses", "[op]") {
   const Reduction r = GENERATE(Reduction::none, Reduction::mean, Reduction::sum);
   check_op([&](Vars& v) { return nll_loss(v("x", {5, 4}), v.index("t", {5}, 4), r); });
+  check_op([&](Vars& v) { return nll_loss(v("x", {9, 4}), v.index("t", {9}, 4), r, 1); });
   check_op([&](Vars& v) {
     return binary_cross_entropy_with_logits(v("x", {5, 4}, {-4, 4}), v("t", {5, 4}, {0, 1}), r);
   });
@@ -169,4 +176,11 @@ TEST_CASE("losses at their extremes, and what they refuse", "[op]") {
   CHECK_THROWS_AS(cross_entropy(zeros({2, 3}), zeros({2, 4})), Error);
   CHECK_THROWS_AS(cross_entropy(zeros({2, 3}), full({2}, 3, DType::i64)), Error);
   CHECK_THROWS_AS(mse_loss(zeros({2, 3}), zeros({3})), Error);
+  // a class that counts for nothing need not be possible, and what is predicted for it may be anything
+  const float inf = std::numeric_limits<float>::infinity();
+  const Tensor x = reshape(from({0.f, 0.f, -inf, 1.f}), {2, 2}), t = from({int64_t{1}, int64_t{-100}});
+  CHECK(cross_entropy(x, t).item() == Approx(std::log(2)));
+  CHECK_THROWS_AS(cross_entropy(x, t, {.ignore_index = -1}), Error);
+  CHECK(std::isnan(cross_entropy(x, full({2}, -100, DType::i64)).item()));  // as in PyTorch: the mean of nothing
+  CHECK(cross_entropy(x, full({2}, -100, DType::i64), {.reduction = Reduction::sum}).item() == 0);
 }

@@ -133,6 +133,10 @@ def losses():
     case("cross_entropy", F.cross_entropy(logits, classes), F.cross_entropy(logits, classes, label_smoothing=0.1),
          F.cross_entropy(logits, soft), F.cross_entropy(logits, soft, label_smoothing=0.1), F.cross_entropy(logits, soft, reduction="none"),
          F.cross_entropy(logits, soft, reduction="sum"))
+    some = torch.tensor([1, -100, 0])
+    case("ignore_index", F.cross_entropy(logits, some), F.cross_entropy(logits, some, label_smoothing=0.1),
+         F.cross_entropy(logits, some, reduction="none"), F.cross_entropy(logits, some, reduction="sum", label_smoothing=0.1),
+         F.cross_entropy(logits, classes, ignore_index=3), F.nll_loss(torch.log_softmax(logits, 1), some))
     case("losses", F.nll_loss(torch.log_softmax(logits, 1), classes), F.binary_cross_entropy_with_logits(logits, soft),
          F.mse_loss(logits, soft), F.l1_loss(logits, soft), F.kl_div(torch.log_softmax(logits, 1), soft, reduction="mean"))
 
