@@ -61,8 +61,15 @@ struct LoadReport {
     Shape file, model;
   };
   std::vector<std::pair<std::string, Meta>> missing, unexpected;       // in the model only; in the weights only
+  std::vector<std::pair<std::string, Meta>> not_needed;                // in the model only, and it does without
   std::vector<WrongShape> wrong_shape;
   size_t loaded = 0;
+  /// What was left out or made to fit before, a line each: classifiers of other classes, input channels, positions.
+  std::vector<std::string> adapted;
+
+  /// What most of the missing bear in front of their names in the weights ("backbone."), and how many tensors do.
+  std::string prefix;
+  size_t fit_without_prefix = 0;
 
   bool clean() const { return missing.empty() && unexpected.empty() && wrong_shape.empty(); }
   std::string summary() const;                     // "1 missing, 1 unexpected, 1 of another shape"
@@ -124,6 +131,8 @@ class Module {
 
   /// All that is saved, in PyTorch's order: own parameters, own buffers, then the children's. Shares the tensors.
   StateDict state_dict() const;
+  /// What load() would find.
+  LoadReport compare(const StateDict& weights) const;
   /// Takes over the tensors that fit, converted to the model's dtypes. Strict: throws Error(weights) unless all fit,
   /// changing nothing.
   LoadReport load(const StateDict& weights, Strict strict = Strict::yes, std::string_view source = "the state dict",

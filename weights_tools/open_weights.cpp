@@ -5,6 +5,7 @@
 
 #include "engine/core/error.h"
 #include "weights_tools/npz.h"
+#include "weights_tools/rename.h"
 #include "weights_tools/safetensors.h"
 #include "weights_tools/torch_checkpoint.h"
 #include "weights_tools/zip.h"
@@ -19,14 +20,21 @@ struct Format {
   StateDict (*read)(File file, const OpenOptions& options);
 };
 
+void want_no_key(const std::string& path, const OpenOptions& options) {
+  if (!options.key.empty())
+    throw Error(Error::Kind::argument, cat(path, " is no torch checkpoint: there is no '", options.key, "' in it"),
+                "OpenOptions::prefix chooses among names");
+}
+
 StateDict read_zip(File file, const OpenOptions& options) {
   const Zip zip = Zip::open(std::move(file), {.check_crc = options.check_crc});
   if (is_torch_zip(zip))
-    return read_torch_zip(zip, {.ema = options.ema, .strict = options.strict, .check_crc = options.check_crc});
+    return read_torch_zip(
+        zip, {.key = options.key, .ema = options.ema, .strict = options.strict, .check_crc = options.check_crc});
   const auto& entries = zip.entries();
   if (!entries.empty() &&
       std::all_of(entries.begin(), entries.end(), [](const ZipEntry& e) { return e.name.ends_with(".npy"); }))
-    return read_npz(zip);
+    return want_no_key(zip.path(), options), read_npz(zip);
   throw Error(Error::Kind::format,
               cat(zip.path(), " is a zip archive, but neither of torch (no data.pkl) nor of NumPy (no .npy)",
                   entries.empty() ? "" : cat("; it starts with '", entries[0].name, "'")));
@@ -36,9 +44,12 @@ constexpr Format kFormats[] = {
     {"zip (torch or npz)", [](Bytes b) { return text_of(b).starts_with("PK\3\4") || text_of(b).starts_with("PK\5\6"); },
      read_zip},
     {"torch stream", is_torch_stream,
-     [](File f, const OpenOptions& o) { return read_torch_stream(std::move(f), {.ema = o.ema, .strict = o.strict}); }},
+     [](File f, const OpenOptions& o) {
+       return read_torch_stream(std::move(f), {.key = o.key, .ema = o.ema, .strict = o.strict});
+     }},
     {"npy", is_npy,
-     [](File f, const OpenOptions&) {
+     [](File f, const OpenOptions& o) {
+       want_no_key(f->path(), o);
        NpzEntry e = read_npy(f->bytes(), f->path(), f);
        StateDict out;
        if (e.tensor) out.set("arr_0", std::move(e.tensor));
@@ -51,7 +62,10 @@ constexpr Format kFormats[] = {
        const size_t first = text_of(b).find_first_not_of(" \t\r\n", 8);
        return first != std::string_view::npos && b[first] == std::byte{'{'};
      },
-     [](File f, const OpenOptions& o) { return read_safetensors(std::move(f), {.access = o.access}); }},
+     [](File f, const OpenOptions& o) {
+       want_no_key(f->path(), o);
+       return read_safetensors(std::move(f), {.access = o.access});
+     }},
 };
 
 struct Hint {
@@ -75,13 +89,28 @@ std::string hint_for(Bytes b) {
     if (text_of(b).starts_with(h.start)) return cat("it looks like ", h.what);
   return "";
 }
+
+StateDict chosen(StateDict weights, const std::string& path, const OpenOptions& options) {
+  if (options.prefix.empty()) return weights;
+  const std::string prefix = options.prefix.ends_with('.') ? options.prefix : options.prefix + ".";
+  StateDict out = unwrapped(below(weights, prefix));
+  if (!out.empty()) return out;
+  std::vector<std::string> starts;
+  for (const auto& [name, tensor] : weights)
+    if (std::string start = name.substr(0, name.find('.')); starts.empty() || starts.back() != start)
+      starts.push_back(std::move(start));
+  constexpr size_t kShown = 12;
+  if (starts.size() > kShown) starts.resize(kShown);
+  throw Error(Error::Kind::not_found, cat("no name in ", path, " begins with '", prefix, "'"),
+              cat("they begin with: ", join(starts, ", ")));
+}
 }  // namespace
 
 StateDict open_weights(const std::string& path, const OpenOptions& options) {
   File file = MappedFile::open(path, options.access);
   const Bytes b = file->bytes();
   for (const Format& f : kFormats)
-    if (f.is(b)) return f.read(std::move(file), options);
+    if (f.is(b)) return chosen(unwrapped(f.read(std::move(file), options)), path, options);
   if (b.empty()) throw Error(Error::Kind::format, cat(path, " is empty"));
   std::string known;
   for (const Format& f : kFormats) known += cat(known.empty() ? "" : ", ", f.name);

@@ -10,13 +10,15 @@ namespace fovea {
 
 struct OpenOptions {
   FileAccess access = FileAccess::map;
+  std::string key{};      // torch files: where the weights are, "teacher" or "model/state_dict"; empty: as timm picks
+  std::string prefix{};   // only tensors whose names begin so, without it: "backbone."
   bool ema = true;        // training checkpoints: prefer the averaged weights
   bool strict = false;    // torch files: refuse classes that tensors do not need
   bool check_crc = true;  // zip archives: compare checksums
 };
 
 /// safetensors, torch (zip and stream), npz and npy; the extension does not matter. Throws Error(format) for anything
-/// else, saying what the file starts with. An npy file gives one tensor, "arr_0".
+/// else, saying what the file starts with. An npy file gives one tensor, "arr_0". Names come unwrapped() (rename.h).
 StateDict open_weights(const std::string& path, const OpenOptions& options = {});
 
 }  // namespace fovea

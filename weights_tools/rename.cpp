@@ -103,6 +103,35 @@ StateDict rename(const StateDict& from, std::span<const Rename> rows) {
   return out.take();
 }
 
+namespace {
+std::string_view unwrapped(std::string_view name) {
+  for (bool again = true; again;) {
+    again = false;
+    for (const std::string_view wrapper : {"module.", "_orig_mod."})
+      if (name.size() > wrapper.size() && name.starts_with(wrapper)) name.remove_prefix(wrapper.size()), again = true;
+  }
+  return name;
+}
+}  // namespace
+
+StateDict unwrapped(StateDict weights) {
+  bool any = false;
+  for (const auto& [name, tensor] : weights) any = any || unwrapped(name).size() < name.size();
+  if (!any) return weights;
+  Renamed out(weights);
+  for (const auto& [name, tensor] : weights) out.add(name, std::string(unwrapped(name)), tensor);
+  return out.take();
+}
+
+StateDict below(const StateDict& from, std::string_view prefix) {
+  StateDict out;
+  out.metadata = from.metadata;
+  for (const auto& [name, tensor] : from)
+    if (name.size() > prefix.size() && name.starts_with(prefix))
+      out.set(std::string_view(name).substr(prefix.size()), tensor);
+  return out;
+}
+
 StateDict renumber_blocks(const StateDict& from, std::string_view from_prefix, std::string_view to_prefix,
                           std::span<const int> stage_depths) {
   Renamed out(from);

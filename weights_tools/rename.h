@@ -34,6 +34,13 @@ struct Rename {
 StateDict rename(const StateDict& from, std::span<const Rename> rows);
 std::string rename(std::string_view name, std::span<const Rename> rows);  // one name; "" when it is dropped
 
+/// Names without what PyTorch's wrappers put in front of them, in whatever order and however often: "module."
+/// (DataParallel, averaged models) and "_orig_mod." (torch.compile). Throws as rename() does.
+StateDict unwrapped(StateDict weights);
+
+/// The tensors whose names begin with `prefix`, without it.
+StateDict below(const StateDict& from, std::string_view prefix);
+
 /// Blocks counted through the whole net -> blocks counted within stages: with from "_blocks.", to "blocks." and depths
 /// {1, 2}, "_blocks.2.x" becomes "blocks.1.1.x". Names that do not begin with from_prefix and a number stay. Throws
 /// Error(weights) for a block beyond the sum of the depths.

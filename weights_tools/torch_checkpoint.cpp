@@ -5,6 +5,7 @@
 #include <array>
 
 #include "engine/core/error.h"
+#include "weights_tools/torch_choice.h"
 #include "weights_tools/torch_tensors.h"
 
 namespace fovea {
@@ -16,53 +17,17 @@ constexpr std::string_view kPickleName = "data.pkl";
 constexpr std::array<unsigned char, 15> kMagic = {0x80, 2,    0x8a, 10,   0x6c, 0xfc, 0x9c, 0x46,
                                                   0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
 
-std::string suspects_of(const Pickle& pickle) {
-  std::string s;
-  for (const std::string& g : pickle.globals)
-    if (is_suspicious_global(g)) s += cat(s.empty() ? "" : ", ", g);
-  return s.empty() ? s : cat("the file names ", s, ", which checkpoints have no use for; fovea ran nothing");
-}
-
-const PickleValue& choose(const Pickle& pickle, const std::string& path, bool ema) {
-  const PickleValue& root = *pickle.root;
-  if (is_torch_tensor(root)) throw Error(Error::Kind::format, cat(path, " holds a single tensor, not tensors by name"));
-  if (!root.is(Kind::dict))
-    throw Error(Error::Kind::format, cat(path, " holds ", describe(root), ", not a dict of tensors"),
-                suspects_of(pickle));
-  const PickleValue* chosen = &root;
-  std::string_view from;
-  for (std::string_view key : {"state_dict_ema", "model_ema", "state_dict", "model"}) {
-    const bool averaged = key.ends_with("_ema");
-    const PickleValue* v = root.find(key);
-    if (!v || (averaged && (!ema || v->is(Kind::none)))) continue;
-    chosen = v;
-    from = key;
-    break;
-  }
-  if (!chosen->is(Kind::dict))
-    throw Error(Error::Kind::format,
-                cat("'", from, "' in ", path, " is ", describe(*chosen), ", not a dict of tensors"),
-                suspects_of(pickle));
-  return *chosen;
-}
-
-std::string_view clean(std::string_view name) {
-  for (std::string_view prefix : {"_orig_mod.", "module.", "_orig_mod."})
-    if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
-  return name;
-}
-
 StateDict tensors_of(const Pickle& pickle, StorageSource& source, const std::string& path,
                      const TorchOptions& options) {
-  const PickleValue& dict = choose(pickle, path, options.ema);
+  const PickleValue& dict = choose_weights(pickle, path, {.key = options.key, .ema = options.ema});
   TorchTensors tensors(source, path);
   StateDict out;
   for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
     if (!dict.items[i]->is(Kind::text) || !is_torch_tensor(*dict.items[i + 1])) continue;
     const std::string name(dict.items[i]->text);
-    out.set(clean(name), tensors.make(*dict.items[i + 1], name));
+    out.set(name, tensors.make(*dict.items[i + 1], name));
   }
-  if (out.empty()) throw Error(Error::Kind::format, cat(path, " has no tensors by name"), suspects_of(pickle));
+  if (out.empty()) no_tensors(pickle, path);
   return out;
 }
 

@@ -11,6 +11,7 @@
 namespace fovea {
 
 struct TorchOptions {
+  std::string key;      // where the weights are, "model/state_dict"; empty: as timm picks them
   bool ema = true;      // prefer averaged weights where a training checkpoint has them
   bool strict = false;  // refuse files that name classes which tensors do not need
   bool check_crc = true;
@@ -19,8 +20,7 @@ struct TorchOptions {
 bool is_torch_zip(const Zip& zip);  // also archives of TorchScript, which read_torch_zip then refuses
 bool is_torch_stream(Bytes file);
 
-/// The weights of a checkpoint as timm picks them: `state_dict_ema`, `model_ema`, `state_dict`, `model`, else the whole
-/// dict; names lose the prefixes `module.` and `_orig_mod.`. Values that are no tensors are left out. Tensors that
+/// The weights of a checkpoint, chosen as torch_choice.h says. Values that are no tensors are left out. Tensors that
 /// share a storage go on sharing it. No class or function that the file names is ever run.
 StateDict read_torch_zip(const Zip& zip, const TorchOptions& options = {});
 StateDict read_torch_stream(std::shared_ptr<const MappedFile> file, const TorchOptions& options = {});

@@ -219,7 +219,7 @@ KeptBytes Zip::read(const ZipEntry& e) const {
   if (options_.check_crc && zip_checksum(out.bytes) != e.crc)
     throw Error(Error::Kind::format,
                 cat("'", e.name, "' in ", file_->path(), " does not have the checksum that the archive gives"),
-                "the file is damaged, or was written without checksums: then open it with .check_crc = false");
+                "the file is damaged: get it again, or write it again");
   return out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/adapted.h"
 
 namespace fovea {
 namespace {
@@ -87,6 +88,8 @@ Tensor resample_relative_bias(const Tensor& table, Size2 window, std::optional<S
                 cat(table.dim(0), " relative positions are not those of a window of ", old->h, " x ", old->w),
                 current_scope());
   if (from == to) return table;
+  say_adapted(cat("relative position bias resampled from windows of ", (from.h + 1) / 2, " x ", (from.w + 1) / 2,
+                  " to ", window.h, " x ", window.w));
   const NoGrad no_grad;
   const auto heads = static_cast<size_t>(table.dim(1)), columns = static_cast<size_t>(from.w);
   const Tensor dense = contiguous(cast(table.detach(), DType::f32));

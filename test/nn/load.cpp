@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/nn/load.cpp — what load() takes over, what it reports, and what its errors say.
 #include "engine/ops/ops.h"
+#include "nn/adapted.h"
 #include "nn/layers.h"
 #include "test/support/catch.h"
 
@@ -89,6 +90,49 @@ TEST_CASE("loading that is not strict reports the same and takes the rest", "[nn
   CHECK(r.missing.size() == 1);
   CHECK(r.loaded == 7);
   CHECK(to.state_dict().at("head.bias").has_bytes());
+}
+
+TEST_CASE("a prefix that hides everything is named", "[nn]") {
+  Net from, to;
+  StateDict named;
+  for (const auto& [name, t] : weights_of(from)) named.set("timm_model." + name, t);
+  const std::string text = message(to, named);
+  CHECK(says(text, "net.pth does not fit a net: all 8 fit without 'timm_model.'"));
+  CHECK(says(text, "--prefix timm_model."));
+  CHECK(text.find("rename?") == std::string::npos);
+  // beside what is not the model's
+  named.set("decoder.weight", zeros({3}));
+  CHECK(says(message(to, named), "all 8 fit without 'timm_model.', 1 unexpected"));
+  named.set("timm_model.head.bias", zeros({9}));
+  const std::string most = message(to, named);
+  CHECK(says(most, "a net: 7 fit without 'timm_model.', 1 missing, 2 unexpected"));
+  CHECK(says(most, "missing     head.bias"));
+  // one name of many is no prefix
+  StateDict few = weights_of(from);
+  for (const char* name : {"head.weight", "head.bias", "conv.weight"}) few.erase(name);
+  few.set("x.head.bias", zeros({4}));
+  CHECK(says(message(to, few), "3 missing, 1 unexpected"));
+}
+
+TEST_CASE("what was adapted is part of the summary", "[nn]") {
+  LoadReport r;
+  r.loaded = 8;
+  r.adapted = {"conv.weight adapted from 1 to 3 input channels"};
+  CHECK(r.summary() == "all 8 fit; conv.weight adapted from 1 to 3 input channels");
+}
+
+TEST_CASE("lines about adapted weights are heard where somebody listens", "[nn]") {
+  say_adapted("nobody hears this");
+  const AdaptedLines outer;
+  say_adapted("a");
+  {
+    const AdaptedLines inner;
+    say_adapted("b");
+    CHECK(inner.take() == std::vector<std::string>{"b"});
+  }
+  say_adapted("c");
+  say_adapted("a");
+  CHECK(outer.take() == std::vector<std::string>{"a (2 times)", "c"});
 }
 
 TEST_CASE("long reports are cut", "[nn]") {
