@@ -42,7 +42,9 @@ std::vector<std::string> expand(const std::vector<std::string>& names) {
       continue;
     }
     const std::vector<std::string> found = zoo::list({.patterns = {name}});
-    if (found.empty()) throw Error(Error::Kind::not_found, cat("no model matches ", name));
+    if (found.empty())
+      throw Error(Error::Kind::not_found, cat("no model matches ", name),
+                  zoo::found_nothing({.patterns = {name}}, found)[0]);
     out.insert(out.end(), found.begin(), found.end());
   }
   return out;

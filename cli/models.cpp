@@ -15,28 +15,8 @@ namespace {
 
 struct Arguments {
   zoo::ListOptions list;
-  bool all = false, json = false;
+  bool all = false, json = false, families = false;
 };
-
-bool matches(const std::vector<std::string>& patterns, std::string_view name) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) { return glob_match(p, name); });
-}
-
-// Architectures (or their tags) that timm has and this build does not.
-std::vector<std::string> not_built(const zoo::ListOptions& o) {
-  std::vector<std::string> out;
-  for (const zoo::PretrainedCfg& row : zoo::catalogue()) {
-    const std::string architecture(row.architecture);
-    if (zoo::is_model(architecture) || (!o.module.empty() && row.module != o.module) ||
-        (o.pretrained && !row.has_weights()))
-      continue;
-    const std::string name = o.tags ? row.name() : architecture;
-    if (!o.patterns.empty() && !matches(o.patterns, name) && !matches(o.patterns, architecture)) continue;
-    if (matches(o.exclude, name) || matches(o.exclude, architecture)) continue;
-    if (out.empty() || out.back() != name) out.push_back(name);
-  }
-  return out;
-}
 
 // A misspelt module would look like an empty one.
 void want_module(const std::string& name) {
@@ -50,15 +30,38 @@ void want_module(const std::string& name) {
               near.empty() ? "there are: " + join(known, ", ") : "closest: " + join(near, ", "));
 }
 
+// A line a family of timm: how many of its models, and of its published weights, this build has.
+void print_families() {
+  std::vector<std::string> modules;
+  for (const zoo::PretrainedCfg& row : zoo::catalogue()) modules.emplace_back(row.module);
+  std::sort(modules.begin(), modules.end());
+  modules.erase(std::unique(modules.begin(), modules.end()), modules.end());
+  modules.emplace_back();  // all of them together
+  std::printf("%-24s %6s %6s %8s %6s\n", "family", "models", "timm", "weights", "timm");
+  for (const std::string& module : modules) {
+    zoo::ListOptions o{.module = module};
+    const size_t models = zoo::list(o).size(), all = models + zoo::list_missing(o).size();
+    o.pretrained = o.tags = true;
+    const size_t weights = zoo::list(o).size(), all_weights = weights + zoo::list_missing(o).size();
+    std::printf("%-24s %6zu %6zu %8zu %6zu\n", module.empty() ? "all" : module.c_str(), models, all, weights,
+                all_weights);
+  }
+}
+
 void run(const Arguments& a) {
+  if (a.families) {
+    print_families();
+    return;
+  }
   if (!a.list.module.empty()) want_module(a.list.module);
   std::vector<std::string> names = zoo::list(a.list);
   if (a.all) {
-    const std::vector<std::string> rest = not_built(a.list);
+    const std::vector<std::string> rest = zoo::list_missing(a.list);
     names.insert(names.end(), rest.begin(), rest.end());
     std::sort(names.begin(), names.end(), natural_less);
     names.erase(std::unique(names.begin(), names.end()), names.end());
   }
+  for (const std::string& why : zoo::found_nothing(a.list, names)) std::fprintf(stderr, "note: %s\n", why.c_str());
   if (a.json) {
     std::printf("%s\n", nlohmann::json(names).dump(2).c_str());
     return;
@@ -77,6 +80,7 @@ void add_models(CLI::App& app) {
   command->add_flag("--pretrained", a->list.pretrained, "only those with published weights");
   command->add_flag("--tags", a->list.tags, "one line for each set of weights: name.tag");
   command->add_flag("--all", a->all, "also those of timm that this build lacks");
+  command->add_flag("--families", a->families, "count them by family instead, beside timm's")->excludes("patterns");
   command->add_flag("--json", a->json, "as a JSON list");
   command->callback([a] { run(*a); });
 }
