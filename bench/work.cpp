@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/work.h"
 
+#include <cstdio>
 #include <cstring>
 
 #include "engine/autograd/autograd.h"
@@ -46,7 +47,9 @@ Work::Work(const WorkOptions& o) : options_(o), model_(zoo::create(o.model)) {
 
 void Work::load() {
   if (options_.weights.empty()) model_->materialise();
-  else zoo::load_weights(*model_, options_.weights);
+  else
+    for (const std::string& line : zoo::load_weights(*model_, options_.weights).adapted)
+      std::fprintf(stderr, "note: %s: %s\n", options_.weights.c_str(), line.c_str());
 }
 
 void Work::compile() {

@@ -3,11 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/labels.h"
 #include "data/decode.h"
-#include "data/labels.h"
 #include "engine/core/error.h"
 #include "engine/core/finite.h"
 #include "engine/ops/ops.h"
@@ -18,6 +19,8 @@ namespace {
 struct Arguments {
   ModelArguments model;
   std::vector<std::string> images;
+  data::DecodeOptions decode;
+  std::string labels;
   int64_t topk = 5;
   bool json = false;
 };
@@ -28,17 +31,24 @@ struct Guess {
   std::string label;
 };
 
-std::vector<Guess> best(const Tensor& logits, int64_t k) {
+std::vector<Guess> best(const Tensor& logits, int64_t k, const Labels& labels) {
   const auto [values, indices] = topk(softmax(logits, 1), std::min(k, logits.dim(1)), 1);
   const std::span<const float> probs = values.data<float>();
   const std::span<const int64_t> classes = indices.data<int64_t>();
   std::vector<Guess> out;
-  for (size_t i = 0; i < probs.size(); ++i) {
-    const bool imagenet = logits.dim(1) == data::label_count();
-    out.push_back({classes[i], probs[i],
-                   imagenet ? std::string(data::label(static_cast<int>(classes[i]))) : cat("class ", classes[i])});
-  }
+  for (size_t i = 0; i < probs.size(); ++i) out.push_back({classes[i], probs[i], labels[classes[i]]});
   return out;
+}
+
+// For as many classes as there are logits: a session from the cache shows only so that its weights have others.
+Labels labels_for(const Arguments& a, ReadyModel& ready, int64_t classes) {
+  const zoo::ImageModel& model = ready.model();
+  if (ready.from_cache() && classes != model.num_classes())
+    tell(cat(ready.weights(), ": ", zoo::classes_taken(classes, model.num_classes())));
+  const bool tag_given = a.model.pretrained || !zoo::split_name(a.model.name).tag.empty();
+  Labels labels({.given = a.labels, .weights = ready.weights(), .tag_given = tag_given}, model, classes);
+  if (!labels.note().empty()) tell(labels.note());
+  return labels;
 }
 
 struct Logits final : Computation {
@@ -63,16 +73,18 @@ void run(const Arguments& a) {
     std::printf("%s: ready in %s%s\n", model.full_name().c_str(), duration(lap()).c_str(),
                 ready.from_cache() ? " (from the plan cache)" : "");
 
+  std::optional<Labels> labels;
   nlohmann::ordered_json report = nlohmann::ordered_json::array();
   for (const std::string& path : a.images) {
     lap();
-    const data::Image image = data::read_image(path);
+    const data::Image image = data::read_image(path, a.decode);
     const double decode = lap();
     const Tensor input = data::eval_transform(image, config);
     const double transform = lap();
     const Tensor logits = ready(input)[0];
     const double infer = lap();
-    const std::vector<Guess> guesses = best(logits, a.topk);
+    if (!labels) labels = labels_for(a, ready, logits.dim(1));
+    const std::vector<Guess> guesses = best(logits, a.topk, *labels);
     if (a.json) {
       nlohmann::ordered_json top = nlohmann::ordered_json::array();
       for (const Guess& g : guesses) top.push_back({{"index", g.index}, {"label", g.label}, {"prob", g.prob}});
@@ -101,6 +113,9 @@ void add_classify(CLI::App& app) {
       ->excludes("--eager")
       ->excludes("--dtype");
   command->add_option("images", a->images, "JPEG, PNG or WebP files")->required();
+  add_decode_arguments(*command, a->decode);
+  command->add_option("--labels", a->labels,
+                      "a file of labels, one a line, or none (default: what is known of the weights)");
   command->add_option("--topk", a->topk, "how many classes to list")->check(CLI::Range(1, 1 << 20));
   command->add_flag("--json", a->json, "a list of {image, top: [{index, label, prob}]}");
   command->callback([a] { run(*a); });

@@ -15,9 +15,15 @@
 
 namespace fovea::cli {
 
+void add_weights_arguments(CLI::App& command, ModelArguments& a) {
+  CLI::Option* file = command.add_option("--weights", a.weights, "safetensors, torch checkpoint (.pth, .bin) or .npz");
+  command.add_flag("--pretrained", a.pretrained, "the published ones, from the caches of huggingface_hub or torch.hub")
+      ->excludes(file);
+}
+
 void add_model_arguments(CLI::App& command, ModelArguments& a) {
   command.add_option("model", a.name, "a name of `fovea models`, with or without .tag")->required();
-  command.add_option("--weights", a.weights, "safetensors, torch checkpoint (.pth, .bin) or .npz");
+  add_weights_arguments(command, a);
   command
       .add_option("--threads", a.threads, "how many threads may compute (default: FOVEA_THREADS, else all processors)")
       ->check(CLI::Range(1, 4096));
@@ -36,35 +42,63 @@ void refuse_not_finite(const Error& why, bool allow_nan) {
   std::fprintf(stderr, "not finite: %s\n", why.summary().c_str());
 }
 
+void add_decode_arguments(CLI::App& command, data::DecodeOptions& o) {
+  command.add_flag("--allow-truncated", o.allow_truncated, "read what a cut-off JPEG or PNG still holds");
+  command.add_option("--max-pixels", o.max_pixels, "refuse larger images")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+}
+
+void tell(const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); }
+
+void tell_adapted(const LoadReport& report, const std::string& weights) {
+  for (const std::string& line : report.adapted) tell(cat(weights, ": ", line));
+}
+
 namespace {
 
-std::unique_ptr<zoo::ImageModel> create_model(const ModelArguments& a) {
+struct NewModel {
+  std::unique_ptr<zoo::ImageModel> model;
+  std::string weights;
+};
+
+NewModel create_model(const ModelArguments& a) {
   if (a.threads > 0) set_threads(a.threads);
-  std::unique_ptr<zoo::ImageModel> model = zoo::create(a.name);
-  if (a.weights.empty())
-    throw Error(Error::Kind::argument, cat("no weights for ", model->full_name()),
-                "give a file: --weights FILE (safetensors, torch checkpoint or npz)");
-  model->eval();
-  return model;
+  NewModel made{.model = zoo::create(a.name), .weights = a.weights};
+  if (a.pretrained) made.weights = zoo::pretrained_file(*made.model);
+  if (made.weights.empty())
+    throw Error(Error::Kind::argument, cat("no weights for ", made.model->full_name()),
+                "give a file: --weights FILE (safetensors, torch checkpoint or npz), or --pretrained");
+  made.model->eval();
+  return made;
 }
 
 }  // namespace
 
 std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a) {
-  std::unique_ptr<zoo::ImageModel> model = create_model(a);
-  zoo::load_weights(*model, a.weights);
-  return model;
+  NewModel made = create_model(a);
+  tell_adapted(zoo::load_weights(*made.model, made.weights), made.weights);
+  return std::move(made.model);
 }
 
 ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
-    : what_(what), weights_(a.weights), dtype_(parse_dtype(a.dtype)), eager_(a.eager), allow_nan_(a.allow_nan),
-      model_(create_model(a)) {
+    : what_(what), dtype_(parse_dtype(a.dtype)), eager_(a.eager), allow_nan_(a.allow_nan) {
+  NewModel made = create_model(a);
+  model_ = std::move(made.model);
+  weights_ = std::move(made.weights);
   if (!eager_) {
     compile(a);
     return;
   }
-  zoo::load_weights(*model_, a.weights);
+  load();
   if (dtype_ != DType::f32) model_->to(dtype_);
+}
+
+// Other classes show in what a session gives; the rest of what is told is not said again by one from the cache.
+void ReadyModel::load() {
+  const int before = model_->num_classes();
+  const LoadReport report = zoo::load_weights(*model_, weights_, {.headless = !what_.needs_classifier()});
+  tell_adapted(report, weights_);
+  may_keep_ = report.adapted.size() == (model_->num_classes() == before ? 0 : 1);
 }
 
 void ReadyModel::compile(const ModelArguments& a) {
@@ -72,15 +106,16 @@ void ReadyModel::compile(const ModelArguments& a) {
   if (dtype_ != DType::f32) target.dtype = dtype_;
   if (!a.calibration.empty()) target.calibration = read_calibration(a.calibration, model_->full_name());
   const NoGrad no_grad;
-  if (!a.no_cache) {
-    cache_.emplace(*model_, zoo::ModelOptions{}, what_.trace(*model_), a.weights, target);
+  // without a classifier of its own the model says nothing of how many classes the file has
+  if (!a.no_cache && (model_->num_classes() > 0 || !what_.needs_classifier())) {
+    cache_.emplace(*model_, zoo::ModelOptions{}, what_.trace(*model_), weights_, target);
     if (std::optional<Session> found = cache_->load()) {
       session_ = std::move(*found);
       from_cache_ = true;
       return;
     }
   }
-  zoo::load_weights(*model_, a.weights);
+  load();
   if (target.calibration) zoo::want_finite_weights(*model_);           // integers cannot say it later
   Graph graph = what_.trace(*model_);
   zoo::give_up_tensors(*model_);
@@ -110,19 +145,7 @@ Tensors ReadyModel::compute(const Tensor& images) {
 }
 
 void ReadyModel::keep() {
-  if (cache_ && !from_cache_) cache_->store(session_);
-}
-
-data::EvalConfig eval_config(const zoo::ImageModel& model) {
-  const zoo::PretrainedCfg& cfg = model.pretrained_cfg();
-  data::EvalConfig out;
-  out.input_size = model.input_size();
-  out.interpolation = data::parse_filter(cfg.interpolation);
-  out.crop_pct = cfg.crop_pct;
-  out.crop_mode = data::parse_crop_mode(cfg.crop_mode);
-  out.mean.assign(cfg.mean.begin(), cfg.mean.end());
-  out.std.assign(cfg.std.begin(), cfg.std.end());
-  return out;
+  if (cache_ && !from_cache_ && may_keep_) cache_->store(session_);
 }
 
 std::string duration(double seconds) {

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "data/transform.h"
+#include "api/preprocess.h"
+#include "data/decode.h"
 #include "engine/core/error.h"
 #include "engine/graph/session.h"
 #include "zoo/plan_cache.h"
@@ -22,13 +23,19 @@ namespace fovea::cli {
 struct ModelArguments {
   std::string name, weights, dtype = "f32", calibration;
   int threads = 0;                                 // 0: as FOVEA_THREADS or the machine says
-  bool eager = false, no_cache = false, allow_nan = false;
+  bool eager = false, no_cache = false, allow_nan = false, pretrained = false;
 };
 void add_model_arguments(CLI::App& command, ModelArguments& a);
+void add_weights_arguments(CLI::App& command, ModelArguments& a);      // of these --weights and --pretrained
 void add_allow_nan(CLI::App& command, ModelArguments& a);              // --allow-nan, which is one of them
+/// --allow-truncated, --max-pixels
+void add_decode_arguments(CLI::App& command, data::DecodeOptions& o);
 
 /// With its weights, in eval mode; sets the number of threads. Throws Error(argument) when no weights were given.
 std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a);
+/// What was left out of the weights or adapted, on standard error.
+void tell_adapted(const LoadReport& report, const std::string& weights);
+void tell(const std::string& note);                // "note: ..." on standard error
 /// Throws `why` with the advice of --allow-nan, or tells it on standard error where that was given.
 void refuse_not_finite(const Error& why, bool allow_nan);
 
@@ -37,6 +44,7 @@ struct Computation {
   virtual ~Computation() = default;
   virtual Graph trace(zoo::ImageModel& model) const = 0;
   virtual Tensors run(zoo::ImageModel& model, const Tensor& images) const = 0;   // eagerly
+  virtual bool needs_classifier() const { return true; }
 };
 
 /// A model in eval mode that computes something: eagerly, or as a session that comes from the plan cache if it is
@@ -50,6 +58,7 @@ class ReadyModel {
   Tensors operator()(const Tensor& images);
   zoo::ImageModel& model() { return *model_; }
   bool from_cache() const { return from_cache_; }
+  const std::string& weights() const { return weights_; }              // the file
   /// Puts a session that was compiled into the plan cache: to be called once the answer is out.
   void keep();
 
@@ -57,18 +66,16 @@ class ReadyModel {
   void compile(const ModelArguments& a);
   Tensors compute(const Tensor& images);
   Error why_not_finite(const Tensor& images);
+  void load();
 
   const Computation& what_;
   std::string weights_;
   DType dtype_;
-  bool eager_, allow_nan_, told_ = false, from_cache_ = false;
+  bool eager_, allow_nan_, told_ = false, from_cache_ = false, may_keep_ = true;
   std::unique_ptr<zoo::ImageModel> model_;
   Session session_;
   std::optional<zoo::PlanCache> cache_;
 };
-
-/// How the model wants its images, from its row of the catalogue.
-data::EvalConfig eval_config(const zoo::ImageModel& model);
 
 /// "2.35 ms", "1.20 s"
 std::string duration(double seconds);

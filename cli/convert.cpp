@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/common.h"
 #include "weights_tools/open_weights.h"
 #include "weights_tools/safetensors.h"
 #include "zoo/zoo.h"
@@ -13,15 +14,14 @@ namespace {
 
 struct Arguments {
   std::string in, out, model;
+  OpenOptions open;
 };
 
 void run(const Arguments& a) {
-  StateDict weights;
-  if (a.model.empty()) {
-    weights = open_weights(a.in);
-  } else {
+  StateDict weights = open_weights(a.in, a.open);
+  if (!a.model.empty()) {
     const std::unique_ptr<zoo::ImageModel> model = zoo::create(a.model);
-    zoo::load_weights(*model, a.in);
+    tell_adapted(zoo::load_weights(*model, std::move(weights), a.in, {.headless = true}), a.in);
     weights = model->state_dict();
   }
   write_safetensors(a.out, weights);
@@ -37,6 +37,9 @@ void add_convert(CLI::App& app) {
   command->add_option("out", a->out, "the safetensors file to write")->required();
   command->add_option("--model", a->model,
                       "give the tensors the names that this model has for them, and check that they fit");
+  command->add_option("--key", a->open.key,
+                      "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
+  command->add_option("--prefix", a->open.prefix, "only tensors whose names begin so, without it: backbone.");
   command->callback([a] { run(*a); });
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "cli/command.h"
 #include "cli/common.h"
@@ -23,6 +24,7 @@ struct Arguments {
   ModelArguments model;
   std::vector<std::string> sources;
   std::string out;
+  data::DecodeOptions decode;
   bool pre_logits = false;
   std::vector<int> levels;
   int batch = 1;
@@ -66,9 +68,21 @@ struct Features final : Computation {
     if (levels.empty()) return {model.forward_head(model.forward_features(images), true)};
     return model.forward_intermediates(images, {.indices = levels, .stop_early = true}).features;
   }
+  bool needs_classifier() const override { return false; }
   std::vector<int> levels;
   int batch;
 };
+
+// Of what Features gives: maps come in their order, each once, under the first number that was given for them.
+std::vector<std::string> names_of(zoo::ImageModel& model, const std::vector<int>& levels) {
+  if (levels.empty()) return {"features"};
+  const int count = static_cast<int>(model.feature_info().size());
+  std::map<int, int> said;
+  for (const int level : levels) said.emplace(level < 0 ? level + count : level, level);
+  std::vector<std::string> out;
+  for (const auto& [level, as] : said) out.push_back(cat("features_", as));
+  return out;
+}
 
 void write_csv(const std::string& path, const std::vector<std::string>& images, const Tensor& rows) {
   std::ofstream file(path);
@@ -102,7 +116,7 @@ void run(const Arguments& a) {
   for (size_t at = 0; at < images.size(); at += static_cast<size_t>(a.batch)) {
     Tensors batch;
     for (size_t i = at; i < std::min(images.size(), at + static_cast<size_t>(a.batch)); ++i)
-      batch.push_back(data::eval_transform(data::read_image(images[i]), config));
+      batch.push_back(data::eval_transform(data::read_image(images[i], a.decode), config));
     const int64_t real = static_cast<int64_t>(batch.size());
     // the last batch is filled up, and cut again
     while (batch.size() < static_cast<size_t>(a.batch)) batch.push_back(batch.back());
@@ -110,10 +124,9 @@ void run(const Arguments& a) {
     gathered.resize(out.size());
     for (size_t i = 0; i < out.size(); ++i) gathered[i].push_back(slice(out[i], 0, 0, real));
   }
+  const std::vector<std::string> names = names_of(extract.model(), a.levels);
   std::vector<NpzEntry> entries;
-  for (size_t i = 0; i < gathered.size(); ++i)
-    entries.push_back(
-        {a.levels.empty() ? "features" : cat("features_", a.levels[i]), contiguous(cat(gathered[i], 0)), {}});
+  for (size_t i = 0; i < gathered.size(); ++i) entries.push_back({names[i], contiguous(cat(gathered[i], 0)), {}});
   if (csv) {
     write_csv(a.out, images, entries[0].tensor);
   } else {
@@ -132,6 +145,7 @@ void add_features(CLI::App& app) {
   add_model_arguments(*command, a->model);
   command->add_option("images", a->sources, "images, or folders of images")->required();
   command->add_option("-o,--output", a->out, "FILE.npz (features, paths) or FILE.csv")->required();
+  add_decode_arguments(*command, a->decode);
   CLI::Option* pre =
       command->add_flag("--pre-logits", a->pre_logits, "pooled features in front of the classifier (the default)");
   command->add_option("--out-indices", a->levels, "feature maps of these levels instead, such as 1,-1")

@@ -24,6 +24,7 @@ namespace {
 
 struct Arguments {
   ModelArguments model;
+  data::DecodeOptions decode;
   std::string images, output;
   int crops = 256, compare = 1000;
   double f32_share = 0.2;
@@ -34,7 +35,7 @@ struct Arguments {
 // How many of the crops show what each layer costs.
 constexpr int kSensitivityCrops = 16;
 
-std::vector<data::Image> read_folder(const std::string& folder) {
+std::vector<data::Image> read_folder(const std::string& folder, const data::DecodeOptions& decode) {
   std::vector<std::string> paths;
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
@@ -42,7 +43,7 @@ std::vector<data::Image> read_folder(const std::string& folder) {
   if (failed) throw Error(Error::Kind::io, cat("cannot read the folder ", folder));
   std::sort(paths.begin(), paths.end());
   std::vector<data::Image> images;
-  for (const std::string& path : paths) images.push_back(data::read_image(path));
+  for (const std::string& path : paths) images.push_back(data::read_image(path, decode));
   if (images.empty()) throw Error(Error::Kind::argument, cat("no images in ", folder));
   return images;
 }
@@ -139,7 +140,7 @@ void run(const Arguments& a) {
   if (model->num_classes() <= 0)
     throw Error(Error::Kind::argument, cat(model->full_name(), " has no classifier whose answers could be compared"));
   zoo::want_finite_weights(*model);                // ranges and integers cannot say it later
-  const Crops crops(read_folder(a.images), eval_config(*model), a.seed);
+  const Crops crops(read_folder(a.images, a.decode), eval_config(*model), a.seed);
   auto calibration = std::make_shared<Calibration>();
   {
     Calibrator seen(zoo::trace(*model));
@@ -175,9 +176,10 @@ void add_quantize(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("quantize", "find ranges for 8-bit integers, and say what they cost");
   command->add_option("model", a->model.name, "a name of `fovea models`, with or without .tag")->required();
-  command->add_option("--weights", a->model.weights, "safetensors, torch checkpoint (.pth, .bin) or .npz");
+  add_weights_arguments(*command, a->model);
   command->add_option("--threads", a->model.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command->add_option("--images", a->images, "a folder of photos; random crops of them are looked at")->required();
+  add_decode_arguments(*command, a->decode);
   command->add_option("--crops", a->crops, "how many crops the ranges come from")->check(CLI::Range(1, 1 << 20));
   command->add_option("--f32-share", a->f32_share,
                       "how much of the work may stay in f32, where integers cost most accuracy")

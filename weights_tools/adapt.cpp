@@ -32,14 +32,6 @@ Tensor repeat_channels(const Tensor& w, int64_t channels) {
             scale * from[static_cast<size_t>((o * source + c % source) * pixels + p)];
   return out;
 }
-
-Tensor without_rows(const Tensor& t, int64_t rows, const std::string& name) {
-  if (t.rank() == 0 || t.dim(0) < rows)
-    throw Error(Error::Kind::weights, cat("'", name, "' is ", t.meta(), ": it has no ", rows, " rows to leave out"));
-  Shape s = t.shape();
-  s[0] -= rows;
-  return view_of(t, s, t.meta().strides, t.impl()->offset + rows * t.meta().strides[0]);
-}
 }  // namespace
 
 Tensor adapt_input_conv(const Tensor& weight, int64_t channels, int64_t source) {
@@ -52,29 +44,6 @@ Tensor adapt_input_conv(const Tensor& weight, int64_t channels, int64_t source) 
   if (in == 0 || (sums ? in > source && in % source != 0 : in != source)) return {};
   const Tensor w = dense(weight, DType::f32);
   return dense(sums ? sum_channels(w, in > source ? source : in) : repeat_channels(w, channels), weight.dtype());
-}
-
-std::vector<std::string> adapt(StateDict& weights, const Adapt& how) {
-  std::vector<std::string> dropped;
-  const auto drop = [&](const std::string& name) {
-    if (weights.erase(name)) dropped.push_back(name);
-  };
-  for (const std::string& conv : how.first_convs) {
-    const std::string name = conv + ".weight";
-    const Tensor* w = weights.find(name);
-    if (!w || how.channels == how.source_channels) continue;
-    if (Tensor fitted = adapt_input_conv(*w, how.channels, how.source_channels)) weights.set(name, std::move(fitted));
-    else drop(name);
-  }
-  for (const std::string& classifier : how.classifiers) {
-    for (const char* suffix : {".weight", ".bias"}) {
-      const std::string name = classifier + suffix;
-      if (how.classes != how.source_classes) drop(name);
-      else if (const Tensor* t = weights.find(name); t && how.label_offset > 0)
-        weights.set(name, without_rows(*t, how.label_offset, name));
-    }
-  }
-  return dropped;
 }
 
 }  // namespace fovea

@@ -22,12 +22,22 @@ const PretrainedCfg& row_of(const ModelName& n) {
               cat(near.empty() ? "there are: " : "closest: ", join(near.empty() ? known : near, ", ")));
 }
 
+void want_stride(int stride, int least) {
+  std::string known;
+  for (int s = least; s <= 32; s *= 2) {
+    if (s == stride) return;
+    known += cat(known.empty() ? "" : s == 32 ? " or " : ", ", s);
+  }
+  throw Error(Error::Kind::argument, cat("output_stride is ", stride), cat("it is ", known));
+}
+
 void want_accepted(const Family& f, std::string_view name, const ModelOptions& o) {
   const auto refuse = [&](std::string_view option, std::string_view why) {
     throw Error(Error::Kind::argument, cat(name, " has no ", option), std::string(why));
   };
   if (o.output_stride && !f.accepts.output_stride)
     refuse("output_stride", "its family does not trade strides for dilation");
+  if (o.output_stride) want_stride(*o.output_stride, f.accepts.least_output_stride);
   if (o.img_size && !f.accepts.img_size) refuse("img_size", "its family takes images of any size as they are");
   if (o.drop_path_rate && !f.accepts.drop_path_rate) refuse("drop_path_rate", "its family has no stochastic depth");
 }
@@ -41,8 +51,6 @@ ModelOptions completed(const ModelOptions& given, const PretrainedCfg& row) {
   if (*o.num_classes < 0)
     throw Error(Error::Kind::argument, cat("num_classes is ", *o.num_classes), "0 leaves out the classifier");
   if (*o.in_chans < 1) throw Error(Error::Kind::argument, cat("in_chans is ", *o.in_chans));
-  if (o.output_stride && *o.output_stride != 8 && *o.output_stride != 16 && *o.output_stride != 32)
-    throw Error(Error::Kind::argument, cat("output_stride is ", *o.output_stride), "it is 8, 16 or 32");
   if (!(o.drop_rate >= 0 && o.drop_rate <= 1))
     throw Error(Error::Kind::argument, cat("drop_rate is ", o.drop_rate), "it is between 0 and 1");
   return o;
@@ -54,11 +62,12 @@ ModelOptions completed(const ModelOptions& given, const PretrainedCfg& row) {
 class Built {
  public:
   static void from(ImageModel& m, const Family& f, const ModelName& n, const PretrainedCfg& row,
-                   const ModelOptions& o) {
+                   const ModelOptions& asked, const ModelOptions& o) {
     m.family_ = &f;
     m.architecture_ = n.architecture;
     m.tag_ = row.tag;
     m.pretrained_ = row;
+    if (!asked.num_classes) m.leave_classes_open();
     m.input_size_ = {*o.in_chans, o.img_size ? (*o.img_size)[0] : row.input_size[1],
                      o.img_size ? (*o.img_size)[1] : row.input_size[2]};
   }
@@ -72,8 +81,8 @@ std::unique_ptr<ImageModel> create(std::string_view name, const ModelOptions& op
   want_accepted(*entry.family, n.architecture, options);
   const ModelOptions o = completed(options, row);
   std::unique_ptr<ImageModel> model = entry.family->build(entry.index, o);
-  Built::from(*model, *entry.family, n, row, o);
-  if (!o.weights.empty()) load_weights(*model, o.weights);
+  Built::from(*model, *entry.family, n, row, options, o);
+  if (!o.weights.empty()) load_weights(*model, o.weights, {.fine_tune = o.pretrained});
   else if (o.pretrained) load_pretrained(*model);
   model->set_grad_checkpointing(o.checkpointing);
   return model;

@@ -29,6 +29,7 @@ struct Variant {
 /// Which of the options that not all families have this one takes.
 struct Accepts {
   bool output_stride = false, img_size = false, drop_path_rate = true;
+  int least_output_stride = 2;                     // where timm's module refuses smaller ones
 };
 
 /// A family with its types erased: what the registry holds.

@@ -64,8 +64,8 @@ Intermediates ImageModel::forward_intermediates(const Tensor& image, const Featu
   const TapCollector collector(o.kind, w.sorted, stops);
   const Tensor end = o.mask.mask || o.mask.causal ? forward_masked(image, o.mask) : forward_features(image);
   if (!o.intermediates_only) out.final = end;
-  for (const int level : w.order) {
-    Tap t = collector.taps()[static_cast<size_t>(std::ranges::lower_bound(w.sorted, level) - w.sorted.begin())];
+  for (size_t i = 0; i < w.sorted.size(); ++i) {
+    Tap t = collector.taps()[i];
     if (o.norm) t.value = final_norm(t);
     const bool tokens = t.value.rank() == 3;
     if (o.prefix_tokens && tokens && prefix_tokens() > 0) out.prefix.push_back(slice(t.value, 1, 0, prefix_tokens()));
@@ -84,7 +84,7 @@ FeatureNet::FeatureNet(std::unique_ptr<ImageModel> model, FeatureOptions o)
   const int count = static_cast<int>(all.size());
   if (options_.indices.empty() && options_.last == 0) options_.last = std::min(count, model_->default_levels());
   const Levels w = wanted_levels(options_.indices, options_.last, count, model_->full_name());
-  for (const int level : w.order) info_.push_back(all[static_cast<size_t>(level)]);
+  for (const int level : w.sorted) info_.push_back(all[static_cast<size_t>(level)]);
 }
 
 Tensors FeatureNet::operator()(const Tensor& image) { return model_->forward_intermediates(image, options_).features; }

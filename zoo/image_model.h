@@ -21,7 +21,8 @@ namespace fovea::zoo {
 
 struct Family;
 
-/// Which feature maps are wanted. Indices count the model's feature levels; negative ones from the end.
+/// Which feature maps are wanted. Indices count the model's feature levels; negative ones from the end. The maps come
+/// from the first level to the last, each once, in whatever order they were named.
 struct FeatureOptions {
   std::vector<int> indices;                        // empty: all, or the last `last` levels
   int last = 0;
@@ -111,6 +112,11 @@ class ImageModel : public Module {
   std::string_view classifier_name() const { return classifier_name_; }   // "fc", "head.fc"
   virtual const std::string& global_pool() const;      // the kind of pooling in front of the classifier
   bool grad_checkpointing() const { return grad_checkpointing_; }
+  /// Nobody asked for this number of classes: load_weights() takes the number that the weights were made for.
+  bool classes_left_open() const { return open_classes_ == num_classes_; }
+  void leave_classes_open() { open_classes_ = num_classes_; }
+  /// What the last load_weights() found and did; create() with weights, too.
+  const LoadReport& load_report() const { return load_report_; }
 
  protected:
   /// Token models: tapped tokens [N, L, C] without their prefix as a map N,C,H,W of an image of that size.
@@ -147,10 +153,13 @@ class ImageModel : public Module {
   void vacate_behind(std::string_view level, std::string_view last_level);
   friend std::unique_ptr<ImageModel> create(std::string_view, const ModelOptions&);
   friend class Built;                              // create.cpp: fills in where the model comes from
+  friend class FittedWeights;                      // load.cpp: says what it did
   std::string architecture_, tag_;
   const Family* family_ = nullptr;
   PretrainedCfg pretrained_;
   std::array<int, 3> input_size_{3, 224, 224};
+  int open_classes_ = -1;
+  LoadReport load_report_;
   Ref<GlobalPool> pool_;
   std::optional<std::string> wanted_pool_;
   bool grad_checkpointing_ = false;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/load.cpp — weights into a model: foreign names translated, the first convolution and the classifier adapted.
-#include <cstdlib>
-#include <filesystem>
+// zoo/load.cpp — weights into a model: foreign names translated, the first convolution and the classifier made to fit.
+#include <algorithm>
+#include <limits>
 
+#include "nn/adapted.h"
 #include "weights_tools/adapt.h"
 #include "weights_tools/open_weights.h"
 #include "zoo/family.h"
@@ -27,101 +28,171 @@ StateDict translated(ImageModel& model, StateDict weights) {
   return f.adapt ? f.adapt(model, std::move(weights)) : weights;
 }
 
-// What the file was made for, read off its own tensors.
-int64_t source_channels(const StateDict& weights, const std::vector<std::string>& first_convs, int64_t otherwise) {
-  for (const std::string& name : first_convs)
-    if (const Tensor* w = weights.find(name + ".weight"); w && w->rank() == 4) return w->dim(1);
-  return otherwise;
-}
-int64_t source_classes(const StateDict& weights, const std::vector<std::string>& classifiers, int64_t otherwise) {
-  for (const std::string& name : classifiers)
-    if (const Tensor* w = weights.find(name + ".weight"); w && w->rank() >= 1) return w->dim(0);
-  return otherwise;
-}
-
-struct Adapted {
-  StateDict weights;
-  std::vector<std::string> dropped;                // the model keeps its own values for these
-};
-
-Adapted adapted(ImageModel& model, StateDict weights) {
-  Adapted a{.weights = translated(model, std::move(weights)), .dropped = {}};
+std::vector<std::string> classifiers_of(const ImageModel& model) {
   const PretrainedCfg& row = model.pretrained_cfg();
-  Adapt how{.first_convs = split_list(row.first_conv),
-            .channels = model.input_size()[0],
-            .classifiers = split_list(row.classifier.empty() ? model.classifier_name() : row.classifier),
-            .classes = model.num_classes()};
-  how.source_channels = source_channels(a.weights, how.first_convs, how.channels);
-  how.source_classes = source_classes(a.weights, how.classifiers, how.classes);
-  a.dropped = adapt(a.weights, how);
-  return a;
+  return split_list(row.classifier.empty() ? model.classifier_name() : row.classifier);
 }
 
-std::filesystem::path home(const char* variable, const char* below) {
-  if (const char* set = std::getenv(variable); set && *set) return set;
-  const char* h = std::getenv("HOME");
-  return std::filesystem::path(h ? h : ".") / below;
-}
-
-std::string replaced(std::string s, char from, std::string_view to) {
-  for (size_t at = s.find(from); at != std::string::npos; at = s.find(from, at + to.size())) s.replace(at, 1, to);
-  return s;
-}
-
-// As huggingface_hub keeps files: models--org--name/snapshots/<revision>/<file>.
-std::string in_hub_cache(const PretrainedCfg& row) {
-  namespace fs = std::filesystem;
-  if (row.hf_hub_id.empty()) return {};
-  const fs::path hub = std::getenv("HF_HUB_CACHE") ? fs::path(std::getenv("HF_HUB_CACHE"))
-                                                   : home("HF_HOME", ".cache/huggingface") / "hub";
-  const fs::path snapshots = hub / ("models--" + replaced(std::string(row.hf_hub_id), '/', "--")) / "snapshots";
-  std::vector<std::string> files = {"model.safetensors", "pytorch_model.bin"};
-  if (!row.hf_hub_filename.empty()) files.insert(files.begin(), std::string(row.hf_hub_filename));
-  std::error_code ignored;
-  for (const auto& revision : fs::directory_iterator(snapshots, ignored))
-    for (const std::string& file : files)
-      if (fs::exists(revision.path() / file, ignored)) return (revision.path() / file).string();
-  return {};
-}
-
-// As torch.hub keeps files: hub/checkpoints/<last part of the URL>.
-std::string in_torch_cache(const PretrainedCfg& row) {
-  if (row.url.empty()) return {};
-  const std::string_view file = row.url.substr(row.url.rfind('/') + 1);
-  const std::filesystem::path path = home("TORCH_HOME", ".cache/torch") / "hub" / "checkpoints" / file;
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored) ? path.string() : std::string();
+const Tensor* part_of(const StateDict& weights, const std::string& module) {
+  const Tensor* w = weights.find(module + ".weight");
+  return w ? w : weights.find(module + ".bias");
 }
 
 }  // namespace
 
-StateDict adapt_weights(ImageModel& model, StateDict weights) { return adapted(model, std::move(weights)).weights; }
-
-LoadReport load_weights(ImageModel& model, StateDict weights, std::string_view source, Strict strict) {
-  Adapted a = adapted(model, std::move(weights));
-  StateDict own = model.state_dict();
-  for (const std::string& name : a.dropped)
-    if (const Tensor* t = own.find(name)) a.weights.set(name, *t);
-  LoadReport report = model.load(a.weights, strict, source, model.full_name());
-  if (!a.dropped.empty()) model.materialise();     // a new classifier starts from its own first values
-  return report;
+std::string classes_taken(int64_t theirs, int64_t before) {
+  return cat("the classifier has ", theirs, theirs == 1 ? " class" : " classes", " as the weights have, not ", before);
 }
 
-LoadReport load_weights(ImageModel& model, const std::string& path, Strict strict) {
-  return load_weights(model, open_weights(path), path, strict);
+/// Weights on their way into a model, and what became of them.
+class FittedWeights {
+ public:
+  FittedWeights(ImageModel& model, StateDict weights, std::string_view source, const LoadOptions& o)
+      : model_(model),
+        source_(source),
+        options_(o),
+        weights_(translated(model, std::move(weights))) {
+    fit_first_convs();
+  }
+
+  StateDict take() { return std::move(weights_); }
+
+  LoadReport load() {
+    fit_classifier();
+    keep_own_values();
+    LoadReport report = model_.compare(weights_);
+    if (options_.strict == Strict::yes) want_fitting(report);
+    report = model_.load(weights_, options_.strict, source_, model_.full_name());
+    if (!own_.empty()) model_.materialise();  // they start from first values
+    report.adapted = lines_.take();
+    model_.load_report_ = report;
+    return report;
+  }
+
+ private:
+  // The channels that images had for the file, by the shape of the model's own weight: stems may fold pixels into
+  // channels.
+  void fit_first_convs() {
+    const StateDict own = model_.state_dict();
+    const int64_t channels = model_.input_size()[0];
+    for (const std::string& conv : split_list(model_.pretrained_cfg().first_conv)) {
+      const std::string name = conv + ".weight";
+      const Tensor *theirs = weights_.find(name), *ours = own.find(name);
+      if (!theirs || !ours || theirs->rank() != 4 || ours->rank() != 4 || theirs->dim(1) == ours->dim(1)) continue;
+      const int64_t source = theirs->dim(1) * channels / ours->dim(1);
+      Tensor fitted;
+      if (source > 0 && source * ours->dim(1) == theirs->dim(1) * channels)
+        fitted = adapt_input_conv(*theirs, channels, source);
+      if (fitted) {
+        say_adapted(cat(name, " adapted from ", source, " to ", channels, " input channels"));
+        weights_.set(name, std::move(fitted));
+      } else if (options_.fine_tune) {
+        say_adapted(cat(name, " is for ", theirs->dim(1), " channels instead of ", ours->dim(1), ": it starts anew"));
+        own_.push_back(name);
+      }
+    }
+  }
+
+  // The classes that the file tells apart; nothing when it has no classifier.
+  std::optional<int> classes_of_weights() const {
+    for (const std::string& name : classifiers_of(model_))
+      if (const Tensor* t = part_of(weights_, name); t && t->rank() > 0 && t->dim(0) > 0) {
+        if (t->dim(0) <= std::numeric_limits<int>::max()) return static_cast<int>(t->dim(0));
+        throw Error(Error::Kind::weights, cat(source_, " has a classifier of ", t->dim(0), " classes"));
+      }
+    return {};
+  }
+
+  void fit_classifier() {
+    const std::optional<int> theirs = classes_of_weights();
+    const int ours = model_.num_classes();
+    if (theirs.value_or(0) == ours) return;
+    if (theirs && model_.classes_left_open()) {
+      say_adapted(classes_taken(*theirs, ours));
+      take_classes(*theirs);
+    } else if (theirs && ours == 0) {
+      say_adapted(cat("the classifier of ", *theirs, " classes is left out"));
+      drop_classifier();
+    } else if (options_.fine_tune && !model_.classes_left_open()) {
+      say_adapted(theirs ? cat("the classifier of ", *theirs, " classes is dropped: one of ", ours, " starts anew")
+                         : cat("the file has no classifier: one of ", ours, " classes starts anew"));
+      drop_classifier();
+      for (const std::string& name : classifiers_of(model_))
+        for (const char* part : {".weight", ".bias"}) own_.push_back(name + part);
+    } else if (!theirs && options_.headless && model_.classes_left_open()) {
+      say_adapted("the file has no classifier");
+      take_classes(0);
+    } else if (theirs && options_.strict == Strict::yes) {
+      throw Error(
+          Error::Kind::weights,
+          cat(source_, " is for ", *theirs, " classes, but ", ours, " of ", model_.architecture(), " were asked for"),
+          "num_classes left open takes the file's; .fine_tune (create: .pretrained) starts a new classifier");
+    }
+  }
+
+  void take_classes(int classes) {
+    const DType dtype = dtype_of_floats();
+    const bool wants = wants_gradients();
+    model_.reset_classifier(classes);
+    model_.leave_classes_open();
+    for (const std::string& name : classifiers_of(model_))
+      if (Module* m = model_.find(name)) {
+        m->to(dtype);
+        m->set_requires_grad(wants);
+      }
+  }
+  DType dtype_of_floats() const {
+    for (const NamedParameter& p : model_.named_parameters())
+      if (is_floating(p.tensor().dtype())) return p.tensor().dtype();
+    return DType::f32;
+  }
+  bool wants_gradients() const {
+    const std::vector<NamedParameter> all = model_.named_parameters();
+    return !all.empty() && all.front().tensor().requires_grad();
+  }
+
+  void drop_classifier() {
+    for (const std::string& name : classifiers_of(model_))
+      for (const char* part : {".weight", ".bias"}) weights_.erase(name + part);
+  }
+
+  void keep_own_values() {
+    const StateDict own = model_.state_dict();
+    for (const std::string& name : own_)
+      if (const Tensor* t = own.find(name)) weights_.set(name, *t);
+  }
+
+  // A file that lacks the classifier alone is more often meant for features than damaged.
+  void want_fitting(const LoadReport& report) const {
+    if (report.clean() || !report.unexpected.empty() || !report.wrong_shape.empty()) return;
+    const std::vector<std::string> classifiers = classifiers_of(model_);
+    const auto of_classifier = [&](const auto& row) {
+      return std::ranges::any_of(classifiers, [&](const std::string& c) { return row.first.starts_with(c + "."); });
+    };
+    if (classes_of_weights() || !std::ranges::all_of(report.missing, of_classifier)) return;
+    throw Error(Error::Kind::weights,
+                cat(source_, " fits ", model_.full_name(), ", but has no classifier (", report.missing[0].first, ")"),
+                "with .num_classes = 0 it gives features, and so does `fovea features`");
+  }
+
+  ImageModel& model_;
+  std::string source_;
+  LoadOptions options_;
+  AdaptedLines lines_;  // hears the translation, too
+  StateDict weights_;
+  std::vector<std::string> own_;  // names of which the model keeps its own values
+};
+
+StateDict adapt_weights(ImageModel& model, StateDict weights) {
+  return FittedWeights(model, std::move(weights), "the weights", {}).take();
 }
 
-LoadReport load_pretrained(ImageModel& model) {
-  const PretrainedCfg& row = model.pretrained_cfg();
-  if (!row.has_weights())
-    throw Error(Error::Kind::not_found, cat("nobody published weights of ", model.full_name()),
-                "materialise() starts from random ones");
-  std::string path = in_hub_cache(row);
-  if (path.empty()) path = in_torch_cache(row);
-  if (!path.empty()) return load_weights(model, path);
-  const std::string from = row.hf_hub_id.empty() ? std::string(row.url) : cat("https://huggingface.co/", row.hf_hub_id);
-  throw Error(Error::Kind::not_found, cat("the weights of ", model.full_name(), " are not on this machine"),
-              cat("get them from ", from, " and name the file"));
+LoadReport load_weights(ImageModel& model, StateDict weights, std::string_view source, const LoadOptions& o) {
+  return FittedWeights(model, std::move(weights), source, o).load();
+}
+
+LoadReport load_weights(ImageModel& model, const std::string& path, const LoadOptions& o) {
+  return load_weights(model, open_weights(path), path, o);
 }
 
 }  // namespace fovea::zoo

@@ -28,21 +28,38 @@ struct ListOptions {
 };
 /// In natural order (b2 before b10). Only models of the families that were built in.
 std::vector<std::string> list(const ListOptions& o = {});
+/// The same of what timm has and this build lacks.
+std::vector<std::string> list_missing(const ListOptions& o = {});
+/// Of each pattern (or of the module, without any) that stands for none of these names, why: its models are not in this
+/// build, or left out by the other options, or there are none.
+std::vector<std::string> found_nothing(const ListOptions& o, const std::vector<std::string>& names);
 std::vector<std::string> modules();                // "efficientnet", ...
 bool is_model(std::string_view name);              // a tag in the name does not matter; deprecated names do not count
 std::string_view module_of(std::string_view name); // "" for unknown models
 /// The fields of the variant's configuration as text: what ModelOptions::set may change.
 std::vector<std::pair<std::string, std::string>> settings(std::string_view name);
 
-/// Reads a file of any known format and loads it: foreign names are translated, the first convolution and the
-/// classifier adapted to the model's channels and classes. Throws Error(weights) with what does not fit.
-LoadReport load_weights(ImageModel& model, const std::string& path, Strict strict = Strict::yes);
+struct LoadOptions {
+  Strict strict = Strict::yes;                     // all must fit once names are translated
+  // As timm does for pretrained weights: a classifier of other classes than were asked for, or a first convolution that
+  // cannot be adapted, is dropped and starts from first values.
+  bool fine_tune = false;
+  bool headless = false;                           // weights without a classifier give a model without one
+};
+/// The line of LoadReport::adapted that says that the model took over the weights' number of classes.
+std::string classes_taken(int64_t theirs, int64_t before);
+/// Reads a file of any known format and loads it. Foreign names are translated, the first convolution and positions are
+/// made to fit. The number of classes is the file's unless create() was given one: then another is an Error(weights),
+/// as is whatever does not fit. The report says what was left out or adapted.
+LoadReport load_weights(ImageModel& model, const std::string& path, const LoadOptions& o = {});
 /// The same for tensors that were read already.
-LoadReport load_weights(ImageModel& model, StateDict weights, std::string_view source, Strict strict = Strict::yes);
-/// What load_weights() does to tensors before it loads them.
+LoadReport load_weights(ImageModel& model, StateDict weights, std::string_view source, const LoadOptions& o = {});
+/// What load_weights() does to tensors before it looks at the classifier.
 StateDict adapt_weights(ImageModel& model, StateDict weights);
-/// Loads the weights that the model's tag names from the caches of huggingface_hub and torch.hub; throws
+/// The file with the weights that the model's tag names, in the caches of huggingface_hub and torch.hub; throws
 /// Error(not_found) that says where they can be had when they are in neither.
+std::string pretrained_file(const ImageModel& model);
+/// Loads it, with fine_tune.
 LoadReport load_pretrained(ImageModel& model);
 
 struct CompileOptions {

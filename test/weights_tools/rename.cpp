@@ -119,30 +119,3 @@ TEST_CASE("first convolutions for other numbers of channels", "[weights]") {
   CHECK_FALSE(adapt_input_conv(w, 1));
   CHECK(error_of([&] { adapt_input_conv(conv, 0); }).kind() == K::argument);
 }
-
-TEST_CASE("weights fitted to a model's channels and classes", "[weights]") {
-  const auto weights = [] {
-    StateDict d;
-    d.set("stem.weight", ones({4, 3, 1, 1}));
-    d.set("linear_stem.weight", ones({4, 3}));
-    d.set("fc.weight", view_of(arange(0, 10, 1, DType::f32), {5, 2}, {2, 1}, 0));
-    d.set("fc.bias", arange(0, 5, 1, DType::f32));
-    return d;
-  };
-  StateDict d = weights();
-  CHECK(adapt(d, {.first_convs = {"stem", "linear_stem", "absent"},
-                  .channels = 1,
-                  .classifiers = {"fc"},
-                  .classes = 5,
-                  .source_classes = 5,
-                  .label_offset = 1}) == std::vector<std::string>{"linear_stem.weight"});
-  CHECK(d.at("stem.weight").data<float>()[0] == 3);
-  CHECK(is_ramp(d.at("fc.weight"), DType::f32, {4, 2}, 2, 1));
-  CHECK(is_ramp(d.at("fc.bias"), DType::f32, {4}, 1, 1));
-  d = weights();
-  CHECK(adapt(d, {.classifiers = {"fc"}, .classes = 3, .source_classes = 5}) ==
-        std::vector<std::string>{"fc.weight", "fc.bias"});
-  CHECK(d.names() == std::vector<std::string>{"stem.weight", "linear_stem.weight"});
-  d = weights();
-  CHECK(error_of([&] { adapt(d, {.classifiers = {"fc"}, .label_offset = 6}); }).kind() == K::weights);
-}

@@ -54,6 +54,15 @@ TEST_CASE("output strides of networks that dilate", "[zoo]") {
     REQUIRE(create(name, {.output_stride = 8})->parameter_count() == create(name)->parameter_count());
   }
   REQUIRE_THROWS_AS(create("densenet121", {.output_stride = 16}), Error);
+  // timm's modules differ in how far they go
+  for (const char* name : {"efficientnet_b0", "mobilenetv3_small_050"}) {
+    CAPTURE(name);
+    REQUIRE(reductions(*create(name, {.output_stride = 4})) == std::vector<int>{2, 4, 4, 4, 4});
+    REQUIRE(reductions(*create(name, {.output_stride = 2})) == std::vector<int>{2, 2, 2, 2, 2});
+    REQUIRE_THROWS_AS(create(name, {.output_stride = 1}), Error);
+  }
+  for (const char* name : {"resnet18", "regnetx_002", "convnext_atto"})
+    REQUIRE_THROWS_AS(create(name, {.output_stride = 4}), Error);
 }
 
 TEST_CASE("channels, classes and pooling of convolutional networks", "[zoo]") {
@@ -140,7 +149,7 @@ TEST_CASE("names of SEER checkpoints are understood", "[zoo]") {
   put("trunk._feature_blocks.res2.block1-0.f.se.excitation.2.bias");
   put("trunk._feature_blocks.res5.block4-11.proj.weight");
   put("trunk._feature_blocks.res5.block4-0.bn.bias");
-  put("heads.0.clf.0.weight", {1000, 1});    // one of other classes would be left out
+  put("heads.0.clf.0.weight", {1000, 1});
   put("heads.1.projection_head.weight");
   const auto m = create("regnety_002");
   const StateDict ours = adapt_weights(*m, seer);

@@ -7,6 +7,7 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/adapted.h"
 #include "weights_tools/rename.h"
 #include "zoo/blocks/vit.h"
 
@@ -67,13 +68,6 @@ constexpr Rename kRadio[] = {
     {"grandma", "gamma"},
     {"^patch_generator.**", nullptr},
 };
-
-StateDict below(const StateDict& w, std::string_view prefix) {
-  StateDict out;
-  for (const auto& [name, t] : w)
-    if (name.starts_with(prefix)) out.set(std::string_view(name).substr(prefix.size()), t);
-  return out;
-}
 
 template <class F>
 void change(StateDict& w, std::string_view name, F f) {
@@ -141,6 +135,7 @@ StateDict from_radio(const StateDict& weights, const Vit& vit) {
   const Size2 grid = vit.patches().grid();
   const int most = std::max(grid.h, grid.w);
   change(w, "pos_embed", [&](const Tensor& t) {
+    const AdaptedLines unheard;  // all its weights are used so
     const Tensor square =
         reshape(resample_positions(t, most, std::nullopt, 0, vit.resample()), {1, most, most, t.dim(2)});
     return reshape(slice(slice(square, 1, 0, grid.h), 2, 0, grid.w), {1, -1, t.dim(2)});
@@ -211,8 +206,11 @@ StateDict adapt_vit(ImageModel& model, StateDict weights) {
   StateDict w = with_our_names(vit, std::move(weights));
   fit(vit, w, how);
   const bool pools = vit.global_pool() == "map";  // SigLIP's towers are used with and without their pooling
-  for (const std::string& name : w.names())
-    if (name.starts_with("pre_logits.") || (!pools && name.starts_with("attn_pool."))) w.erase(name);
+  for (const std::string& name : w.names()) {
+    const bool hidden = name.starts_with("pre_logits.");
+    if (hidden) say_adapted(cat(name, " is left out: the model has no such layer"));
+    if (hidden || (!pools && name.starts_with("attn_pool."))) w.erase(name);
+  }
   return w;
 }
 

@@ -2,6 +2,7 @@
 // zoo/families/convnext.cpp — ConvNeXt and ConvNeXt V2: depthwise 7x7 and an MLP; timm.models.convnext
 #include <algorithm>
 
+#include "nn/adapted.h"
 #include "nn/hash.h"
 #include "zoo/blocks/headed_model.h"
 #include "zoo/blocks/stages.h"
@@ -252,21 +253,20 @@ StateDict from_open_clip(const StateDict& weights) {
       {"visual.head.mlp.fc2.weight", "head.fc.weight"},
       {"visual.head.proj.weight", "head.fc.weight"},
   };
-  StateDict w;
-  for (const auto& [name, t] : weights)
-    if (name.starts_with(trunk)) w.set(std::string_view(name).substr(trunk.size()), t);
+  StateDict w = below(weights, trunk);
   for (const auto& [theirs, ours] : kProjections)
     if (const Tensor* t = weights.find(theirs)) w.set(ours, *t);
   if (const Tensor* fc = w.find("head.fc.weight")) w.set("head.fc.bias", zeros({fc->dim(0)}, fc->dtype()));
   return w;
 }
 
-// Weights of masked auto-encoding end with the last stage: the head keeps its own values, or gets its first ones.
-void add_missing_head(const ImageModel& model, StateDict& w) {
+// Weights of masked auto-encoding end with the last stage: the head's norm keeps its own values, or gets first ones.
+void add_missing_norm(const ImageModel& model, StateDict& w) {
   for (const NamedParameter& p : model.named_parameters()) {
-    if (!p.name.starts_with("head.") || w.contains(p.name)) continue;
+    if (!p.name.starts_with("head.norm.") || w.contains(p.name)) continue;
     const Tensor& t = p.tensor();
     w.set(p.name, t.has_bytes() ? t : init::draw(p.parameter->init, t.shape(), t.dtype(), hash_text(p.name)));
+    say_adapted(cat(p.name, " is not in the file: it starts anew"));
   }
 }
 
@@ -283,7 +283,7 @@ StateDict adapt(ImageModel& model, StateDict weights) {
     if (ours && other_rank && !name.starts_with("head.") && t.numel() == ours->numel())
       w.set(name, reshape(t, ours->shape()));
   }
-  if (model.pretrained_cfg().tag == "fcmae") add_missing_head(model, w);
+  if (model.pretrained_cfg().tag == "fcmae") add_missing_norm(model, w);
   return w;
 }
 
@@ -291,5 +291,5 @@ StateDict adapt(ImageModel& model, StateDict weights) {
 
 }  // namespace
 
-FOVEA_FAMILY(convnext, ConvNeXt, variants, .accepts = {.output_stride = true}, .adapt = adapt)
+FOVEA_FAMILY(convnext, ConvNeXt, variants, .accepts = {.output_stride = true, .least_output_stride = 8}, .adapt = adapt)
 }  // namespace fovea::zoo::convnext

@@ -282,5 +282,5 @@ StateDict adapt(ImageModel&, StateDict weights) {
 
 }  // namespace
 
-FOVEA_FAMILY(regnet, RegNet, variants, .accepts = {.output_stride = true}, .adapt = adapt)
+FOVEA_FAMILY(regnet, RegNet, variants, .accepts = {.output_stride = true, .least_output_stride = 8}, .adapt = adapt)
 }  // namespace fovea::zoo::regnet

@@ -251,5 +251,5 @@ class ResNet final : public ImageModel {
 
 }  // namespace
 
-FOVEA_FAMILY(resnet, ResNet, variants, .accepts = {.output_stride = true})
+FOVEA_FAMILY(resnet, ResNet, variants, .accepts = {.output_stride = true, .least_output_stride = 8})
 }  // namespace fovea::zoo::resnet

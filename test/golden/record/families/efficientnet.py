@@ -9,6 +9,7 @@ LEVELS = [
     ("test_efficientnet", {}, (2, 64, 96), "avg"),
 ]
 VARIATIONS = [
+    ("test_efficientnet", dict(in_chans=1, num_classes=7, output_stride=4), (1, 64, 80)),
     ("tf_efficientnet_l2", dict(num_classes=7), (1, 64, 96)),
 ]
 STEADY = [
