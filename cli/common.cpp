@@ -132,7 +132,7 @@ Tensors ReadyModel::operator()(const Tensor& images) {
 }
 
 Error ReadyModel::why_not_finite(const Tensor& images) {
-  if (!model_->has_bytes()) zoo::load_weights(*model_, weights_);
+  if (!model_->has_bytes()) zoo::load_weights(*model_, weights_, {.headless = !what_.needs_classifier()});
   return zoo::why_not_finite(*model_, cast(images, eager_ ? dtype_ : DType::f32));
 }
 

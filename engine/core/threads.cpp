@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/core/threads.h"
 
-#include <sched.h>
-
 #include <atomic>
 #include <cstdlib>
 
 #include "engine/core/error.h"
+#include "engine/core/processors.h"
 
 namespace fovea {
 namespace {
@@ -19,9 +18,7 @@ int initial_threads() {
       throw Error(Error::Kind::argument, cat("FOVEA_THREADS is '", text, "'"), "give a number from 1 to 4096");
     return static_cast<int>(n);
   }
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
-  return 1;
+  return usable_processors();
 }
 
 std::atomic<int>& number() {

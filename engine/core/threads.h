@@ -4,7 +4,8 @@
 
 namespace fovea {
 
-/// Starts as FOVEA_THREADS, else the number of processors this process may use. Kernels never use more.
+/// Starts as FOVEA_THREADS, else as the number of processors that affinity and cgroup quotas leave this process.
+/// Kernels never use more.
 int threads();
 void set_threads(int n);                           // throws Error(argument) unless n >= 1
 

@@ -2,12 +2,14 @@
 // engine/graph/session_writer.cpp — save_session().
 #include <atomic>
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "engine/core/checksum.h"
+#include "engine/core/temporary.h"
 #include "engine/graph/program.h"
 #include "engine/graph/session_cache.h"
 #include "engine/graph/session_file.h"
@@ -57,6 +59,7 @@ class File {
   explicit File(const std::string& path) : path_(path) {
     static std::atomic<unsigned> counter{0};
     temporary_ = cat(path, ".", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
+    unfinished_.emplace(temporary_);
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd_ < 0) fail();
   }
@@ -87,6 +90,7 @@ class File {
     throw Error(Error::Kind::io, cat("cannot write ", path_, ": ", std::strerror(errno)));
   }
   std::string path_, temporary_;
+  std::optional<Temporary> unfinished_;
   int fd_ = -1;
 };
 
