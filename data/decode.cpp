@@ -3,6 +3,7 @@
 #include "data/decode.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -78,6 +79,21 @@ static Format recognise(std::span<const std::byte> bytes, std::string_view name)
   if (const auto format = format_of(bytes)) return *format;
   throw Error(Error::Kind::format, cat(name, " is not an image fovea reads: it is ", describe(bytes)),
               "JPEG, PNG and WebP are read");
+}
+
+std::span<const std::string_view> image_suffixes() {
+  static constexpr std::string_view kSuffixes[] = {".jpg", ".jpeg", ".png", ".webp"};
+  return kSuffixes;
+}
+
+bool has_image_suffix(std::string_view path) {
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  const auto ends_so = [&](std::string_view suffix) {
+    return path.size() > suffix.size() &&
+           std::equal(suffix.rbegin(), suffix.rend(), path.rbegin(), [&](char b, char a) { return same(a, b); });
+  };
+  const std::span<const std::string_view> all = image_suffixes();
+  return std::any_of(all.begin(), all.end(), ends_so);
 }
 
 bool can_decode() { return FOVEA_IMAGES != 0; }

@@ -26,6 +26,11 @@ struct ImageInfo {
   int width = 0, height = 0;
 };
 
+/// How names of images end: ".jpg", ... in lower case.
+std::span<const std::string_view> image_suffixes();
+/// Is the name that of an image, in any case? The bytes may say something else.
+bool has_image_suffix(std::string_view path);
+
 bool can_decode();  // false when fovea was built with -Dimages=disabled
 
 /// `name` is what errors call the bytes.

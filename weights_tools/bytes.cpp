@@ -77,4 +77,33 @@ bool is_utf8(std::string_view s) {
   return true;
 }
 
+void append_utf8(std::string& s, uint32_t code) {
+  if (code >= 0xDC80 && code <= 0xDCFF) {  // a byte that was no UTF-8, as Python carries it
+    s += static_cast<char>(code - 0xDC00);
+    return;
+  }
+  constexpr uint32_t kFirst[] = {0, 0xC0, 0xE0, 0xF0};
+  const int more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  s += static_cast<char>(kFirst[more] | code >> (6 * more));
+  for (int i = more - 1; i >= 0; --i) s += static_cast<char>(0x80 | (code >> (6 * i) & 0x3F));
+}
+
+std::vector<uint32_t> code_points(std::string_view s) {
+  std::vector<uint32_t> out;
+  while (!s.empty()) {
+    const auto first = static_cast<unsigned char>(s[0]);
+    size_t n = first < 0x80 ? 1 : first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (n > s.size() || !is_utf8(s.substr(0, n))) {
+      out.push_back(0xDC00u + first);
+      n = 1;
+    } else {
+      uint32_t code = n == 1 ? first : first & (0x7Fu >> n);
+      for (size_t i = 1; i < n; ++i) code = code << 6 | (static_cast<unsigned char>(s[i]) & 0x3F);
+      out.push_back(code);
+    }
+    s.remove_prefix(n);
+  }
+  return out;
+}
+
 }  // namespace fovea

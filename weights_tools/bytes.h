@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/core/tensor.h"
 
@@ -82,5 +83,9 @@ Tensor dense(const Tensor& t, DType as = DType::none);
 /// The first bytes as people read them: "50 4b 03 04 'PK..'".
 std::string show_bytes(Bytes b, size_t most = 8);
 bool is_utf8(std::string_view s);
+/// Its characters. A byte that is no UTF-8 is 0xDC00 + the byte, as Python carries those of file names; append_utf8()
+/// gives it back.
+std::vector<uint32_t> code_points(std::string_view s);
+void append_utf8(std::string& s, uint32_t code);
 
 }  // namespace fovea

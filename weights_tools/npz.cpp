@@ -115,35 +115,6 @@ struct NumpyDtype {
 constexpr NumpyDtype kDtypes[] = {{"f4", DType::f32}, {"f8", DType::f64}, {"f2", DType::f16}, {"i8", DType::i64},
                                   {"i4", DType::i32}, {"i1", DType::i8},  {"u1", DType::u8},  {"b1", DType::boolean}};
 
-void append_utf8(std::string& s, uint32_t code) {
-  if (code >= 0xDC80 && code <= 0xDCFF) {  // a byte that was no UTF-8, as Python carries it
-    s += static_cast<char>(code - 0xDC00);
-    return;
-  }
-  constexpr uint32_t kFirst[] = {0, 0xC0, 0xE0, 0xF0};
-  const int more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-  s += static_cast<char>(kFirst[more] | code >> (6 * more));
-  for (int i = more - 1; i >= 0; --i) s += static_cast<char>(0x80 | (code >> (6 * i) & 0x3F));
-}
-
-std::vector<uint32_t> code_points(std::string_view s) {
-  std::vector<uint32_t> out;
-  while (!s.empty()) {
-    const auto first = static_cast<unsigned char>(s[0]);
-    size_t n = first < 0x80 ? 1 : first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (n > s.size() || !is_utf8(s.substr(0, n))) {
-      out.push_back(0xDC00u + first);
-      n = 1;
-    } else {
-      uint32_t code = n == 1 ? first : first & (0x7Fu >> n);
-      for (size_t i = 1; i < n; ++i) code = code << 6 | (static_cast<unsigned char>(s[i]) & 0x3F);
-      out.push_back(code);
-    }
-    s.remove_prefix(n);
-  }
-  return out;
-}
-
 std::vector<std::string> read_texts(Bytes data, const Header& h, const std::string& name) {
   uint64_t width = 0;
   const std::string_view digits = h.descr.substr(2);
@@ -243,8 +214,6 @@ StateDict read_npz(const Zip& zip) {
 }
 StateDict read_npz(const std::string& path) { return read_npz(Zip::open(MappedFile::open(path))); }
 
-namespace {
-// A header padded so that the numbers start at a multiple of 64.
 std::string npy_header(std::string_view descr, const Shape& shape) {
   std::string dict = cat("{'descr': '", descr, "', 'fortran_order': False, 'shape': (");
   for (int i = 0; i < shape.size(); ++i) dict += cat(i ? ", " : "", shape[i], shape.size() == 1 ? "," : "");
@@ -257,6 +226,13 @@ std::string npy_header(std::string_view descr, const Shape& shape) {
   return s + dict;
 }
 
+std::string npy_descr(DType t) {
+  for (const NumpyDtype& d : kDtypes)
+    if (d.dtype == t) return cat(size_of(t) == 1 ? '|' : '<', d.code);
+  throw Error(Error::Kind::unsupported, cat("NumPy's files have no ", name_of(t)));
+}
+
+namespace {
 // One array as it stands in a file: a header and bytes that somebody owns.
 struct Npy {
   std::string header, texts;
@@ -270,9 +246,7 @@ struct Npy {
 Npy npy_of(const Tensor& t) {
   Npy out;
   out.numbers = dense(t, t.dtype() == DType::bf16 ? DType::f32 : DType::none);
-  for (const NumpyDtype& d : kDtypes)
-    if (d.dtype == out.numbers.dtype())
-      out.header = npy_header(cat(size_of(d.dtype) == 1 ? '|' : '<', d.code), t.shape());
+  out.header = npy_header(npy_descr(out.numbers.dtype()), t.shape());
   return out;
 }
 Npy npy_of(const std::vector<std::string>& texts) {

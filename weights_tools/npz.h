@@ -31,4 +31,8 @@ void write_npz(const std::string& path, std::span<const NpzEntry> entries);
 void write_npz(const std::string& path, const StateDict& tensors);
 void write_npy(const std::string& path, const Tensor& t);
 
+/// The start of a .npy file, padded so that the numbers behind it begin at a multiple of 64.
+std::string npy_header(std::string_view descr, const Shape& shape);
+std::string npy_descr(DType t);  // "<f4"; throws Error(unsupported) for dtypes that NumPy lacks
+
 }  // namespace fovea

@@ -25,11 +25,10 @@ void append_central(std::string& directory, const std::string& common, const std
 }
 }  // namespace
 
-void ZipWriter::add(const std::string& name, std::string_view head, Bytes body) {
+void ZipWriter::begin(const std::string& name, uint64_t size, uint32_t crc) {
   if (name.size() > 0xFFFF)
     throw Error(Error::Kind::argument, cat("a name of ", name.size(), " characters does not fit into a zip archive"));
-  const uint64_t at = file_.written(), size = head.size() + body.size();
-  const uint32_t crc = zip_checksum(body, zip_checksum(bytes_of(head)));
+  const uint64_t at = file_.written();
   const bool wide = size >= kIn64 || at >= kIn64;
   std::string common;  // what the local header and the directory have in common
   append_le(common, uint16_t(wide ? 45 : 20));
@@ -49,10 +48,22 @@ void ZipWriter::add(const std::string& name, std::string_view head, Bytes body) 
   local += common;
   append_le(local, static_cast<uint16_t>(extra.size()));
   file_.write(cat(local, name, extra));
-  file_.write(head);
-  file_.write(body);
   append_central(directory_, common, name, wide, size, at);
   ++entries_;
+}
+
+void ZipWriter::add(const std::string& name, std::string_view head, Bytes body) {
+  begin(name, head.size() + body.size(), zip_checksum(body, zip_checksum(bytes_of(head))));
+  file_.write(head);
+  file_.write(body);
+}
+
+void ZipWriter::add(const std::string& name, std::string_view head, const Spool& body) {
+  uint32_t crc = zip_checksum(bytes_of(head));
+  body.each([&](Bytes piece) { crc = zip_checksum(piece, crc); });
+  begin(name, head.size() + body.size(), crc);
+  file_.write(head);
+  body.each([&](Bytes piece) { file_.write(piece); });
 }
 
 void ZipWriter::finish() {

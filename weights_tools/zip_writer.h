@@ -5,6 +5,7 @@
 #include <string>
 
 #include "weights_tools/mapped_file.h"
+#include "weights_tools/spool.h"
 
 namespace fovea {
 
@@ -13,11 +14,13 @@ namespace fovea {
 class ZipWriter {
  public:
   explicit ZipWriter(const std::string& path) : file_(path) {}
-  void add(const std::string& name, std::string_view head,
-           Bytes body);  // the member is head and body, one after the other
+  // the member is head and body, one after the other
+  void add(const std::string& name, std::string_view head, Bytes body);
+  void add(const std::string& name, std::string_view head, const Spool& body);
   void finish();
 
  private:
+  void begin(const std::string& name, uint64_t size, uint32_t crc);
   AtomicFile file_;
   std::string directory_;
   uint64_t entries_ = 0;

@@ -196,3 +196,10 @@ TEST_CASE("flipped bytes never crash", "[data]") {
   }
   CHECK(refused > 100);
 }
+
+TEST_CASE("names of images", "[data]") {
+  for (const char* name : {"a.jpg", "photos/b.JPEG", "c.d.Png", "x.webp"}) CHECK(has_image_suffix(name));
+  for (const char* name : {"", "jpg", ".jpg", "a.jpg.txt", "a.jp", "Thumbs.db", "ajpg"})
+    CHECK_FALSE(has_image_suffix(name));
+  CHECK_FALSE(image_suffixes().empty());
+}

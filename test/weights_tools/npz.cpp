@@ -2,8 +2,13 @@
 // test/weights_tools/npz.cpp — arrays that NumPy wrote, and arrays as NumPy writes them.
 #include "weights_tools/npz.h"
 
+#include <filesystem>
+#include <numeric>
+
+#include "engine/ops/ops.h"
 #include "test/support/catch.h"
 #include "test/weights_tools/files.h"
+#include "weights_tools/npz_writer.h"
 #include "weights_tools/open_weights.h"
 
 using namespace fovea;
@@ -131,6 +136,32 @@ TEST_CASE("arrays that fovea does not read say why", "[weights]") {
     CHECK(e.kind() == r.kind);
     CHECK(mentions(e, r.says));
   }
+}
+
+TEST_CASE("an archive that grows row by row is the one that is written at once", "[weights]") {
+  const Scratch scratch;
+  Tensor a = empty({7, 100, 1000}, DType::f32), b = empty({30}, DType::i64);
+  const std::span<float> numbers = a.mutable_data<float>();
+  const std::span<int64_t> integers = b.mutable_data<int64_t>();
+  std::iota(numbers.begin(), numbers.end(), 0.5f);
+  std::iota(integers.begin(), integers.end(), -3);
+  const std::vector<std::string> names{"", "caf\xc3\xa9.jpg", "latin1_\xe4.jpg", std::string(300, 'x'), "z"};
+  write_npz(scratch / "whole.npz", std::vector<NpzEntry>{{"features", a, {}}, {"b", b, {}}, {"paths", {}, names}});
+  NpzWriter rows(scratch / "rows.npz");
+  rows.append("features", slice(a, 0, 0, 1));
+  rows.append("b", slice(b, 0, 0, 10));
+  for (const std::string& n : names) rows.append("paths", n);
+  rows.append("features", slice(a, 0, 1, 6));
+  rows.append("features", slice(a, 0, 6, 7));
+  rows.append("b", slice(b, 0, 10, 30));
+  CHECK(mentions(error_of([&] { rows.append("b", zeros({4})); }), "rows of i64[10], not of f32[4]"));
+  CHECK(mentions(error_of([&] { rows.append("features", zeros({1, 99, 1000})); }), "'features'"));
+  CHECK(mentions(error_of([&] { rows.append("features", "text"); }), "'features'"));
+  CHECK_FALSE(std::filesystem::exists(scratch / "rows.npz"));
+  rows.finish();
+  CHECK(read_file(scratch / "rows.npz") == read_file(scratch / "whole.npz"));
+  CHECK(scratch.names().size() == 2);  // nothing else is left
+  CHECK(mentions(error_of([&] { NpzWriter(scratch / "no/folder.npz"); }), "no/folder.npz"));
 }
 
 TEST_CASE("files of no known format say what they start with", "[weights]") {
