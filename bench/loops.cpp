@@ -135,8 +135,8 @@ bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vn
 // Tiles of 16 rows by 64 bytes. Linux keeps their registers only for processes that asked for them.
 bool may_use_tiles() {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  static const bool granted =
-      isa_allowed(Isa::avx512) && __builtin_cpu_supports("amx-tile") && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  static const bool granted = isa_allowed(Isa::avx512) && __builtin_cpu_supports("amx-tile") &&
+                              syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   return granted;
 }
 bool has_amx_bf16() { return __builtin_cpu_supports("amx-bf16") && may_use_tiles(); }

@@ -11,7 +11,8 @@ namespace fovea {
 
 /// Throws Error(io) when there is no such file.
 nlohmann::json read_json(const std::string& path);
-/// The entries of test/golden/<kind>/<module>.json of every family that is built in. Throws Error(io) when one has none.
+/// The entries of test/golden/<kind>/<module>.json of every family that is built in. Throws Error(io) when one has
+/// none.
 std::vector<nlohmann::json> recorded_cases(const std::string& kind);
 /// The entry's "kwargs", timm's arguments, as options; what no option stands for becomes a setting.
 zoo::ModelOptions recorded_options(const nlohmann::json& entry);

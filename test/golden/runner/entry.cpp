@@ -35,7 +35,8 @@ std::string compare_structure(zoo::ImageModel& m, const json& e, const std::stri
   char hash[17];
   std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(zoo::state_hash(m)));
   if (std::string(hash) != e.at("state_fnv1a"))
-    return "state list differs" + (e.contains("kwargs") ? "" : first_differences(state, recorded_state(file, e.at("name"))));
+    return "state list differs" +
+           (e.contains("kwargs") ? "" : first_differences(state, recorded_state(file, e.at("name"))));
   std::string text = differs("params", m.parameter_count(), number("params"));
   if (text.empty()) text = differs("num_classes", int64_t{m.num_classes()}, number("num_classes"));
   if (text.empty()) text = differs("num_features", int64_t{m.num_features()}, number("num_features"));
