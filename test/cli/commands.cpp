@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "api/preprocess.h"
 #include "data/decode.h"
 #include "data/labels.h"
-#include "data/transform.h"
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
 #include "test/cli/tool.h"
@@ -38,15 +38,7 @@ struct Filled {
     model->eval();
     write_safetensors(weights, model->state_dict());
   }
-  Tensor image(const std::string& name) const {
-    const zoo::PretrainedCfg& cfg = model->pretrained_cfg();
-    return data::eval_transform(data::read_image(kImages + name),
-                                {.input_size = model->input_size(),
-                                 .interpolation = data::parse_filter(cfg.interpolation),
-                                 .crop_pct = cfg.crop_pct,
-                                 .mean = {cfg.mean.begin(), cfg.mean.end()},
-                                 .std = {cfg.std.begin(), cfg.std.end()}});
-  }
+  Tensor image(const std::string& name) const { return preprocess(*model, data::read_image(kImages + name)); }
 };
 
 std::string succeed(const std::vector<std::string>& args, const std::vector<std::string>& settings = {}) {

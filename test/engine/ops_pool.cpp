@@ -179,7 +179,8 @@ TEST_CASE("losses at their extremes, and what they refuse", "[op]") {
   CHECK_THROWS_AS(mse_loss(zeros({2, 3}), zeros({3})), Error);
   // a class that counts for nothing need not be possible, and what is predicted for it may be anything
   const float inf = std::numeric_limits<float>::infinity();
-  const Tensor x = reshape(from({0.f, 0.f, -inf, 1.f}), {2, 2}), t = from<int64_t>(std::array<int64_t, 2>{1, -100}, {2});
+  const Tensor x = reshape(from({0.f, 0.f, -inf, 1.f}), {2, 2});
+  const Tensor t = from<int64_t>(std::array<int64_t, 2>{1, -100}, {2});
   CHECK(cross_entropy(x, t).item() == Approx(std::log(2)));
   CHECK_THROWS_AS(cross_entropy(x, t, {.ignore_index = -1}), Error);
   CHECK(std::isnan(cross_entropy(x, full({2}, -100, DType::i64)).item()));  // as in PyTorch: the mean of nothing

@@ -5,9 +5,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/preprocess.h"
 #include "data/decode.h"
 #include "data/labels.h"
-#include "data/transform.h"
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
 #include "test/support/catch.h"
@@ -17,16 +17,6 @@
 using namespace fovea;
 
 namespace {
-
-data::EvalConfig config_of(const zoo::ImageModel& m) {
-  const zoo::PretrainedCfg& c = m.pretrained_cfg();
-  return {.input_size = m.input_size(),
-          .interpolation = data::parse_filter(c.interpolation),
-          .crop_pct = c.crop_pct,
-          .crop_mode = data::parse_crop_mode(c.crop_mode),
-          .mean = {c.mean.begin(), c.mean.end()},
-          .std = {c.std.begin(), c.std.end()}};
-}
 
 void check_logits(const nlohmann::json& recorded, const Tensor& logits) {
   const std::span<const float> values = logits.data<float>();
@@ -64,7 +54,7 @@ TEST_CASE("EfficientNet-Lite sees in photos what timm sees", "[.real]") {
       models[name] = std::move(m);
     }
     const data::Image image = data::read_image(std::string(FOVEA_SOURCE_DIR "/docs/images/") + photo);
-    const data::EvalConfig config = config_of(*models[name]);
+    const data::EvalConfig config = eval_config(*models[name]);
     CHECK(test::sha256(data::eval_crop(image, config).pixels) == r.at("crop_sha256").get<std::string>());
     const Tensor input = data::eval_transform(image, config);
     check_logits(r, sessions[name].run(input));
