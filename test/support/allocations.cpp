@@ -5,16 +5,13 @@
 #include <cstdlib>
 #include <new>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FOVEA_SANITIZER_HEAP 1
-#endif
-#endif
+// The sanitizers have an operator new of their own.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FOVEA_SANITIZER_HEAP 1
-#endif
-#if defined(FOVEA_SANITIZER_HEAP)
-#include <sanitizer/allocator_interface.h>
+#define FOVEA_COUNTS 0
+#elif defined(__has_feature)
+#define FOVEA_COUNTS !(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define FOVEA_COUNTS 1
 #endif
 
 namespace {
@@ -22,22 +19,15 @@ namespace {
 std::atomic<bool> counting = false;
 std::atomic<int64_t> count = 0, bytes = 0;
 
-void note(size_t n) {
-  if (!counting.load(std::memory_order_relaxed)) return;
-  count.fetch_add(1, std::memory_order_relaxed);
-  bytes.fetch_add(static_cast<int64_t>(n), std::memory_order_relaxed);
-}
-
 }  // namespace
 
-#if defined(FOVEA_SANITIZER_HEAP)
-// The sanitizers have an operator new of their own, and tell what it does.
-[[maybe_unused]] static const int installed = __sanitizer_install_malloc_and_free_hooks(
-    [](const volatile void*, size_t n) { note(n); }, [](const volatile void*) {});
-#else
+#if FOVEA_COUNTS
 // Only the plain form is replaced: the others of the standard library come here, and aligned ones are fovea's storage.
 void* operator new(size_t n) {
-  note(n);
+  if (counting.load(std::memory_order_relaxed)) {
+    count.fetch_add(1, std::memory_order_relaxed);
+    bytes.fetch_add(static_cast<int64_t>(n), std::memory_order_relaxed);
+  }
   if (void* p = std::malloc(n ? n : 1)) return p;
   throw std::bad_alloc();
 }

@@ -9,7 +9,8 @@ struct Allocations {
   int64_t count = 0, bytes = 0;
 };
 
-/// While alive, what every thread of the process allocates is counted. One at a time.
+/// While alive, what every thread of the process allocates is counted, but under sanitizers, where nothing is. One at a
+/// time.
 class CountAllocations {
  public:
   CountAllocations();
