@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# tools/run_tests.py — runs the parts of `./dev test`, shows failures as they come, and sums all into one last line.
+# tools/run_tests.py — runs the parts of `./dev test` side by side, shows failures as they come, and sums all into one last line.
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -8,107 +9,142 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 
+import build_times
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+RELEASE = ROOT / "build/meson/test/fovea_tests"
+SANITIZED = ROOT / "build/sanitize/test/fovea_tests"
 PAIR_PARAMS = 100_000_000    # models up to this size also take two images as one batch
 EMULATED_PARAMS = 5_500_000  # more take long where every tile instruction is a signal
 SANITIZER_OPTIONS = {
-    "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1",
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
+THREADS = ROOT / "build/tsan/test/fovea_thread_tests"
+THREAD_OPTIONS = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
+PIECES = 12                  # of a part's fast tests, for each process at work
+MOST_THREADS = 4             # of each process, where there are more processors
+MEMORY = {"unit": 2 << 30, "sanitized": 3 << 30}   # what a process of unit tests may need
+BYTES_PER_PARAM = 48         # of a golden: weights, packed weights, eager and compiled values, a pair of images
+SMALLEST_GOLDEN = 512 << 20
 
 
-class Tally:
-    """Test cases and golden names that passed and failed, over all parts."""
+class Part:
+    """What belongs together in the report: a name, and what its jobs counted."""
 
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
+    def __init__(self, name, unit="test cases"):
+        self.name, self.unit = name, unit
+        self.passed = self.failed = self.open_jobs = 0
+        self.started = None
+        self.slow = []
 
-    def count(self, ok):
-        if ok:
-            self.passed += 1
-        else:
-            self.failed += 1
+    def summary(self):
+        seconds = time.time() - (self.started or time.time())
+        lines = [f"{self.name}: {self.passed + self.failed} {self.unit}, {self.failed} failed, {seconds:.1f} s"]
+        lines += [f"    {seconds:.1f} s  {name}" for seconds, name in sorted(self.slow, reverse=True)[:3] if seconds > 10]
+        return lines
+
+
+@dataclasses.dataclass
+class Result:
+    """What one job found: counts, lines to show, and the seconds of what was slow."""
+
+    passed: int = 0
+    failed: int = 0
+    lines: list = dataclasses.field(default_factory=list)
+    slow: list = dataclasses.field(default_factory=list)
+
+    def fail(self, *lines):
+        self.failed += 1
+        self.lines += lines
+
+
+@dataclasses.dataclass
+class Job:
+    part: Part
+    run: object                # () -> Result
+    memory: int = 0
+
+
+# --- Catch2 ---------------------------------------------------------------------------------------------------------------
 
 
 def text_of(element, tag):
     return (element.findtext(tag) or "").strip()
 
 
-def report_failure(case):
-    """Prints what Catch2's XML says of one failed test case, in the order it happened."""
-    print(f"FAILED  {case.get('name')}  ({case.get('filename')}:{case.get('line')})")
+def failure_lines(case):
+    """What Catch2's XML says of one failed test case, in the order it happened."""
+    yield f"FAILED  {case.get('name')}  ({case.get('filename')}:{case.get('line')})"
     for element in case.iter():
         place = f"  {element.get('filename')}:{element.get('line')}: "
         if element.tag == "Section":
-            print(f"  in {element.get('name')}")
+            yield f"  in {element.get('name')}"
         elif element.tag == "Expression" and element.get("success") == "false":
-            print(f"{place}{element.get('type')}( {text_of(element, 'Original')} )")
-            print(f"      is {text_of(element, 'Expanded')}")
+            yield f"{place}{element.get('type')}( {text_of(element, 'Original')} )"
+            yield f"      is {text_of(element, 'Expanded')}"
         elif element.tag in ("Failure", "FatalErrorCondition", "Exception"):
-            print(f"{place}{element.tag}: {(element.text or '').strip()}")
+            yield f"{place}{element.tag}: {(element.text or '').strip()}"
         elif element.tag in ("Info", "Warning"):
-            print(f"  {(element.text or '').strip()}")
-    sys.stdout.flush()
+            yield f"  {(element.text or '').strip()}"
 
 
-def case_passed(case):
-    result = case.find("OverallResult")
-    return result is not None and result.get("success") == "true"
-
-
-def run_catch(name, program, spec, environment, tally):
-    """Runs a Catch2 program; its XML comes through a pipe of its own, so that what tests print cannot disturb it."""
-    started = time.time()
-    read_end, write_end = os.pipe()
-    log = tempfile.TemporaryFile(mode="w+", errors="replace")
-    command = [str(program), "-r", "xml", "-d", "yes", "-o", f"/dev/fd/{write_end}"] + ([spec] if spec else [])
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                               pass_fds=[write_end], env={**os.environ, **environment})
-    os.close(write_end)
+def read_cases(pipe, result):
+    """Counts the test cases of Catch2's XML as they end; the one that never ended, if any."""
     parser = ElementTree.XMLPullParser(["start", "end"])
-    open_case, cases, failed, shown, slow = None, 0, 0, started, []
-    with os.fdopen(read_end, "rb") as pipe:
-        for line in pipe:
-            parser.feed(line)
-            for event, element in parser.read_events():
-                if element.tag != "TestCase":
-                    continue
-                if event == "start":
-                    open_case = element
-                    continue
-                open_case, cases, ok = None, cases + 1, case_passed(element)
-                tally.count(ok)
-                if not ok:
-                    failed += 1
-                    report_failure(element)
-                seconds = float(element.find("OverallResult").get("durationInSeconds", 0)) if ok else 0
-                slow = sorted(slow + [(seconds, element.get("name"))], reverse=True)[:3]
-                element.clear()
-            if time.time() - shown > 20:
-                shown = time.time()
-                print(f"{name}: {cases} test cases so far, {failed} failed, {shown - started:.0f} s", flush=True)
-    code = process.wait()
-    if open_case is not None:
-        failed += 1
-        tally.count(False)
-        print(f"FAILED  {open_case.get('name')}: the program ended inside it")
-        report_failure(open_case)
-    if code != 0 and failed == 0:
-        failed += 1
-        tally.count(False)
-        print(f"FAILED  {name}: exit code {code} although no test case failed")
-    if failed:
-        log.seek(0)
-        print("".join(f"    {line}" for line in log.readlines()[-60:]))
-    print(f"{name}: {cases} test cases, {failed} failed, {time.time() - started:.1f} s")
-    for seconds, case in slow:
-        if seconds > 10:
-            print(f"    {seconds:.1f} s  {case}")
-    sys.stdout.flush()
+    open_case = None
+    for line in pipe:
+        parser.feed(line)
+        for event, element in parser.read_events():
+            if element.tag != "TestCase":
+                continue
+            if event == "start":
+                open_case = element
+                continue
+            open_case = None
+            overall = element.find("OverallResult")
+            if overall is not None and overall.get("success") == "true":
+                result.passed += 1
+                result.slow.append((float(overall.get("durationInSeconds", 0)), element.get("name")))
+            else:
+                result.fail(*failure_lines(element))
+            element.clear()
+    return open_case
+
+
+def run_catch(program, names, environment):
+    """Runs some test cases in a process; its XML comes through a pipe of its own, so that what tests print cannot disturb it."""
+    result = Result()
+    read_end, write_end = os.pipe()
+    with tempfile.TemporaryFile(mode="w+", errors="replace") as log, tempfile.NamedTemporaryFile("w", suffix=".txt") as list_file:
+        list_file.writelines(quoted(name) + "\n" for name in names)
+        list_file.flush()
+        command = [str(program), "-r", "xml", "-d", "yes", "-o", f"/dev/fd/{write_end}", "-f", list_file.name]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   pass_fds=[write_end], env={**os.environ, **environment})
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as pipe:
+            open_case = read_cases(pipe, result)
+        code = process.wait()
+        if open_case is not None:
+            result.fail(f"FAILED  {open_case.get('name')}: the program ended inside it", *failure_lines(open_case))
+        elif code != 0 and result.failed == 0:
+            result.fail(f"FAILED  {program.parent.parent.name}: exit code {code} although no test case failed")
+        elif result.passed + result.failed != len(names):
+            result.fail(f"FAILED  {len(names)} test cases were asked for, {result.passed + result.failed} ran: {names}")
+        if result.failed:
+            log.seek(0)
+            result.lines += [f"    {line.rstrip()}" for line in log.readlines()[-60:]]
+    return result
+
+
+def quoted(name):
+    """A test's name as Catch2's list files have it: between quotes these three are special."""
+    return '"' + re.sub(r'([\\",])', r"\\\1", name) + '"'
 
 
 def catch_spec(filter_text):
@@ -116,75 +152,198 @@ def catch_spec(filter_text):
     return f"*{filter_text}*" if filter_text and not re.search(r'[*\[~",]', filter_text) else filter_text
 
 
+def narrowed(spec, tags):
+    """Adds tags to every alternative of a Catch2 test spec."""
+    return ",".join(part + tags for part in (spec.split(",") if spec else [""]))
+
+
+def names_of(program, spec):
+    """The names of the test cases that a spec finds. Catch2 3 lists them so; version 2 has an option of its own."""
+    listed = None
+    for options in (["--list-test-names-only"], ["--list-tests", "--verbosity", "quiet"]):
+        listed = subprocess.run([str(program), *options, *([spec] if spec else [])], capture_output=True, text=True,
+                                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+        if "Unrecognised token" not in listed.stdout + listed.stderr:
+            break
+    return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
+
+
+def catch_jobs(part, program, spec, environment, workers):
+    """Slow tests first, each in a process of its own; the others in pieces, dealt out so that neighbours part."""
+    names = names_of(program, spec)
+    slow = set(names_of(program, narrowed(spec, "[slow]")))
+    fast = [name for name in names if name not in slow]
+    pieces = min(len(fast), workers * PIECES)
+    groups = [[name] for name in names if name in slow] + [fast[i::pieces] for i in range(pieces)]
+    memory = MEMORY.get(part.name, MEMORY["unit"])
+    return [Job(part, lambda group=group: run_catch(program, group, environment), memory) for group in groups]
+
+
 def fast_only(spec):
     """Takes the slow tests, and those that are only run when asked for, out of every alternative of a Catch2 test spec."""
-    return ",".join(part + "~[slow]~[.]" for part in (spec.split(",") if spec else [""]))
+    return narrowed(spec, "~[slow]~[.]")
 
 
-def run_golden(folders, max_params, tally):
-    """Runs build/golden over the files of the modules that were built in: in f32, and in bf16 the models with a row for it."""
+# --- recorded figures ------------------------------------------------------------------------------------------------------
+
+
+def golden_jobs(folders, max_params):
+    """build/golden over the files of the modules that were built in: in f32, and in bf16 the models with a row for it."""
     built = subprocess.run([str(ROOT / "build/fovea"), "models", "--json"], capture_output=True, text=True, check=True)
     names = set(json.loads(built.stdout))
+    part = Part("golden", "models")
     entries = {path: json.loads(path.read_text()) for folder in folders for path in sorted((ROOT / folder).glob("*.json"))}
-    files = [str(path) for path in entries if names & {entry["name"] for entry in entries[path]}]
-    if not files:
-        print(f"FAILED  golden: no file in {' '.join(folders)}")
-        tally.count(False)
-        return
-    limits = ["--pair-params", str(PAIR_PARAMS)] + (["--max-params", str(max_params)] if max_params else [])
-    compare_golden("golden", [*files, *limits], tally)
+    limits = ["--pair-params", str(PAIR_PARAMS)]
+
+    def job(of_part, path, chosen, arguments):
+        memory = max(entry["params"] for entry in chosen) * BYTES_PER_PARAM
+        return Job(of_part, lambda: compare_golden(of_part.name, [str(path), *arguments]), max(memory, SMALLEST_GOLDEN))
+
+    jobs = []
+    for path, listed in entries.items():
+        chosen = [e for e in listed if e["name"] in names and not 0 < max_params < e["params"]]
+        if chosen:
+            jobs.append(job(part, path, chosen, limits + (["--max-params", str(max_params)] if max_params else [])))
+    if not jobs:
+        return [Job(part, lambda: Result(failed=1, lines=[f"FAILED  golden: no file in {' '.join(folders)}"]))]
     rows = {row["name"] for row in json.loads((ROOT / "test/golden/bf16.json").read_text())} & names
-    rows = {(str(path), entry["name"]) for path in entries for entry in entries[path]
-            if entry["name"] in rows and "kwargs" not in entry and not 0 < max_params < entry["params"]}
-    if rows:
-        files, rows = (sorted(set(column)) for column in zip(*rows))
-        compare_golden("golden in bf16", [*files, "--dtype", "bf16", "--only", *rows], tally)
-        if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text():
-            few = [*files, "--dtype", "bf16", "--emulate-amx", "--compiled", "--max-params", str(EMULATED_PARAMS)]
-            compare_golden("golden in bf16, AMX emulated", [*few, "--only", *rows], tally)
+    parts = [(Part("golden in bf16", "models"), [], 0)]
+    if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text() and os.environ.get("FOVEA_ISA", "avx512") == "avx512":
+        emulated = ["--emulate-amx", "--compiled", "--max-params", str(EMULATED_PARAMS)]
+        parts.append((Part("golden in bf16, AMX emulated", "models"), emulated, EMULATED_PARAMS))
+    for of_part, arguments, most in parts:
+        for path, listed in entries.items():
+            chosen = [e for e in listed if e["name"] in rows and "kwargs" not in e
+                      and not 0 < max_params < e["params"] and not 0 < most < e["params"]]
+            if chosen:
+                only = ["--only", *(e["name"] for e in chosen)]
+                jobs.append(job(of_part, path, chosen, ["--dtype", "bf16", *arguments, *only]))
+    return jobs
 
 
-def compare_golden(name, arguments, tally):
-    """Runs build/golden, and adds what its last line counts."""
-    started = time.time()
-    process = subprocess.Popen([str(ROOT / "build/golden"), *arguments], cwd=ROOT, text=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    last = ""
-    for line in process.stdout:
-        last = line.strip() or last
-        print(f"{name}: {line.rstrip()}", flush=True)
-    code = process.wait()
-    counts = re.fullmatch(r"(\d+) passed, (\d+) failed", last)
+def compare_golden(name, arguments):
+    """Runs build/golden, and takes what its last line counts."""
+    process = subprocess.run([str(ROOT / "build/golden"), *arguments], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")
+    lines = [line.rstrip() for line in process.stdout.splitlines() if line.strip()]
+    counts = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1]) if lines else None
+    result = Result(lines=[f"{name}: {line}" for line in (lines[:-1] if counts else lines)])
     if counts:
-        tally.passed += int(counts[1])
-        tally.failed += int(counts[2])
-    if not counts or (code != 0 and int(counts[2]) == 0):
-        tally.count(False)
-        print(f"FAILED  {name}: exit code {code}, last line {last!r}")
-    print(f"{name}: {time.time() - started:.1f} s", flush=True)
+        result.passed, result.failed = int(counts[1]), int(counts[2])
+    if not counts or (process.returncode != 0 and result.failed == 0):
+        result.fail(f"FAILED  {name}: exit code {process.returncode} of golden {' '.join(arguments)}")
+    return result
+
+
+def check_budgets(folder):
+    lines = build_times.excess_of(ROOT / folder)
+    return Result(failed=1, lines=["FAILED  the build", *(f"  {line}" for line in lines)]) if lines else Result(passed=1)
+
+
+# --- side by side ----------------------------------------------------------------------------------------------------------
+
+
+def memory_at_hand():
+    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 4 << 30
+
+
+class Crew:
+    """Runs jobs in the order they are given, as many at a time as there are workers and as fit in memory."""
+
+    def __init__(self, workers):
+        self.workers, self.room = workers, int(memory_at_hand() * 0.8)
+        self.change = threading.Condition()
+        self.queue, self.running, self.taken = [], 0, 0
+
+    def run(self, jobs):
+        self.queue = list(jobs)
+        for job in jobs:
+            job.part.open_jobs += 1
+        threads = [threading.Thread(target=self.work, daemon=True) for _ in range(min(self.workers, len(jobs)))]
+        for thread in threads:
+            thread.start()
+        self.report_progress()
+        for thread in threads:
+            thread.join()
+
+    def next_job(self):
+        with self.change:
+            while self.queue and self.running and self.taken + self.queue[0].memory > self.room:
+                self.change.wait()
+            if not self.queue:
+                return None
+            job = self.queue.pop(0)
+            job.part.started = job.part.started or time.time()
+            self.running += 1
+            self.taken += job.memory
+            return job
+
+    def work(self):
+        while job := self.next_job():
+            try:
+                result = job.run()
+            except Exception as problem:           # a job that cannot run is a failure, not the end of the others
+                result = Result(failed=1, lines=[f"FAILED  {job.part.name}: {problem!r}"])
+            with self.change:
+                self.running -= 1
+                self.taken -= job.memory
+                self.finish(job.part, result)
+                self.change.notify_all()
+
+    def finish(self, part, result):
+        part.passed += result.passed
+        part.failed += result.failed
+        part.slow = sorted(part.slow + result.slow, reverse=True)[:3]
+        part.open_jobs -= 1
+        lines = result.lines + (part.summary() if part.open_jobs == 0 else [])
+        if lines:
+            print("\n".join(lines), flush=True)
+
+    def report_progress(self):
+        with self.change:
+            shown = time.time()
+            while self.queue or self.running:
+                self.change.wait(30)
+                if self.queue and time.time() - shown >= 30:
+                    shown = time.time()
+                    print(f"... {len(self.queue) + self.running} of the jobs to go", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--unit", action="store_true", help="the unit tests of the release build")
     parser.add_argument("--sanitized", action="store_true", help="the fast unit tests of the sanitizer build")
+    parser.add_argument("--threads", action="store_true", help="what threads share, under ThreadSanitizer")
     parser.add_argument("--golden", metavar="FOLDER", nargs="+", help="recorded figures; left out when there is a filter")
+    parser.add_argument("--budgets", metavar="FOLDER", help="whether a clean build kept its budgets of time; see build_times.py")
     parser.add_argument("--real", metavar="FOLDER", help="where lite0.safetensors ... are, for the tests that want them")
     parser.add_argument("--max-params", type=int, default=0, help="skip recorded models with more parameters")
     parser.add_argument("--filter", default="", help="a word of a test's name, or a Catch2 spec: names with *, [tags]")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
     options = parser.parse_args()
-    tally, spec = Tally(), catch_spec(options.filter)
+    if options.jobs > MOST_THREADS:
+        os.environ.setdefault("FOVEA_THREADS", str(MOST_THREADS))
+    spec, jobs = catch_spec(options.filter), []
     if options.unit:
-        run_catch("unit", ROOT / "build/meson/test/fovea_tests", spec, {}, tally)
+        jobs += catch_jobs(Part("unit"), RELEASE, spec, {}, options.jobs)
     if options.sanitized:
-        run_catch("sanitized", ROOT / "build/sanitize/test/fovea_tests", fast_only(spec), SANITIZER_OPTIONS, tally)
+        jobs += catch_jobs(Part("sanitized"), SANITIZED, fast_only(spec), SANITIZER_OPTIONS, options.jobs)
+    if options.threads:
+        jobs += catch_jobs(Part("threads"), THREADS, spec, THREAD_OPTIONS, options.jobs)
     if options.real and not options.filter:
-        where = {"FOVEA_LITE_WEIGHTS": options.real}
-        run_catch("real weights", ROOT / "build/meson/test/fovea_tests", "[real]", where, tally)
+        jobs += catch_jobs(Part("real weights"), RELEASE, "[real]", {"FOVEA_LITE_WEIGHTS": options.real}, options.jobs)
+    if options.budgets and not options.filter:
+        jobs.append(Job(Part("budgets of the build", "builds"), lambda: check_budgets(options.budgets)))
     if options.golden and not options.filter:
-        run_golden(options.golden, options.max_params, tally)
-    print(f"{tally.passed} passed, {tally.failed} failed", flush=True)
-    return 1 if tally.failed or not tally.passed else 0
+        jobs += golden_jobs(options.golden, options.max_params)
+    Crew(options.jobs).run(jobs)
+    parts = {id(job.part): job.part for job in jobs}.values()
+    passed, failed = sum(part.passed for part in parts), sum(part.failed for part in parts)
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
 
 
 if __name__ == "__main__":
