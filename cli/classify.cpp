@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/classify.cpp — `fovea classify MODEL IMAGE…`: what is on these images?
+// cli/classify.cpp — `fovea classify MODEL IMAGE|DIR…`: what is on these images?
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/answers.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/labels.h"
-#include "data/decode.h"
+#include "cli/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/finite.h"
 #include "engine/ops/ops.h"
@@ -18,19 +18,13 @@ namespace {
 
 struct Arguments {
   ModelArguments model;
-  std::vector<std::string> images;
-  data::DecodeOptions decode;
+  ImageArguments images;
   std::string labels;
   int64_t topk = 5;
-  bool json = false;
+  bool json = false, csv = false;
 };
 
-struct Guess {
-  int64_t index;
-  float prob;
-  std::string label;
-};
-
+// Of one image: f32[1, classes].
 std::vector<Guess> best(const Tensor& logits, int64_t k, const Labels& labels) {
   const auto [values, indices] = topk(softmax(logits, 1), std::min(k, logits.dim(1)), 1);
   const std::span<const float> probs = values.data<float>();
@@ -56,12 +50,13 @@ struct Logits final : Computation {
   Tensors run(zoo::ImageModel& model, const Tensor& images) const override { return {model(images)}; }
 };
 
+std::unique_ptr<Answers> answers_for(const Arguments& a) {
+  return a.json ? answers_as_json() : a.csv ? answers_as_csv() : answers_for_people();
+}
+
 void run(const Arguments& a) {
-  double mark = now();
-  const auto lap = [&mark] {
-    const double before = mark;
-    return (mark = now()) - before;
-  };
+  const double began = bench::now();
+  ImageList list("classify", a.images);
   const Logits logits_of;
   ReadyModel ready(a.model, logits_of);
   const zoo::ImageModel& model = ready.model();
@@ -69,38 +64,37 @@ void run(const Arguments& a) {
     throw Error(Error::Kind::argument, cat(model.full_name(), " has no classifier"),
                 "fovea features gives its features");
   const data::EvalConfig config = eval_config(model);
-  if (!a.json)
-    std::printf("%s: ready in %s%s\n", model.full_name().c_str(), duration(lap()).c_str(),
+  if (!a.json && !a.csv)
+    std::printf("%s: ready in %s%s\n", model.full_name().c_str(), duration(bench::now() - began).c_str(),
                 ready.from_cache() ? " (from the plan cache)" : "");
-
-  std::optional<Labels> labels;
-  nlohmann::ordered_json report = nlohmann::ordered_json::array();
-  for (const std::string& path : a.images) {
-    lap();
-    const data::Image image = data::read_image(path, a.decode);
-    const double decode = lap();
-    const Tensor input = data::eval_transform(image, config);
-    const double transform = lap();
-    const Tensor logits = ready(input)[0];
-    const double infer = lap();
-    if (!labels) labels = labels_for(a, ready, logits.dim(1));
-    const std::vector<Guess> guesses = best(logits, a.topk, *labels);
-    if (a.json) {
-      nlohmann::ordered_json top = nlohmann::ordered_json::array();
-      for (const Guess& g : guesses) top.push_back({{"index", g.index}, {"label", g.label}, {"prob", g.prob}});
-      report.push_back({{"image", path}, {"top", std::move(top)}});
-      if (!all_finite(logits)) report.back()["finite"] = false;        // NaN, which was allowed, is null in JSON
-      continue;
+  {
+    const std::unique_ptr<Answers> answers = answers_for(a);
+    list.expect(static_cast<int64_t>(list.paths().size()), "images");
+    const auto batch = static_cast<size_t>(a.images.batch);
+    std::optional<Labels> labels;
+    for (size_t first = 0; first < list.paths().size(); first += batch) {
+      const std::vector<Sample> samples = read_samples(list, first, batch, config);
+      const double read = bench::now();
+      const Tensors results = run_samples(ready, samples);
+      const double infer = (bench::now() - read) / static_cast<double>(samples.size());
+      list.clear();
+      if (!labels && !results.empty()) labels = labels_for(a, ready, results[0].dim(1));
+      int64_t row = 0;
+      for (const Sample& s : samples) {
+        if (s.error) {
+          answers->add_unread(s);
+          continue;
+        }
+        const Tensor logits = slice(results[0], 0, row, row + 1);
+        answers->add(s, {best(logits, a.topk, *labels), all_finite(logits), infer});
+        ++row;
+      }
+      list.done(static_cast<int64_t>(samples.size()));
     }
-    std::printf("%s  (%d x %d; decode %s, transform %s, infer %s)\n", path.c_str(), image.width, image.height,
-                duration(decode).c_str(), duration(transform).c_str(), duration(infer).c_str());
-    for (const Guess& g : guesses)
-      std::printf("  %6.4f  %4lld  %s\n", static_cast<double>(g.prob), static_cast<long long>(g.index),
-                  g.label.c_str());
   }
-  if (a.json) std::printf("%s\n", report.dump(2).c_str());
-  std::fflush(stdout);
+  flush_output();
   ready.keep();
+  list.finish();
 }
 
 }  // namespace
@@ -109,15 +103,16 @@ void add_classify(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("classify", "name what is on images");
   add_model_arguments(*command, a->model);
+  add_image_arguments(*command, a->images);
   command->add_option("--calibration", a->model.calibration, "compute in 8-bit integers: a file of `fovea quantize`")
       ->excludes("--eager")
       ->excludes("--dtype");
-  command->add_option("images", a->images, "JPEG, PNG or WebP files")->required();
-  add_decode_arguments(*command, a->decode);
   command->add_option("--labels", a->labels,
                       "a file of labels, one a line, or none (default: what is known of the weights)");
   command->add_option("--topk", a->topk, "how many classes to list")->check(CLI::Range(1, 1 << 20));
-  command->add_flag("--json", a->json, "a list of {image, top: [{index, label, prob}]}");
+  CLI::Option* json = command->add_flag(
+      "--json", a->json, "a list of {image, top: [{index, label, prob}]}, or {image, error} for what cannot be read");
+  command->add_flag("--csv", a->csv, "a table of image, rank, index, label, prob")->excludes(json);
   command->callback([a] { run(*a); });
 }
 

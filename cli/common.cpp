@@ -3,10 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "cli/calibration.h"
+#include "cli/images.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/finite.h"
 #include "engine/core/threads.h"
@@ -137,10 +137,29 @@ Error ReadyModel::why_not_finite(const Tensor& images) {
 }
 
 Tensors ReadyModel::compute(const Tensor& images) {
-  if (!eager_) return session_.run({images});
+  if (!eager_) return images.dim(0) == 1 ? session_.run({images}) : run_batch(images);
   const NoGrad no_grad;
   Tensors out = what_.run(*model_, cast(contiguous(images, Memory::channels_last), dtype_));
   for (Tensor& t : out) t = contiguous(cast(t, DType::f32));
+  return out;
+}
+
+Tensors ReadyModel::run_batch(const Tensor& images) {
+  const int64_t n = images.dim(0);
+  if (n >= threads()) {
+    if (!forked_) side_by_side_ = BatchSession(session_.fork());
+    forked_ = true;
+    const std::span<const Tensor> out = side_by_side_.run_borrowed(images);
+    return {out.begin(), out.end()};
+  }
+  std::vector<Tensors> each;  // by result
+  for (int64_t i = 0; i < n; ++i) {
+    const Tensors out = session_.run({slice(images, 0, i, i + 1)});
+    each.resize(out.size());
+    for (size_t k = 0; k < out.size(); ++k) each[k].push_back(out[k]);
+  }
+  Tensors out;
+  for (const Tensors& rows : each) out.push_back(cat(rows, 0));
   return out;
 }
 
@@ -148,12 +167,18 @@ void ReadyModel::keep() {
   if (cache_ && !from_cache_ && may_keep_) cache_->store(session_);
 }
 
+Tensors run_samples(ReadyModel& model, const std::vector<Sample>& samples) {
+  Tensors inputs;
+  for (const Sample& s : samples)
+    if (!s.error) inputs.push_back(s.input);
+  if (inputs.empty()) return {};
+  return model(inputs.size() == 1 ? inputs[0] : cat(inputs, 0));
+}
+
 std::string duration(double seconds) {
   char text[32];
   std::snprintf(text, sizeof text, seconds < 1 ? "%.2f ms" : "%.2f s", seconds < 1 ? seconds * 1e3 : seconds);
   return text;
 }
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace fovea::cli

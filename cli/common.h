@@ -9,7 +9,7 @@
 #include "api/preprocess.h"
 #include "data/decode.h"
 #include "engine/core/error.h"
-#include "engine/graph/session.h"
+#include "engine/graph/batch_session.h"
 #include "zoo/plan_cache.h"
 #include "zoo/zoo.h"
 
@@ -51,10 +51,12 @@ struct Computation {
 /// there, and else is compiled from the weights.
 class ReadyModel {
  public:
-  /// Throws Error(argument) when no weights were given. `what` must live as long as this.
+  /// Throws Error(argument) when no weights were given. `what` must live as long as this; it traces one image.
   ReadyModel(const ModelArguments& a, const Computation& what);
-  /// f32[batch, C, H, W]; the results are f32 and row-major. Throws Error when one of them is not finite, with the
-  /// tensor of the weights or the layer where that begins, unless --allow-nan was given.
+  /// f32[batch, C, H, W], of any batch; the results are f32 and row-major, and the next call may overwrite them.
+  /// Compiled, images of a batch give the bits that they give alone: they are computed one by one, or one a thread.
+  /// Throws Error when one of them is not finite, with the tensor of the weights or the layer where that begins, unless
+  /// --allow-nan was given.
   Tensors operator()(const Tensor& images);
   zoo::ImageModel& model() { return *model_; }
   bool from_cache() const { return from_cache_; }
@@ -67,6 +69,7 @@ class ReadyModel {
   Tensors compute(const Tensor& images);
   Error why_not_finite(const Tensor& images);
   void load();
+  Tensors run_batch(const Tensor& images);
 
   const Computation& what_;
   std::string weights_;
@@ -74,11 +77,16 @@ class ReadyModel {
   bool eager_, allow_nan_, told_ = false, from_cache_ = false, may_keep_ = true;
   std::unique_ptr<zoo::ImageModel> model_;
   Session session_;
+  BatchSession side_by_side_;  // forks of it; made when they are needed
+  bool forked_ = false;
   std::optional<zoo::PlanCache> cache_;
 };
 
+/// The results for those images that could be read, in their order; none when none could.
+struct Sample;
+Tensors run_samples(ReadyModel& model, const std::vector<Sample>& samples);
+
 /// "2.35 ms", "1.20 s"
 std::string duration(double seconds);
-double now();                                      // seconds, monotonic
 
 }  // namespace fovea::cli

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "cli/command.h"
+#include "cli/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 
@@ -30,9 +31,18 @@ std::string explain(const CLI::App* app, const CLI::Error& e) {
                     "--help says what there is\n");
 }
 
-}  // namespace
+// The exit code, once everything that was said is out.
+int finish(int code) {
+  try {
+    fovea::cli::flush_output();
+    return code;
+  } catch (const fovea::Error& e) {
+    std::fprintf(stderr, "fovea: %s\n", e.what());
+    return 1;
+  }
+}
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app{"fovea: timm's image models without Python", "fovea"};
   app.require_subcommand(1);
   app.set_version_flag("--version", FOVEA_VERSION);
@@ -61,4 +71,11 @@ int main(int argc, char** argv) {
     return 1;
   }
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  fovea::cli::prepare_process();
+  return finish(run(argc, argv));
 }

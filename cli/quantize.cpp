@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
+#include <memory>
 
-#include "bench/progress.h"
 #include "cli/calibration.h"
 #include "cli/command.h"
 #include "cli/common.h"
-#include "data/decode.h"
+#include "cli/images.h"
+#include "cli/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/finite.h"
 #include "engine/core/philox.h"
@@ -24,8 +24,8 @@ namespace {
 
 struct Arguments {
   ModelArguments model;
-  data::DecodeOptions decode;
-  std::string images, output;
+  ImageArguments images;                           // one source: a folder
+  std::string output;
   int crops = 256, compare = 1000;
   double f32_share = 0.2;
   int64_t seed = 1;
@@ -35,29 +35,60 @@ struct Arguments {
 // How many of the crops show what each layer costs.
 constexpr int kSensitivityCrops = 16;
 
-std::vector<data::Image> read_folder(const std::string& folder, const data::DecodeOptions& decode) {
-  std::vector<std::string> paths;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
-    if (entry.is_regular_file()) paths.push_back(entry.path().string());
-  if (failed) throw Error(Error::Kind::io, cat("cannot read the folder ", folder));
-  std::sort(paths.begin(), paths.end());
-  std::vector<data::Image> images;
-  for (const std::string& path : paths) images.push_back(data::read_image(path, decode));
-  if (images.empty()) throw Error(Error::Kind::argument, cat("no images in ", folder));
-  return images;
-}
+// Photos by number, one decoded at a time.
+class Photos {
+ public:
+  explicit Photos(ImageList& list) : list_(list), broken_(list.paths().size()) {}
+  size_t count() const { return broken_.size(); }
+  size_t readable() const { return count() - static_cast<size_t>(std::count(broken_.begin(), broken_.end(), true)); }
 
-// Crop i of a sequence: a random part of image i modulo their number, a quarter to all of its area, resized.
+  /// In the place of one that cannot be read stands the next that can. Good until the next call.
+  const data::Image& operator[](size_t i) {
+    for (size_t tried = 0; tried < count(); ++tried, i = (i + 1) % count())
+      if (read(i)) return image_;
+    throw Error(Error::Kind::io, cat("none of ", count(), " images could be read"));
+  }
+
+ private:
+  bool read(size_t i) {
+    if (held_ == i) return true;
+    if (broken_[i]) return false;
+    try {
+      held_ = count();                             // none
+      image_ = {};
+      image_ = list_.read(i);
+      held_ = i;
+    } catch (const Error& e) {
+      broken_[i] = true;
+      list_.pass_over(e);
+    }
+    return held_ == i;
+  }
+
+  ImageList& list_;
+  std::vector<bool> broken_;
+  data::Image image_;
+  size_t held_ = static_cast<size_t>(-1);          // its number
+};
+
+// A sequence of crops. Crop i is a random part of photo i modulo their number, a quarter to all of its area, resized.
 class Crops {
  public:
-  Crops(std::vector<data::Image> images, const data::EvalConfig& config, int64_t seed)
-      : images_(std::move(images)), config_(config), seed_(seed) {}
-  size_t images() const { return images_.size(); }
+  Crops(ImageList& list, const data::EvalConfig& config, int64_t seed) : photos_(list), config_(config), seed_(seed) {}
+  size_t images() const { return photos_.readable(); }                 // as far as is known
 
-  Tensor operator()(int i) const {
-    const data::Image& image = images_[static_cast<size_t>(i) % images_.size()];
-    const std::array<float, 4> part = uniform4(static_cast<uint64_t>(seed_), static_cast<uint64_t>(i));
+  /// f(i, crop) for `n` crops from `first` on, photo by photo, so that each is decoded once.
+  template <class F>
+  void each(int first, int n, F f) {
+    const int64_t photos = static_cast<int64_t>(photos_.count()), end = int64_t{first} + n;
+    for (int64_t start = first; start < std::min(end, first + photos); ++start)
+      for (int64_t i = start; i < end; i += photos) f(static_cast<int>(i), crop(static_cast<size_t>(i)));
+  }
+
+ private:
+  Tensor crop(size_t i) {
+    const data::Image& image = photos_[i % photos_.count()];
+    const std::array<float, 4> part = uniform4(static_cast<uint64_t>(seed_), i);
     const auto width = static_cast<float>(image.width), height = static_cast<float>(image.height);
     const float area = width * height * (0.25f + 0.75f * part[0]);
     const float ratio = std::exp(std::log(4.f / 3) * (2 * part[1] - 1));
@@ -68,8 +99,7 @@ class Crops {
     return data::to_tensor(crop, config_.mean, config_.std);
   }
 
- private:
-  std::vector<data::Image> images_;
+  Photos photos_;
   data::EvalConfig config_;
   int64_t seed_;
 };
@@ -119,55 +149,71 @@ void print_layers(std::vector<Sensitivity> each, const Calibration& left) {
 }
 
 // Leaves in f32 what costs most accuracy for its work.
-Calibration spared(zoo::ImageModel& model, const Calibration& c, const Crops& crops, const Arguments& a) {
-  std::vector<Tensor> some;
-  for (int i = 0; i < std::min(a.crops, kSensitivityCrops); ++i) some.push_back(crops(i));
+Calibration spared(zoo::ImageModel& model, const Calibration& c, Tensors some, ImageList& list, const Arguments& a) {
   const SensitivityMeter meter(zoo::trace(model), {}, std::move(some));
   std::vector<Sensitivity> each;
-  bench::Progress progress;
+  list.expect(static_cast<int64_t>(c.values.size()), "values measured");
   for (const auto& [name, observed] : c.values) {
-    progress.show(cat("what each layer costs: ", each.size(), " of ", c.values.size()));
     each.push_back(meter.measure(name, observed));
+    list.done();
   }
-  progress.clear();
+  list.clear();
   Calibration left = spare_most_sensitive(c, each, a.f32_share);
   if (a.per_layer) print_layers(each, left);
   return left;
 }
 
+// What 8-bit integers change on other crops than those that the ranges come from.
+void compare(zoo::ImageModel& model, std::shared_ptr<const Calibration> calibration, Crops& crops, ImageList& list,
+             const Arguments& a) {
+  Session f32 = zoo::compile(model);
+  zoo::CompileOptions o;
+  o.target.calibration = std::move(calibration);
+  Session int8 = zoo::compile(model, o);
+  Report report;
+  list.expect(a.compare, "crops compared");
+  crops.each(a.crops, a.compare, [&](int, const Tensor& x) {
+    const Tensor exact = f32.run(x);
+    if (!all_finite(exact)) throw zoo::why_not_finite(model, x);
+    report.add(exact, int8.run(x));
+    list.done();
+  });
+  list.clear();
+  std::printf("%d other crops:\n", a.compare);
+  report.print();
+}
+
 void run(const Arguments& a) {
+  ImageList list("quantize", a.images);
   const std::unique_ptr<zoo::ImageModel> model = load_model(a.model);
   if (model->num_classes() <= 0)
     throw Error(Error::Kind::argument, cat(model->full_name(), " has no classifier whose answers could be compared"));
   zoo::want_finite_weights(*model);                // ranges and integers cannot say it later
-  const Crops crops(read_folder(a.images, a.decode), eval_config(*model), a.seed);
+  Crops crops(list, eval_config(*model), a.seed);
   auto calibration = std::make_shared<Calibration>();
+  Tensors some(static_cast<size_t>(std::min(a.crops, kSensitivityCrops)));
   {
     Calibrator seen(zoo::trace(*model));
-    for (int i = 0; i < a.crops; ++i) seen.observe(crops(i));
+    list.expect(a.crops, "crops");
+    crops.each(0, a.crops, [&](int i, const Tensor& x) {
+      seen.observe(x);
+      if (i < kSensitivityCrops) some[static_cast<size_t>(i)] = x;
+      list.done();
+    });
     *calibration = seen.result();
   }
   const size_t all = calibration->values.size();
-  if (a.f32_share > 0) *calibration = spared(*model, *calibration, crops, a);
+  if (a.f32_share > 0) *calibration = spared(*model, *calibration, std::move(some), list, a);
   write_calibration(a.output, *calibration, model->full_name());
+  list.clear();
   std::printf("%s: %d crops of %zu images give ranges for %zu values: %s\n", model->full_name().c_str(), a.crops,
               crops.images(), calibration->values.size(), a.output.c_str());
   if (const size_t spares = all - calibration->values.size())
     std::printf("%zu more, which cost most accuracy for their work, stay in f32\n", spares);
-  if (a.compare == 0) return;
-  Session f32 = zoo::compile(*model);
-  zoo::CompileOptions o;
-  o.target.calibration = calibration;
-  Session int8 = zoo::compile(*model, o);
-  Report report;
-  for (int i = 0; i < a.compare; ++i) {
-    const Tensor x = crops(a.crops + i);
-    const Tensor exact = f32.run(x);
-    if (!all_finite(exact)) throw zoo::why_not_finite(*model, x);
-    report.add(exact, int8.run(x));
-  }
-  std::printf("%d other crops:\n", a.compare);
-  report.print();
+  flush_output();
+  if (a.compare > 0) compare(*model, calibration, crops, list, a);
+  flush_output();
+  list.finish();
 }
 
 }  // namespace
@@ -178,8 +224,12 @@ void add_quantize(CLI::App& app) {
   command->add_option("model", a->model.name, "a name of `fovea models`, with or without .tag")->required();
   add_weights_arguments(*command, a->model);
   command->add_option("--threads", a->model.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
-  command->add_option("--images", a->images, "a folder of photos; random crops of them are looked at")->required();
-  add_decode_arguments(*command, a->decode);
+  command
+      ->add_option_function<std::string>(
+          "--images", [a](const std::string& folder) { a->images.sources = {folder}; },
+          "a folder of photos; random crops of them are looked at")
+      ->required();
+  add_reading_arguments(*command, a->images);
   command->add_option("--crops", a->crops, "how many crops the ranges come from")->check(CLI::Range(1, 1 << 20));
   command->add_option("--f32-share", a->f32_share,
                       "how much of the work may stay in f32, where integers cost most accuracy")

@@ -84,6 +84,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
   for (int attempt = 0; fd_ < 0; ++attempt) {
     temporary_ = cat(path_, ".", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
+    unfinished_.emplace(temporary_);
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ < 0 && (errno != EEXIST || attempt == 100)) refuse(path_, "write", errno);
   }

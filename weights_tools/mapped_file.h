@@ -2,8 +2,10 @@
 // weights_tools/mapped_file.h — the bytes of a file for reading, mapped or read whole; tensors on them keep them alive.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "engine/core/temporary.h"
 #include "weights_tools/bytes.h"
 
 namespace fovea {
@@ -53,6 +55,7 @@ class AtomicFile {
  private:
   [[noreturn]] void fail(const char* doing) const;
   std::string path_, temporary_;
+  std::optional<Temporary> unfinished_;
   int fd_ = -1;
   uint64_t written_ = 0;
 };

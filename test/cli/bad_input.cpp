@@ -61,7 +61,7 @@ TEST_CASE("the tool: unknown commands, names and values", "[cli]") {
            {{"info", "tf_efficientnet_lite0.in2k"}, {"no weights 'in2k' of tf_efficientnet_lite0", "closest: in1k"}},
            {{"classify", "zzz", kPhoto, "--weights", "w"}, {"no model 'zzz'", "fovea models lists all"}},
            {{"models", "--module", "efficientnets"}, {"no module 'efficientnets'", "closest: efficientnet"}},
-           {{"classify", kModel}, {"images is required", "fovea classify --help"}},
+           {{"classify", kModel}, {"no images were given", "fovea classify --help"}},
            {classify, {"no weights for test_efficientnet", "--weights FILE"}},
            {with({"--topk", "0"}), {"--topk: Value 0 not in range 1 to"}},
            {with({"--threads", "0"}), {"--threads: Value 0 not in range 1 to 4096"}},
@@ -91,25 +91,28 @@ TEST_CASE("the tool: images that cannot be read", "[cli]") {
   std::string huge = whole;  // 60000 x 60000 by its header, with the header's own checksum
   huge.replace(16, 8, std::string("\0\0\xea\x60\0\0\xea\x60", 8));
   huge.replace(29, 4, std::string("\x0f\xb0\xe2\x15", 4));
+  const std::string out = scratch / "out.npz";
   struct Row {
     std::string path, says;
   };
-  for (const Row& row :
-       {Row{"none.png", "cannot read image none.png: No such file or directory"}, Row{scratch / "", "Is a directory"},
-        Row{scratch.file("cut.png", whole.substr(0, whole.size() / 2)), "is a truncated PNG image"},
-        Row{scratch.file("cut.jpg", photo.substr(0, photo.size() / 2)), "is a truncated JPEG image"},
-        Row{scratch.file("header.jpg", photo.substr(0, 20)), "header.jpg"},
-        Row{scratch.file("huge.png", huge), "says that it is 60000x60000 pixels, more than the limit"},
-        Row{scratch.file("empty.png", ""), "it is empty"},
-        Row{scratch.file("text.png", "this is no image"), "is not an image fovea reads"},
-        Row{weights, "is not an image fovea reads"}}) {
+  for (const Row& row : {Row{"none.png", "cannot read image none.png: No such file or directory"},
+                         Row{scratch.file("cut.png", whole.substr(0, whole.size() / 2)), "is a truncated PNG image"},
+                         Row{scratch.file("cut.jpg", photo.substr(0, photo.size() / 2)), "is a truncated JPEG image"},
+                         Row{scratch.file("header.jpg", photo.substr(0, 20)), "header.jpg"},
+                         Row{scratch.file("huge.png", huge), "says that it is 60000x60000 pixels, more than the limit"},
+                         Row{scratch.file("empty.png", ""), "it is empty"},
+                         Row{scratch.file("text.png", "this is no image"), "is not an image fovea reads"},
+                         Row{weights, "is not an image fovea reads"}}) {
     INFO(row.path);
     check_refused(run_tool({}, {"classify", kModel, row.path, "--weights", weights, "--json"}), {row.says});
-    const std::string out = scratch / "out.npz";
-    // a folder is welcome here, but this one holds broken images
-    check_refused(run_tool({}, {"features", kModel, row.path, "--weights", weights, "-o", out}), {});
+    check_refused(run_tool({}, {"features", kModel, row.path, "--weights", weights, "-o", out}), {row.says});
     CHECK(!std::ifstream(out).is_open());
   }
+  const Outcome all = run_tool({}, {"features", kModel, scratch / "", "--weights", weights, "-o", out});
+  CHECK(all.code == 1);
+  CHECK_THAT(all.err, contains_text("cut.png is a truncated PNG") && contains_text("huge.png says that it is") &&
+                          contains_text("\nfovea: 6 of 6 images could not be read\n"));
+  CHECK(!std::ifstream(out).is_open());
   const Scratch nothing;
   check_refused(run_tool({}, {"features", kModel, nothing / "", "--weights", weights, "-o", scratch / "out.npz"}),
                 {"no images under", ".webp"});

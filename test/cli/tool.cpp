@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <utility>
 
 #include "engine/core/error.h"
 #include "test/weights_tools/files.h"
@@ -17,8 +19,7 @@ namespace fovea::test {
 namespace {
 
 // Forks; the child gets these three as its standard streams and becomes the tool.
-int start(const std::string& folder, const std::vector<std::string>& args, const std::vector<std::string>& settings,
-          int in, int out, int err) {
+int start(const Around& around, const std::vector<std::string>& args, int in, int out, int err) {
   static char tool[] = FOVEA_TOOL;
   std::vector<char*> argv{tool};
   for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
@@ -26,19 +27,26 @@ int start(const std::string& folder, const std::vector<std::string>& args, const
   const int process = ::fork();
   if (process < 0) throw Error(Error::Kind::io, "cannot fork");
   if (process > 0) return process;
-  for (const std::string& s : settings) ::putenv(const_cast<char*>(s.c_str()));
-  if (!folder.empty() && ::chdir(folder.c_str()) != 0) ::_exit(126);
+  for (const std::string& s : around.settings) ::putenv(const_cast<char*>(s.c_str()));
+  if (!around.folder.empty() && ::chdir(around.folder.c_str()) != 0) ::_exit(126);
+  if (around.most_file_bytes > 0) {
+    const rlimit limit{around.most_file_bytes, around.most_file_bytes};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
   ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(err, 2);
+  if (around.closed) ::close(0), ::close(1);
   ::execv(argv[0], argv.data());
   ::_exit(127);
 }
 
-int wait_for(int process) {
+int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
+int wait_for(int process, rusage* used = nullptr) {
   int status = 0;
-  ::waitpid(process, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  ::wait4(process, &status, 0, used);
+  return exit_code(status);
 }
 
 int open_or_throw(const std::string& path, int flags) {
@@ -47,27 +55,68 @@ int open_or_throw(const std::string& path, int flags) {
   return file;
 }
 
+// What is shown on a terminal until nobody has it open any more.
+struct Terminal {
+  int inside = -1, outside = -1;
+  Terminal() {
+    outside = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (outside < 0 || ::grantpt(outside) != 0 || ::unlockpt(outside) != 0)
+      throw Error(Error::Kind::io, "there are no pseudo-terminals here");
+    inside = open_or_throw(::ptsname(outside), O_RDWR | O_NOCTTY);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() {
+    ::close(inside);
+    ::close(outside);
+  }
+  std::string read_all() {
+    std::string all;
+    char piece[4096];
+    for (ssize_t n; (n = ::read(outside, piece, sizeof piece)) > 0;) all.append(piece, static_cast<size_t>(n));
+    return all;
+  }
+};
+
 }  // namespace
 
-Outcome run_tool(const std::string& folder, const std::vector<std::string>& args,
-                 const std::vector<std::string>& settings) {
+Outcome run_tool_in(const Around& around, const std::vector<std::string>& args) {
   const Scratch caught;
-  const int in = open_or_throw("/dev/null", O_RDONLY), out = open_or_throw(caught / "out", O_WRONLY | O_CREAT),
-            err = open_or_throw(caught / "err", O_WRONLY | O_CREAT);
-  std::vector<std::string> all{cat("FOVEA_CACHE=", caught / "plans")};           // a later setting of it wins
-  all.insert(all.end(), settings.begin(), settings.end());
+  Around all = around;
+  all.settings.insert(all.settings.begin(), cat("FOVEA_CACHE=", caught / "plans"));  // a later setting of it wins
+  const int in = open_or_throw(around.in, O_RDONLY);
+  const int out = open_or_throw(around.out.empty() ? caught / "out" : around.out, O_WRONLY | O_CREAT);
   Outcome outcome;
-  outcome.code = wait_for(start(folder, args, all, in, out, err));
-  for (const int file : {in, out, err}) ::close(file);
-  outcome.out = read_file(caught / "out");
-  outcome.err = read_file(caught / "err");
+  rusage used{};
+  if (around.terminal) {
+    Terminal terminal;
+    const int process = start(all, args, in, out, terminal.inside);
+    ::close(std::exchange(terminal.inside, -1));
+    outcome.err = terminal.read_all();
+    outcome.code = wait_for(process, &used);
+  } else {
+    const int err = open_or_throw(caught / "err", O_WRONLY | O_CREAT);
+    outcome.code = wait_for(start(all, args, in, out, err), &used);
+    ::close(err);
+    outcome.err = read_file(caught / "err");
+  }
+  ::close(in);
+  ::close(out);
+  outcome.peak_kb = used.ru_maxrss;
+  if (around.out.empty()) outcome.out = read_file(caught / "out");
   return outcome;
 }
 
-RunningTool::RunningTool(const std::vector<std::string>& args, const std::vector<std::string>& settings) {
+Outcome run_tool(const std::string& folder, const std::vector<std::string>& args,
+                 const std::vector<std::string>& settings) {
+  return run_tool_in(Around{.folder = folder, .settings = settings}, args);
+}
+
+RunningTool::RunningTool(const std::vector<std::string>& args, const std::vector<std::string>& settings,
+                         const std::string& folder) {
   int to[2], from[2];
   if (::pipe2(to, O_CLOEXEC) != 0 || ::pipe2(from, O_CLOEXEC) != 0) throw Error(Error::Kind::io, "no pipe");
-  process_ = start({}, args, settings, to[0], from[1], 2);
+  process_ = start({.folder = folder, .settings = settings}, args, to[0], from[1], 2);
   ::close(to[0]);
   ::close(from[1]);
   in_ = to[1];
@@ -80,7 +129,7 @@ RunningTool::~RunningTool() {
     wait_for(process_);
   }
   if (in_ >= 0) ::close(in_);
-  ::close(out_);
+  stop_hearing();
 }
 
 void RunningTool::say(const std::string& line) {
@@ -89,15 +138,24 @@ void RunningTool::say(const std::string& line) {
     throw Error(Error::Kind::io, "the tool does not listen");
 }
 
-std::string RunningTool::hear() {
+std::string RunningTool::hear(char end) {
   std::string line;
-  for (char c; ::read(out_, &c, 1) == 1 && c != '\n';) line += c;
+  for (char c; ::read(out_, &c, 1) == 1 && c != end;) line += c;
   return line;
+}
+
+void RunningTool::stop_hearing() {
+  if (out_ >= 0) ::close(std::exchange(out_, -1));
 }
 
 size_t RunningTool::threads() const {
   const std::filesystem::directory_iterator tasks(cat("/proc/", process_, "/task"));
   return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+int RunningTool::stop(int signal) {
+  ::kill(process_, signal);
+  return finish();
 }
 
 int RunningTool::finish() {
