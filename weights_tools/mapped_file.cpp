@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights_tools/mapped_file.h"
 
-#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 
@@ -78,46 +77,6 @@ std::shared_ptr<const void> MappedFile::hold(std::shared_ptr<const MappedFile> f
 MappedFile::~MappedFile() {
   if (mapped_) ::munmap(data_, size_);
   else std::free(data_);
-}
-
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
-  static std::atomic<unsigned> counter{0};
-  for (int attempt = 0; fd_ < 0; ++attempt) {
-    temporary_ = cat(path_, ".", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
-    unfinished_.emplace(temporary_);
-    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd_ < 0 && (errno != EEXIST || attempt == 100)) refuse(path_, "write", errno);
-  }
-}
-
-AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(temporary_.c_str());
-}
-
-void AtomicFile::fail(const char* doing) const { refuse(path_, doing, errno); }
-
-void AtomicFile::write(Bytes b) {
-  while (!b.empty()) {
-    const ssize_t n = ::write(fd_, b.data(), b.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("write");
-    written_ += static_cast<uint64_t>(n);
-    b = b.subspan(static_cast<size_t>(n));
-  }
-}
-
-void AtomicFile::commit() {
-  if (::fsync(fd_) != 0) fail("synchronise");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("rename a finished file to");
-  ::close(fd_);
-  fd_ = -1;  // from here on the file is in place and must not be removed
-  const size_t slash = path_.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-  const Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.fd < 0) fail("synchronise the folder of");
-  if (::fsync(directory.fd) != 0 && errno != EINVAL && errno != ENOTSUP) fail("synchronise the folder of");
 }
 
 }  // namespace fovea

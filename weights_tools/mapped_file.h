@@ -2,10 +2,8 @@
 // weights_tools/mapped_file.h — the bytes of a file for reading, mapped or read whole; tensors on them keep them alive.
 #pragma once
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "engine/core/temporary.h"
 #include "weights_tools/bytes.h"
 
 namespace fovea {
@@ -36,28 +34,6 @@ class MappedFile {
   std::byte* data_ = nullptr;
   size_t size_ = 0;
   bool mapped_ = false;
-};
-
-/// Writes a file so that its path shows either the old content or the whole new one, also after a crash: a temporary
-/// sibling is written, synchronised and renamed. Permissions are those of any new file (0666 less the umask). Dropped
-/// without commit(): nothing changes.
-class AtomicFile {
- public:
-  explicit AtomicFile(std::string path);
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
-  ~AtomicFile();
-  void write(Bytes b);
-  void write(std::string_view s) { write(bytes_of(s)); }
-  uint64_t written() const { return written_; }
-  void commit();
-
- private:
-  [[noreturn]] void fail(const char* doing) const;
-  std::string path_, temporary_;
-  std::optional<Temporary> unfinished_;
-  int fd_ = -1;
-  uint64_t written_ = 0;
 };
 
 }  // namespace fovea

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "weights_tools/mapped_file.h"
+#include "weights_tools/atomic_file.h"
 #include "weights_tools/spool.h"
 
 namespace fovea {

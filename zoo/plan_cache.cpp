@@ -17,6 +17,7 @@
 #include "engine/core/threads.h"
 #include "engine/graph/calibration.h"
 #include "engine/graph/session_cache.h"
+#include "weights_tools/atomic_file.h"
 #include "weights_tools/sha256.h"
 
 namespace fovea::zoo {
