@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// data/codec.h — what decode.cpp and the three decoders share. Private to data/.
+// data/codec.h — what decode.cpp and the decoders share. Private to data/.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +28,9 @@ struct Source {
 Image decode_jpeg(const Source& source);
 Image decode_png(const Source& source);
 Image decode_webp(const Source& source);
+Image decode_bmp(const Source& source);
+Image decode_gif(const Source& source);   // only with FOVEA_GIF
+Image decode_tiff(const Source& source);  // only with FOVEA_TIFF
 
 /// The format that the first bytes claim.
 std::optional<Format> format_of(std::span<const std::byte> bytes);

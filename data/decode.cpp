@@ -23,6 +23,9 @@ std::string_view name_of(Format format) {
   switch (format) {
     case Format::jpeg: return "JPEG";
     case Format::png: return "PNG";
+    case Format::bmp: return "BMP";
+    case Format::gif: return "GIF";
+    case Format::tiff: return "TIFF";
     case Format::webp: break;
   }
   return "WebP";
@@ -75,14 +78,22 @@ static std::vector<std::byte> read_file(const std::string& path, size_t most) {
   return bytes;
 }
 
+static std::string decoded_formats() {
+  std::string all;
+  for (Format f : {Format::jpeg, Format::png, Format::webp, Format::gif, Format::bmp, Format::tiff})
+    if (can_decode(f) || !can_decode()) all += cat(all.empty() ? "" : ", ", name_of(f));
+  return all;
+}
+
 static Format recognise(std::span<const std::byte> bytes, std::string_view name) {
   if (const auto format = format_of(bytes)) return *format;
   throw Error(Error::Kind::format, cat(name, " is not an image fovea reads: it is ", describe(bytes)),
-              "JPEG, PNG and WebP are read");
+              cat("these are read: ", decoded_formats()));
 }
 
 std::span<const std::string_view> image_suffixes() {
-  static constexpr std::string_view kSuffixes[] = {".jpg", ".jpeg", ".png", ".webp"};
+  static constexpr std::string_view kSuffixes[] = {".jpg",  ".jpeg", ".jpe", ".jfif", ".png",
+                                                   ".webp", ".gif",  ".bmp", ".tif",  ".tiff"};
   return kSuffixes;
 }
 
@@ -98,16 +109,31 @@ bool has_image_suffix(std::string_view path) {
 
 bool can_decode() { return FOVEA_IMAGES != 0; }
 
+bool can_decode(Format format) {
+  if (format == Format::gif) return FOVEA_GIF != 0;
+  if (format == Format::tiff) return FOVEA_TIFF != 0;
+  return FOVEA_IMAGES != 0;
+}
+
 Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name) {
   const Format format = recognise(bytes, name);
 #if FOVEA_IMAGES
   const Source source{bytes, name, options};
-  if (const auto info = read_header(bytes)) source.check_size(info->width, info->height);
+  // What counts in a PNG need not be its first header.
+  if (const auto info = read_header(bytes); info && format != Format::png) source.check_size(info->width, info->height);
   try {
     switch (format) {
       case Format::jpeg: return decode_jpeg(source);
       case Format::png: return decode_png(source);
       case Format::webp: return decode_webp(source);
+      case Format::bmp: return decode_bmp(source);
+#if FOVEA_GIF
+      case Format::gif: return decode_gif(source);
+#endif
+#if FOVEA_TIFF
+      case Format::tiff: return decode_tiff(source);
+#endif
+      default: break;
     }
   } catch (const std::bad_alloc&) {
     throw Error(Error::Kind::unsupported, cat(name, ": there is not enough memory to decode it"),
@@ -117,7 +143,9 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
   (void)options;
 #endif
   throw Error(Error::Kind::unsupported, cat(name, ": this build of fovea does not decode ", name_of(format)),
-              "configure with -Dimages=enabled");
+              format == Format::gif && can_decode()    ? "configure with -Dgif=enabled (giflib)"
+              : format == Format::tiff && can_decode() ? "configure with -Dtiff=enabled (libtiff)"
+                                                       : "configure with -Dimages=enabled");
 }
 
 Image read_image(const std::string& path, const DecodeOptions& options) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // data/decode.h — image files to RGB pixels, as Pillow's Image.open(f).convert('RGB') gives them.
 //
-// Like timm, it does not turn images by their orientation tags, and drops transparency.
+// Like timm, it drops transparency, takes the first frame of animations, and follows orientation tags in TIFF alone.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace fovea::data {
 
-enum class Format : uint8_t { jpeg, png, webp };
-std::string_view name_of(Format format);  // "JPEG", "PNG", "WebP"
+enum class Format : uint8_t { jpeg, png, webp, bmp, gif, tiff };
+std::string_view name_of(Format format);  // "JPEG", "PNG", "WebP", ...
 
 struct DecodeOptions {
   int64_t max_pixels = 178'956'970;  // refused by the header alone; Pillow's limit against decompression bombs
@@ -31,7 +31,8 @@ std::span<const std::string_view> image_suffixes();
 /// Is the name that of an image, in any case? The bytes may say something else.
 bool has_image_suffix(std::string_view path);
 
-bool can_decode();  // false when fovea was built with -Dimages=disabled
+bool can_decode();               // false when fovea was built with -Dimages=disabled
+bool can_decode(Format format);  // GIF and TIFF have options of their own
 
 /// `name` is what errors call the bytes.
 Image decode(std::span<const std::byte> bytes, const DecodeOptions& options = {}, std::string_view name = "image");

@@ -18,6 +18,7 @@ struct Bytes {
   uint32_t big32(size_t i) const { return big16(i) << 16 | big16(i + 2); }
   uint32_t little16(size_t i) const { return at(i + 1) << 8 | at(i); }
   uint32_t little24(size_t i) const { return at(i + 2) << 16 | little16(i); }
+  uint32_t little32(size_t i) const { return little16(i + 2) << 16 | little16(i); }
   bool has(size_t i, std::string_view text) const {
     if (i > all.size() || all.size() - i < text.size()) return false;
     return std::equal(text.begin(), text.end(), all.begin() + static_cast<std::ptrdiff_t>(i),
@@ -60,15 +61,37 @@ std::optional<ImageInfo> webp_header(Bytes b) {
   return std::nullopt;
 }
 
+std::optional<ImageInfo> bmp_header(Bytes b) {
+  const uint32_t size = b.little32(14);
+  if (b.all.size() < 26) return std::nullopt;
+  if (size == 12) return sized(Format::bmp, b.little16(18), b.little16(20));
+  const uint32_t height = b.little32(22);
+  return sized(Format::bmp, b.little32(18), b.at(25) == 0xFF ? 0u - height : height);
+}
+
+// Of the first directory, where a sane file has it.
+std::optional<ImageInfo> tiff_header(Bytes b) {
+  const bool big = b.at(0) == 'M';
+  const auto word = [&](size_t i) { return big ? b.big16(i) : b.little16(i); };
+  const auto number = [&](size_t i) { return big ? b.big32(i) : b.little32(i); };
+  const size_t start = number(4);
+  uint32_t width = 0, height = 0, orientation = 1;
+  for (size_t i = 0; i < word(start) && start + 14 + 12 * i <= b.all.size(); ++i) {
+    const size_t entry = start + 2 + 12 * i;
+    const uint32_t value = word(entry + 2) == 3 ? word(entry + 8) : number(entry + 8);
+    if (word(entry) == 256) width = value;
+    if (word(entry) == 257) height = value;
+    if (word(entry) == 274) orientation = value;
+  }
+  const bool swapped = orientation >= 5 && orientation <= 8;
+  return sized(Format::tiff, swapped ? height : width, swapped ? width : height);
+}
+
 struct Signature {
   size_t at;
   std::string_view bytes, name;
 };
 constexpr Signature kSignatures[] = {
-    {0, "GIF8", "a GIF image"},
-    {0, "BM", "a BMP image"},
-    {0, std::string_view("II*\0", 4), "a TIFF image"},
-    {0, std::string_view("MM\0*", 4), "a TIFF image"},
     {4, "ftypavif", "an AVIF image"},
     {4, "ftypheic", "a HEIC image"},
     {4, "ftyp", "an MP4 or HEIF file"},
@@ -93,6 +116,9 @@ std::optional<Format> format_of(std::span<const std::byte> bytes) {
   if (b.has(0, "\xff\xd8\xff")) return Format::jpeg;
   if (b.has(0, "\x89PNG\r\n\x1a\n")) return Format::png;
   if (b.has(0, "RIFF") && b.has(8, "WEBP")) return Format::webp;
+  if (b.has(0, "GIF87a") || b.has(0, "GIF89a")) return Format::gif;
+  if (b.has(0, "BM")) return Format::bmp;
+  if (b.has(0, std::string_view("II*\0", 4)) || b.has(0, std::string_view("MM\0*", 4))) return Format::tiff;
   return std::nullopt;
 }
 
@@ -101,6 +127,9 @@ std::optional<ImageInfo> read_header(std::span<const std::byte> bytes) {
   const Bytes b{bytes};
   if (format == Format::jpeg) return jpeg_header(b);
   if (format == Format::webp) return webp_header(b);
+  if (format == Format::gif && bytes.size() >= 10) return sized(Format::gif, b.little16(6), b.little16(8));
+  if (format == Format::bmp) return bmp_header(b);
+  if (format == Format::tiff) return tiff_header(b);
   if (format == Format::png && b.has(12, "IHDR") && bytes.size() >= 24)
     return sized(Format::png, b.big32(16), b.big32(20));
   return std::nullopt;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // data/jpeg.cpp — JPEG through libjpeg-turbo with its default settings: accurate integer DCT, smooth chroma upsampling.
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <jpeglib.h>
 
 #include "data/codec.h"
+#include "engine/core/text.h"
 
 namespace fovea::data {
 
@@ -25,7 +27,8 @@ struct JpegReader {
   const Source& source;
   Image image;
   std::vector<JSAMPLE> row;
-  bool ran_out = false;  // libjpeg asked for bytes past the end
+  bool ran_out = false;   // libjpeg asked for bytes past the end
+  bool complete = false;  // every row is stored
 
   explicit JpegReader(const Source& s) : source(s) {}
   ~JpegReader() { jpeg_destroy_decompress(&lib); }
@@ -117,6 +120,8 @@ void JpegReader::read_rows() {
     JSAMPROW rows[1] = {row.data()};
     if (jpeg_read_scanlines(&lib, rows, 1) == 1) store(y);
   }
+  complete = true;
+  jpeg_finish_decompress(&lib);  // what is wrong behind the last row is an error, too
 }
 
 bool JpegReader::run() {
@@ -126,11 +131,29 @@ bool JpegReader::run() {
   return true;
 }
 
+// Up to the first scan Pillow takes no marker that it does not know, where libjpeg lets some pass.
+void check_markers(const Source& source) {
+  const auto at = [&](size_t i) { return i < source.bytes.size() ? static_cast<unsigned>(source.bytes[i]) : 0u; };
+  for (size_t i = 2; i + 1 < source.bytes.size();) {
+    const unsigned marker = at(i + 1);
+    if (at(i) != 0xFF || marker == 0xFF || marker == 0) {
+      i += at(i) == 0xFF && marker == 0 ? 2 : 1;
+      continue;
+    }
+    if (marker < 0xC0) source.broken(Format::jpeg, cat("unknown marker ", marker, " at byte ", i));
+    if (marker == 0xDA) return;
+    const bool bare = (marker >= 0xD0 && marker <= 0xD9) || marker == 0xC8 || (marker >= 0xF0 && marker <= 0xFD);
+    i += bare ? 2 : 2 + std::max(at(i + 2) << 8 | at(i + 3), 2u);
+  }
+}
+
 }  // namespace
 
 Image decode_jpeg(const Source& source) {
+  check_markers(source);
   JpegReader reader(source);
   if (reader.run()) return std::move(reader.image);
+  if (reader.ran_out && reader.complete) return std::move(reader.image);  // only the end marker is missing
   if (reader.ran_out) source.truncated(Format::jpeg);
   source.broken(Format::jpeg, reader.message);
 }

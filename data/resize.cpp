@@ -92,13 +92,14 @@ struct Taps {
   int end() const { return of.back().first + of.back().count; }
 };
 
-Taps make_taps(int in_size, float from, float to, int out_size, Filter filter) {
+/// Of the samples [first_out, first_out + count_out) of out_size.
+Taps make_taps(int in_size, float from, float to, int out_size, Filter filter, int first_out, int count_out) {
   const double scale = static_cast<double>(to - from) / out_size;
   const double stretch = std::max(scale, 1.0), inverse = 1.0 / stretch, support = reach(filter) * stretch;
   Taps taps;
-  taps.of.reserve(static_cast<size_t>(out_size));
+  taps.of.reserve(static_cast<size_t>(count_out));
   std::vector<double> exact;
-  for (int i = 0; i < out_size; ++i) {
+  for (int i = first_out; i < first_out + count_out; ++i) {
     const double center = from + (i + 0.5) * scale;
     const int first = std::max(static_cast<int>(center - support + 0.5), 0);
     const int count = std::min(static_cast<int>(center + support + 0.5), in_size) - first;
@@ -195,24 +196,26 @@ Image vertical(const Image& image, int height, const Taps& taps, int first_row) 
   return out;
 }
 
-/// Source index of every output sample; the position is added up step by step because Pillow's rounding shows.
-std::vector<int> nearest_indices(int in_size, float from, float to, int out_size) {
+/// Source index of the output samples [first_out, first_out + count_out); the position is added up step by step because
+/// Pillow's rounding shows.
+std::vector<int> nearest_indices(int in_size, float from, float to, int out_size, int first_out, int count_out) {
   const double step = static_cast<double>(to - from) / out_size;
   double position = from + step * 0.5;
   std::vector<int> indices;
-  for (int i = 0; i < out_size; ++i, position += step) {
+  for (int i = 0; i < first_out + count_out; ++i, position += step) {
+    if (i < first_out) continue;
     const int at = static_cast<int>(position);
     indices.push_back(at < in_size ? at : -1);  // -1: past the end by rounding, left black
   }
   return indices;
 }
 
-Image nearest(const Image& image, int width, int height, const Box& box) {
-  const std::vector<int> columns = nearest_indices(image.width, box.left, box.right, width);
-  const std::vector<int> rows = nearest_indices(image.height, box.top, box.bottom, height);
-  Image out = make_image(width, height, image.channels);
+Image nearest(const Image& image, int width, int height, const Box& box, const Part& part) {
+  const std::vector<int> columns = nearest_indices(image.width, box.left, box.right, width, part.left, part.width);
+  const std::vector<int> rows = nearest_indices(image.height, box.top, box.bottom, height, part.top, part.height);
+  Image out = make_image(part.width, part.height, image.channels);
   const size_t channels = static_cast<size_t>(image.channels);
-  for (int y = 0; y < height; ++y) {
+  for (int y = 0; y < part.height; ++y) {
     if (rows[static_cast<size_t>(y)] < 0) continue;
     const uint8_t* in = image.row(rows[static_cast<size_t>(y)]);
     uint8_t* to = out.row(y);
@@ -241,11 +244,38 @@ bool vertical_first(const Image& image, int width, int height) {
 
 bool whole(float v) { return v == std::floor(v); }
 
+/// All sizes are known to be possible.
+Image resized(const Image& image, int width, int height, Filter filter, const Box& box, const Part& part) {
+  const float out_width = static_cast<float>(width), out_height = static_cast<float>(height);
+  if (whole(box.left) && whole(box.top) && box.right - box.left == out_width && box.bottom - box.top == out_height)
+    return cut(image, static_cast<int>(box.left) + part.left, static_cast<int>(box.top) + part.top, part.width,
+               part.height);
+  if (filter == Filter::nearest) return nearest(image, width, height, box, part);
+
+  const bool across = width != image.width || box.left != 0 || box.right != out_width;
+  const bool down = height != image.height || box.top != 0 || box.bottom != out_height;
+  if (!across && (part.left != 0 || part.width != width))  // one pass alone takes the columns as they lie
+    return resized(cut(image, part.left, 0, part.width, image.height), part.width, height, filter,
+                   {0, box.top, static_cast<float>(part.width), box.bottom}, {0, part.top, part.width, part.height});
+  const Taps columns =
+      across ? make_taps(image.width, box.left, box.right, width, filter, part.left, part.width) : Taps{};
+  const Taps rows = down ? make_taps(image.height, box.top, box.bottom, height, filter, part.top, part.height) : Taps{};
+  if (!across) return vertical(image, part.height, rows, 0);
+  if (!down) return horizontal(image, part.top, part.height, part.width, columns);
+  if (vertical_first(image, width, height)) {
+    const Image low = vertical(image, part.height, rows, 0);
+    return horizontal(low, 0, part.height, part.width, columns);
+  }
+  const Image narrow = horizontal(image, rows.first(), rows.end() - rows.first(), part.width, columns);
+  return vertical(narrow, part.height, rows, rows.first());
+}
+
+Box all_of(const Image& image) { return {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}; }
+
 }  // namespace
 
 Image resize(const Image& image, int width, int height, Filter filter) {
-  return resize(image, width, height, filter,
-                Box{0, 0, static_cast<float>(image.width), static_cast<float>(image.height)});
+  return resize(image, width, height, filter, all_of(image));
 }
 
 Image resize(const Image& image, int width, int height, Filter filter, const Box& box) {
@@ -258,23 +288,16 @@ Image resize(const Image& image, int width, int height, Filter filter, const Box
                 cat("box (", box.left, ", ", box.top, ", ", box.right, ", ", box.bottom, ") is empty or leaves the ",
                     image.width, "x", image.height, " image"),
                 "a box is left, top, right, bottom in pixels of the source");
-  const float out_width = static_cast<float>(width), out_height = static_cast<float>(height);
-  if (whole(box.left) && whole(box.top) && box.right - box.left == out_width && box.bottom - box.top == out_height)
-    return cut(image, static_cast<int>(box.left), static_cast<int>(box.top), width, height);
-  if (filter == Filter::nearest) return nearest(image, width, height, box);
+  return resized(image, width, height, filter, box, {0, 0, width, height});
+}
 
-  const bool across = width != image.width || box.left != 0 || box.right != out_width;
-  const bool down = height != image.height || box.top != 0 || box.bottom != out_height;
-  const Taps columns = across ? make_taps(image.width, box.left, box.right, width, filter) : Taps{};
-  const Taps rows = down ? make_taps(image.height, box.top, box.bottom, height, filter) : Taps{};
-  if (!across) return vertical(image, height, rows, 0);
-  if (!down) return horizontal(image, 0, image.height, width, columns);
-  if (vertical_first(image, width, height)) {
-    const Image low = vertical(image, height, rows, 0);
-    return horizontal(low, 0, height, width, columns);
-  }
-  const Image narrow = horizontal(image, rows.first(), rows.end() - rows.first(), width, columns);
-  return vertical(narrow, height, rows, rows.first());
+Image resize_part(const Image& image, int width, int height, Filter filter, const Part& part) {
+  check(image);
+  check_size(part.width, part.height, image.channels);
+  if (part.left < 0 || part.top < 0 || part.left > width - part.width || part.top > height - part.height)
+    throw Error(Error::Kind::argument, cat(part.width, "x", part.height, " pixels from (", part.left, ", ", part.top,
+                                           ") leave an image of ", width, "x", height));
+  return resized(image, width, height, filter, all_of(image), part);
 }
 
 }  // namespace fovea::data

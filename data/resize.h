@@ -21,4 +21,11 @@ struct Box {
 Image resize(const Image& image, int width, int height, Filter filter = Filter::bicubic);
 Image resize(const Image& image, int width, int height, Filter filter, const Box& box);
 
+/// A rectangle of the result, in its pixels.
+struct Part {
+  int left = 0, top = 0, width = 0, height = 0;
+};
+/// What resize() gives, cut down to `part`; the rest is not computed, so that it may be larger than any image.
+Image resize_part(const Image& image, int width, int height, Filter filter, const Part& part);
+
 }  // namespace fovea::data

@@ -24,8 +24,10 @@ CropMode parse_crop_mode(std::string_view name) {
 
 namespace {
 
+constexpr int kTooLarge = 2'000'000'000;
+
 /// Sizes past any image stay past any image instead of overflowing.
-int to_int(double v) { return static_cast<int>(std::min(v, 2e9)); }
+int to_int(double v) { return static_cast<int>(std::min<double>(v, kTooLarge)); }
 
 /// Python's round(): halves go to the even neighbour.
 int round_half_even(double v) {
@@ -74,15 +76,16 @@ Span overlap(int image, int crop) {
   return {round_half_even((image - crop) / 2.0), 0, crop};
 }
 
-/// The centre of the image; where it is smaller than the crop, `fill` around it.
-Image center_crop(const Image& image, Size to, const Pixel& fill) {
-  const Span x = overlap(image.width, to.width), y = overlap(image.height, to.height);
-  Image out = make_image(to.width, to.height, image.channels);
+/// The centre of the resized image; where it is smaller than the crop, `fill` around it. Only what shows is computed.
+Image resized_crop(const Image& image, Size resized, Filter filter, Size crop, const Pixel& fill) {
+  const Span x = overlap(resized.width, crop.width), y = overlap(resized.height, crop.height);
+  const Image centre = resize_part(image, resized.width, resized.height, filter, {x.from, y.from, x.count, y.count});
+  if (x.count == crop.width && y.count == crop.height) return centre;
+  Image out = make_image(crop.width, crop.height, image.channels);
   const size_t channels = static_cast<size_t>(image.channels);
   for (size_t i = 0; i < out.pixels.size(); ++i) out.pixels[i] = fill[i % channels];
   for (int row = 0; row < y.count; ++row)
-    std::copy_n(image.row(y.from + row) + static_cast<size_t>(x.from) * channels,
-                static_cast<size_t>(x.count) * channels, out.row(y.to + row) + static_cast<size_t>(x.to) * channels);
+    std::copy_n(centre.row(row), centre.pitch(), out.row(y.to + row) + static_cast<size_t>(x.to) * channels);
   return out;
 }
 
@@ -129,8 +132,12 @@ Image eval_crop(const Image& image, const EvalConfig& config) {
   else if (config.crop_mode == CropMode::center)
     to = scale.height == scale.width ? shorter_edge(source, scale.height) : keep_ratio(source, scale, false);
   const Pixel fill = config.crop_mode == CropMode::border ? mean_colour(config) : Pixel{};
-  if (to.height == source.height && to.width == source.width) return center_crop(source, crop, fill);
-  return center_crop(resize(source, to.width, to.height, config.interpolation), crop, fill);
+  if (to.height < 1 || to.width < 1 || std::max(to.height, to.width) >= kTooLarge)
+    throw Error(Error::Kind::argument,
+                cat("an image of ", source.width, "x", source.height, " pixels for a crop of ", crop.width, "x",
+                    crop.height, " would be resized to ", to.width, "x", to.height),
+                "it is too thin, or crop_pct too small");
+  return resized_crop(source, to, config.interpolation, crop, fill);
 }
 
 Tensor to_tensor(const Image& image, std::span<const float> mean, std::span<const float> std) {

@@ -4,6 +4,7 @@
 
 #include "engine/core/error.h"
 #include "test/data/pattern.h"
+#include "test/support/allocations.h"
 #include "test/support/sha256.h"
 
 using namespace fovea;
@@ -43,6 +44,32 @@ TEST_CASE("eval_crop and to_tensor equal timm bit for bit", "[data]") {
     ++cases;
   }
   CHECK(cases == 160);
+}
+
+TEST_CASE("only what the crop shows is resized", "[data]") {
+  for (const Filter filter : {Filter::nearest, Filter::box, Filter::bilinear, Filter::bicubic, Filter::lanczos})
+    for (const auto& [width, height] : {std::pair{3, 40}, {40, 3}, {17, 17}, {1, 90}})
+      for (const auto& [to_width, to_height] : {std::pair{30, 400}, {400, 30}, {17, 60}, {9, 40}, {40, 9}, {90, 17}}) {
+        const Image image = pattern(7, width, height, 3), whole = resize(image, to_width, to_height, filter);
+        const Part part{to_width / 3, to_height / 4, to_width - to_width / 3 - 1, to_height / 2};
+        const Image cut = resize_part(image, to_width, to_height, filter, part);
+        INFO(width << "x" << height << " to " << to_width << "x" << to_height << " " << name_of(filter));
+        REQUIRE(cut.width == part.width);
+        REQUIRE(cut.height == part.height);
+        for (int y = 0; y < part.height; ++y)
+          CHECK(std::equal(cut.row(y), cut.row(y) + cut.pitch(), whole.row(part.top + y) + 3 * part.left));
+      }
+  // The whole of these would be of 4 GB each.
+  const CountAllocations counting;
+  CHECK(eval_crop(pattern(1, 1, 20'000, 3), {.input_size = {3, 224, 224}}).width == 224);
+  CHECK(eval_crop(pattern(1, 20'000, 1, 3), {.input_size = {3, 224, 224}}).height == 224);
+  CHECK(CountAllocations::so_far().bytes < 40'000'000);
+}
+
+TEST_CASE("parts that leave the image are refused", "[data]") {
+  const Image image = pattern(1, 20, 10, 3);
+  for (const Part& part : {Part{0, 0, 9, 8}, Part{-1, 0, 4, 4}, Part{0, 5, 4, 4}, Part{0, 0, 0, 4}, Part{0, 0, 4, -4}})
+    CHECK_THROWS_AS(resize_part(image, 8, 8, Filter::bicubic, part), Error);
 }
 
 TEST_CASE("the evaluation transform refuses what cannot be", "[data]") {

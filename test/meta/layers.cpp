@@ -44,7 +44,8 @@ struct VendorUse {
 constexpr VendorUse kVendors[] = {
     {"oneapi/", "kernels/cpu"},       {"dnnl", "kernels/cpu"},
     {"Eigen/", "kernels/cpu"},        {"jpeglib.h", "data"},
-    {"png.h", "data"},                {"webp/", "data"},
+    {"gif_lib.h", "data"},            {"webp/", "data"},
+    {"tiffio.h", "data"},             {"zlib.h", "data", false},
     {"zlib.h", "weights_tools"},      {"curl/", "weights_tools"},
     {"nlohmann/", "weights_tools"},   {"nlohmann/", "cli", false},
     {"nlohmann/", "bench", false},    {"nlohmann/", "test", false},
