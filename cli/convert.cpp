@@ -2,9 +2,13 @@
 // cli/convert.cpp — `fovea convert IN OUT [--model NAME]`: any weight file to safetensors, under the model's own names.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "engine/core/error.h"
+#include "weights_tools/bytes.h"
+#include "weights_tools/foreign.h"
 #include "weights_tools/open_weights.h"
 #include "weights_tools/safetensors.h"
 #include "zoo/zoo.h"
@@ -15,17 +19,51 @@ namespace {
 struct Arguments {
   std::string in, out, model;
   OpenOptions open;
+  uint64_t most = 0;  // bytes to write at most; 0: what a file of this size may hold
 };
+
+// Without the tensors that cannot be written, which are named.
+StateDict writable(const StateDict& weights) {
+  StateDict out;
+  out.metadata = weights.metadata;
+  for (const auto& [name, tensor] : weights) {
+    if (const std::string* kind = foreign_kind(tensor))
+      std::fprintf(stderr, "%s (%s) is left out: fovea cannot read its values\n", printable(name).c_str(),
+                   printable(*kind).c_str());
+    else out.set(name, tensor);
+  }
+  if (out.empty() && !weights.empty())
+    throw Error(Error::Kind::unsupported, "nothing is left to write: fovea can read the values of no tensor");
+  return out;
+}
+
+// Tensors that repeat their elements (stride 0) or share a storage are written whole, each by itself.
+void check_size(const Arguments& a, const StateDict& weights) {
+  double bytes = 0;
+  for (const auto& [name, tensor] : weights) bytes += static_cast<double>(tensor.meta().bytes());
+  constexpr uint64_t kFree = uint64_t{256} << 20, kCopies = 4;
+  std::error_code unknown;
+  const uintmax_t size = std::filesystem::file_size(a.in, unknown);
+  const uint64_t most = a.most ? a.most : kFree + kCopies * (unknown ? 0 : size);
+  if (bytes <= static_cast<double>(most)) return;
+  throw Error(
+      Error::Kind::unsupported,
+      cat(a.in, " has ", size, " bytes, and its tensors would take ", bytes, "; at most ", most, " are written"),
+      cat("its tensors repeat elements or share them; --max-size ", bytes, " writes them all"));
+}
 
 void run(const Arguments& a) {
   StateDict weights = open_weights(a.in, a.open);
-  if (!a.model.empty()) {
+  if (a.model.empty()) {
+    weights = writable(weights);
+    check_size(a, weights);
+  } else {
     const std::unique_ptr<zoo::ImageModel> model = zoo::create(a.model);
     tell_adapted(zoo::load_weights(*model, std::move(weights), a.in, {.headless = true}), a.in);
     weights = model->state_dict();
   }
   write_safetensors(a.out, weights);
-  std::printf("%s: %zu tensors\n", a.out.c_str(), weights.size());
+  std::fprintf(stderr, "%s: %zu tensors\n", printable(a.out).c_str(), weights.size());  // the output may be /dev/stdout
 }
 
 }  // namespace
@@ -40,6 +78,10 @@ void add_convert(CLI::App& app) {
   command->add_option("--key", a->open.key,
                       "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
   command->add_option("--prefix", a->open.prefix, "only tensors whose names begin so, without it: backbone.");
+  command
+      ->add_option("--max-size", a->most,
+                   "bytes to write at most, such as 20GB (default: four times the file, and 256 MB)")
+      ->transform(CLI::AsSizeValue(false));
   command->callback([a] { run(*a); });
 }
 

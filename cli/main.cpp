@@ -9,6 +9,7 @@
 #include "cli/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "weights_tools/bytes.h"
 
 namespace {
 
@@ -23,6 +24,9 @@ void want_command(const CLI::App& app, int argc, char** argv) {
   throw fovea::Error(fovea::Error::Kind::argument, fovea::cat("no command '", argv[1], "'"),
                      near.empty() ? "there are: " + fovea::join(names, ", ") : "closest: " + near[0]);
 }
+
+// What a file says may be part of it, and must not steer the terminal.
+void complain(std::string_view what) { std::fprintf(stderr, "fovea: %s\n", fovea::printable(what, "\n\t\\").c_str()); }
 
 // Bad arguments are told as everything else is.
 std::string explain(const CLI::App* app, const CLI::Error& e) {
@@ -61,13 +65,13 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) ? 1 : 0;
   } catch (const fovea::Error& e) {
-    std::fprintf(stderr, "fovea: %s\n", e.what());
+    complain(e.what());
     return 1;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "fovea: out of memory\n");
     return 1;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "fovea: %s\n", e.what());
+    complain(e.what());
     return 1;
   }
   return 0;

@@ -4,6 +4,8 @@
 #include <cstdio>
 
 #include "cli/command.h"
+#include "weights_tools/bytes.h"
+#include "weights_tools/foreign.h"
 #include "weights_tools/open_weights.h"
 #include "weights_tools/torch_checkpoint.h"
 
@@ -13,13 +15,16 @@ namespace {
 void run(const std::string& path) {
   const std::vector<std::string> named = inspect_pickle(path);
   if (!named.empty()) std::printf("its pickles name (fovea runs nothing of it):\n");
-  for (const std::string& line : named) std::printf("  %s\n", line.c_str());
+  for (const std::string& line : named) std::printf("  %s\n", printable(line).c_str());
   std::fflush(stdout);                             // what follows may be an error
   const StateDict weights = open_weights(path);
   std::printf("%zu tensors\n", weights.size());
-  for (const auto& [name, tensor] : weights)
-    std::printf("  %s  %s%s\n", name.c_str(), std::string(name_of(tensor.dtype())).c_str(),
-                to_string(tensor.shape()).c_str());
+  for (const auto& [name, tensor] : weights) {
+    const std::string* foreign = foreign_kind(tensor);
+    const std::string dtype = foreign ? printable(*foreign) : std::string(name_of(tensor.dtype()));
+    std::printf("  %s  %s%s%s\n", printable(name).c_str(), dtype.c_str(), to_string(tensor.shape()).c_str(),
+                foreign ? "  (fovea cannot read its values)" : "");
+  }
 }
 
 }  // namespace

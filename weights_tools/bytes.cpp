@@ -59,6 +59,41 @@ std::string show_bytes(Bytes b, size_t most) {
   return cat(hex, "'", readable, "'");
 }
 
+namespace {
+// Code points that are not seen, or change how what follows is seen: controls, separators of lines, marks and overrides
+// of direction, zero-width ones, tags.
+bool is_unseen(uint32_t c) {
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0xAD || c == 0x61C || c == 0x180E ||
+         (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
+         (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE0FFF);
+}
+
+void append_escape(std::string& out, char kind, uint32_t code, int digits) {
+  out += {'\\', kind};
+  while (digits-- > 0) out += "0123456789abcdef"[code >> (4 * digits) & 15];
+}
+}  // namespace
+
+std::string printable(std::string_view s, std::string_view kept) {
+  std::string out;
+  while (!s.empty()) {
+    const auto first = static_cast<unsigned char>(s[0]);
+    const size_t wanted = first < 0x80 ? 1 : first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    const bool whole = wanted <= s.size() && is_utf8(s.substr(0, wanted));
+    const size_t n = whole ? wanted : 1;
+    uint32_t code = n == 1 ? first : first & (0x7Fu >> n);
+    for (size_t i = 1; i < n; ++i) code = code << 6 | (static_cast<unsigned char>(s[i]) & 0x3F);
+    if (kept.find(s[0]) != kept.npos) out += s[0];
+    else if (s[0] == '\\') out += "\\\\";
+    else if (s[0] == '\n') out += "\\n";
+    else if (whole && !is_unseen(code)) out += s.substr(0, n);
+    else if (n == 1) append_escape(out, 'x', code, 2);
+    else append_escape(out, code < 0x10000 ? 'u' : 'U', code, code < 0x10000 ? 4 : 8);
+    s.remove_prefix(n);
+  }
+  return out;
+}
+
 bool is_utf8(std::string_view s) {
   for (size_t i = 0; i < s.size();) {
     const auto c = static_cast<unsigned char>(s[i]);

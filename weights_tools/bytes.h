@@ -87,5 +87,8 @@ bool is_utf8(std::string_view s);
 /// gives it back.
 std::vector<uint32_t> code_points(std::string_view s);
 void append_utf8(std::string& s, uint32_t code);
+/// A text of a file as a terminal may show it: what steers terminals or hides or turns around text is escaped ("\x1b",
+/// "\n", "\u202e"), as are bytes that are no UTF-8 and backslashes, except for the characters that are `kept`.
+std::string printable(std::string_view s, std::string_view kept = "");
 
 }  // namespace fovea

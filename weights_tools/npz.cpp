@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "engine/core/error.h"
+#include "weights_tools/foreign.h"
 #include "weights_tools/zip_writer.h"
 
 namespace fovea {
@@ -14,9 +15,10 @@ namespace {
 constexpr std::string_view kMagic = "\x93NUMPY", kExtension = ".npy";
 
 struct Header {
-  std::string_view descr;  // "<f4"
+  std::string_view descr;  // "<f4"; of records with fields the whole list of these
   std::optional<bool> fortran;
-  std::optional<Shape> shape;
+  std::optional<Shape> shape;  // empty where there are more dimensions than a Shape has
+  size_t rank = 0;
 };
 
 [[noreturn]] void bad(const std::string& name, const std::string& what) {
@@ -35,7 +37,7 @@ class HeaderParser {
       expect(':');
       if (key == "descr") h.descr = text_descr();
       else if (key == "fortran_order") h.fortran = boolean();
-      else if (key == "shape") h.shape = tuple();
+      else if (key == "shape") h.shape = tuple(h.rank);
       else bad(name_, cat("its header has the unknown key '", key, "'"));
       if (!take(',') && !peek('}')) bad(name_, "its header is not a dict");
     }
@@ -75,17 +77,28 @@ class HeaderParser {
     return s;
   }
   std::string_view text_descr() {
-    if (peek('['))
-      throw Error(Error::Kind::unsupported, cat("array '", name_, "' has records with fields"),
-                  "only plain numbers are read");
-    return quoted();
+    if (!peek('[')) return quoted();
+    int open = 0;
+    char quote = '\0';
+    for (size_t i = 0; i < rest_.size(); ++i) {
+      const char c = rest_[i];
+      if (quote) quote = c == quote ? '\0' : quote;
+      else if (c == '\'' || c == '"') quote = c;
+      else if (c == '[') ++open;
+      else if (c == ']' && --open == 0) {
+        const std::string_view fields = rest_.substr(0, i + 1);
+        rest_.remove_prefix(i + 1);
+        return fields;
+      }
+    }
+    bad(name_, "its header has a list of fields without an end");
   }
   bool boolean() {
     if (take("True")) return true;
     if (!take("False")) bad(name_, "fortran_order is neither True nor False");
     return false;
   }
-  Shape tuple() {
+  Shape tuple(size_t& rank) {
     Shape s;
     expect('(');
     while (!take(')')) {
@@ -96,12 +109,10 @@ class HeaderParser {
         bad(name_, cat("its shape has ", show_bytes(bytes_of(rest_)), " where a size belongs"));
       rest_.remove_prefix(static_cast<size_t>(end - rest_.data()));
       take('L');  // Python 2 wrote its long integers so
-      if (s.size() == Dims::kMax)
-        throw Error(Error::Kind::unsupported, cat("array '", name_, "' has more than ", Dims::kMax, " dimensions"));
-      s.push_back(d);
+      if (++rank <= Dims::kMax) s.push_back(d);
       if (!take(',') && !peek(')')) bad(name_, "its shape is not a tuple");
     }
-    return s;
+    return rank <= Dims::kMax ? s : Shape{};
   }
 
   std::string_view rest_;
@@ -119,9 +130,7 @@ std::vector<std::string> read_texts(Bytes data, const Header& h, const std::stri
   uint64_t width = 0;
   const std::string_view digits = h.descr.substr(2);
   const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), width);
-  if (problem != std::errc{} || end != digits.data() + digits.size() || h.shape->size() != 1)
-    throw Error(Error::Kind::unsupported, cat("array '", name, "' of dtype ", h.descr, " and shape ", *h.shape),
-                "texts are read in one dimension");
+  if (problem != std::errc{} || end != digits.data() + digits.size()) bad(name, cat("its dtype is ", h.descr));
   const auto count = static_cast<uint64_t>((*h.shape)[0]);
   uint64_t bytes = 0;
   if (!checked_mul(width, uint64_t{4}, width) || !checked_mul(width, count, bytes) || bytes != data.size())
@@ -147,16 +156,27 @@ void swap_bytes(Tensor& t) {
   for (int64_t i = 0; i < t.numel(); ++i, p += size) std::reverse(p, p + size);
 }
 
+// What fovea has no tensors for.
+Tensor read_others(const Header& h, const std::string& name) {
+  constexpr size_t kLargestElement = 16;
+  const bool records = h.descr[0] == '[', objects = !records && h.descr.find('O') != h.descr.npos;
+  const std::string what = h.rank > Dims::kMax ? cat("has ", h.rank, " dimensions; fovea has at most ", Dims::kMax)
+                           : records           ? std::string("has records with fields")
+                           : objects           ? std::string("holds pickled Python objects")
+                                               : cat("is of dtype ", h.descr, ", which fovea does not have");
+  return foreign_tensor(describable(*h.shape, kLargestElement) ? *h.shape : Shape{},
+                        records ? "records" : std::string(h.descr),
+                        Error(Error::Kind::unsupported, cat("array '", name, "' ", what),
+                              "fovea reads numbers from npy and npz, nothing else"));
+}
+
 Tensor read_numbers(Bytes data, const Header& h, const std::string& name, std::shared_ptr<const void> keep) {
   const std::string_view code = h.descr.substr(std::min<size_t>(1, h.descr.size()));
   const auto* type =
       std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const NumpyDtype& d) { return d.code == code; });
-  if (h.descr.find('O') != h.descr.npos)
-    throw Error(Error::Kind::unsupported, cat("array '", name, "' holds pickled Python objects"),
-                "fovea reads numbers from npy and npz, nothing else");
-  if (type == std::end(kDtypes) || std::string_view("<>|=").find(h.descr[0]) == std::string_view::npos)
-    throw Error(Error::Kind::unsupported,
-                cat("array '", name, "' is of dtype ", h.descr, ", which fovea does not have"));
+  if (type == std::end(kDtypes) || std::string_view("<>|=").find(h.descr[0]) == std::string_view::npos ||
+      h.rank > Dims::kMax)
+    return read_others(h, name);
   if (!describable(*h.shape, size_of(type->dtype))) bad(name, cat("its shape ", *h.shape, " overflows"));
   Meta m = make_meta(type->dtype, *h.shape);
   if (static_cast<uint64_t>(m.bytes()) != data.size())
@@ -191,7 +211,7 @@ NpzEntry read_npy(Bytes b, const std::string& name, std::shared_ptr<const void> 
   if (length > kMaxHeader) bad(name, cat("a header of ", length, " bytes"));
   const Header h = HeaderParser(text_of(r.take(length)), name).parse();
   const Bytes data = r.take(r.left());
-  if (h.descr.size() > 2 && h.descr[1] == 'U') return {name, {}, read_texts(data, h, name)};
+  if (h.descr.size() > 2 && h.descr[1] == 'U' && h.rank == 1) return {name, {}, read_texts(data, h, name)};
   return {name, read_numbers(data, h, name, std::move(keep)), {}};
 }
 

@@ -18,8 +18,8 @@ struct NpzEntry {
   std::vector<std::string> texts;
 };
 
-/// Numbers of either byte order in C or Fortran order, and texts ('U'). Pickled arrays ('O') are refused with their
-/// name, as are dtypes that fovea does not have.
+/// Numbers of either byte order in C or Fortran order, and texts ('U'). Pickled arrays ('O') and dtypes that fovea does
+/// not have are foreign tensors (weights_tools/foreign.h).
 std::vector<NpzEntry> read_npz_entries(const Zip& zip);
 StateDict read_npz(const Zip& zip);  // the numbers alone
 StateDict read_npz(const std::string& path);

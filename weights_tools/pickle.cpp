@@ -2,7 +2,9 @@
 #include "weights_tools/pickle.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <charconv>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -15,36 +17,37 @@ using Kind = PickleValue::Kind;
 // Named and numbered as in Python's pickletools.
 // clang-format off
 enum Op : uint8_t {
-  MARK = '(', STOP = '.', BINFLOAT = 'G', BININT = 'J', BININT1 = 'K', BININT2 = 'M', NONE = 'N', BINPERSID = 'Q',
+  MARK = '(', STOP = '.', POP = '0', POP_MARK = '1', BINFLOAT = 'G', INT = 'I', BININT = 'J', BININT1 = 'K', LONG = 'L',
+  BININT2 = 'M', NONE = 'N', BINPERSID = 'Q',
   REDUCE = 'R', BINSTRING = 'T', SHORT_BINSTRING = 'U', BINUNICODE = 'X', APPEND = 'a', BUILD = 'b', GLOBAL = 'c',
   EMPTY_DICT = '}', APPENDS = 'e', BINGET = 'h', LONG_BINGET = 'j', EMPTY_LIST = ']', EMPTY_TUPLE = ')', BINPUT = 'q',
   LONG_BINPUT = 'r', SETITEM = 's', TUPLE = 't', SETITEMS = 'u', PROTO = 0x80, NEWOBJ = 0x81, TUPLE1 = 0x85,
   TUPLE2 = 0x86, TUPLE3 = 0x87, NEWTRUE = 0x88, NEWFALSE = 0x89, LONG1 = 0x8a, LONG4 = 0x8b, BINBYTES = 'B',
   SHORT_BINBYTES = 'C', SHORT_BINUNICODE = 0x8c, BINUNICODE8 = 0x8d, BINBYTES8 = 0x8e, EMPTY_SET = 0x8f,
-  ADDITEMS = 0x90, STACK_GLOBAL = 0x93, MEMOIZE = 0x94, FRAME = 0x95, BYTEARRAY8 = 0x96
+  ADDITEMS = 0x90, FROZENSET = 0x91, NEWOBJ_EX = 0x92, STACK_GLOBAL = 0x93, MEMOIZE = 0x94, FRAME = 0x95,
+  BYTEARRAY8 = 0x96
 };
 // clang-format on
 constexpr uint8_t kHighestProtocol = 5;
-constexpr size_t kMaxLong = 16;      // bytes of an integer
 constexpr size_t kMaxMarks = 1000;   // containers within containers while they are being built
 constexpr size_t kMaxName = 1024;    // characters of a module or class
 
-std::string full_name(const PickleValue& global) { return cat(global.text, ".", global.name()); }
+// "torch.hub.load"; where the name has dots itself, "torch:hub.load": Python goes from attribute to attribute then.
+std::string full_name(const PickleValue& global) {
+  return cat(global.text, global.name().find('.') == std::string_view::npos ? "." : ":", global.name());
+}
 
 class Machine {
  public:
   Machine(Bytes b, const std::string& what, const PickleOptions& options)
-      : in_(b.first(static_cast<size_t>(std::min<uint64_t>(b.size(), options.max_bytes))), what),
+      : in_(b, what),
         what_(what),
         options_(options),
-        cut_(b.size() > options.max_bytes) {}
+        most_(options.max_memory + b.size()) {}
 
   Pickle run() {
-    uint64_t steps = 0;
     for (bool more = true; more;) {
       op_at_ = in_.at();
-      if (++steps > options_.max_steps) fail(cat("it takes more than ", options_.max_steps, " steps"));
-      if (in_.left() == 0 && cut_) fail(cat("it is longer than ", options_.max_bytes, " bytes"));
       const auto op = in_.read<uint8_t>();
       more = scalar(op) || container(op) || memory(op) || call(op) || last(op);
     }
@@ -63,17 +66,43 @@ class Machine {
                     : cat("it asks for ", suspects, ", which checkpoints have no use for; fovea ran nothing"));
   }
 
+  // Every opcode is paid for by a byte of the file, what it leaves behind is counted here.
+  void spend(uint64_t bytes) {
+    if ((spent_ += bytes) > most_) fail(cat("its values take more than ", most_, " bytes of memory"));
+  }
+  // Room for `more` values at the end, growing by halves at least.
+  void grow(std::vector<PickleValue*>& items, size_t more) {
+    const size_t needed = items.size() + more;
+    if (needed <= items.capacity()) return;
+    const size_t room = std::max(needed, items.capacity() + items.capacity() / 2);
+    spend((room - items.capacity()) * sizeof(PickleValue*));
+    items.reserve(room);
+  }
+
   PickleValue& make(Kind k) {
+    spend(sizeof(PickleValue));
     PickleValue& v = out_.values.emplace_back();
     v.kind = k;
     return v;
   }
   bool push(PickleValue& v) {
+    grow(stack_, 1);
     stack_.push_back(&v);
     return true;
   }
-  bool push_integer(int64_t n, Kind k = Kind::integer) {
-    PickleValue& v = make(k);
+  // None, the truth values, bytes and the empty tuple are made once: nothing can be put into them.
+  bool push_shared(size_t which, Kind k, int64_t n = 0) {
+    PickleValue*& v = shared_[which];
+    if (!v) {
+      v = &make(k);
+      v->integer = n;
+    }
+    return push(*v);
+  }
+  bool push_boolean(bool b) { return push_shared(b ? kTrue : kFalse, Kind::boolean, b); }
+  bool push_integer(int64_t n) {
+    if (n >= 0 && static_cast<size_t>(n) < kFalse) return push_shared(static_cast<size_t>(n), Kind::integer, n);
+    PickleValue& v = make(Kind::integer);
     v.integer = n;
     return push(v);
   }
@@ -102,24 +131,38 @@ class Machine {
     return items;
   }
 
+  bool push_big(std::string_view text) {
+    PickleValue& v = make(Kind::big_integer);
+    v.text = text;
+    return push(v);
+  }
   bool push_long(size_t n) {
-    if (n > kMaxLong) fail(cat("an integer of ", n, " bytes; at most ", kMaxLong, " are read"));
     const Bytes b = in_.take(n);
-    if (n > 8) {
-      PickleValue& v = make(Kind::big_integer);
-      v.text = text_of(b);
-      return push(v);
-    }
+    if (n > 8) return push_big(text_of(b));
     uint64_t bits = n && (b[n - 1] & std::byte{0x80}) != std::byte{0} ? ~uint64_t{0} : 0;  // two's complement
     for (size_t i = n; i-- > 0;) bits = bits << 8 | static_cast<uint64_t>(b[i]);
     return push_integer(static_cast<int64_t>(bits));
   }
+  // Integers as protocols 0 and 1 write them: "12", "12L", and "01" for True.
+  bool push_decimal(std::string_view line, bool is_long) {
+    if (!is_long && (line == "00" || line == "01")) return push_boolean(line == "01");
+    std::string_view text = line;
+    if (is_long && text.ends_with('L')) text.remove_suffix(1);
+    const size_t sign = text.starts_with('-') ? 1 : 0;
+    int64_t n = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n);
+    if (text.size() == sign || text.find_first_not_of("0123456789", sign) != text.npos)
+      fail(cat("the integer '", line.substr(0, 60), "'"));
+    return problem == std::errc{} && end == text.data() + text.size() ? push_integer(n) : push_big(text);
+  }
 
   bool scalar(uint8_t op) {
     switch (op) {
-      case NONE: return push(make(Kind::none));
-      case NEWTRUE: return push_integer(1, Kind::boolean);
-      case NEWFALSE: return push_integer(0, Kind::boolean);
+      case NONE: return push_shared(kNone, Kind::none);
+      case NEWTRUE: return push_boolean(true);
+      case NEWFALSE: return push_boolean(false);
+      case INT: return push_decimal(in_.line(), false);
+      case LONG: return push_decimal(in_.line(), true);
       case BININT: return push_integer(static_cast<int32_t>(in_.read<uint32_t>()));
       case BININT1: return push_integer(in_.read<uint8_t>());
       case BININT2: return push_integer(in_.read<uint16_t>());
@@ -145,12 +188,16 @@ class Machine {
     }
   }
 
-  bool make_tuple(int n) {
-    std::vector<PickleValue*> items(static_cast<size_t>(n));
-    for (size_t i = items.size(); i-- > 0;) items[i] = &pop();
-    PickleValue& v = make(Kind::tuple);
-    v.items = std::move(items);
+  bool make_of(Kind k, const std::vector<PickleValue*>& items) {
+    PickleValue& v = make(k);
+    grow(v.items, items.size());
+    v.items.assign(items.begin(), items.end());
     return push(v);
+  }
+  bool make_tuple(size_t n) {
+    std::vector<PickleValue*> items(n);
+    for (size_t i = n; i-- > 0;) items[i] = &pop();
+    return make_of(Kind::tuple, items);
   }
   bool fill(Kind wanted, const char* opcode, const std::vector<PickleValue*>& items) {
     PickleValue& v = top();
@@ -161,6 +208,7 @@ class Machine {
         if (const Kind k = items[i]->kind; k == Kind::list || k == Kind::dict || k == Kind::set)
           fail(cat("a ", name_of(k), " as the key of a dict"));
     }
+    grow(v.items, items.size());
     v.items.insert(v.items.end(), items.begin(), items.end());
     return true;
   }
@@ -171,19 +219,15 @@ class Machine {
         if (marks_.size() == kMaxMarks) fail(cat("it nests deeper than ", kMaxMarks, " levels"));
         marks_.push_back(stack_.size());
         return true;
-      case EMPTY_TUPLE: return push(make(Kind::tuple));
+      case EMPTY_TUPLE: return push_shared(kNoItems, Kind::tuple);
       case EMPTY_LIST: return push(make(Kind::list));
       case EMPTY_DICT: return push(make(Kind::dict));
       case EMPTY_SET: return push(make(Kind::set));
       case TUPLE1: return make_tuple(1);
       case TUPLE2: return make_tuple(2);
       case TUPLE3: return make_tuple(3);
-      case TUPLE: {
-        std::vector<PickleValue*> items = pop_to_mark();
-        PickleValue& v = make(Kind::tuple);
-        v.items = std::move(items);
-        return push(v);
-      }
+      case TUPLE: return make_of(Kind::tuple, pop_to_mark());
+      case FROZENSET: return make_of(Kind::set, pop_to_mark());
       case APPEND: {
         PickleValue& v = pop();
         return fill(Kind::list, "APPEND", {&v});
@@ -209,13 +253,21 @@ class Machine {
   }
 
   bool remember(uint64_t index) {
-    memo_[index] = &top();
+    constexpr size_t kEntry = 64;  // what the map needs for one
+    const auto [it, added] = memo_.insert_or_assign(index, &top());
+    if (added) spend(kEntry);
     return true;
   }
   bool recall(uint64_t index) {
     const auto it = memo_.find(index);
     if (it == memo_.end()) fail(cat("it recalls value ", index, ", which was not stored"));
     return push(*it->second);
+  }
+  // Pickles of tuples that hold themselves throw away what they have put on the stack.
+  bool drop() {
+    if (!marks_.empty() && stack_.size() == marks_.back()) marks_.pop_back();
+    else pop();
+    return true;
   }
   bool memory(uint8_t op) {
     switch (op) {
@@ -224,6 +276,8 @@ class Machine {
       case MEMOIZE: return remember(memo_.size());
       case BINGET: return recall(in_.read<uint8_t>());
       case LONG_BINGET: return recall(in_.read<uint32_t>());
+      case POP: return drop();
+      case POP_MARK: return pop_to_mark(), true;
       default: return false;
     }
   }
@@ -236,6 +290,7 @@ class Machine {
     v.name_start = name.data();
     v.name_size = static_cast<uint32_t>(name.size());
     if (seen_.insert(full_name(v)).second) {
+      spend(4 * (module.size() + name.size()));
       out_.globals.push_back(full_name(v));
       if (options_.seen) options_.seen->push_back(full_name(v));
     }
@@ -262,13 +317,13 @@ class Machine {
         (callee.name() == "OrderedDict" || callee.name() == "Counter" || callee.name() == "defaultdict");
     PickleValue& v = make(dict_like ? Kind::dict : Kind::object);
     v.ordered = dict_like;
-    if (!dict_like) v.items = {&callee, &args};
+    if (!dict_like) put(v, {&callee, &args});
     else if (!args.items.empty()) add_pairs(v, *args.items.back());
     return push(v);
   }
   void add_pairs(PickleValue& dict, const PickleValue& from) {
-    if ((copied_ += from.items.size()) > options_.max_steps) fail("dicts are made of the same long list many times");
-    if (from.is(Kind::dict)) dict.items = from.items;
+    grow(dict.items, from.items.size() * (from.is(Kind::list) ? 2 : 1));
+    if (from.is(Kind::dict)) dict.items.assign(from.items.begin(), from.items.end());
     if (!from.is(Kind::list)) return;
     for (const PickleValue* pair : from.items) {
       if ((!pair->is(Kind::tuple) && !pair->is(Kind::list)) || pair->items.size() != 2)
@@ -276,19 +331,24 @@ class Machine {
       dict.items.insert(dict.items.end(), pair->items.begin(), pair->items.end());
     }
   }
-  bool new_object() {
+  void put(PickleValue& object, std::initializer_list<PickleValue*> items) {
+    grow(object.items, items.size());
+    object.items.insert(object.items.end(), items.begin(), items.end());
+  }
+  bool new_object(bool with_names) {
+    if (with_names && !pop().is(Kind::dict)) fail("NEWOBJ_EX passes arguments by name that are no dict");
     PickleValue &args = pop(), &made = pop();
     if (!made.is(Kind::global)) fail(cat("NEWOBJ makes an object of ", describe(made), "; that takes a class"));
     if (!args.is(Kind::tuple)) fail(cat("NEWOBJ passes ", describe(args), "; arguments are a tuple"));
     PickleValue& v = make(Kind::object);
-    v.items = {&made, &args};
+    put(v, {&made, &args});
     return push(v);
   }
   bool build() {
     PickleValue &state = pop(), &v = top();
     if (!v.is(Kind::object) && !(v.is(Kind::dict) && v.ordered))
       fail(cat("BUILD on ", describe(v), ", which takes no state"));
-    if (v.is(Kind::object)) v.items.push_back(&state);
+    if (v.is(Kind::object)) put(v, {&state});
     return true;
   }
   // torch's persistent ids: a storage; or, in pickles of whole modules, a class with its source text.
@@ -304,6 +364,7 @@ class Machine {
       fail("a storage's persistent id that is not (type, key, location, number of elements)");
     if (items[4]->integer < 0) fail(cat("a storage of ", items[4]->integer, " elements"));
     PickleValue& v = make(Kind::storage);
+    grow(v.items, items.size() - 1);
     v.items.assign(items.begin() + 1, items.end());
     out_.storages.push_back(&v);
     return push(v);
@@ -322,7 +383,8 @@ class Machine {
         return push_global(module.text, name.text);
       }
       case REDUCE: return reduce();
-      case NEWOBJ: return new_object();
+      case NEWOBJ: return new_object(false);
+      case NEWOBJ_EX: return new_object(true);
       case BUILD: return build();
       case BINPERSID: return persistent();
       default: return false;
@@ -352,9 +414,10 @@ class Machine {
   ByteReader in_;
   const std::string& what_;
   const PickleOptions& options_;
-  bool cut_;
+  uint64_t most_, spent_ = 0;  // bytes of memory
   size_t op_at_ = 0;
-  uint64_t copied_ = 0;  // items of containers that were copied into others: the only work not paid by opcodes
+  enum Shared : size_t { kFalse = 256, kTrue, kNone, kNoItems, kShared };  // after the integers up to 255
+  std::array<PickleValue*, kShared> shared_{};
   std::vector<PickleValue*> stack_;
   std::vector<size_t> marks_;
   std::unordered_map<uint64_t, PickleValue*> memo_;
@@ -398,6 +461,7 @@ Pickle read_pickle(Bytes b, const std::string& what, const PickleOptions& option
 }
 
 bool is_suspicious_global(std::string_view full_name) {
+  if (full_name.find(':') != full_name.npos) return true;
   // Modules of which everything is suspicious, and single functions of others.
   constexpr std::string_view kModules[] = {"os",
                                            "posix",

@@ -21,12 +21,12 @@ struct PickleValue {
     boolean,
     integer,
     real,
-    big_integer,  // more than 64 bits: `text` has its little-endian bytes
+    big_integer,  // more than 64 bits: `text` has its little-endian bytes, in protocol 1 its digits
     text,
     bytes,
     tuple,
     list,
-    set,      // items
+    set,      // items; also frozensets
     dict,     // items: key, value, key, value, ...; also OrderedDict, Counter and defaultdict
     global,   // a class or function: `text` is the module, `name` its name
     object,   // what Python would get by calling items[0] with items[1]; then whatever was put into it
@@ -54,26 +54,26 @@ std::string describe(
     const PickleValue& v);  // "the integer 3", "the class torch.FloatStorage", "the result of os.system"
 
 struct PickleOptions {
-  uint64_t max_bytes = uint64_t{64} << 20;
-  uint64_t max_steps = 1'000'000;            // opcodes
-  bool strict = false;                       // refuse classes and functions that a checkpoint of tensors does not need
-  std::vector<std::string>* seen = nullptr;  // also receives the globals, and keeps them when reading fails
+  uint64_t max_memory = uint64_t{512} << 20;  // bytes of values, beyond the size of what is read
+  bool strict = false;                        // refuse classes and functions that a checkpoint of tensors does not need
+  std::vector<std::string>* seen = nullptr;   // also receives the globals, and keeps them when reading fails
 };
 
 struct Pickle {
   std::deque<PickleValue> values;  // owns them all
   const PickleValue* root = nullptr;
   std::vector<const PickleValue*> storages;  // in the order in which they were met
-  std::vector<std::string> globals;          // "torch._utils._rebuild_tensor_v2", each once
+  std::vector<std::string> globals;          // "torch._utils._rebuild_tensor_v2", "os:path.join", each once
   size_t size = 0;                           // bytes up to and with the STOP opcode
 };
 
-/// Reads one pickle (protocols 2 to 5) from the start of `b`, which must outlive the result. `what` names it in
-/// messages. Throws Error(format) for opcodes outside the set that PyTorch's restricted reader has, for operands of a
-/// wrong type, and beyond the limits.
+/// Reads one pickle (protocols 1 to 5) from the start of `b`, which must outlive the result. `what` names it in
+/// messages. Throws Error(format) for opcodes that Python does not write for checkpoints, for operands of a wrong type,
+/// and where the values would take more memory than max_memory and the size of `b` together.
 Pickle read_pickle(Bytes b, const std::string& what, const PickleOptions& options = {});
 
-/// Does this module.name reach outside of plain data: processes, files, code, the network?
+/// Does this module.name reach outside of plain data: processes, files, code, the network? Names with dots of their
+/// own ("module:name.name") may reach anything that any module has imported.
 bool is_suspicious_global(std::string_view full_name);
 
 }  // namespace fovea

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "weights_tools/atomic_file.h"
+#include "weights_tools/foreign.h"
 
 namespace fovea {
 namespace {
@@ -231,15 +233,19 @@ void check_records(const MappedFile& file, const std::vector<Record>& records, u
 }
 
 Tensor make_tensor(const std::shared_ptr<const MappedFile>& file, const Record& r, Bytes data) {
-  const auto lacks = [&](const std::string& what) {
-    throw Error(Error::Kind::unsupported, cat("tensor '", r.name, "' in ", file->path(), what));
-  };
   const FileDtype* type = find_dtype(*r.dtype);
-  if (type->dtype == DType::none) lacks(cat(" is of dtype ", type->name, ", which fovea does not have"));
-  if (r.shape->size() > Dims::kMax) lacks(cat(" has ", r.shape->size(), " dimensions; fovea has at most ", Dims::kMax));
+  const auto foreign = [&](const Shape& s, const std::string& what) {
+    return foreign_tensor(s, type->name,
+                          Error(Error::Kind::unsupported, cat("tensor '", r.name, "' in ", file->path(), what)));
+  };
+  if (r.shape->size() > Dims::kMax)
+    return foreign({}, cat(" has ", r.shape->size(), " dimensions; fovea has at most ", Dims::kMax));
   Shape shape;
   for (uint64_t d : *r.shape) shape.push_back(d > INT64_MAX ? -1 : static_cast<int64_t>(d));
-  if (!describable(shape, size_of(type->dtype))) lacks(" is empty, but of a shape whose other sizes overflow");
+  if (!describable(shape, (type->bits + 7) / 8))
+    return foreign({}, " is empty, but of a shape whose other sizes overflow");
+  if (type->dtype == DType::none)
+    return foreign(shape, cat(" is of dtype ", type->name, ", which fovea does not have"));
   return tensor_on(data, type->dtype, shape, MappedFile::hold(file, data));
 }
 }  // namespace

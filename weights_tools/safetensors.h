@@ -18,8 +18,8 @@ struct SafetensorsOptions {
 };
 
 /// Tensors are views on the file, in the order of their bytes; `__metadata__` becomes StateDict::metadata. Everything
-/// the header says is checked before a tensor is made: Error(format) for files that break the format,
-/// Error(unsupported) for dtypes fovea does not have.
+/// the header says is checked before a tensor is made: Error(format) for files that break the format. Tensors of dtypes
+/// that fovea does not have are foreign ones (weights_tools/foreign.h).
 StateDict read_safetensors(const std::string& path, const SafetensorsOptions& options = {});
 StateDict read_safetensors(std::shared_ptr<const MappedFile> file, const SafetensorsOptions& options = {});
 

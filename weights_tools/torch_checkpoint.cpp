@@ -2,7 +2,6 @@
 #include "weights_tools/torch_checkpoint.h"
 
 #include <algorithm>
-#include <array>
 
 #include "engine/core/error.h"
 #include "weights_tools/torch_choice.h"
@@ -13,9 +12,11 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr std::string_view kPickleName = "data.pkl";
-// The pickle of torch's magic number 0x1950a86a20f9469cfc6c, protocol 2: PROTO 2, LONG1 of ten bytes, STOP.
-constexpr std::array<unsigned char, 15> kMagic = {0x80, 2,    0x8a, 10,   0x6c, 0xfc, 0x9c, 0x46,
-                                                  0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
+// The pickle of torch's magic number 0x1950a86a20f9469cfc6c: in protocol 1 its digits; from 2 on PROTO, from 4 on FRAME
+// of 13 bytes, then LONG1 of ten bytes and STOP.
+using namespace std::string_view_literals;
+constexpr std::string_view kMagicDigits = "L119547037146038801333356L\n.", kMagicFrame = "\x95\x0d\0\0\0\0\0\0\0"sv,
+                           kMagic = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;
 
 StateDict tensors_of(const Pickle& pickle, StorageSource& source, const std::string& path,
                      const TorchOptions& options) {
@@ -108,7 +109,12 @@ bool is_torch_zip(const Zip& zip) {
 }
 
 bool is_torch_stream(Bytes file) {
-  return file.size() >= kMagic.size() && std::memcmp(file.data(), kMagic.data(), kMagic.size()) == 0;
+  std::string_view start = text_of(file.first(std::min<size_t>(file.size(), 64)));
+  if (start.starts_with(kMagicDigits)) return true;
+  if (start.size() < 2 || start[0] != '\x80' || start[1] < 2 || start[1] > 5) return false;
+  start.remove_prefix(2);
+  if (start.starts_with(kMagicFrame)) start.remove_prefix(kMagicFrame.size());
+  return start.starts_with(kMagic);
 }
 
 StateDict read_torch_zip(const Zip& zip, const TorchOptions& options) {

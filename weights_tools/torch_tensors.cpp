@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/core/error.h"
+#include "weights_tools/foreign.h"
 
 namespace fovea {
 namespace {
@@ -28,6 +29,7 @@ constexpr TorchDtype kTypes[] = {{"float32", "FloatStorage", DType::f32, 4},
                                  {"quint2x4", "QUInt2x4Storage", DType::none, 1},
                                  {"bytes", "UntypedStorage", DType::none, 1}};
 constexpr std::string_view kUntyped = "UntypedStorage";
+constexpr size_t kLargestElement = 16;
 
 const TorchDtype* torch_dtype(const PickleValue& global) {
   if (!global.is(Kind::global) || global.text != "torch") return nullptr;
@@ -104,9 +106,13 @@ void TorchTensors::bad(const std::string& name, const std::string& what) const {
   throw Error(Error::Kind::format, cat("tensor '", name, "' in ", path_, ": ", what),
               "the file is damaged or was made to mislead");
 }
-void TorchTensors::lacks(const std::string& name, const std::string& what) const {
-  throw Error(Error::Kind::unsupported,
-              cat("tensor '", name, "' in ", path_, " is ", what, ", which fovea does not have"));
+Tensor TorchTensors::foreign(const PickleValue* shape, std::string kind, const std::string& name,
+                             const std::string& what) const {
+  Shape s;
+  if (shape && !(read_dims(*shape, s) && describable(s, kLargestElement))) s = {};
+  return foreign_tensor(s, std::move(kind),
+                        Error(Error::Kind::unsupported,
+                              cat("tensor '", name, "' in ", path_, " is ", what, ", which fovea does not have")));
 }
 
 Tensor TorchTensors::make(const PickleValue& v, const std::string& name) {
@@ -122,10 +128,9 @@ Tensor TorchTensors::make(const PickleValue& v, const std::string& name) {
       case Rebuild::untyped: {
         if (args->items.size() < 7) bad(name, cat("it is rebuilt from ", args->items.size(), " values"));
         const TorchDtype* type = torch_dtype(*args->items[6]);
-        if (!type)
-          lacks(name,
-                args->items[6]->is(Kind::global) ? cat("of dtype ", args->items[6]->name()) : "of an unknown dtype");
-        return strided(*args, type, name);
+        if (!type && !args->items[6]->is(Kind::global)) bad(name, "its dtype is no dtype");
+        const std::string kind(args->items[6]->name());
+        return type ? strided(*args, type, name) : foreign(args->items[2], kind, name, cat("of dtype ", kind));
       }
       case Rebuild::wrapped:
         if (args->items.empty()) bad(name, "a parameter of nothing");
@@ -136,23 +141,22 @@ Tensor TorchTensors::make(const PickleValue& v, const std::string& name) {
           bad(name, "a subclass of tensor that does not say how it is made");
         callee = args->items[0], args = args->items[2];
         break;
-      case Rebuild::quantised: lacks(name, "quantised");
-      case Rebuild::sparse: lacks(name, "sparse");
-      case Rebuild::meta: lacks(name, "on the meta device, without data");
-      case Rebuild::nested: lacks(name, "nested");
-      case Rebuild::subclass: lacks(name, "of a special class of tensors");
+      case Rebuild::quantised:
+        return foreign(args->items.size() > 2 ? args->items[2] : nullptr, "quantised", name, "quantised");
+      case Rebuild::sparse: return foreign(nullptr, "sparse", name, "sparse");
+      case Rebuild::meta: return foreign(nullptr, "meta", name, "on the meta device, without data");
+      case Rebuild::nested: return foreign(nullptr, "nested", name, "nested");
+      case Rebuild::subclass: return foreign(nullptr, "special", name, "of a special class of tensors");
       case Rebuild::other: bad(name, cat("it is made by ", describe(*callee)));
     }
   }
   bad(name, "it is wrapped too often");
 }
 
-std::shared_ptr<Storage> TorchTensors::storage(const PickleValue& v, const std::string& name) {
+std::shared_ptr<Storage> TorchTensors::storage(const PickleValue& v, const TorchDtype& type, const std::string& name) {
   const std::string key(v.items[1]->text);
-  const TorchDtype* type = torch_storage(*v.items[0]);
-  if (!type) lacks(name, cat("on a storage of type ", v.items[0]->text, ".", v.items[0]->name()));
   int64_t bytes = 0;
-  if (!checked_mul(v.items[3]->integer, static_cast<int64_t>(type->size), bytes))
+  if (!checked_mul(v.items[3]->integer, static_cast<int64_t>(type.size), bytes))
     bad(name, "the size of its storage overflows");
   auto& known = storages_[key];
   if (!known) {
@@ -176,12 +180,16 @@ Tensor TorchTensors::strided(const PickleValue& args, const TorchDtype* given, c
   if (a.size() < 4 || !a[0]->is(Kind::storage) || !a[1]->is(Kind::integer))
     bad(name, "it is not rebuilt from (storage, offset, size, stride)");
   const PickleValue& from = *a[0];
-  const std::shared_ptr<Storage> bytes = storage(from, name);
-  const TorchDtype* type = given ? given : torch_storage(*from.items[0]);
-  if (type->dtype == DType::none) lacks(name, cat("of dtype ", type->name));
+  const TorchDtype* stored = torch_storage(*from.items[0]);
+  if (!stored)
+    return foreign(a[2], std::string(from.items[0]->name()), name,
+                   cat("on a storage made by ", describe(*from.items[0])));
+  const TorchDtype* type = given ? given : stored;
+  if (type->dtype == DType::none) return foreign(a[2], std::string(type->name), name, cat("of dtype ", type->name));
   const size_t metadata = given ? 7 : 6;
   if (a.size() > metadata && a[metadata]->is(Kind::dict) && !a[metadata]->items.empty())
-    lacks(name, "a conjugated or negated view");
+    return foreign(a[2], "view", name, "a conjugated or negated view");
+  const std::shared_ptr<Storage> bytes = storage(from, *stored, name);
 
   Meta m{.dtype = type->dtype};
   if (!read_dims(*a[2], m.shape) || !read_dims(*a[3], m.strides) || m.shape.size() != m.strides.size())

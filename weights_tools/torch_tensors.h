@@ -37,14 +37,14 @@ bool is_torch_tensor(const PickleValue& v);
 class TorchTensors {
  public:
   TorchTensors(StorageSource& source, std::string path) : source_(source), path_(std::move(path)) {}
-  /// `name` is for messages. Throws Error(format) when sizes, strides and storage do not go together,
-  /// Error(unsupported) for tensors that fovea does not have: quantised, sparse, without data, of another dtype.
+  /// `name` is for messages. Throws Error(format) when sizes, strides and storage do not go together. Tensors that
+  /// fovea does not have are foreign ones: quantised, sparse, without data, of another dtype.
   Tensor make(const PickleValue& v, const std::string& name);
 
  private:
   [[noreturn]] void bad(const std::string& name, const std::string& what) const;
-  [[noreturn]] void lacks(const std::string& name, const std::string& what) const;
-  std::shared_ptr<Storage> storage(const PickleValue& v, const std::string& name);
+  Tensor foreign(const PickleValue* shape, std::string kind, const std::string& name, const std::string& what) const;
+  std::shared_ptr<Storage> storage(const PickleValue& v, const TorchDtype& type, const std::string& name);
   Tensor strided(const PickleValue& args, const TorchDtype* given, const std::string& name);
 
   StorageSource& source_;

@@ -12,7 +12,7 @@
 namespace fovea {
 
 struct ZipOptions {
-  bool check_crc = true;  // torch can be told to write no checksums
+  bool check_crc = true;  // except of entries whose checksum is 0: torch can be told to write none
   uint64_t max_entries = 1'000'000;
   uint64_t max_directory = uint64_t{256} << 20;  // bytes of the central directory
   /// All entries together may unpack to this many times the file's size, or to `free_bytes` when that is more.

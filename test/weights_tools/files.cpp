@@ -62,6 +62,11 @@ uint32_t crc_of(std::string_view s) {
   return ~crc;
 }
 
+void ask(const StateDict& d) {
+  for (const auto& [name, tensor] : d)
+    if (tensor.has_bytes()) tensor.bytes();
+}
+
 std::string le(uint64_t v, int bytes) {
   std::string s;
   for (int i = 0; i < bytes; ++i) s += i < 8 ? static_cast<char>(v >> (8 * i) & 0xFF) : '\0';

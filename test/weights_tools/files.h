@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/state_dict.h"
 #include "engine/core/tensor.h"
 
 namespace fovea::test {
@@ -33,6 +34,9 @@ class Scratch {
 
 /// Is `t` of this dtype and shape, with elements base, base + step, ... in row-major order of its indices?
 bool is_ramp(const Tensor& t, DType dtype, const Shape& shape, double base, double step = 0.5);
+
+/// Asks every tensor for its values: foreign ones throw.
+void ask(const StateDict& d);
 
 /// The error that a call throws; one of kind `internal` saying so when it throws none.
 template <class F>

@@ -7,6 +7,7 @@
 
 #include "test/support/catch.h"
 #include "test/weights_tools/files.h"
+#include "weights_tools/foreign.h"
 #include "weights_tools/open_weights.h"
 
 using namespace fovea;
@@ -32,14 +33,16 @@ void check_plain(const StateDict& d) {
   CHECK(is_ramp(d.at("scalar"), DType::f32, {}, 2.5));
 }
 
+// Of opening the file and asking for all values.
 Error open_error(const std::string& path, const OpenOptions& o = {}) {
-  return error_of([&] { open_weights(path, o); });
+  return error_of([&] { ask(open_weights(path, o)); });
 }
 }  // namespace
 
-TEST_CASE("torch files of every dtype, both layouts, protocols 2 to 5", "[weights]") {
+TEST_CASE("torch files of every dtype, both layouts, protocols 1 to 5", "[weights]") {
   const auto access = GENERATE(FileAccess::map, FileAccess::read);
-  for (const char* name : {"plain.zip.pth", "plain.stream.pth", "protocol4.zip.pth"}) {
+  for (const char* name : {"plain.zip.pth", "plain.stream.pth", "protocol1.zip.pth", "protocol1.stream.pth",
+                           "protocol3.stream.pth", "protocol4.zip.pth", "protocol4.stream.pth"}) {
     INFO(name);
     check_plain(open_weights(golden(name), {.access = access}));
   }
@@ -128,6 +131,44 @@ TEST_CASE("torch files that fovea has no tensors for say why", "[weights]") {
   INFO(e.what());
   CHECK(e.kind() == row.kind);
   CHECK(mentions(e, row.says));
+}
+
+TEST_CASE("a tensor that fovea does not have is listed, and hides no other", "[weights]") {
+  struct Row {
+    const char *file, *name, *kind;
+    Shape shape;
+  };
+  const auto row = GENERATE(values<Row>({{"int16.zip.pth", "short", "int16", {2}},
+                                         {"uint16.zip.pth", "unsigned", "uint16", {2}},
+                                         {"complex.zip.pth", "wave", "complex64", {2}},
+                                         {"sparse.zip.pth", "thin", "sparse", {}},
+                                         {"quantised.zip.pth", "q", "quantised", {3}},
+                                         {"int16.safetensors", "short", "I16", {2}},
+                                         {"float8.safetensors", "tiny", "F8_E4M3", {2}},
+                                         {"int16.npz", "short", "<i2", {2}},
+                                         {"object.npz", "things", "|O", {2}},
+                                         {"records.npy", "arr_0", "records", {2}}}));
+  INFO(row.file);
+  const StateDict d = open_weights(golden(row.file));
+  const std::string* kind = foreign_kind(d.at(row.name));
+  REQUIRE(kind);
+  CHECK(*kind == row.kind);
+  CHECK(d.at(row.name).shape() == row.shape);
+  CHECK(d.size() == (d.contains("fine") ? 2 : 1));
+  if (const Tensor* fine = d.find("fine")) CHECK(dense(*fine).numel() == fine->numel());
+}
+
+TEST_CASE("training checkpoints with all that Python puts beside the weights", "[weights]") {
+  for (const char* name :
+       {"beside1.zip.pth", "beside2.zip.pth", "beside4.zip.pth", "beside2.stream.pth", "unchecked.zip.pth"}) {
+    INFO(name);
+    const StateDict d = open_weights(golden(name));
+    CHECK(d.names() == std::vector<std::string>{"fc.weight"});
+    CHECK(is_ramp(d.at("fc.weight"), DType::f32, {2, 3}, 0));
+  }
+  const Scratch scratch;  // without checksums, damage of the numbers is not seen; that of the pickle still is
+  std::string cut = read_file(golden("unchecked.zip.pth"));
+  CHECK(open_error(scratch.file("cut.pth", cut.substr(0, cut.size() - 30))).kind() == K::format);
 }
 
 TEST_CASE("sizes, strides and offsets beyond their storage are refused before a tensor exists", "[weights]") {

@@ -74,6 +74,8 @@ TEST_CASE("zip archives that lie are refused", "[weights]") {
   refused(make_zip({{"a", "first", 0, 12}}), "method 12");
   refused(make_zip({{.name = "a", .content = "first", .local_name = "b"}}), "the local header 'b'");
   refused(make_zip({{.name = "a", .content = "first", .crc_error = 1}}), "checksum");
+  const Zip without = open(scratch, make_zip({{.name = "a", .content = "first", .crc_error = crc_of("first")}}));
+  CHECK(content_of(without, "a") == "first");  // 0 where the checksum belongs: there is none
   refused(make_zip({{.name = "a", .content = "first", .size_error = 1}}), "two sizes differ");
   refused(make_zip({{"", "first"}}), "proper name");
   refused(make_zip({{std::string("a\0b", 3), "first"}}), "proper name");

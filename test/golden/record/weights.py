@@ -15,6 +15,7 @@ import zipfile
 import numpy as np
 import safetensors.torch
 import torch
+from torch.utils import serialization
 
 OUT = pathlib.Path(__file__).resolve().parents[1] / "weights"
 
@@ -88,6 +89,16 @@ def save(name, value, **options):
     torch.save(value, OUT / name, **options)
 
 
+def beside():
+    """What training scripts keep beside the weights, and classes of Python that need rare opcodes."""
+    circle = ([],)
+    circle[0].append(circle)
+    return {"state_dict": {"fc.weight": ramp((2, 3), 0)}, "seed": 2**200, "debt": -2**70, "far": 2**40, "best": True,
+            "frozen": frozenset([1, 2]), "classes": {"cat", "dog"}, "raw": b"bytes", "wave": 1j, "circle": circle,
+            "args": argparse.Namespace(lr=0.1), "path": pathlib.PurePosixPath("x"), "losses": [1 / i for i in range(1, 40)],
+            "numpy": np.random.default_rng(0).bit_generator.state, "array": np.arange(3), "float": np.float64(3.5)}
+
+
 def torch_files():
     for kind, zipped in (("zip", True), ("stream", False)):
         options = {"_use_new_zipfile_serialization": zipped}
@@ -100,6 +111,15 @@ def torch_files():
         save(f"hostile_dict.{kind}.pth", {"model": HostileEval(), "epoch": 1}, **options)
     save("protocol4.zip.pth", plain(), pickle_protocol=4)
     save("protocol5.zip.pth", training(), pickle_protocol=5)
+    save("protocol1.zip.pth", plain(), pickle_protocol=1)
+    for protocol in (1, 3, 4):
+        save(f"protocol{protocol}.stream.pth", plain(), pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+    for protocol in (1, 2, 4):
+        save(f"beside{protocol}.zip.pth", beside(), pickle_protocol=protocol)
+    save("beside2.stream.pth", beside(), _use_new_zipfile_serialization=False)
+    serialization.config.save.compute_crc32 = False
+    save("unchecked.zip.pth", beside())
+    serialization.config.save.compute_crc32 = True
     save("int16.zip.pth", {"fine": ramp((2,), 0), "short": torch.zeros(2, dtype=torch.int16)})
     save("uint16.zip.pth", {"unsigned": torch.zeros(2, dtype=torch.uint16)})
     save("complex.zip.pth", {"wave": torch.zeros(2, dtype=torch.complex64)})
