@@ -44,15 +44,22 @@ const std::vector<FeatureInfo>& ImageModel::feature_info(TapKind kind) {
   return info;
 }
 
-Tensor ImageModel::untoken(const Tensor& tokens, int64_t, int64_t) const {
-  throw Error(Error::Kind::internal,
-              cat(full_name(), " taps ", to_string(tokens.meta()), " and does not say where they lie"));
-}
-
 Tensor ImageModel::as_map(const Tap& t, int64_t height, int64_t width) const {
   const Tensor& x = t.value;
-  if (x.rank() == 3) return untoken(slice(x, 1, prefix_tokens(), x.dim(1)), height, width);
-  return t.channel_axis == 1 ? x : permute(x, {0, 3, 1, 2});
+  if (x.rank() == 4) return t.channel_axis == 1 ? x : permute(x, {0, 3, 1, 2});
+  const auto* model = dynamic_cast<const TokenModel*>(this);
+  if (!model)
+    throw Error(Error::Kind::internal,
+                cat(full_name(), " taps ", to_string(x.meta()), " and does not say where they lie"));
+  const Size2 grid = model->token_grid(height, width);
+  return permute(unflatten(slice(x, 1, model->prefix_tokens(), x.dim(1)), 1, {grid.h, grid.w}), {0, 3, 1, 2});
+}
+
+Tensor ImageModel::features_end(const Tensor& image, const AttentionMask& mask) {
+  if (!mask.mask && !mask.causal) return forward_features(image);
+  auto* model = dynamic_cast<MaskedModel*>(this);
+  if (!model) throw Error(Error::Kind::unsupported, cat(full_name(), " takes no attention mask"));
+  return model->forward_masked(image, mask);
 }
 
 Intermediates ImageModel::forward_intermediates(const Tensor& image, const FeatureOptions& o) {
@@ -60,17 +67,19 @@ Intermediates ImageModel::forward_intermediates(const Tensor& image, const Featu
   const Levels w = wanted_levels(o.indices, o.last, count, full_name());
   const bool whole = std::ranges::binary_search(w.sorted, count - 1);   // the last level's final value is the model's
   const bool stops = o.stop_early && (o.intermediates_only || !whole);
+  const auto* token_model = dynamic_cast<const TokenModel*>(this);
+  const int prefix = token_model ? token_model->prefix_tokens() : 0;
   Intermediates out;
   const TapCollector collector(o.kind, w.sorted, stops);
-  const Tensor end = o.mask.mask || o.mask.causal ? forward_masked(image, o.mask) : forward_features(image);
+  const Tensor end = features_end(image, o.mask);
   if (!o.intermediates_only) out.final = end;
   for (size_t i = 0; i < w.sorted.size(); ++i) {
     Tap t = collector.taps()[i];
     if (o.norm) t.value = final_norm(t);
     const bool tokens = t.value.rank() == 3;
-    if (o.prefix_tokens && tokens && prefix_tokens() > 0) out.prefix.push_back(slice(t.value, 1, 0, prefix_tokens()));
+    if (o.prefix_tokens && tokens && prefix > 0) out.prefix.push_back(slice(t.value, 1, 0, prefix));
     if (o.nchw.value_or(true)) out.features.push_back(as_map(t, image.dim(2), image.dim(3)));
-    else out.features.push_back(tokens ? slice(t.value, 1, prefix_tokens(), t.value.dim(1)) : t.value);
+    else out.features.push_back(tokens ? slice(t.value, 1, prefix, t.value.dim(1)) : t.value);
   }
   return out;
 }

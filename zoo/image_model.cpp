@@ -36,24 +36,20 @@ void ImageModel::set_input_size(std::array<int, 2> image, std::optional<int> pat
   if (image[0] < 1 || image[1] < 1 || (patch && *patch < 1))
     throw Error(Error::Kind::argument,
                 cat("an input of ", image[0], " x ", image[1], " with patches of ", patch.value_or(0)));
-  resize_windows(image, patch, windows);
+  auto* windowed = dynamic_cast<WindowedModel*>(this);
+  auto* sized = dynamic_cast<SizedModel*>(this);
+  if (!windowed && (!windows.sizes.empty() || !windows.ratios.empty() || windows.always_partition))
+    throw Error(Error::Kind::unsupported, cat(full_name(), " has no windows to set"));
+  if (windowed) windowed->resize_windows(image, patch, windows);
+  else if (sized) sized->resize_input(image, patch);
+  else if (pretrained_.fixed_input_size)
+    throw Error(Error::Kind::unsupported, cat(full_name(), " cannot change its image size once it is built"),
+                "give img_size when creating it");
+  else
+    throw Error(Error::Kind::unsupported, cat(full_name(), " is not built for one image size"),
+                "it takes images of any size as they are");
   input_size_ = {input_size_[0], image[0], image[1]};
   for (std::vector<FeatureInfo>& info : feature_info_) info.clear();
-}
-
-Tensor ImageModel::forward_masked(const Tensor&, const AttentionMask&) {
-  throw Error(Error::Kind::unsupported, cat(full_name(), " takes no attention mask"));
-}
-
-void ImageModel::resize_input(std::array<int, 2>, std::optional<int>) {
-  throw Error(Error::Kind::unsupported, cat(full_name(), " is not built for one image size"),
-              "it takes images of any size as they are");
-}
-
-void ImageModel::resize_windows(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows) {
-  if (!windows.sizes.empty() || !windows.ratios.empty() || windows.always_partition)
-    throw Error(Error::Kind::unsupported, cat(full_name(), " has no windows to set"));
-  resize_input(image, patch);
 }
 
 const std::string& ImageModel::global_pool() const { return pool_->type(); }

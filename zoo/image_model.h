@@ -9,10 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "nn/module.h"
 #include "nn/layers/attention.h"
 #include "nn/layers/classifier.h"
+#include "nn/module.h"
 #include "zoo/layer_groups.h"
+#include "zoo/model_kinds.h"
 #include "zoo/model_options.h"
 #include "zoo/pretrained.h"
 #include "zoo/taps.h"
@@ -50,14 +51,6 @@ struct AfterLevels {
   bool one_width = false;                          // all levels have as many channels: norms and head fit any of them
 };
 
-/// The windows of models that have some, for an input of another size; default: in the same proportion to the grid of
-/// patches.
-struct WindowOptions {
-  std::vector<std::array<int, 2>> sizes;           // height, width: for all stages or one a stage
-  std::vector<int> ratios;                         // ... or this part of the grid: for all stages or one a stage
-  std::optional<bool> always_partition;            // also maps that are smaller than a window
-};
-
 struct Intermediates {
   // what forward_features() gives, or with stop_early the last level that was wanted; absent if only features were
   Tensor final;
@@ -78,19 +71,17 @@ class ImageModel : public Module {
   virtual Tensor forward_head(const Tensor& features, bool pre_logits = false);
   /// A new classifier without bytes where it changes; keeps the pooling when none is given.
   virtual void reset_classifier(int num_classes, std::optional<std::string_view> global_pool = {});
-  virtual void set_grad_checkpointing(bool on = true) { grad_checkpointing_ = on; }
+  void set_grad_checkpointing(bool on = true) { grad_checkpointing_ = on; }
 
   Intermediates forward_intermediates(const Tensor& image, const FeatureOptions& o = {});
   /// Ends the model at the last of the wanted levels, for good: what lies behind it goes, and the head with it where it
   /// no longer fits. Returns the levels, counted from the first.
   std::vector<int> prune(const PruneOptions& o = {});
   /// How many of the last levels features() gives unless it is told; 0: all.
-  virtual int default_levels() const { return 0; }
-  // tokens that stand for no part of the image, in front of those that do
-  virtual int prefix_tokens() const { return 0; }
-  virtual bool features_nchw() const { return true; }      // what features() gives unless it is told
+  int default_levels() const { return default_levels_; }
+  bool features_nchw() const { return features_nchw_; }  // what features() gives unless it is told
   /// For images (and patches and windows) of another size, without building the model anew. Throws Error(unsupported)
-  /// where nothing depends on it.
+  /// where nothing depends on it, or where the family cannot.
   void set_input_size(std::array<int, 2> image, std::optional<int> patch = {}, const WindowOptions& windows = {});
   /// Last parts of the names of parameters that weight decay should spare, beside biases and norms.
   virtual std::vector<std::string> no_weight_decay() const { return {}; }
@@ -119,16 +110,10 @@ class ImageModel : public Module {
   const LoadReport& load_report() const { return load_report_; }
 
  protected:
-  /// Token models: tapped tokens [N, L, C] without their prefix as a map N,C,H,W of an image of that size.
-  virtual Tensor untoken(const Tensor& tokens, int64_t height, int64_t width) const;
   /// The tapped value through the norm in front of the head, where that fits it: for FeatureOptions::norm.
   virtual Tensor final_norm(const Tap& tapped) { return tapped.value; }
-  /// forward_features() where tokens do not see all others; throws Error(unsupported) unless the family can.
-  virtual Tensor forward_masked(const Tensor& image, const AttentionMask& mask);
   virtual AfterLevels after_levels() const { return {}; }
-  virtual void drop_head() { reset_classifier(0, ""); }    // pooling, classifier and whatever was made for them
-  virtual void resize_input(std::array<int, 2> image, std::optional<int> patch);
-  virtual void resize_windows(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows);
+  virtual void drop_head() { reset_classifier(0, ""); }  // pooling, classifier and whatever was made for them
   explicit ImageModel(const ModelOptions& o);
   /// Ends the constructor of most families: global pooling and, under `name`, a linear layer.
   void classifier(std::string_view name, int features, std::string_view default_pool = "avg");
@@ -145,11 +130,14 @@ class ImageModel : public Module {
   Tensor run(Module& stage, const Tensor& x);
 
   float drop_rate_ = 0;
+  int default_levels_ = 0;
+  bool features_nchw_ = true;
   int num_features_ = 0, head_hidden_size_ = 0, num_classes_ = 1000;
   std::string classifier_name_;
 
  private:
   Tensor as_map(const Tap& t, int64_t height, int64_t width) const;
+  Tensor features_end(const Tensor& image, const AttentionMask& mask);  // forward_features(), masked where it is wanted
   void vacate_behind(std::string_view level, std::string_view last_level);
   friend std::unique_ptr<ImageModel> create(std::string_view, const ModelOptions&);
   friend class Built;                              // create.cpp: fills in where the model comes from

@@ -63,6 +63,14 @@ Setting setting(const char* name, T& field) {
           [](const void* f) { return write_setting(*static_cast<const T*>(f)); }};
 }
 
+/// A field that is itself a part with settings gives those instead, under their own names.
+template <class T>
+void append_setting(SettingsRef& all, const char* name, T& field) {
+  if constexpr (requires { settings_of(field); })
+    for (const Setting& s : settings_of(field)) all.push_back(s);
+  else all.push_back(setting(name, field));
+}
+
 /// Throws Error(argument) for a name that is not there (with the closest ones) and for text that is no such value.
 void change_setting(const SettingsRef& settings, std::string_view model, std::string_view name, std::string_view text);
 std::vector<std::pair<std::string, std::string>> print_settings(const SettingsRef& settings);
@@ -70,9 +78,9 @@ std::vector<std::pair<std::string, std::string>> print_settings(const SettingsRe
 // clang-format off
 #define FOVEA_SETTING_AGAIN() FOVEA_EACH_SETTING
 #define FOVEA_EACH_SETTING(first, ...) \
-  all.push_back(::fovea::zoo::setting(#first, c.first)); \
+  ::fovea::zoo::append_setting(all, #first, c.first); \
   __VA_OPT__(FOVEA_SETTING_AGAIN FOVEA_PARENS(__VA_ARGS__))
-/// FOVEA_SETTINGS(Cfg, depths, widths, ...): after the struct, in the same namespace.
+/// FOVEA_SETTINGS(Cfg, depths, widths, ...): after the struct, in the same namespace. Parts of a Cfg have their own.
 #define FOVEA_SETTINGS(T, ...) \
   inline ::fovea::zoo::SettingsRef settings_of([[maybe_unused]] T& c) { \
     ::fovea::zoo::SettingsRef all; \

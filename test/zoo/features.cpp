@@ -17,7 +17,9 @@ using nlohmann::json;
 
 // As test/golden/record/levels.py makes them.
 Tensor recorded_mask(const std::string& word, const ImageModel& m) {
-  const int64_t n = dynamic_cast<const Vit&>(m).patches().patches() + m.prefix_tokens();
+  const auto& tokens = dynamic_cast<const TokenModel&>(m);
+  const Size2 grid = tokens.token_grid(m.input_size()[1], m.input_size()[2]);
+  const int64_t n = static_cast<int64_t>(grid.h) * grid.w + tokens.prefix_tokens();
   Tensor mask = empty({n, n}, word == "near" ? DType::boolean : DType::f32);
   for (int64_t i = 0; i < n * n; ++i) {
     if (word == "near") mask.mutable_data<bool>()[static_cast<size_t>(i)] = std::abs(i / n - i % n) <= 7;

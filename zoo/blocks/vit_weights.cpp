@@ -182,7 +182,7 @@ std::optional<Size2> grid_of_weights(const Vit& vit, const StateDict& w, int64_t
 void fit(const Vit& vit, StateDict& w, const ResampleOptions& how) {
   const Size2 patch = vit.patches().patch(), grid = vit.patches().grid();
   if (vit.pos_embed && w.contains("pos_embed")) {
-    const int prefix = vit.cfg().no_embed_class ? 0 : vit.prefix_tokens();
+    const int prefix = vit.cfg().tokens.no_embed_class ? 0 : vit.prefix_tokens();
     const int64_t tokens = w.at("pos_embed").dim(1) - prefix;
     const std::optional<Size2> old = grid_of_weights(vit, w, tokens);
     const bool fits = tokens == static_cast<int64_t>(grid.h) * grid.w && (!old || *old == grid);
@@ -190,7 +190,7 @@ void fit(const Vit& vit, StateDict& w, const ResampleOptions& how) {
   }
   change(w, "patch_embed.proj.weight", [&](const Tensor& t) {
     if (t.rank() < 4)
-      return reshape(t, {vit.cfg().dim, -1, patch.h, patch.w});  // from before patches were a convolution
+      return reshape(t, {vit.cfg().embed_dim, -1, patch.h, patch.w});  // from before patches were a convolution
     return resample_patch_kernel(t, patch, how);
   });
 }

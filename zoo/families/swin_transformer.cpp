@@ -136,9 +136,10 @@ struct Stage final : Module {
   std::vector<Ref<Block>> blocks;
 };
 
-class SwinTransformer final : public HeadedModel {
+class SwinTransformer final : public HeadedModel, public WindowedModel {
  public:
   SwinTransformer(const Cfg& c, const ModelOptions& o) : HeadedModel(o), windows_{c.window_size, {}} {
+    features_nchw_ = false;
     const std::array<int, 2> size = o.img_size.value_or(std::array{224, 224});
     patch_embed_ = add("patch_embed", PatchEmbed(o.in_chans.value_or(3), c.embed_dim,
                                                  {.image = {size[0], size[1]},
@@ -164,7 +165,6 @@ class SwinTransformer final : public HeadedModel {
     return norm_(x);
   }
 
-  bool features_nchw() const override { return false; }
   std::vector<std::string> no_weight_decay() const override { return {"relative_position_bias_table"}; }
   std::vector<LayerGroup> group_matcher(bool coarse) const override {
     if (coarse) return {{0, "^patch_embed"}, {1, "^layers.#"}};

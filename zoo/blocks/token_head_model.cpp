@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// zoo/blocks/token_head_model.cpp — pooled tokens to logits, with one classifier or two.
+#include "zoo/blocks/token_head_model.h"
+
+#include <algorithm>
+
+#include "engine/ops/ops.h"
+#include "nn/layers/token_pool.h"
+
+namespace fovea::zoo {
+
+TokenHeadModel::TokenHeadModel(const ModelOptions& o, const TokenPools& pools)
+    : ImageModel(o),
+      pools_(pools),
+      pool_(wanted_pool(pools.pool)) {
+  classifier_name_ = "head";
+  check_pool(pool_);
+}
+
+void TokenHeadModel::check_pool(std::string_view pool) const {
+  const std::vector<std::string> known = split_list(pools_.known);
+  if (pool.empty() || std::ranges::count(known, pool) > 0) return;
+  throw Error(Error::Kind::argument, cat("no pooling '", pool, "' of this model's tokens"),
+              cat("there are: ", join(known, ", "), ", and \"\" for none"));
+}
+
+void TokenHeadModel::add_head(int features) {
+  num_features_ = head_hidden_size_ = features;
+  head_drop_ = add("head_drop", Dropout(static_cast<double>(drop_rate_)));
+  head_ = add("head", classifier_layer(features, num_classes_));
+  if (pools_.distilled) head_dist_ = add("head_dist", classifier_layer(features, num_classes_));
+}
+
+Tensor TokenHeadModel::run_levels(Module& blocks, Tensor x) {
+  for (const auto& block : blocks.children()) {
+    {
+      const Scope scope(blocks.name());
+      x = run(*block, x);
+    }
+    if (tap(cat(blocks.name(), '.', block->name()), x)) break;
+  }
+  return x;
+}
+
+Tensor TokenHeadModel::pool(const Tensor& tokens) { return pool_tokens(tokens, pool_, pools_.prefix); }
+
+std::pair<Tensor, Tensor> TokenHeadModel::heads(const Tensor& tokens, bool pre_logits) {
+  const Tensor a = head_drop_(select(tokens, 1, 0)), b = head_drop_(select(tokens, 1, 1));
+  if (pre_logits) return {a, b};
+  return {head_(a), head_dist_(b)};
+}
+
+Tensor TokenHeadModel::forward_head(const Tensor& tokens, bool pre_logits) {
+  if (head_dist_) {
+    const auto [a, b] = heads(tokens, pre_logits);
+    return (a + b) * 0.5;
+  }
+  const Tensor pooled = head_drop_(fc_norm_(pool(tokens)));
+  return pre_logits ? pooled : head_(pooled);
+}
+
+void TokenHeadModel::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {
+  if (num_classes < 0)
+    throw Error(Error::Kind::argument, cat("num_classes is ", num_classes), "0 takes the classifier away");
+  if (global_pool) {
+    check_pool(*global_pool);
+    pool_ = *global_pool;
+  }
+  num_classes_ = num_classes;
+  head_ = replace("head", classifier_layer(num_features_, num_classes));
+  if (head_dist_) head_dist_ = replace("head_dist", classifier_layer(num_features_, num_classes));
+}
+
+void TokenHeadModel::drop_head() {
+  if (fc_norm_) fc_norm_->vacate();
+  ImageModel::drop_head();
+}
+
+}  // namespace fovea::zoo
