@@ -18,6 +18,15 @@ std::string dotted(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : cat(path, '.', name);
 }
 
+Tensor first_values(const Parameter& p, uint64_t key) {
+  const Tensor all = init::draw(p.init, p.value.shape(), p.value.dtype(), key);
+  if (!p.second_half) return all;
+  const int64_t rows = all.dim(0), half = rows / 2;
+  Shape rest = all.shape();
+  rest[0] = rows - half;
+  return cat({slice(all, 0, 0, half), init::draw(*p.second_half, rest, all.dtype(), hash_number(key))}, 0);
+}
+
 }  // namespace
 
 Param::operator const Tensor&() const {
@@ -184,7 +193,7 @@ void Module::materialise(uint64_t seed) {
     Tensor& t = n.tensor();
     if (t.has_bytes()) continue;
     const bool wants = t.requires_grad();
-    t = init::draw(n.parameter->init, t.shape(), t.dtype(), hash_number(seed + hash_text(n.name)));
+    t = first_values(*n.parameter, hash_number(seed + hash_text(n.name)));
     t.set_requires_grad(wants);
   }
 }

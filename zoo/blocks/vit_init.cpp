@@ -11,6 +11,11 @@
 namespace fovea::zoo {
 namespace {
 
+struct Open {
+  Init weight = init::normal(1e-6), bias = init::ones();
+};
+constexpr Open kOpen;
+
 void start_linear(const std::string& path, Linear& l, VitInit mode, int classes) {
   const Shape& shape = l.weight->shape();
   Init weight = init::trunc_normal(0.02), bias = init::zeros();
@@ -46,10 +51,13 @@ void start_vit_values(Module& model, VitInit mode, int classes) {
     if (conv->bias) conv->bias.slot().init = init::zeros();
   });
   model.visit([&](const std::string&, Module& m) {
-    auto* gated = dynamic_cast<SwiGLU*>(&m);
-    if (!gated) return;
-    gated->fc1_g->weight.slot().init = init::normal(1e-6);
-    if (gated->fc1_g->bias) gated->fc1_g->bias.slot().init = init::ones();
+    if (auto* swiglu = dynamic_cast<SwiGLU*>(&m)) {  // gates begin open
+      swiglu->fc1_g->weight.slot().init = kOpen.weight;
+      if (swiglu->fc1_g->bias) swiglu->fc1_g->bias.slot().init = kOpen.bias;
+    } else if (auto* glu = dynamic_cast<GluMlp*>(&m)) {
+      glu->fc1->weight.slot().second_half = kOpen.weight;
+      if (glu->fc1->bias) glu->fc1->bias.slot().second_half = kOpen.bias;
+    }
   });
 }
 
