@@ -7,6 +7,7 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/checkpoint.h"
 #include "nn/hash.h"
 
 namespace fovea {
@@ -281,18 +282,24 @@ class ReplayKeys {
   std::vector<uint64_t> after_;
 };
 
-Tensor checkpointed(Module& m, const Tensor& x) {
-  struct Run {
+Tensors checkpointed(Module& m, std::shared_ptr<const Segment> run, std::span<const Tensor> in) {
+  struct Again {
     Module* module;
+    std::shared_ptr<const Segment> run;
     std::vector<uint64_t> keys;
     std::shared_ptr<bool> again = std::make_shared<bool>(false);
-    Tensors operator()(std::span<const Tensor> in) const {
-      if (!std::exchange(*again, true)) return {(*module)(in[0])};
+    Tensors operator()(std::span<const Tensor> x) const {
+      if (!std::exchange(*again, true)) return (*run)(x);
       const ReplayKeys replay(*module, keys);
-      return {(*module)(in[0])};
+      return (*run)(x);
     }
   };
-  return checkpoint(Run{&m, ReplayKeys::counters(m)}, std::span(&x, 1))[0];
+  return checkpoint(Again{&m, std::move(run), ReplayKeys::counters(m)}, in);
+}
+
+Tensor checkpointed(Module& m, const Tensor& x) {
+  const auto call = [&m](std::span<const Tensor> in) -> Tensors { return {m(in[0])}; };
+  return checkpointed(m, call, std::span(&x, 1))[0];
 }
 
 }  // namespace fovea

@@ -57,7 +57,9 @@ const std::string& ImageModel::global_pool() const { return pool_->type(); }
 std::string ImageModel::full_name() const { return tag_.empty() ? architecture_ : cat(architecture_, '.', tag_); }
 
 Tensor ImageModel::run(Module& stage, const Tensor& x) {
-  return grad_checkpointing_ && training() && grad_enabled() ? checkpointed(stage, x) : stage(x);
+  return recomputes() ? checkpointed(stage, x) : stage(x);
 }
+
+bool ImageModel::recomputes() const { return grad_checkpointing_ && training() && grad_enabled(); }
 
 }  // namespace fovea::zoo

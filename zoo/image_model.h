@@ -128,6 +128,7 @@ class ImageModel : public Module {
   }
   // stage(x), recomputed in the backward pass where checkpointing is on
   Tensor run(Module& stage, const Tensor& x);
+  bool recomputes() const;                         // whether it is on and there will be a backward pass
 
   float drop_rate_ = 0;
   int default_levels_ = 0;
