@@ -9,6 +9,8 @@
 
 #include "engine/core/error.h"
 #include "engine/core/philox.h"
+#include "engine/ops/ops.h"
+#include "nn/hash.h"
 
 namespace fovea::init {
 namespace {
@@ -111,6 +113,22 @@ Init xavier_uniform(const Shape& weight, double gain) {
 }
 
 Init kaiming_normal(const Shape& weight, Mode mode) { return variance_scaling(weight, 2, mode, Init::Kind::normal); }
+
+std::shared_ptr<const Drawing> halves(const Init& first, const Init& second) {
+  struct Halves final : Drawing {
+    Init first, second;
+    Tensor draw(const Shape& shape, DType dtype, uint64_t key) const override {
+      Shape upper = shape, lower = shape;
+      upper[0] = shape[0] / 2;
+      lower[0] = shape[0] - upper[0];
+      return cat({init::draw(first, upper, dtype, key), init::draw(second, lower, dtype, hash_number(key))}, 0);
+    }
+  };
+  auto both = std::make_shared<Halves>();
+  both->first = first;
+  both->second = second;
+  return both;
+}
 
 Tensor draw(const Init& how, const Shape& shape, DType dtype, uint64_t key) {
   const std::vector<double> v = drawn(how, static_cast<size_t>(numel(shape)), key);

@@ -2,6 +2,7 @@
 // nn/init.h — Init: how a parameter gets its first values, as data; drawn with Philox keys, so the same everywhere.
 #pragma once
 #include <cstdint>
+#include <memory>
 
 #include "engine/core/tensor.h"
 
@@ -13,6 +14,12 @@ struct Init {
   double a = 0, b = 0;                             // constant: a. uniform: [a, b). normal: mean a, standard deviation b
   double lo = 0, hi = 0;                           // truncated_normal: drawn values lie in [lo, hi]
   friend bool operator==(const Init&, const Init&) = default;
+};
+
+/// First values that an Init cannot describe.
+struct Drawing {
+  virtual ~Drawing() = default;
+  virtual Tensor draw(const Shape& shape, DType dtype, uint64_t key) const = 0;
 };
 
 namespace init {
@@ -45,6 +52,9 @@ Init variance_scaling(const Shape& weight, double scale, Mode mode, Init::Kind k
 Init lecun_normal(const Shape& weight);            // truncated
 Init xavier_uniform(const Shape& weight, double gain = 1);
 Init kaiming_normal(const Shape& weight, Mode mode = Mode::fan_in);   // for ReLU
+
+/// Rows of the second half start otherwise than those of the first.
+std::shared_ptr<const Drawing> halves(const Init& first, const Init& second);
 
 /// A new tensor with these values.
 Tensor draw(const Init& how, const Shape& shape, DType dtype, uint64_t key);

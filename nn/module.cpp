@@ -19,15 +19,6 @@ std::string dotted(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : cat(path, '.', name);
 }
 
-Tensor first_values(const Parameter& p, uint64_t key) {
-  const Tensor all = init::draw(p.init, p.value.shape(), p.value.dtype(), key);
-  if (!p.second_half) return all;
-  const int64_t rows = all.dim(0), half = rows / 2;
-  Shape rest = all.shape();
-  rest[0] = rows - half;
-  return cat({slice(all, 0, 0, half), init::draw(*p.second_half, rest, all.dtype(), hash_number(key))}, 0);
-}
-
 }  // namespace
 
 Param::operator const Tensor&() const {
@@ -194,7 +185,9 @@ void Module::materialise(uint64_t seed) {
     Tensor& t = n.tensor();
     if (t.has_bytes()) continue;
     const bool wants = t.requires_grad();
-    t = first_values(*n.parameter, hash_number(seed + hash_text(n.name)));
+    const Parameter& p = *n.parameter;
+    const uint64_t key = hash_number(seed + hash_text(n.name));
+    t = p.drawing ? p.drawing->draw(t.shape(), t.dtype(), key) : init::draw(p.init, t.shape(), t.dtype(), key);
     t.set_requires_grad(wants);
   }
 }

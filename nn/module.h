@@ -3,7 +3,6 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -24,7 +23,7 @@ struct Parameter {
   std::string name;                                // the last part: "weight"
   Tensor value;                                    // has no bytes until load() or materialise()
   Init init;
-  std::optional<Init> second_half;                 // of its rows, where they start otherwise
+  std::shared_ptr<const Drawing> drawing;  // instead of init, where that cannot say it
   Kind kind = Kind::parameter;
   bool persistent = true;                          // part of the state dict
   bool optional = false;                           // load() does not miss it (a counter of batches)

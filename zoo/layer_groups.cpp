@@ -16,11 +16,11 @@ namespace {
 constexpr int kLast = std::numeric_limits<int>::max();  // behind all others
 
 // The numbers that the pattern captured, or nothing where it is not in the name.
-bool captured(std::string_view name, const char* pattern, std::vector<int>& numbers) {
-  const auto count = std::count(pattern, pattern + std::string_view(pattern).size(), '#');
+bool captured(std::string_view name, const std::string& pattern, std::vector<int>& numbers) {
+  const auto count = std::ranges::count(pattern, '#');
   std::string with = "\x01";
   for (int i = 1; i <= count; ++i) with += cat('$', i, '\x01');
-  const Rename row{pattern, with.c_str()};
+  const Rename row{pattern.c_str(), with.c_str()};
   const std::string marked = rename(name, std::span(&row, 1));
   size_t at = marked.find('\x01');
   if (at == std::string::npos) return false;

@@ -5,6 +5,8 @@
 
 #include "nn/layers/drop.h"
 #include "nn/layers/linear.h"
+#include "nn/layers/position_bias.h"
+#include "nn/layers/rotary.h"
 #include "nn/layers/token_norm.h"
 #include "nn/module.h"
 
@@ -23,37 +25,57 @@ struct AttentionMask {
   bool causal = false;  // tokens see only those before them
 };
 
+/// What attention is told beside its tokens.
+struct AttentionContext {
+  Tensor mask;
+  bool causal = false;
+  Rotary rotary;
+  AttentionContext() = default;
+  AttentionContext(const AttentionMask& m) : mask(m.mask), causal(m.causal) {}  // NOLINT: a mask is one
+};
+
 /// Attention of tokens [N, L, C] to each other.
 class SelfAttention : public Module {
  public:
-  Tensor operator()(const Tensor& x, const AttentionMask& m);
+  Tensor operator()(const Tensor& x, const AttentionContext& c);
   Tensor operator()(const Tensor& x) { return (*this)(x, {}); }
   Tensor forward(const Tensor& x) override { return attend(x, {}); }
 
  protected:
-  virtual Tensor attend(const Tensor& x, const AttentionMask& m) = 0;
+  virtual Tensor attend(const Tensor& x, const AttentionContext& c) = 0;
 };
 
 struct SelfAttentionOptions {
   int heads = 8;
   int head_dim = 0, out = 0;  // 0: dim / heads; dim
-  bool qkv_bias = false, proj_bias = true;
+  int kv_heads = 0;           // 0: as many as there are queries; else several share keys and values
+  bool qkv_fused = true;      // one product for queries, keys and values
+  bool qkv_bias = false, k_bias = true, proj_bias = true;  // k_bias false: queries and values only
   bool qk_norm = false, scale_norm = false;  // norms of queries and keys; of what attention gives
   bool gated = false;                        // a sigmoid of the input scales what attention gives
+  PositionBiasOptions rel_pos;               // added to the scores
   TokenNorm norm;
   double attn_drop = 0, proj_drop = 0;
 };
 
-/// timm's Attention: one product for queries, keys and values.
-class Attention final : public SelfAttention {
+/// timm's Attention, AttentionRope and EvaAttention.
+class Attention final : public SelfAttention, public RelativeTableOwner {
  public:
   explicit Attention(int dim, const SelfAttentionOptions& o = {});
-  Ref<Linear> qkv, proj;
+  const RelativeTable& relative_table() const override { return table_; }
+  void set_window(Size2 window);  // of the relative positions, if it has any
 
  private:
-  Tensor attend(const Tensor& x, const AttentionMask& m) override;
-  int heads_;
+  Tensor attend(const Tensor& x, const AttentionContext& c) override;
+  void add_products(int dim, int head, const SelfAttentionOptions& o);
+  std::array<Tensor, 3> products(const Tensor& x);
+  Tensor masked(const Tensor& mask);
+  int heads_, kv_heads_;
   double attn_drop_;
+  Param q_bias_, k_bias_, v_bias_;
+  RelativeTable table_;
+  Ref<Linear> qkv_, q_proj_, k_proj_, v_proj_, proj_;
+  Ref<PositionBias> rel_pos_;
   Maybe<Module> q_norm_, k_norm_, norm_, gate_;
   Ref<Dropout> proj_drop_;
 };
@@ -78,7 +100,7 @@ class DiffAttention final : public SelfAttention {
   Ref<Linear> qkv, proj;
 
  private:
-  Tensor attend(const Tensor& x, const AttentionMask& m) override;
+  Tensor attend(const Tensor& x, const AttentionContext& c) override;
   int heads_;
   double attn_drop_;
   DifferentialLambda lambda_;

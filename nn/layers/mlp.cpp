@@ -12,8 +12,8 @@ Mlp::Mlp(int in, const MlpOptions& o) {
   act = add("act", Activation(o.act));
   drop1_ = add("drop1", Dropout(o.drop));
   if (o.norm) norm_ = add("norm", token_norm(o.norm, hidden));
-  fc2 = add("fc2", Linear(hidden, out, o.bias));
-  drop2_ = add("drop2", Dropout(o.drop));
+  fc2 = add("fc2", Linear(hidden, out, o.out_bias.value_or(o.bias)));
+  drop2_ = add("drop2", Dropout(o.out_drop.value_or(o.drop)));
 }
 Tensor Mlp::forward(const Tensor& x) { return drop2_(fc2(norm_(drop1_(act(fc1(x)))))); }
 

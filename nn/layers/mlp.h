@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // nn/layers/mlp.h — two linear layers or 1x1 convolutions with an activation between them.
 #pragma once
+#include <optional>
+
 #include "nn/layers/act.h"
 #include "nn/layers/conv.h"
 #include "nn/layers/drop.h"
@@ -15,7 +17,9 @@ struct MlpOptions {
   Act act = act::gelu;
   TokenNorm norm{.kind = TokenNorm::Kind::none};   // in front of fc2
   bool bias = true;
+  std::optional<bool> out_bias{};  // of fc2, where it differs
   double drop = 0;
+  std::optional<double> out_drop{};  // behind fc2, where it differs
 };
 class Mlp final : public Module {
  public:

@@ -62,26 +62,48 @@ Size2 old_offsets(int64_t rows, Size2 wanted) {
               current_scope());
 }
 
+Tensor positions_of(Size2 window, bool class_token) {
+  const int64_t first = class_token ? 1 : 0, area = count(window), side = first + area,
+                offsets = count(offsets_of(window));
+  Tensor index = empty({side, side}, DType::i64);
+  const std::span<int64_t> row = index.mutable_data<int64_t>();
+  const auto of = [&](int64_t i, int64_t j) {
+    const int64_t down = i / window.w - j / window.w + window.h - 1, right = i % window.w - j % window.w + window.w - 1;
+    return down * offsets_of(window).w + right;
+  };
+  for (int64_t i = 0; i < side; ++i)
+    for (int64_t j = 0; j < side; ++j)
+      row[static_cast<size_t>(i * side + j)] = i >= first && j >= first ? of(i - first, j - first)
+                                               : i > 0                  ? offsets + 1
+                                               : j > 0                  ? offsets
+                                                                        : offsets + 2;
+  return index;
+}
+
 }  // namespace
 
-Tensor relative_positions(Size2 window) {
-  const int64_t area = count(window);
-  Tensor index = empty({area, area}, DType::i64);
-  const std::span<int64_t> row = index.mutable_data<int64_t>();
-  for (int64_t i = 0; i < area; ++i)
-    for (int64_t j = 0; j < area; ++j) {
-      const int64_t down = i / window.w - j / window.w + window.h - 1,
-                    right = i % window.w - j % window.w + window.w - 1;
-      row[static_cast<size_t>(i * area + j)] = down * offsets_of(window).w + right;
-    }
-  return index;
+Tensor relative_positions(Size2 window, bool class_token) {
+  // The blocks of a network share them, one after the other.
+  static thread_local struct {
+    Size2 window = 0;
+    bool class_token = false;
+    Tensor index;
+  } last;
+  if (!last.index || last.window != window || last.class_token != class_token)
+    last = {window, class_token, positions_of(window, class_token)};
+  return last.index;
 }
 
 Tensor relative_bias(const Tensor& table, const Tensor& positions) {
   return index_select(transpose(table, 0, 1), 1, positions);
 }
 
-Tensor resample_relative_bias(const Tensor& table, Size2 window, std::optional<Size2> old) {
+Tensor resample_relative_bias(const Tensor& table, Size2 window, std::optional<Size2> old, bool class_token) {
+  if (class_token) {
+    const int64_t offsets = table.dim(0) - 3;
+    const Tensor own = slice(table, 0, offsets, offsets + 3);
+    return cat({resample_relative_bias(slice(table, 0, 0, offsets), window, old), own}, 0);
+  }
   const Size2 to = offsets_of(window), from = old ? offsets_of(*old) : old_offsets(table.dim(0), to);
   if (count(from) != table.dim(0))
     throw Error(Error::Kind::shape,
@@ -107,6 +129,28 @@ Tensor resample_relative_bias(const Tensor& table, Size2 window, std::optional<S
         *y++ = static_cast<float>(std::lerp(line(r.low), line(r.high), r.share));
       }
   return cast(out, table.dtype());
+}
+
+RelativeTable::RelativeTable(Param table, Param positions, Size2 window, bool class_token)
+    : table_(std::move(table)),
+      positions_(std::move(positions)),
+      window_(window),
+      class_token_(class_token) {}
+
+Shape RelativeTable::shape(Size2 window, int heads, bool class_token) {
+  return {count(offsets_of(window)) + (class_token ? 3 : 0), heads};
+}
+
+void RelativeTable::set_window(Size2 window) {
+  if (window == window_) return;
+  const Tensor old = table_;
+  const auto heads = static_cast<int>(old.dim(1));
+  Tensor table = old.has_bytes() ? contiguous(resample_relative_bias(old.detach(), window, window_, class_token_))
+                                 : meta_tensor(make_meta(old.dtype(), shape(window, heads, class_token_)));
+  table.set_requires_grad(old.requires_grad());
+  table_.set(table);
+  positions_.set(relative_positions(window, class_token_));
+  window_ = window;
 }
 
 }  // namespace fovea

@@ -4,6 +4,7 @@
 #include "nn/layers/conv.h"
 #include "nn/layers/drop.h"
 #include "nn/layers/linear.h"
+#include "nn/layers/relative_bias.h"
 #include "nn/module.h"
 
 namespace fovea {
@@ -16,23 +17,21 @@ struct WindowAttentionOptions {
 };
 
 /// Over tokens [N * windows, area, C], the windows of an image one after the other: https://arxiv.org/abs/2103.14030.
-class WindowAttention final : public Module {
+class WindowAttention final : public Module, public RelativeTableOwner {
  public:
   WindowAttention(int dim, const WindowAttentionOptions& o = {});
   /// mask [windows, area, area] is added to the scores.
   Tensor operator()(const Tensor& x, const Tensor& mask = {});
   Tensor forward(const Tensor& x) override { return attend(x, {}); }
-  Size2 window() const { return window_; }
-  void set_window(Size2 window);  // resamples the table
-  Param relative_position_bias_table;
+  const RelativeTable& relative_table() const override { return table_; }
+  void set_window(Size2 window) { table_.set_window(window); }
   Ref<Linear> qkv, proj;
 
  private:
   Tensor attend(const Tensor& x, const Tensor& mask);
   int heads_;
-  Size2 window_;
   double attn_drop_;
-  Param positions_;
+  RelativeTable table_;
   Ref<Dropout> proj_drop_;
 };
 

@@ -7,7 +7,9 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/checkpoint.h"
 #include "nn/layers/token_pool.h"
+#include "zoo/blocks/stages.h"
 
 namespace fovea::zoo {
 namespace {
@@ -36,7 +38,7 @@ void scale(Init& init, double factor) {
 }  // namespace
 
 std::string_view name_of(FcNorm v) {
-  constexpr std::string_view names[] = {"automatic", "no", "yes"};
+  constexpr std::string_view names[] = {"automatic", "no", "yes", "for_avg"};
   return named(v, names);
 }
 std::string_view name_of(VitResample v) {
@@ -46,61 +48,107 @@ std::string_view name_of(VitResample v) {
 
 // ---- building ---------------------------------------------------------------------------------------------------
 
-Vit::Vit(const VitCfg& c, const ModelOptions& o) : TokenHeadModel(o, pools_of(c)), cfg_(c) {
+Vit::Vit(const VitCfg& c, const ModelOptions& o, std::unique_ptr<TokenEmbed> embed)
+    : TokenHeadModel(o, pools_of(c)),
+      cfg_(c) {
   default_levels_ = 3;
   const std::array<int, 2> size = o.img_size.value_or(std::array{224, 224});
-  add_tokens(o.in_chans.value_or(3), {size[0], size[1]});
+  if (!embed)
+    embed = std::make_unique<PatchEmbed>(
+        o.in_chans.value_or(3), c.embed_dim,
+        PatchEmbedOptions{.image = {size[0], size[1]},
+                          .patch = c.patch_size,
+                          .bias = !c.ends.pre_norm,
+                          .norm = c.ends.embed_norm ? norm() : TokenNorm{.kind = TokenNorm::Kind::none},
+                          .strict_size = !c.tokens.dynamic_img_size,
+                          .pad = c.tokens.dynamic_img_pad,
+                          .flatten = !c.tokens.dynamic_img_size});
+  patch_embed_ = add("patch_embed", std::move(embed));
+  add_tokens();
+  add_positions();
   add_blocks(static_cast<double>(o.drop_path_rate.value_or(0.0f)));
   add_ends();
   start_values();
 }
 
-void Vit::add_tokens(int channels, Size2 image) {
+void Vit::add_tokens() {
+  const int dim = cfg_.embed_dim;
+  const VitTokens& t = cfg_.tokens;
+  const bool eva = cfg_.training.weight_init == VitInit::eva;
+  const Init token = eva ? init::trunc_normal(0.02) : init::normal(1e-6), spread = init::trunc_normal(0.02);
+  if (t.class_token) cls_token = param("cls_token", {1, 1, dim}, token);
+  if (t.reg_tokens > 0) reg_token = param("reg_token", {1, t.reg_tokens, dim}, token);
+  if (t.pos_embed) pos_embed = param("pos_embed", {1, patch_embed_->patches() + embedded_prefix(), dim}, spread);
+  if (t.distilled) dist_token = param("dist_token", {1, 1, dim}, spread);
+}
+
+void Vit::add_positions() {
   const VitCfg& c = cfg_;
-  const VitTokens& t = c.tokens;
-  patch_embed_ =
-      add("patch_embed", PatchEmbed(channels, c.embed_dim,
-                                    {.image = image,
-                                     .patch = c.patch_size,
-                                     .bias = !c.ends.pre_norm,
-                                     .norm = c.ends.embed_norm ? norm() : TokenNorm{.kind = TokenNorm::Kind::none},
-                                     .strict_size = !t.dynamic_img_size,
-                                     .pad = t.dynamic_img_pad,
-                                     .flatten = !t.dynamic_img_size}));
-  if (t.class_token) cls_token = param("cls_token", {1, 1, c.embed_dim}, init::normal(1e-6));
-  if (t.reg_tokens > 0) reg_token = param("reg_token", {1, t.reg_tokens, c.embed_dim}, init::normal(1e-6));
-  if (t.pos_embed)
-    pos_embed =
-        param("pos_embed", {1, patch_embed_->patches() + embedded_prefix(), c.embed_dim}, init::trunc_normal(0.02));
-  if (t.distilled) dist_token = param("dist_token", {1, 1, c.embed_dim}, init::trunc_normal(0.02));
+  const VitRope& r = c.rope;
   pos_drop_ = add("pos_drop", Dropout(c.training.pos_drop_rate));
   if (c.training.patch_drop_rate > 0)
     patch_drop_ = add("patch_drop", PatchDropout(c.training.patch_drop_rate, prefix_tokens()));
+  if (c.rel_pos.shared_rel_pos)
+    rel_pos_ = add(c.rel_pos.rel_pos_type == RelPosType::own_bias ? "rel_pos_bias" : "shared_rel_pos",
+                   position_bias(position_bias_options(), c.num_heads));
+  if (r.rope_grid_indexing != "ij" && r.rope_grid_indexing != "xy")
+    throw Error(Error::Kind::argument, cat("rope_grid_indexing is '", r.rope_grid_indexing, "'"), "it is ij or xy");
+  if (r.rope_type != RopeType::none)
+    rope_ = add("rope", RotaryEmbedding({.type = r.rope_type,
+                                         .head_dim = head_channels(c.embed_dim, c.num_heads),
+                                         .heads = c.num_heads,
+                                         .depth = c.depth,
+                                         .prefix = prefix_tokens(),
+                                         .temperature = r.rope_temperature,
+                                         .grid_offset = r.rope_grid_offset,
+                                         .columns_first = r.rope_grid_indexing == "xy",
+                                         .rotate_half = r.rope_rotate_half,
+                                         .ref_feat_shape = r.ref_feat_shape,
+                                         .mrope_section = r.rope_mrope_section,
+                                         .shift_coords = r.rope_shift_coords,
+                                         .jitter_coords = r.rope_jitter_coords,
+                                         .rescale_coords = r.rope_rescale_coords}));
   if (c.ends.pre_norm) norm_pre_ = add("norm_pre", token_norm(norm(), c.embed_dim));
+}
+
+PositionBiasOptions Vit::position_bias_options() const {
+  return {.type = cfg_.rel_pos.rel_pos_type,
+          .window = patch_embed_->grid(),
+          .class_token = prefix_tokens() > 0,
+          .hidden = cfg_.rel_pos.rel_pos_dim};
 }
 
 void Vit::add_blocks(double drop_path_rate) {
   const VitCfg& c = cfg_;
   const VitBlockCfg& b = c.block;
+  DropPathRamp drop_path(drop_path_rate, c.depth);
   Sequential all;
   for (int i = 0; i < c.depth; ++i) {
-    const double share = c.depth > 1 ? static_cast<double>(i) / (c.depth - 1) : 0;
+    const bool full = i < b.full_attn_blocks || i >= c.depth - b.full_attn_blocks;
+    const SelfAttentionOptions attn{.heads = c.num_heads,
+                                    .kv_heads = full ? 0 : b.num_kv_heads,
+                                    .qkv_fused = b.qkv_fused,
+                                    .qkv_bias = b.qkv_bias,
+                                    .k_bias = b.k_bias,
+                                    .proj_bias = b.proj_bias,
+                                    .qk_norm = b.qk_norm,
+                                    .scale_norm = b.scale_attn_norm,
+                                    .gated = b.gated_attn,
+                                    .rel_pos = rel_pos_ ? PositionBiasOptions{} : position_bias_options(),
+                                    .attn_drop = c.training.attn_drop_rate,
+                                    .proj_drop = c.training.proj_drop_rate};
     blocks_.push_back(all.add(vit_block(b.block_fn, {.dim = c.embed_dim,
                                                      .hidden = static_cast<int>(c.embed_dim * c.mlp_ratio),
-                                                     .heads = c.num_heads,
-                                                     .qkv_bias = b.qkv_bias,
-                                                     .proj_bias = b.proj_bias,
-                                                     .qk_norm = b.qk_norm,
-                                                     .scale_attn_norm = b.scale_attn_norm,
-                                                     .scale_mlp_norm = b.scale_mlp_norm,
+                                                     .attn = attn,
                                                      .diff_attention = b.diff_attention,
                                                      .layer_scale = b.init_values,
+                                                     .attn_only_layer_scale = b.attn_only_layer_scale,
                                                      .norm = norm(),
                                                      .act = b.act_layer,
                                                      .mlp = b.mlp,
-                                                     .attn_drop = c.training.attn_drop_rate,
-                                                     .proj_drop = c.training.proj_drop_rate,
-                                                     .drop_path = drop_path_rate * share,
+                                                     .swiglu_align_to = b.swiglu_align_to,
+                                                     .scale_mlp_norm = b.scale_mlp_norm,
+                                                     .drop_path = drop_path.next(),
                                                      .index = i}))
                           .get());
   }
@@ -111,15 +159,17 @@ void Vit::add_ends() {
   const VitCfg& c = cfg_;
   const VitEnds& e = c.ends;
   const std::string& pool = global_pool();
-  const bool behind = e.fc_norm == FcNorm::automatic ? statistic(pool) : e.fc_norm == FcNorm::yes;
+  const bool behind = e.fc_norm == FcNorm::automatic ? statistic(pool)
+                      : e.fc_norm == FcNorm::for_avg ? pool == "avg"
+                                                     : e.fc_norm == FcNorm::yes;
   if (e.final_norm && !behind) norm_ = add("norm", token_norm(norm(), c.embed_dim));
-  if (pool == "map")
-    attn_pool_ =
-        add("attn_pool",
-            std::unique_ptr<Module>(std::make_unique<AttentionPoolLatent>(
-                c.embed_dim,
-                AttentionPoolOptions{
-                    .heads = c.num_heads, .mlp_ratio = c.mlp_ratio, .norm = norm(), .act = c.block.act_layer})));
+  if (pool == "map") {
+    const AttentionPoolOptions map{.heads = e.attn_pool_num_heads ? e.attn_pool_num_heads : c.num_heads,
+                                   .mlp_ratio = e.attn_pool_mlp_ratio > 0 ? e.attn_pool_mlp_ratio : c.mlp_ratio,
+                                   .norm = norm(),
+                                   .act = c.block.act_layer};
+    attn_pool_ = add("attn_pool", std::unique_ptr<Module>(std::make_unique<AttentionPoolLatent>(c.embed_dim, map)));
+  }
   if (pool == "prr")
     attn_pool_ = add("attn_pool", std::unique_ptr<Module>(std::make_unique<AttentionPoolPrr>(
                                       c.embed_dim, c.num_heads, c.tokens.class_token ? "token" : "avg")));
@@ -128,8 +178,12 @@ void Vit::add_ends() {
 }
 
 void Vit::start_values() {
-  start_vit_values(*this, cfg_.training.weight_init, num_classes_);
-  if (!cfg_.training.fix_init || cfg_.training.weight_init == VitInit::reset) return;
+  const VitTraining& t = cfg_.training;
+  start_vit_values(*this, t.weight_init, num_classes_);
+  const bool eva = t.weight_init == VitInit::eva;
+  if (auto* head = dynamic_cast<Linear*>(find("head")); head && eva && t.head_init_scale > 0)
+    scale(head->weight.slot().init, t.head_init_scale);
+  if ((!t.fix_init && !eva) || t.weight_init == VitInit::reset) return;
   for (size_t i = 0; i < blocks_.size(); ++i)
     for (std::string_view name : {"attn.proj", "mlp.fc2"})
       if (auto* linear = dynamic_cast<Linear*>(blocks_[i]->find(name)))
@@ -138,8 +192,8 @@ void Vit::start_values() {
 
 // ---- running ----------------------------------------------------------------------------------------------------
 
-Tensor Vit::embed(const Tensor& image) {
-  Tensor x = patch_embed_(image);
+Tensor Vit::embed(const Tensor& patches) {
+  Tensor x = patches;
   const int64_t n = x.dim(0), c = cfg_.embed_dim;
   Tensor positions = pos_embed;
   if (x.rank() == 4) {
@@ -154,20 +208,50 @@ Tensor Vit::embed(const Tensor& image) {
   tokens.push_back(x);
   if (tokens.size() > 1) x = cat(tokens, 1);
   if (positions && !cfg_.tokens.no_embed_class) x = x + positions;
-  return norm_pre_(patch_drop_(positions ? pos_drop_(x) : x));
+  return positions || rope_ ? pos_drop_(x) : x;
+}
+
+AttentionContext Vit::context(const AttentionMask& m, Size2 grid, int block) {
+  AttentionContext c(m);
+  if (rel_pos_) c.mask = rel_pos_->bias();
+  if (rope_) c.rotary = rope_->at(grid, block);
+  return c;
+}
+
+Tensor Vit::run_block(VitBlock& block, const Tensor& x, const AttentionContext& c) {
+  const Scope scope("blocks");
+  if (!recomputes()) return block(x, c);
+  const auto call = [&block, c](std::span<const Tensor> in) -> Tensors { return {block(in[0], c)}; };
+  return checkpointed(block, call, std::span(&x, 1))[0];
 }
 
 Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
-  Tensor x = embed(image);
-  const bool masked = m.mask || m.causal;
+  const Size2 grid = patch_embed_->grid_of(image.dim(2), image.dim(3));
+  Tensor x = embed(patch_embed_(image)), kept_index;
+  if (patch_drop_) {
+    const Scope scope("patch_drop");
+    const PatchDropout::Kept some = patch_drop_->keep(x);
+    x = some.tokens;
+    kept_index = some.index;
+  }
+  x = norm_pre_(x);
+  AttentionContext c;
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    {
-      const Scope scope("blocks");
-      x = masked ? (*blocks_[i])(x, m) : run(*blocks_[i], x);
+    if (i == 0 || (rope_ && rope_->differs())) {
+      c = context(m, grid, static_cast<int>(i));
+      if (rope_ && kept_index) c.rotary = kept(c.rotary, kept_index, prefix_tokens());
     }
+    x = run_block(*blocks_[i], x, c);
     if (tap(cat("blocks.", i), x)) break;
   }
   return norm_(x);
+}
+
+Tensor Vit::forward_masked(const Tensor& image, const AttentionMask& m) {
+  if (cfg_.rel_pos.rel_pos_type != RelPosType::none)
+    throw Error(Error::Kind::unsupported, cat(full_name(), " takes no attention mask"),
+                "its scores have relative positions added already");
+  return forward_features(image, m);
 }
 
 Tensor Vit::pool(const Tensor& tokens) {
@@ -199,7 +283,10 @@ void Vit::resize_input(std::array<int, 2> image, std::optional<int> patch) {
   const Size2 now = patch_embed_->grid();
   if (now.h < 1 || now.w < 1)
     throw Error(Error::Kind::argument, cat("an image of ", image[0], " x ", image[1], " is smaller than a patch"));
-  if (!pos_embed || now == before) return;
+  if (now == before) return;
+  if (rel_pos_) rel_pos_->set_window(now);
+  for (VitBlock* block : blocks_) block->set_window(now);
+  if (!pos_embed) return;
   const bool wants = pos_embed->requires_grad();
   const NoGrad no_grad;
   if (pos_embed->has_bytes()) {
@@ -211,11 +298,17 @@ void Vit::resize_input(std::array<int, 2> image, std::optional<int> patch) {
   pos_embed.slot().value.set_requires_grad(wants);
 }
 
-std::vector<std::string> Vit::no_weight_decay() const { return {"pos_embed", "cls_token", "reg_token", "dist_token"}; }
+std::vector<std::string> Vit::no_weight_decay() const {
+  std::vector<std::string> names{"pos_embed", "cls_token", "reg_token", "dist_token"};
+  if (cfg_.rel_pos.rel_pos_type == RelPosType::own_bias) names.emplace_back("relative_position_bias_table");
+  if (cfg_.rope.rope_type == RopeType::mixed) names.emplace_back("freqs");
+  return names;
+}
 
 std::vector<LayerGroup> Vit::group_matcher(bool) const {
   std::vector<LayerGroup> rows;
-  for (const char* stem : {"^cls_token", "^reg_token", "^dist_token", "^pos_embed", "^patch_embed", "^norm_pre"})
+  for (const char* stem :
+       {"^cls_token", "^reg_token", "^dist_token", "^pos_embed", "^patch_embed", "^norm_pre", "^rel_pos_bias"})
     rows.push_back({.group = 0, .pattern = stem});
   rows.push_back({.group = 1, .pattern = "^blocks.#"});
   rows.push_back({.group = 1, .pattern = "^norm", .joins_previous = true});

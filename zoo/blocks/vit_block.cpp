@@ -10,14 +10,8 @@ namespace fovea::zoo {
 namespace {
 
 std::unique_ptr<SelfAttention> attention(const VitBlockOptions& o) {
-  const SelfAttentionOptions options{.heads = o.heads,
-                                     .qkv_bias = o.qkv_bias,
-                                     .proj_bias = o.proj_bias,
-                                     .qk_norm = o.qk_norm,
-                                     .scale_norm = o.scale_attn_norm,
-                                     .norm = o.norm,
-                                     .attn_drop = o.attn_drop,
-                                     .proj_drop = o.proj_drop};
+  SelfAttentionOptions options = o.attn;
+  options.norm = o.norm;
   if (o.diff_attention) return std::make_unique<DiffAttention>(o.dim, options, o.index);
   return std::make_unique<Attention>(o.dim, options);
 }
@@ -26,20 +20,24 @@ std::unique_ptr<Module> mlp(const VitBlockOptions& o) {
   const TokenNorm norm = o.scale_mlp_norm ? o.norm : TokenNorm{.kind = TokenNorm::Kind::none};
   switch (o.mlp) {
     case VitMlp::swiglu:
-      return std::make_unique<SwiGLU>(
-          o.dim,
-          SwiGLUOptions{.hidden = o.hidden, .act = o.act, .norm = norm, .bias = o.proj_bias, .drop = o.proj_drop});
+      return std::make_unique<SwiGLU>(o.dim, SwiGLUOptions{.hidden = o.hidden,
+                                                           .align_to = o.swiglu_align_to,
+                                                           .act = o.act,
+                                                           .norm = norm,
+                                                           .bias = o.attn.proj_bias,
+                                                           .drop = o.attn.proj_drop});
     case VitMlp::swiglu_packed:
       return std::make_unique<GluMlp>(o.dim, GluMlpOptions{.hidden = o.hidden,
                                                            .act = o.act,
                                                            .norm = norm,
-                                                           .bias = o.proj_bias,
+                                                           .bias = o.attn.proj_bias,
                                                            .gate_last = false,
-                                                           .drop = o.proj_drop});
+                                                           .drop = o.attn.proj_drop});
     case VitMlp::mlp: break;
   }
   return std::make_unique<Mlp>(
-      o.dim, MlpOptions{.hidden = o.hidden, .act = o.act, .norm = norm, .bias = o.proj_bias, .drop = o.proj_drop});
+      o.dim,
+      MlpOptions{.hidden = o.hidden, .act = o.act, .norm = norm, .bias = o.attn.proj_bias, .drop = o.attn.proj_drop});
 }
 
 std::unique_ptr<Module> layer_scale(const VitBlockOptions& o) {
@@ -60,13 +58,39 @@ class PreNorm final : public VitBlock {
   }
 
  private:
-  Tensor pass(const Tensor& x, const AttentionMask& m) override {
-    const Tensor y = x + drop1_(ls1_(attn_(norm1_(x), m)));
+  Tensor pass(const Tensor& x, const AttentionContext& c) override {
+    const Tensor y = x + drop1_(ls1_(attn_(norm1_(x), c)));
     return y + drop2_(ls2_(mlp_(norm2_(y))));
   }
   Ref<Module> norm1_, norm2_, mlp_;
   Ref<SelfAttention> attn_;
   Maybe<Module> ls1_, ls2_;
+  Ref<DropPath> drop1_, drop2_;
+};
+
+class Gamma final : public VitBlock {
+ public:
+  explicit Gamma(const VitBlockOptions& o) {
+    const Init start = init::constant(o.layer_scale);
+    if (o.layer_scale != 0) gamma_1_ = param("gamma_1", {o.dim}, start);
+    if (o.layer_scale != 0 && !o.attn_only_layer_scale) gamma_2_ = param("gamma_2", {o.dim}, start);
+    norm1_ = add("norm1", token_norm(o.norm, o.dim));
+    attn_ = add("attn", attention(o));
+    drop1_ = add("drop_path1", DropPath(o.drop_path));
+    norm2_ = add("norm2", token_norm(o.norm, o.dim));
+    mlp_ = add("mlp", mlp(o));
+    drop2_ = add("drop_path2", DropPath(o.drop_path));
+  }
+
+ private:
+  Tensor pass(const Tensor& x, const AttentionContext& c) override {
+    const auto scaled = [](const Tensor& t, const Param& gamma) { return gamma ? t * *gamma : t; };
+    const Tensor y = x + drop1_(scaled(attn_(norm1_(x), c), gamma_1_));
+    return y + drop2_(scaled(mlp_(norm2_(y)), gamma_2_));
+  }
+  Param gamma_1_, gamma_2_;
+  Ref<Module> norm1_, norm2_, mlp_;
+  Ref<SelfAttention> attn_;
   Ref<DropPath> drop1_, drop2_;
 };
 
@@ -85,8 +109,8 @@ class PostNorm final : public VitBlock {
   }
 
  private:
-  Tensor pass(const Tensor& x, const AttentionMask& m) override {
-    const Tensor y = x + drop1_(norm1_(attn_(x, m)));
+  Tensor pass(const Tensor& x, const AttentionContext& c) override {
+    const Tensor y = x + drop1_(norm1_(attn_(x, c)));
     return y + drop2_(norm2_(mlp_(y)));
   }
   Ref<SelfAttention> attn_;
@@ -101,19 +125,19 @@ class Parallel : public VitBlock {
     Tensor mlp, q, k, v;  // [N, L, hidden], [N, L, dim]
   };
   explicit Parallel(const VitBlockOptions& o) : o_(o) {
-    if (o.scale_attn_norm || o.scale_mlp_norm)
+    if (o.attn.scale_norm || o.scale_mlp_norm)
       throw Error(Error::Kind::argument, "parallel blocks have no norms behind attention or inside of the MLP");
-    if (!o.qkv_bias) mlp_bias_ = param("mlp_bias", {o.hidden}, init::zeros());
+    if (!o.attn.qkv_bias) mlp_bias_ = param("mlp_bias", {o.hidden}, init::zeros());
   }
   void begin(int head) {
     in_norm_ = add("in_norm", token_norm(o_.norm, o_.dim));
-    in_proj_ = add("in_proj", Linear(o_.dim, o_.hidden + 3 * o_.dim, o_.qkv_bias));
-    if (!o_.qk_norm) return;
+    in_proj_ = add("in_proj", Linear(o_.dim, o_.hidden + 3 * o_.dim, o_.attn.qkv_bias));
+    if (!o_.attn.qk_norm) return;
     q_norm_ = add("q_norm", token_norm(o_.norm, head));
     k_norm_ = add("k_norm", token_norm(o_.norm, head));
   }
   void end() {
-    mlp_drop_ = add("mlp_drop", Dropout(o_.proj_drop));
+    mlp_drop_ = add("mlp_drop", Dropout(o_.attn.proj_drop));
     ls_ = add("ls", layer_scale(o_));
     drop_path_ = add("drop_path", DropPath(o_.drop_path));
   }
@@ -122,7 +146,7 @@ class Parallel : public VitBlock {
     const Tensor wide = mlp_bias_ ? each[0] + *mlp_bias_ : each[0];
     return {mlp_drop_(activate(wide, o_.act)), each[1], each[2], each[3]};
   }
-  bool drops() const { return training() && o_.attn_drop > 0; }
+  bool drops() const { return training() && o_.attn.attn_drop > 0; }
 
   VitBlockOptions o_;
   Param mlp_bias_;
@@ -136,19 +160,20 @@ class Parallel : public VitBlock {
 class ParallelScaling final : public Parallel {
  public:
   explicit ParallelScaling(const VitBlockOptions& o) : Parallel(o) {
-    begin(head_channels(o.dim, o.heads));
-    attn_out_ = add("attn_out_proj", Linear(o.dim, o.dim, o.proj_bias));
-    mlp_out_ = add("mlp_out_proj", Linear(o.hidden, o.dim, o.proj_bias));
+    begin(head_channels(o.dim, o.attn.heads));
+    attn_out_ = add("attn_out_proj", Linear(o.dim, o.dim, o.attn.proj_bias));
+    mlp_out_ = add("mlp_out_proj", Linear(o.hidden, o.dim, o.attn.proj_bias));
     end();
   }
 
  private:
-  Tensor pass(const Tensor& x, const AttentionMask& m) override {
+  Tensor pass(const Tensor& x, const AttentionContext& c) override {
     const Parts p = parts(x);
     const AttentionOptions options{
-        .scale = {}, .causal = m.causal, .dropout = drops() ? o_.attn_drop : 0, .key = drops() ? next_key() : 0};
-    const Tensor q = q_norm_(split_heads(p.q, o_.heads)), k = k_norm_(split_heads(p.k, o_.heads));
-    const Tensor y = merge_heads(sdpa(q, k, split_heads(p.v, o_.heads), m.mask, options));
+        .scale = {}, .causal = c.causal, .dropout = drops() ? o_.attn.attn_drop : 0, .key = drops() ? next_key() : 0};
+    const Tensor q = rotated(q_norm_(split_heads(p.q, o_.attn.heads)), c.rotary),
+                 k = rotated(k_norm_(split_heads(p.k, o_.attn.heads)), c.rotary);
+    const Tensor y = merge_heads(sdpa(q, k, split_heads(p.v, o_.attn.heads), c.mask, options));
     return x + drop_path_(ls_(attn_out_(y) + mlp_out_(p.mlp)));
   }
   Ref<Linear> attn_out_, mlp_out_;
@@ -157,7 +182,7 @@ class ParallelScaling final : public Parallel {
 class ParallelDiff final : public Parallel {
  public:
   explicit ParallelDiff(const VitBlockOptions& o) : Parallel(o) {
-    const int head = head_channels(o.dim, 2 * o.heads);
+    const int head = head_channels(o.dim, 2 * o.attn.heads);
     lambda_.q1 = param("lambda_q1", {head}, init::normal(0.1));
     lambda_.k1 = param("lambda_k1", {head}, init::normal(0.1));
     lambda_.q2 = param("lambda_q2", {head}, init::normal(0.1));
@@ -165,16 +190,17 @@ class ParallelDiff final : public Parallel {
     lambda_.start = DifferentialLambda::start_at(o.index);
     begin(head);
     sub_norm_ = add("sub_norm", RmsNorm(2 * head, 1e-5));
-    out_ = add("out_proj", Linear(o.dim + o.hidden, o.dim, o.proj_bias));
+    out_ = add("out_proj", Linear(o.dim + o.hidden, o.dim, o.attn.proj_bias));
     end();
   }
 
  private:
-  Tensor pass(const Tensor& x, const AttentionMask& m) override {
+  Tensor pass(const Tensor& x, const AttentionContext& c) override {
     const Parts p = parts(x);
-    const Tensor q = q_norm_(split_heads(p.q, 2 * o_.heads)), k = k_norm_(split_heads(p.k, 2 * o_.heads));
-    const Tensor y = differential_attention(q, k, split_heads(p.v, o_.heads), lambda_, m, drops() ? o_.attn_drop : 0,
-                                            drops() ? next_key() : 0);
+    const Tensor q = rotated(q_norm_(split_heads(p.q, 2 * o_.attn.heads)), c.rotary),
+                 k = rotated(k_norm_(split_heads(p.k, 2 * o_.attn.heads)), c.rotary);
+    const Tensor y = differential_attention(q, k, split_heads(p.v, o_.attn.heads), lambda_, {c.mask, c.causal},
+                                            drops() ? o_.attn.attn_drop : 0, drops() ? next_key() : 0);
     const Tensor attended = merge_heads(sub_norm_(y) * (1 - lambda_.start));
     return x + drop_path_(ls_(out_(cat({attended, p.mlp}, -1))));
   }
@@ -193,10 +219,10 @@ class Branch final : public Module {
     ls_ = add("ls", layer_scale(o));
     drop_path_ = add("drop_path", DropPath(o.drop_path));
   }
-  Tensor operator()(const Tensor& x, const AttentionMask& m) {
+  Tensor operator()(const Tensor& x, const AttentionContext& c) {
     const Scope scope(name());
     const Tensor y = norm_(x);
-    return drop_path_(ls_(attn_ ? attn_(y, m) : mlp_(y)));
+    return drop_path_(ls_(attn_ ? attn_(y, c) : mlp_(y)));
   }
 
  private:
@@ -219,10 +245,10 @@ class Pairs final : public VitBlock {
   }
 
  private:
-  Tensor pass(const Tensor& x, const AttentionMask& m) override {
+  Tensor pass(const Tensor& x, const AttentionContext& c) override {
     const auto both = [&](std::string_view called, const std::array<Ref<Branch>, 2>& branches, const Tensor& t) {
       const Scope scope(called);
-      return t + (branches[0](t, m) + branches[1](t, m));
+      return t + (branches[0](t, c) + branches[1](t, c));
     };
     return both("ffns", ffns_, both("attns", attns_, x));
   }
@@ -232,7 +258,7 @@ class Pairs final : public VitBlock {
 }  // namespace
 
 std::string_view name_of(VitBlockKind k) {
-  constexpr std::string_view names[] = {"pre_norm", "post_norm", "parallel", "parallel_diff", "pairs"};
+  constexpr std::string_view names[] = {"pre_norm", "gamma", "post_norm", "parallel", "parallel_diff", "pairs"};
   return static_cast<size_t>(k) < std::size(names) ? names[static_cast<size_t>(k)] : std::string_view();
 }
 
@@ -241,13 +267,18 @@ std::string_view name_of(VitMlp m) {
   return static_cast<size_t>(m) < std::size(names) ? names[static_cast<size_t>(m)] : std::string_view();
 }
 
-Tensor VitBlock::operator()(const Tensor& x, const AttentionMask& m) {
+Tensor VitBlock::operator()(const Tensor& x, const AttentionContext& c) {
   const Scope scope(name());
-  return pass(x, m);
+  return pass(x, c);
+}
+
+void VitBlock::set_window(Size2 window) {
+  if (auto* attn = dynamic_cast<Attention*>(find("attn"))) attn->set_window(window);
 }
 
 std::unique_ptr<VitBlock> vit_block(VitBlockKind kind, const VitBlockOptions& o) {
   switch (kind) {
+    case VitBlockKind::gamma: return std::make_unique<Gamma>(o);
     case VitBlockKind::post_norm: return std::make_unique<PostNorm>(o);
     case VitBlockKind::parallel: return std::make_unique<ParallelScaling>(o);
     case VitBlockKind::parallel_diff: return std::make_unique<ParallelDiff>(o);

@@ -7,8 +7,8 @@
 
 namespace fovea::zoo {
 
-/// Which first values the linear layers get.
-enum class VitInit : uint8_t { timm, jax, jax_nlhb, moco, reset };
+/// Which first values the linear layers get. eva: as timm, but gates stay as they are.
+enum class VitInit : uint8_t { timm, jax, jax_nlhb, moco, reset, eva };
 std::string_view name_of(VitInit v);
 
 /// For all layers below, whose classifier's name begins with "head".

@@ -36,7 +36,9 @@ std::optional<Size2> grid_of_weights(const Vit& vit, const StateDict& w, int64_t
   return grid;
 }
 
-void fit(const Vit& vit, StateDict& w, const ResampleOptions& how) {
+}  // namespace
+
+void fit_to_patches(const Vit& vit, StateDict& w, const ResampleOptions& how) {
   const Size2 patch = vit.patches().patch(), grid = vit.patches().grid();
   if (vit.pos_embed && w.contains("pos_embed")) {
     const int prefix = vit.cfg().tokens.no_embed_class ? 0 : vit.prefix_tokens();
@@ -52,8 +54,6 @@ void fit(const Vit& vit, StateDict& w, const ResampleOptions& how) {
   });
 }
 
-}  // namespace
-
 StateDict adapt_vit(ImageModel& model, StateDict weights) {
   const auto& vit = dynamic_cast<const Vit&>(model);
   const NoGrad no_grad;
@@ -61,7 +61,7 @@ StateDict adapt_vit(ImageModel& model, StateDict weights) {
   ResampleOptions how = vit.resample();
   if (jax) how = {.mode = Interpolation::linear, .antialias = false};
   StateDict w = with_our_names(vit, std::move(weights));
-  fit(vit, w, how);
+  fit_to_patches(vit, w, how);
   const bool pools = vit.global_pool() == "map";  // SigLIP's towers are used with and without their pooling
   for (const std::string& name : w.names()) {
     const bool hidden = name.starts_with("pre_logits.");

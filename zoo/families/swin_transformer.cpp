@@ -3,8 +3,10 @@
 // its own for each stage. timm.models.swin_transformer; https://arxiv.org/abs/2103.14030, 2111.14725
 #include <algorithm>
 
+#include "weights_tools/edit.h"
 #include "zoo/blocks/headed_model.h"
 #include "zoo/blocks/patch_merging.h"
+#include "zoo/blocks/relative_tables.h"
 #include "zoo/blocks/stage_windows.h"
 #include "zoo/blocks/stages.h"
 #include "zoo/blocks/vit_init.h"
@@ -217,15 +219,10 @@ constexpr Rename kLateMerging[] = {{"^layers.2.downsample", "layers.3.downsample
 StateDict adapt(ImageModel& model, StateDict weights) {
   StateDict w = rename(weights, kBuffers);
   if (w.contains("layers.0.downsample.reduction.weight")) w = rename(w, kLateMerging);
-  for (const std::string& name : w.names()) {
-    const Tensor& t = w.at(name);
-    if (name == "patch_embed.proj.weight" && t.rank() == 4) {
-      w.set(name, resample_patch_kernel(t, dynamic_cast<SwinTransformer&>(model).patch()));
-    } else if (name.ends_with(".relative_position_bias_table")) {
-      auto* attn = dynamic_cast<WindowAttention*>(model.find(name.substr(0, name.rfind('.'))));
-      if (attn) w.set(name, resample_relative_bias(t, attn->window()));
-    }
-  }
+  change(w, "patch_embed.proj.weight", [&](const Tensor& t) {
+    return t.rank() == 4 ? resample_patch_kernel(t, dynamic_cast<SwinTransformer&>(model).patch()) : t;
+  });
+  resample_relative_tables(model, w);
   return w;
 }
 
