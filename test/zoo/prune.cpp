@@ -44,7 +44,7 @@ PruneOptions recorded_request(const json& arguments) {
 
 std::vector<std::string> without(std::vector<std::string> names, const std::vector<std::string>& modules) {
   for (const std::string& module : modules)
-    REQUIRE(std::erase_if(names, [&](const std::string& n) { return n.starts_with(module + "."); }) > 0);
+    REQUIRE(std::erase_if(names, [&](const std::string& n) { return n == module || n.starts_with(module + "."); }) > 0);
   return names;
 }
 

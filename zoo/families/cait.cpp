@@ -140,6 +140,8 @@ class Cait final : public TokenHeadModel, public TokenModel {
     blocks_token_only_->vacate();
     remove("cls_token");
     cls_token_ = {};
+    pools_.known = "avg";
+    pools_.prefix = 0;
     TokenHeadModel::drop_head();
   }
 

@@ -46,10 +46,12 @@ class PositionalEncodingFourier final : public Module {
 
  private:
   static constexpr int kHidden = 32;
+  // Rounded to f32 wherever the paper's code is.
   static float wave(int at, int size, int channel) {
-    const double angle = (at + 1) / (size + 1e-6) * 2 * std::numbers::pi,
-                 slow = angle / std::pow(10000.0, 2.0 * (channel / 2) / kHidden);
-    return static_cast<float>(channel % 2 == 0 ? std::sin(slow) : std::cos(slow));
+    const float angle =
+        static_cast<float>(at + 1) / (static_cast<float>(size) + 1e-6f) * static_cast<float>(2 * std::numbers::pi);
+    const float slow = angle / std::pow(10000.0f, 2 * static_cast<float>(channel / 2) / kHidden);
+    return channel % 2 == 0 ? std::sin(slow) : std::cos(slow);
   }
   Ref<Conv2d> token_projection_;
 };
@@ -246,6 +248,8 @@ class Xcit final : public TokenHeadModel, public TokenModel {
     cls_attn_blocks_->vacate();
     remove("cls_token");
     cls_token_ = {};
+    pools_.known = "avg";
+    pools_.prefix = 0;
     TokenHeadModel::drop_head();
   }
 

@@ -17,7 +17,7 @@ import timm
 import torch
 
 from formula import fill, image, spread
-from recorder import record
+from recorder import create, record
 
 torch.set_num_threads(1)
 CLASSES = 10
@@ -35,7 +35,7 @@ def short(x):
 
 def gradients(name, kwargs, pixels, train, dtype):
     """The loss and the gradients by parameter."""
-    model = timm.create_model(name, num_classes=CLASSES, **kwargs)
+    model = create(name, num_classes=CLASSES, **kwargs)
     fill(model)
     model = model.to(dtype).train(train)
     assert not train or not any(is_random(m) for m in model.modules()), f"{name} draws random numbers"

@@ -10,6 +10,7 @@ from the formula, named "mask". Each entry of "prune" has the arguments, the lev
 lost, the widths that follow, what the pruned model makes of the image, and the entries that come back with a classifier of five classes.
 Needs torch and timm.
 """
+import inspect
 import itertools
 import json
 
@@ -17,7 +18,7 @@ import timm
 import torch
 
 from formula import fill, image, uniform
-from recorder import record
+from recorder import create, record
 from variations import figure, tolerance
 
 torch.set_num_threads(1)
@@ -25,16 +26,17 @@ torch.set_num_threads(1)
 
 def asked(model):
     """Arguments of forward_intermediates that differ in what they give."""
-    tokens = hasattr(model, "num_prefix_tokens")
+    takes = inspect.signature(model.forward_intermediates).parameters
     yield dict(norm=True)
     yield dict(indices=[0, -2], norm=True)
     yield dict(indices=2, stop_early=True, intermediates_only=True)
     if not isinstance(model, timm.models.mobilenetv3.MobileNetV3):  # does not give the final value of a part
         yield dict(indices=[1], stop_early=True)
         yield dict(indices=1, stop_early=True)
-    if tokens:
+    if "return_prefix_tokens" in takes and model.num_prefix_tokens:
         yield dict(indices=[0, -1], output_fmt="NLC", return_prefix_tokens=True)
         yield dict(indices=[1, 2], norm=True, return_prefix_tokens=True, stop_early=True)
+    if "attn_mask" in takes:
         yield dict(indices=[-1], attn_mask="near")
         yield dict(indices=[1], attn_mask="added", stop_early=True)
         yield dict(indices=[1, -1], is_causal=True, intermediates_only=True)
@@ -68,7 +70,7 @@ def lost_modules(before, after):
             continue
         parts = name.split(".")
         heads = (".".join(parts[:i]) for i in range(1, len(parts)))
-        lost.append(next(head for head in heads if not any(n.startswith(head + ".") for n in after)))
+        lost.append(next((head for head in heads if not any(n.startswith(head + ".") for n in after)), name))
     return lost
 
 
@@ -91,7 +93,7 @@ def entry(name, kwargs, size, pool):
     x = image(b, 3, h, w)
 
     def make():
-        model = timm.create_model(name, **kwargs).eval()
+        model = create(name, **kwargs).eval()
         fill(model)
         return model
 

@@ -7,8 +7,27 @@ be, STEADY; each recorder says what a case of its own is. `python3 gradients.py 
 import argparse
 import importlib
 import pathlib
+import sys
+
+import timm
 
 FOLDER = pathlib.Path(__file__).parent
+
+
+def create(name, **kwargs):
+    """timm.create_model(), also with arguments that the architecture's own function gives and would not let change."""
+    try:
+        return timm.create_model(name, **kwargs)
+    except TypeError as error:
+        if "multiple values" not in str(error):
+            raise
+    module = sys.modules[timm.model_entrypoint(name).__module__]
+    build = module.build_model_with_cfg
+    module.build_model_with_cfg = lambda *a, **given: build(*a, **{**given, **kwargs})
+    try:
+        return timm.create_model(name)
+    finally:
+        module.build_model_with_cfg = build
 
 
 def record(kind, text_of):

@@ -12,7 +12,7 @@ import timm
 import torch
 
 from formula import fill, fnv1a, image, spread
-from recorder import record
+from recorder import create, record
 
 torch.set_num_threads(1)
 
@@ -53,14 +53,14 @@ def tolerance(exact, single):
 
 
 def entry(name, kwargs, size, for_features=None):
-    model = timm.create_model(name, **kwargs).eval()
+    model = create(name, **kwargs).eval()
     fill(model)
     trained = {n for n, _ in model.named_parameters()}
     lines = [f"{n}\t{','.join(map(str, t.shape))}\t{str(t.dtype).removeprefix('torch.')}\t{'p' if n in trained else 'b'}\n"
              for n, t in model.state_dict().items()]
     b, h, w = size
     x = image(b, kwargs.get("in_chans", 3), h, w)
-    backbone = timm.create_model(name, features_only=True, **{k: v for k, v in kwargs.items() if k not in ("num_classes", "global_pool")},
+    backbone = create(name, features_only=True, **{k: v for k, v in kwargs.items() if k not in ("num_classes", "global_pool")},
                                  **(for_features or {})).eval()
     answer, of = (maps, backbone) if for_features else (outputs, model)
     if for_features:
