@@ -83,7 +83,7 @@ Tensor positions_of(Size2 window, bool class_token) {
 }  // namespace
 
 Tensor relative_positions(Size2 window, bool class_token) {
-  // The blocks of a network share them, one after the other.
+  // The blocks of a network share their bytes, one after the other.
   static thread_local struct {
     Size2 window = 0;
     bool class_token = false;
@@ -91,7 +91,7 @@ Tensor relative_positions(Size2 window, bool class_token) {
   } last;
   if (!last.index || last.window != window || last.class_token != class_token)
     last = {window, class_token, positions_of(window, class_token)};
-  return last.index;
+  return last.index.detach();
 }
 
 Tensor relative_bias(const Tensor& table, const Tensor& positions) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/zoo/transformers.cpp — relatives of the ViT beyond their figures: foreign weights, other sizes, what they refuse.
+// test/zoo/transformers.cpp — relatives of the ViT beyond their figures: foreign weights, other sizes, refusals.
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
 #include "nn/layers/rotary.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/families/convit.cpp — ConViT: most blocks mix attention by content with attention by place, each head as it likes.
+// zoo/families/convit.cpp — ConViT: most blocks mix attention by content and by place, each head as it likes.
 // timm.models.convit; https://arxiv.org/abs/2103.10697
 #include <cmath>
 
@@ -70,7 +70,7 @@ class Gpsa final : public Module {
  public:
   Gpsa(const Cfg& c, const Tensor& places) : heads_(c.num_heads) {
     gating_param_ = param("gating_param", {heads_}, init::ones());
-    rel_indices_ = constant("rel_indices", places);
+    rel_indices_ = constant("rel_indices", places.detach());
     qk_ = add("qk", Linear(c.dim(), 2 * c.dim(), c.qkv_bias));
     v = add("v", Linear(c.dim(), c.dim(), c.qkv_bias));
     attn_drop_ = add("attn_drop", Dropout(c.attn_drop_rate));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/families/eva.cpp — EVA and EVA-02, Meta's perception encoders, RoPE-ViT, DINOv3, Sapiens 2: ViTs whose queries and
-// keys turn by their places. timm.models.eva
+// zoo/families/eva.cpp — EVA and EVA-02, Meta's perception encoders, RoPE-ViT, DINOv3, Sapiens 2: ViTs whose queries
+// and keys turn by their places. timm.models.eva
 #include "engine/ops/ops.h"
 #include "weights_tools/edit.h"
 #include "zoo/blocks/vit.h"

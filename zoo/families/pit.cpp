@@ -128,6 +128,7 @@ class Pit final : public TokenHeadModel {
   AfterLevels after_levels() const override { return {.norms = {"norm"}, .convs = {}}; }
   void drop_head() override {  // the norm was for the class tokens alone
     norm_->vacate();
+    if (head_dist_) head_dist_->vacate();
     head_dist_ = {};
     pools_.distilled = false;
     TokenHeadModel::drop_head();
