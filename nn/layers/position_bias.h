@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nn/layers/position_bias.h — what attention adds to the scores of two tokens of a grid: learned, or computed from their
-// offset.
+// nn/layers/position_bias.h — what attention adds to the scores of two tokens of a grid: learned, or by offset.
 #pragma once
 #include <memory>
 #include <string_view>

@@ -251,7 +251,7 @@ TEST_CASE("the tool: progress is for terminals and for long runs", "[cli][many]"
   const Scene scene;
   scene.photo("p/1.jpg");
   scene.photo("p/2.jpg");
-  const Names args{"classify", "p", "--json"};
+  const Names args{"classify", "p", "--json", "--labels", "none"};
   CHECK_THAT(scene.run(args).err, !contains_text("of 2 images"));
   const Outcome shown = scene.run(args, {.terminal = true});
   CHECK(shown.code == 0);

@@ -35,7 +35,7 @@ struct Weights {
     write_safetensors(path, model->state_dict());
   }
   Names classify(const Names& more) const {
-    Names args{"classify", kModel, kPhoto, "--weights", path};
+    Names args{"classify", kModel, kPhoto, "--weights", path, "--labels", "none"};
     args.insert(args.end(), more.begin(), more.end());
     return args;
   }

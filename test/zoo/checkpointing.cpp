@@ -81,7 +81,7 @@ TEST_CASE("checkpointing changes no gradient and no running statistic", "[zoo]")
     REQUIRE(cases.contains(module));
     const Step kept = step_of(cases.at(module), false), again = step_of(cases.at(module), true);
     CHECK(kept.recomputed == 0);
-    CHECK(again.recomputed > 0.7);                 // all but stem and head
+    CHECK(again.recomputed > 0.5);                 // all but stem and head, in networks of few blocks
     CHECK(again.recomputed < 1);
     check_same(kept.gradients, again.gradients);
     check_same(kept.buffers, again.buffers);

@@ -67,12 +67,14 @@ class Stage final : public Module {
     blocks_ = add("blocks", std::move(blocks));
   }
 
-  Both operator()(const Both& x) {
+  /// With `recompute` the blocks run again in the backward pass.
+  Both operator()(const Both& x, bool recompute) {
     const Scope scope(name());
     const Both pooled = pool_ ? halved(x) : x;
     const Size2 grid(static_cast<int>(pooled.map.dim(2)), static_cast<int>(pooled.map.dim(3)));
     const int64_t prefix = pooled.class_tokens.dim(1);
-    const Tensor y = blocks_(cat({pooled.class_tokens, to_tokens(pooled.map)}, 1));
+    const Tensor tokens = cat({pooled.class_tokens, to_tokens(pooled.map)}, 1);
+    const Tensor y = recompute ? checkpointed(*blocks_, tokens) : blocks_(tokens);
     return {slice(y, 1, 0, prefix), to_map(slice(y, 1, prefix, y.dim(1)), grid)};
   }
 
@@ -115,7 +117,7 @@ class Pit final : public TokenHeadModel {
     for (const Ref<Stage>& stage : stages_) {
       {
         const Scope scope("transformers");
-        x = (*stage)(x);
+        x = (*stage)(x, recomputes());
       }
       const bool last = stage.get() == stages_.back().get();
       if (tap(cat("transformers.", stage->name()), x.map) && !last) return x.class_tokens;
