@@ -257,7 +257,8 @@ Tensor Vit::forward_masked(const Tensor& image, const AttentionMask& m) {
 Tensor Vit::pool(const Tensor& tokens) {
   const bool all = cfg_.ends.pool_include_prefix || global_pool() == "prr";
   if (!attn_pool_.get()) return pool_tokens(tokens, global_pool(), prefix_tokens(), all);
-  return attn_pool_(all || prefix_tokens() == 0 ? tokens : slice(tokens, 1, prefix_tokens(), tokens.dim(1)));
+  const bool whole = all || cfg_.ends.attn_pool_prefix || prefix_tokens() == 0;
+  return attn_pool_(whole ? tokens : slice(tokens, 1, prefix_tokens(), tokens.dim(1)));
 }
 
 // ---- changing ---------------------------------------------------------------------------------------------------

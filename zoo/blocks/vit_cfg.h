@@ -61,9 +61,10 @@ struct VitEnds {
   FcNorm fc_norm = FcNorm::automatic;
   int attn_pool_num_heads = 0;  // of pooling by map; 0: as the blocks
   double attn_pool_mlp_ratio = 0;
+  bool attn_pool_prefix = false;  // pooling by map looks at the prefix, too
 };
 FOVEA_SETTINGS(VitEnds, global_pool, pool_include_prefix, embed_norm, pre_norm, final_norm, fc_norm,
-               attn_pool_num_heads, attn_pool_mlp_ratio)
+               attn_pool_num_heads, attn_pool_mlp_ratio, attn_pool_prefix)
 
 /// How each block is made.
 struct VitBlockCfg {

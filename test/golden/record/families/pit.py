@@ -9,7 +9,6 @@ LEVELS = [
     ("pit_ti_distilled_224", dict(img_size=48, depth=(1, 1, 1)), (2, 48, 48), "token"),
 ]
 VARIATIONS = [
-    ("pit_ti_224", dict(in_chans=1, num_classes=7, img_size=(96, 64), depth=(1, 1, 1)), (3, 96, 64)),
-    ("pit_xs_distilled_224", dict(img_size=64, depth=(1, 2, 1), mlp_ratio=2), (2, 64, 64)),
+    ("pit_ti_224", dict(in_chans=1, num_classes=7, depth=(1, 1, 1)), (1, 224, 224)),
     ("pit_b_224", dict(img_size=70, depth=(1, 1, 1), global_pool=""), (1, 70, 70)),
 ]
