@@ -8,6 +8,7 @@
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
 #include "nn/hash.h"
+#include "nn/joint.h"
 
 namespace fovea {
 namespace {
@@ -272,18 +273,37 @@ class ReplayKeys {
   std::vector<uint64_t> after_;
 };
 
-Tensor checkpointed(Module& m, const Tensor& x) {
+// `call` runs the module; it does so again in the backward pass, with the keys that it had before the first time.
+template <class Call>
+static Tensors run_twice(Module& m, Call call, std::span<const Tensor> x) {
   struct Run {
     Module* module;
+    Call call;
     std::vector<uint64_t> keys;
     std::shared_ptr<bool> again = std::make_shared<bool>(false);
     Tensors operator()(std::span<const Tensor> in) const {
-      if (!std::exchange(*again, true)) return {(*module)(in[0])};
+      if (!std::exchange(*again, true)) return call(in);
       const ReplayKeys replay(*module, keys);
-      return {(*module)(in[0])};
+      return call(in);
     }
   };
-  return checkpoint(Run{&m, ReplayKeys::counters(m)}, std::span(&x, 1))[0];
+  return checkpoint(Run{&m, call, ReplayKeys::counters(m)}, x);
+}
+
+Tensor checkpointed(Module& m, const Tensor& x) {
+  return run_twice(
+      m, [&m](std::span<const Tensor> in) { return Tensors{m(in[0])}; }, std::span(&x, 1))[0];
+}
+
+Tensors checkpointed(Joint& m, std::span<const Tensor> x) {
+  return run_twice(
+      m, [&m](std::span<const Tensor> in) { return m(in); }, x);
+}
+
+Tensors Joint::operator()(std::span<const Tensor> x) {
+  if (vacant()) return {x.begin(), x.end()};
+  const Scope scope(name());
+  return pass(x);
 }
 
 }  // namespace fovea

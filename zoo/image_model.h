@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/joint.h"
 #include "nn/module.h"
 #include "nn/layers/attention.h"
 #include "nn/layers/classifier.h"
@@ -47,6 +48,8 @@ struct PruneOptions {
 struct AfterLevels {
   std::vector<std::string_view> norms;             // modules that leave the number of channels as it is
   std::vector<std::string_view> convs;             // those that change it: the head was made for what they give
+  // children that run beside the others of their module, as shortcuts do: where a level lies inside of it, they go
+  std::vector<std::string_view> beside{};
   bool one_width = false;                          // all levels have as many channels: norms and head fit any of them
 };
 
@@ -83,8 +86,8 @@ class ImageModel : public Module {
   Intermediates forward_intermediates(const Tensor& image, const FeatureOptions& o = {});
   /// Ends the model at the last of the wanted levels, for good: what lies behind it goes, and the head with it where it
   /// no longer fits. Returns the levels, counted from the first.
-  std::vector<int> prune(const PruneOptions& o = {});
-  /// How many of the last levels features() gives unless it is told; 0: all.
+  virtual std::vector<int> prune(const PruneOptions& o = {});
+  /// How many of the last levels features() gives unless it is told; negative: so many of the first; 0: all.
   virtual int default_levels() const { return 0; }
   // tokens that stand for no part of the image, in front of those that do
   virtual int prefix_tokens() const { return 0; }
@@ -126,12 +129,17 @@ class ImageModel : public Module {
   /// forward_features() where tokens do not see all others; throws Error(unsupported) unless the family can.
   virtual Tensor forward_masked(const Tensor& image, const AttentionMask& mask);
   virtual AfterLevels after_levels() const { return {}; }
+  /// Of prune(): what lies behind a level that is not the last goes.
+  virtual void vacate_behind(std::string_view level, std::string_view last_level);
   virtual void drop_head() { reset_classifier(0, ""); }    // pooling, classifier and whatever was made for them
   virtual void resize_input(std::array<int, 2> image, std::optional<int> patch);
   virtual void resize_windows(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows);
   explicit ImageModel(const ModelOptions& o);
-  /// Ends the constructor of most families: global pooling and, under `name`, a linear layer.
-  void classifier(std::string_view name, int features, std::string_view default_pool = "avg");
+  /// Ends the constructor of most families: global pooling and, under `name`, a linear layer, or a 1x1 convolution that
+  /// says the same and takes maps that were not pooled as well.
+  enum class Classifier : uint8_t { linear, convolution };
+  void classifier(std::string_view name, int features, std::string_view default_pool = "avg",
+                  Classifier kind = Classifier::linear);
   std::string_view wanted_pool(std::string_view otherwise) const {
     return wanted_pool_ ? std::string_view(*wanted_pool_) : otherwise;
   }
@@ -143,6 +151,7 @@ class ImageModel : public Module {
   }
   // stage(x), recomputed in the backward pass where checkpointing is on
   Tensor run(Module& stage, const Tensor& x);
+  Tensors run(Joint& stage, std::span<const Tensor> x);
 
   float drop_rate_ = 0;
   int num_features_ = 0, head_hidden_size_ = 0, num_classes_ = 1000;
@@ -150,7 +159,6 @@ class ImageModel : public Module {
 
  private:
   Tensor as_map(const Tap& t, int64_t height, int64_t width) const;
-  void vacate_behind(std::string_view level, std::string_view last_level);
   friend std::unique_ptr<ImageModel> create(std::string_view, const ModelOptions&);
   friend class Built;                              // create.cpp: fills in where the model comes from
   friend class FittedWeights;                      // load.cpp: says what it did
@@ -163,6 +171,7 @@ class ImageModel : public Module {
   Ref<GlobalPool> pool_;
   std::optional<std::string> wanted_pool_;
   bool grad_checkpointing_ = false;
+  Classifier kind_ = Classifier::linear;
   std::string end_;                                // the level at which a pruned model ends
   std::array<std::vector<FeatureInfo>, 2> feature_info_;   // measured on first use, one list a TapKind
   Ref<Module> classifier_;
