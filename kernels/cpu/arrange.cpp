@@ -22,13 +22,23 @@ void move(const Walk& walk, size_t element, const std::byte* from, std::byte* to
   });
 }
 
-// Runs of adjacent elements, or matrices turned over where the fastest dimensions of both sides differ.
+// One element of type T after the other, where a result has gaps.
+template <class T>
+void move_apart(const Walk& walk, const std::byte* from, std::byte* to) {
+  const int64_t apart = walk.step(0), next = walk.step(1);
+  walk.each([&](const auto& at, int64_t n) {
+    T* y = reinterpret_cast<T*>(to) + at[0];
+    const T* x = reinterpret_cast<const T*>(from) + at[1];
+    for (int64_t i = 0; i < n; ++i) y[i * apart] = x[i * next];
+  });
+}
+
+// Runs of adjacent elements, matrices turned over where the fastest dimensions of both sides differ, or elements apart.
 class Mover {
  public:
   Mover(const Meta& from, const Meta& to) : walk_({&to, &from}), element_(size_of(to.dtype)) {
-    if (walk_.inner() == 1) possible_ = true;
-    if (walk_.inner() == 1 || walk_.step(0) != 1) return;   // a result with gaps is left to others
-    if (walk_.step(1) == 1) {
+    apart_ = walk_.inner() > 1 && walk_.step(0) != 1;
+    if (walk_.inner() == 1 || apart_ || walk_.step(1) == 1) {
       possible_ = true;
       return;
     }
@@ -39,6 +49,10 @@ class Mover {
   bool possible() const { return possible_; }
 
   void operator()(const std::byte* from, std::byte* to) const {
+    if (apart_ && element_ == 1) return move_apart<uint8_t>(walk_, from, to);
+    if (apart_ && element_ == 2) return move_apart<uint16_t>(walk_, from, to);
+    if (apart_ && element_ == 4) return move_apart<uint32_t>(walk_, from, to);
+    if (apart_) return move_apart<uint64_t>(walk_, from, to);
     if (row_ < 0) return move(walk_, element_, from, to);
     // The dimension that is fastest in `from` and the one that is fastest in `to` make matrices; what is left are
     // batches of them.
@@ -77,7 +91,7 @@ class Mover {
   Walk walk_;
   size_t element_;
   int row_ = -1;
-  bool possible_ = false;
+  bool possible_ = false, apart_ = false;
 };
 
 struct CopyPlan final : Plan {
