@@ -6,17 +6,7 @@
 namespace fovea::bench {
 namespace {
 
-Counts product(double results, double length) { return {results * length, results}; }
-
-Counts attention(const Site& s) {
-  const Meta &q = s.operand(0), &k = s.operand(1);
-  const double scores = static_cast<double>(q.numel() / q.dim(-1) * k.dim(-2));
-  const Counts a = product(scores, static_cast<double>(q.dim(-1)));
-  const Counts b = product(static_cast<double>(s.result().numel()), static_cast<double>(k.dim(-2)));
-  return {a.macs + b.macs, a.activations + b.activations};
-}
-
-// What an element of the operand costs where there is no product.
+// What an element of the operand costs where there is no product, as fvcore has it.
 double elementwise(const Site& s) {
   if (&s.op == &ops::batch_norm_eval) return s.has(1) ? 2 : 1;
   if (&s.op == &ops::layer_norm || &s.op == &ops::group_norm) return s.has(1) ? 5 : 4;
@@ -24,16 +14,12 @@ double elementwise(const Site& s) {
 }
 
 Counts count(const Site& s) {
-  const double results = static_cast<double>(s.result().numel());
-  if (&s.op == &ops::conv || &s.op == &ops::linear)
-    return product(results, static_cast<double>(s.operand(1).numel() / s.operand(1).dim(0)));
-  if (&s.op == &ops::conv_dx)                      // a transposed convolution
-    return {static_cast<double>(s.operand(0).numel() * (s.operand(1).numel() / s.operand(1).dim(0))), results};
-  if (&s.op == &ops::matmul)
-    return product(results, static_cast<double>(s.operand(0).dim(s.attrs<MatmulAttrs>().transpose_a ? -2 : -1)));
-  if (&s.op == &ops::sdpa) return attention(s);
-  const double each = elementwise(s);
-  return {each > 0 ? each * static_cast<double>(s.operand(0).numel()) : 0, 0};
+  if (const double each = elementwise(s); each > 0) return {each * static_cast<double>(s.operand(0).numel()), 0};
+  if (!s.op.work) return {};
+  double results = static_cast<double>(s.result().numel());
+  if (s.op.role == Role::attention)  // two products: the scores are results, too
+    results += static_cast<double>(s.operand(0).numel() / s.operand(0).dim(-1) * s.operand(1).dim(-2));
+  return {static_cast<double>(s.op.work(s)), results};
 }
 
 }  // namespace

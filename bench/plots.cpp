@@ -2,34 +2,20 @@
 #include "bench/plots.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 
 #include "bench/spans.h"
 #include "bench/svg.h"
+#include "engine/ops/table.h"
 
 namespace fovea::bench {
 namespace {
 
-struct Group {
-  std::string_view kind, name;
-  std::vector<std::string_view> ops;
-};
-const std::vector<Group> kGroups = {
-    {"conv", "convolutions", {"conv", "conv_dx", "conv_dw"}},
-    {"product", "matrix products", {"linear", "matmul"}},
-    {"attention", "attention", {"sdpa", "softmax", "log_softmax"}},
-    {"norm", "norms", {"batch_norm", "batch_norm_eval", "layer_norm", "rms_norm", "group_norm", "scale_shift"}},
-    {"pool",
-     "pooling, sums, resizing",
-     {"max_pool", "avg_pool", "avg_pool_dx", "adaptive_avg_pool", "adaptive_avg_pool_dx", "adaptive_max_pool", "reduce",
-      "argreduce", "cumsum", "topk", "interpolate", "interpolate_dx"}},
-    {"pointwise", "pointwise", {"unary", "unary_dx", "binary", "where", "cast"}},
-    {"move",
-     "moving bytes",
-     {"copy", "cat", "pad", "pad_dx", "unslice", "flip", "roll", "gather", "scatter_add", "index_select", "index_add",
-      "unfold", "fold"}},
-};
+constexpr std::array<std::string_view, static_cast<size_t>(Role::count_)> kKindNames{
+    "other",     "convolutions", "matrix products", "attention", "norms", "pooling, sums, resizing",
+    "pointwise", "moving bytes"};
 
 constexpr double kWidth = 1040, kLeft = 64, kRight = 1024;       // of the plots over time
 
@@ -131,15 +117,14 @@ void draw_roofs(Scatter& plot, const Result& r, const Machine& m) {
 }  // namespace
 
 std::string_view kind_of(std::string_view op) {
-  for (const Group& g : kGroups)
-    if (std::find(g.ops.begin(), g.ops.end(), op) != g.ops.end()) return g.kind;
-  return "other";
+  const OpRow* const row = find_op(op);
+  return name_of(row ? row->op->role : Role::other);
 }
 
 std::string_view name_of_kind(std::string_view kind) {
-  for (const Group& g : kGroups)
-    if (g.kind == kind) return g.name;
-  return "other";
+  for (size_t i = 0; i < kKindNames.size(); ++i)
+    if (name_of(static_cast<Role>(i)) == kind) return kKindNames[i];
+  return kKindNames[0];
 }
 
 std::string kernel_plot(const Result& r) {

@@ -162,10 +162,10 @@ LoadReport Module::load(const StateDict& weights, Strict strict, std::string_vie
     const Tensor* t = weights.find(n.name);
     if (t && t->shape() == n.tensor().shape()) {
       const bool wants = n.tensor().requires_grad();
-      n.tensor() = cast(t->detach(), n.tensor().dtype());
+      n.tensor() = cast(t->detach(), n.tensor().dtype()).to(n.tensor().device());
       n.tensor().set_requires_grad(wants);
     } else if (n.parameter->optional && !n.tensor().has_bytes()) {  // counters that older checkpoints lack
-      n.tensor() = zeros(n.tensor().shape(), n.tensor().dtype());
+      n.tensor() = zeros_of(n.tensor().meta());
     }
   }
   return report;

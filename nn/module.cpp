@@ -187,7 +187,9 @@ void Module::materialise(uint64_t seed) {
     const bool wants = t.requires_grad();
     const Parameter& p = *n.parameter;
     const uint64_t key = hash_number(seed + hash_text(n.name));
-    t = p.drawing ? p.drawing->draw(t.shape(), t.dtype(), key) : init::draw(p.init, t.shape(), t.dtype(), key);
+    const Tensor drawn = p.drawing ? p.drawing->draw(t.shape(), t.dtype(), key)
+                                   : init::draw(p.init, t.shape(), t.dtype(), key);
+    t = drawn.to(t.device());
     t.set_requires_grad(wants);
   }
 }
@@ -205,7 +207,19 @@ void Module::to(DType dtype) {
     Tensor& t = n.tensor();
     if (!is_floating(t.dtype()) || t.dtype() == dtype) continue;
     const bool wants = t.requires_grad();
-    t = t.has_bytes() ? cast(t.detach(), dtype) : meta_tensor(make_meta(dtype, t.shape()));
+    t = t.has_bytes() ? cast(t.detach(), dtype)
+                      : meta_tensor(make_meta(dtype, t.shape(), Memory::contiguous, t.device()));
+    t.set_requires_grad(wants);
+  }
+}
+
+void Module::to(Device d) {
+  for (const NamedParameter& n : everything()) {
+    Tensor& t = n.tensor();
+    if (t.device() == d) continue;
+    const bool wants = t.requires_grad();
+    const Meta& m = t.meta();
+    t = t.has_bytes() ? t.detach().to(d) : meta_tensor({m.dtype, d, m.shape, m.strides});
     t.set_requires_grad(wants);
   }
 }

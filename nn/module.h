@@ -148,6 +148,7 @@ class Module {
   void materialise(uint64_t seed = 0);             // draws first values for whatever has no bytes
   bool has_bytes() const;                          // nothing is without bytes
   void to(DType dtype);                            // floating parameters and buffers
+  void to(Device d);                               // all of them; values drawn or loaded later go there, too
   /// Gives up its parameters and children: what is left hands its operand through. Whoever holds references to what was
   /// below may keep them.
   void vacate();

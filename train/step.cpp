@@ -2,7 +2,6 @@
 #include "train/step.h"
 
 #include "engine/autograd/autograd.h"
-#include "engine/core/strided_copy.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
 
@@ -48,8 +47,7 @@ void CompiledStep::store() {
     const Tensor* now = session_.state().find(name);
     if (!now) continue;
     const bool trainable = slot->requires_grad();
-    Tensor value = empty(make_meta(now->dtype(), now->shape()));
-    copy_strided(now->meta(), now->bytes(), value.meta(), value.bytes());
+    const Tensor value = call1(ops::copy, {*now}, CopyAttrs{Memory::contiguous});
     *slot = value;
     if (trainable) slot->set_requires_grad();
   }

@@ -37,11 +37,11 @@ Tensor tensor_on(Bytes b, DType t, const Shape& s, std::shared_ptr<const void> k
   return out;
 }
 
-Tensor dense(const Tensor& t, DType as) {
+Tensor dense(const Tensor& given, DType as) {
+  if (!given.has_bytes())
+    throw Error(Error::Kind::argument, cat(given.meta(), " has no values"), "tensors with values are needed here");
+  const Tensor t = on_host(given);
   const DType type = as == DType::none ? t.dtype() : as;
-  if (!t.has_bytes() || t.device().kind != Device::Kind::cpu)
-    throw Error(Error::Kind::argument, cat(t.meta(), t.has_bytes() ? " is not on the host" : " has no values"),
-                "host tensors with values are needed here");
   if (t.meta().is_contiguous() && type == t.dtype()) return t;
   Tensor out = empty(t.shape(), type);
   if (out.numel()) copy_strided(t.meta(), t.bytes(), out.meta(), out.bytes());

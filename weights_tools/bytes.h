@@ -77,7 +77,7 @@ class ByteReader {
 Tensor tensor_on(Bytes b, DType t, const Shape& s, std::shared_ptr<const void> keep);
 
 /// The tensor itself when it is row-major and of that dtype, else a row-major copy; floating dtypes convert to each
-/// other. `none` keeps the dtype. Throws Error for tensors without bytes or not on the host.
+/// other. `none` keeps the dtype. Throws Error for tensors without bytes.
 Tensor dense(const Tensor& t, DType as = DType::none);
 
 /// The first bytes as people read them: "50 4b 03 04 'PK..'".

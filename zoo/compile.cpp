@@ -11,8 +11,8 @@ Graph trace(ImageModel& model, const CompileOptions& o) {
     throw Error(Error::Kind::argument,
                 cat("a batch of ", o.batch, " images of ", o.height, " x ", o.width, " cannot be compiled"));
   const auto [channels, height, width] = model.input_size();
-  const Meta image =
-      make_meta(DType::f32, {o.batch, channels, o.height ? o.height : height, o.width ? o.width : width});
+  const Meta image = make_meta(DType::f32, {o.batch, channels, o.height ? o.height : height, o.width ? o.width : width},
+                               Memory::contiguous, o.target.device);
   const EvalMode eval(model);
   const NoGrad no_grad;
   const StateDict names = model.state_dict();

@@ -197,7 +197,7 @@ Tensor first_gradient(const Tensor& output, const Tensor& seed, bool create_grap
       throw Error(Error::Kind::argument,
                   cat("backward from ", output.meta(), ", which has ", output.numel(), " elements"),
                   "reduce it to a scalar loss, or give the gradient to start from");
-    return full(output.shape(), 1, output.dtype());
+    return full(output.shape(), 1, output.dtype(), output.device());
   }
   if (seed.shape() != output.shape() || seed.dtype() != output.dtype())
     throw Error(Error::Kind::shape,

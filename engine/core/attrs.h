@@ -39,6 +39,7 @@ struct AttrsType {
 /// The last of each enumeration that attributes may hold, found through the enumeration's namespace.
 constexpr DType last_of(DType) { return DType::boolean; }
 constexpr Memory last_of(Memory) { return Memory::channels_last; }
+constexpr Device::Kind last_of(Device::Kind) { return Device::Kind::far; }
 template <class T>
 struct AttrsTraits;                                // made by FOVEA_ATTRS
 
@@ -98,6 +99,8 @@ void visit_field(const char* name, std::array<T, N>& value, FieldSource& from) {
     }}; \
   };
 
+FOVEA_ATTRS(Device, kind, index)
+
 /// A borrowed attribute struct with its type. Empty for ops without attributes.
 struct AttrsRef {
   const void* data = nullptr;
@@ -129,6 +132,7 @@ class Attrs {
   AttrsRef ref() const { return {bytes_, type_}; }
   template <class A>
   const A& as() const { return ref().as<A>(); }
+  std::byte* data() { return bytes_; }
 
  private:
   alignas(8) std::byte bytes_[kBytes]{};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/core/backend.h"
 
+#include <algorithm>
+#include <array>
 #include <list>
 #include <mutex>
 #include <unordered_map>
@@ -14,11 +16,15 @@ namespace {
 
 thread_local const Backend* only = nullptr;
 
-bool serves(const Backend& b, const Site& s) {
-  if (only && &b != only) return false;
-  const Device d = s.out.empty() ? (s.in.empty() ? cpu() : s.in[0].device) : s.out[0].device;
-  return b.device == d.kind;
+std::vector<const Backend*>& all() {
+  static std::vector<const Backend*> known(built_in_backends().begin(), built_in_backends().end());
+  return known;
 }
+
+Device device_of(const Site& s) { return s.out.empty() ? (s.in.empty() ? cpu() : s.in[0].device) : s.out[0].device; }
+
+bool serves(const Backend& b, Device d) { return (!only || &b == only) && b.device == d.kind; }
+bool serves(const Backend& b, const Site& s) { return serves(b, device_of(s)); }
 
 PlanPtr plan_on(const Backend& b, const Site& s) {
   for (const std::span<const Kernel>& table : b.kernels())
@@ -28,40 +34,55 @@ PlanPtr plan_on(const Backend& b, const Site& s) {
   return nullptr;
 }
 
-decltype(Backend::convert) converter(const Site& s) {
+using Convert = decltype(Backend::convert);
+
+void copy_on_host(const Meta& from, const std::byte* source, const Meta& to, std::byte* target, Stream&) {
+  copy_strided(from, source, to, target);
+}
+
+// Null: there is none on that device.
+Convert converter(Device d) {
   for (const Backend* b : backends())
-    if (serves(*b, s) && b->convert) return b->convert;
-  return copy_strided;
+    if (serves(*b, d) && b->convert) return b->convert;
+  return is_host(d) ? copy_on_host : nullptr;
 }
 
 // Runs another plan on converted copies: dense where operands lie oddly, f32 where they are bf16 or f16.
 class Adapted final : public Plan {
  public:
   Adapted(PlanPtr inner, const Site& outer, Metas in, Metas out, std::string_view how)
-      : inner_(std::move(inner)), convert_(converter(outer)) {
+      : inner_(std::move(inner)),
+        convert_(converter(device_of(outer))) {
     name = cat(inner_->name, " ", how);
     scratch = (inner_->scratch + 63) & ~size_t{63};
     constant_ = outer.constant;
     for (size_t i = 0; i < in.size(); ++i)
       in_.push_back(convert(outer.in[i], in[i], outer.is_constant(static_cast<int>(i))));
     for (size_t i = 0; i < out.size(); ++i) out_.push_back(convert(outer.out[i], out[i], false));
-    pointers_at_ = scratch;
-    scratch += (in_.size() + out_.size()) * sizeof(void*);
   }
 
   void run(const Args& a, Stream& s) const override {
-    const auto in = reinterpret_cast<const std::byte**>(a.scratch + pointers_at_);
-    const auto out = reinterpret_cast<std::byte**>(a.scratch + pointers_at_ + in_.size() * sizeof(void*));
+    if (in_.size() <= kFew && out_.size() <= kFew) {
+      std::array<const std::byte*, kFew> in;
+      std::array<std::byte*, kFew> out;
+      return run(a, s, in.data(), out.data());
+    }
+    std::vector<const std::byte*> in(in_.size());
+    std::vector<std::byte*> out(out_.size());
+    run(a, s, in.data(), out.data());
+  }
+
+  void run(const Args& a, Stream& s, const std::byte** in, std::byte** out) const {
     for (size_t i = 0; i < in_.size(); ++i) {
       in[i] = a.in[i];
       if (!in_[i].needed || is_constant(i) || !a.in[i]) continue;
-      convert_(in_[i].outer, a.in[i], in_[i].inner, a.scratch + in_[i].at);
+      convert_(in_[i].outer, a.in[i], in_[i].inner, a.scratch + in_[i].at, s);
       in[i] = a.scratch + in_[i].at;
     }
     for (size_t i = 0; i < out_.size(); ++i) out[i] = out_[i].needed ? a.scratch + out_[i].at : a.out[i];
     inner_->run({in, out, a.scratch}, s);
     for (size_t i = 0; i < out_.size(); ++i)
-      if (out_[i].needed) convert_(out_[i].inner, out[i], out_[i].outer, a.out[i]);
+      if (out_[i].needed) convert_(out_[i].inner, out[i], out_[i].outer, a.out[i], s);
   }
 
   size_t packed_bytes(int operand) const override {
@@ -73,9 +94,9 @@ class Adapted final : public Plan {
   void pack(int operand, const std::byte* in, std::byte* out) const override {
     const Conversion& c = in_[static_cast<size_t>(operand)];
     if (!c.needed) return inner_->pack(operand, in, out);
-    if (!inner_->packed_bytes(operand)) return convert_(c.outer, in, c.inner, out);
+    if (!inner_->packed_bytes(operand)) return convert_on_host(c, in, out);
     std::vector<std::byte> plain(static_cast<size_t>(c.inner.bytes()));
-    convert_(c.outer, in, c.inner, plain.data());
+    convert_on_host(c, in, plain.data());
     inner_->pack(operand, plain.data(), out);
   }
 
@@ -85,6 +106,11 @@ class Adapted final : public Plan {
     bool needed;
     size_t at;                                     // in scratch, behind the inner plan's own
   };
+  static constexpr size_t kFew = 64;
+  static void convert_on_host(const Conversion& c, const std::byte* in, std::byte* out) {
+    Stream host;
+    converter(cpu())(c.outer, in, c.inner, out, host);
+  }
   bool is_constant(size_t i) const { return i < 32 && (constant_ >> i & 1u); }
   Conversion convert(const Meta& outer, const Meta& inner, bool packed) {
     const bool needed = outer.present() && outer != inner;
@@ -94,8 +120,7 @@ class Adapted final : public Plan {
   }
 
   PlanPtr inner_;
-  decltype(Backend::convert) convert_;
-  size_t pointers_at_ = 0;                         // the inner plan's operands and results, in scratch
+  Convert convert_;
   uint32_t constant_ = 0;
   std::vector<Conversion> in_, out_;
 };
@@ -110,7 +135,7 @@ PlanPtr plan_adapted(const Backend& b, const Site& s, Metas in, Metas out, std::
   if (std::equal(in.begin(), in.end(), s.in.begin(), s.in.end()) &&
       std::equal(out.begin(), out.end(), s.out.begin(), s.out.end()))
     return nullptr;
-  PlanPtr inner = plan_on(b, {s.op, in, out, s.attrs_ref, s.constant});
+  PlanPtr inner = converter(device_of(s)) ? plan_on(b, {s.op, in, out, s.attrs_ref, s.constant}) : nullptr;
   return inner ? std::make_shared<Adapted>(std::move(inner), s, std::move(in), std::move(out), how) : nullptr;
 }
 
@@ -138,7 +163,7 @@ PlanPtr plan_by_f32(const Site& s) {
         m.strides = strides_for(m.shape, m.memory());
         any = true;
       }
-  if (!any) return nullptr;
+  if (!any || !converter(device_of(s))) return nullptr;
   const Site f32{s.op, in, out, s.attrs_ref, s.constant};
   for (const Backend* b : backends())
     if (serves(*b, f32))
@@ -149,11 +174,15 @@ PlanPtr plan_by_f32(const Site& s) {
 
 }  // namespace
 
-std::shared_ptr<Storage> allocate(Device d, size_t bytes) {
-  for (const Backend* b : backends())
-    if (b->device == d.kind) return b->allocate(bytes, d);
-  throw Error(Error::Kind::unsupported, cat("no backend for ", d, " was built in"));
+std::span<const Backend* const> backends() { return all(); }
+
+void add_backend(const Backend& b) {
+  std::vector<const Backend*>& known = all();
+  known.push_back(&b);
+  std::stable_sort(known.begin(), known.end(), [](const Backend* x, const Backend* y) { return x->rank < y->rank; });
 }
+
+std::shared_ptr<Storage> allocate(Device d, size_t bytes) { return runtime_of(d).allocate(bytes, current_stream(d)); }
 
 void on_host_threads(int64_t n, int64_t grain, void (*body)(const void*, int64_t, int64_t), const void* context) {
   for (const Backend* b : backends())
@@ -191,7 +220,8 @@ PlanPtr make_plan(const Site& s) {
 
 namespace {
 
-struct PlanCache {
+// The plans that eager runs and compile() asked for last, by what they were made for.
+struct RecentPlans {
   static constexpr size_t kMost = 4096;
   struct Entry {
     std::string key;
@@ -224,8 +254,8 @@ struct PlanCache {
   }
 };
 
-PlanCache& cache() {
-  static PlanCache* const one = new PlanCache;     // outlives every thread that may still run ops at exit
+RecentPlans& recent_plans() {
+  static RecentPlans* const one = new RecentPlans;  // outlives every thread that may still run ops at exit
   return *one;
 }
 
@@ -233,6 +263,7 @@ void append_key(std::string& key, const Meta& m) {
   key += static_cast<char>(m.dtype);
   if (!m.present()) return;
   key += static_cast<char>(m.device.kind);
+  key += static_cast<char>(m.device.index);
   key += static_cast<char>(m.rank());
   key.append(reinterpret_cast<const char*>(m.shape.begin()), sizeof(int64_t) * static_cast<size_t>(m.rank()));
   key.append(reinterpret_cast<const char*>(m.strides.begin()), sizeof(int64_t) * static_cast<size_t>(m.rank()));
@@ -251,23 +282,20 @@ PlanPtr cached_plan(const Site& s) {
   for (const Meta& m : s.in) append_key(key, m);
   key += '>';
   for (const Meta& m : s.out) append_key(key, m);
-  if (PlanPtr p = cache().find(key)) return p;
+  if (PlanPtr p = recent_plans().find(key)) return p;
   PlanPtr p = make_plan(s);
-  cache().put(key, p);
+  recent_plans().put(key, p);
   return p;
 }
 
-void clear_plan_cache() { cache().clear(); }
+void clear_plan_cache() { recent_plans().clear(); }
 
 bool accepts_epilogue(const Site& s, const Epilogue& e) {
   for (const Backend* b : backends()) {
     if (!serves(*b, s)) continue;
     for (const std::span<const Kernel>& table : b->kernels())
-      for (const Kernel& k : table) {
-        if (k.op != &s.op) continue;
-        if (k.accepts && k.accepts(s, e)) return true;
-        if (k.plan(s)) return false;
-      }
+      for (const Kernel& k : table)
+        if (k.op == &s.op && k.accepts && k.accepts(s, e)) return true;
   }
   return false;
 }

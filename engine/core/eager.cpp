@@ -8,12 +8,14 @@
 namespace fovea {
 namespace {
 
-// Scratch grows to the largest plan that this thread has run and is freed with the thread.
-std::byte* scratch_of_thread(size_t bytes) {
+// On the host scratch grows to the largest plan that this thread has run and is freed with the thread. On devices it
+// is given back, in the stream's order, when the run was queued.
+std::shared_ptr<Storage> scratch_for(const Plan& plan, Device d) {
   thread_local std::shared_ptr<Storage> lent;
-  if (bytes == 0) return nullptr;
-  if (!lent || lent->bytes < bytes) lent = allocate(cpu(), bytes);
-  return lent->data;
+  if (plan.scratch == 0) return nullptr;
+  if (!is_host(d)) return allocate(d, plan.scratch);
+  if (!lent || lent->bytes < plan.scratch) lent = allocate(d, plan.scratch);
+  return lent;
 }
 
 }  // namespace
@@ -29,8 +31,15 @@ void run_plan(const Plan& plan, std::span<const Tensor> in, std::span<Tensor> ou
   std::array<std::byte*, 8> outs;
   for (size_t i = 0; i < in.size(); ++i) ins[i] = in[i] ? in[i].bytes() : nullptr;
   for (size_t i = 0; i < out.size(); ++i) outs[i] = out[i].bytes();
-  Stream stream;
-  plan.run({ins, outs.data(), scratch_of_thread(plan.scratch)}, stream);
+  const Device device = out.empty() ? cpu() : out[0].device();
+  const std::shared_ptr<Storage> scratch = scratch_for(plan, device);
+  Stream stream = current_stream(device);
+  Fence fence(stream);
+  if (stream.handle)
+    for (std::span<const Tensor> tensors : {in, std::span<const Tensor>(out)})
+      for (const Tensor& t : tensors)
+        if (t) fence.use(*t.impl()->storage);
+  plan.run({ins, outs.data(), scratch ? scratch->data : nullptr}, stream);
 }
 
 Tensors Eager::emit(const Site& site, std::span<const Tensor> in, Metas out) {

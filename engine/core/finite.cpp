@@ -63,7 +63,7 @@ std::optional<std::string> find(const Tensor& rows) {
 
 bool all_finite(const Tensor& t) {
   if (!is_floating(t.dtype()) || t.numel() == 0) return true;
-  const Tensor whole = in_one_piece(t);
+  const Tensor whole = in_one_piece(on_host(t));
   const std::byte* const p = whole.bytes();
   switch (t.dtype()) {
     case DType::f64: return finite_bits<uint64_t>(p, t.numel(), 0x7FF0'0000'0000'0000);
@@ -73,7 +73,8 @@ bool all_finite(const Tensor& t) {
   }
 }
 
-std::optional<std::string> first_not_finite(const Tensor& t) {
+std::optional<std::string> first_not_finite(const Tensor& given) {
+  const Tensor t = on_host(given);
   if (all_finite(t)) return {};
   Tensor rows = empty(t.shape(), t.dtype());
   copy_strided(t.meta(), t.bytes(), rows.meta(), rows.bytes());

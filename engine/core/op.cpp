@@ -13,9 +13,27 @@ namespace {
 
 thread_local Executor* active = nullptr;
 
-// "x", "w", "b" of "conv(x, w, b?, residual?) -> y". A variadic name stands for all operands from its place on.
-std::string operand_name(const OpDef& op, size_t at) {
-  const std::string_view s = op.signature;
+constexpr std::array<std::string_view, static_cast<size_t>(Unary::count_)> kUnaryNames{
+    "identity", "affine",     "neg",  "abs",   "sign",        "square", "sqrt",   "rsqrt",        "reciprocal",
+    "exp",      "log",        "log1p", "sin",  "cos",         "erf",    "floor",  "ceil",         "round",
+    "pow",      "clamp",      "logical_not", "relu", "relu6", "leaky_relu", "elu", "celu",        "selu",
+    "sigmoid",  "tanh",       "silu", "mish",  "softplus",    "gelu",   "gelu_tanh", "quick_gelu", "hard_sigmoid",
+    "hard_swish", "hard_mish", "expm1", "log_sigmoid"};
+constexpr std::array<std::string_view, static_cast<size_t>(Role::count_)> kRoleNames{
+    "other", "conv", "product", "attention", "norm", "pool", "pointwise", "move"};
+
+}  // namespace
+
+std::string_view name_of(Unary u) { return kUnaryNames[static_cast<size_t>(u)]; }
+std::string_view name_of(Role r) { return kRoleNames[static_cast<size_t>(r)]; }
+
+std::string_view OpDef::name() const {
+  const std::string_view s = signature;
+  return s.substr(0, s.find('('));
+}
+
+std::string OpDef::operand(size_t at) const {
+  const std::string_view s = signature;
   size_t from = s.find('(') + 1;
   const size_t close = s.find(')', from);
   for (size_t i = 0;; ++i) {
@@ -30,20 +48,11 @@ std::string operand_name(const OpDef& op, size_t at) {
   }
 }
 
-constexpr std::array<std::string_view, static_cast<size_t>(Unary::count_)> kUnaryNames{
-    "identity", "affine",     "neg",  "abs",   "sign",        "square", "sqrt",   "rsqrt",        "reciprocal",
-    "exp",      "log",        "log1p", "sin",  "cos",         "erf",    "floor",  "ceil",         "round",
-    "pow",      "clamp",      "logical_not", "relu", "relu6", "leaky_relu", "elu", "celu",        "selu",
-    "sigmoid",  "tanh",       "silu", "mish",  "softplus",    "gelu",   "gelu_tanh", "quick_gelu", "hard_sigmoid",
-    "hard_swish", "hard_mish", "expm1", "log_sigmoid"};
-
-}  // namespace
-
-std::string_view name_of(Unary u) { return kUnaryNames[static_cast<size_t>(u)]; }
-
-std::string_view OpDef::name() const {
-  const std::string_view s = signature;
-  return s.substr(0, s.find('('));
+const Epilogue& OpDef::epilogue_in(AttrsRef attrs) const {
+  return *reinterpret_cast<const Epilogue*>(static_cast<const std::byte*>(attrs.data) + epilogue.at);
+}
+void OpDef::set_epilogue(Attrs& attrs, const Epilogue& e) const {
+  std::memcpy(attrs.data() + epilogue.at, &e, sizeof e);
 }
 
 void Site::fail(const std::string& what) const {
@@ -52,7 +61,7 @@ void Site::fail(const std::string& what) const {
   std::string operands;
   for (size_t i = 0; i < in.size(); ++i)
     if (in[i].present())
-      operands += cat(operands.empty() ? "" : "   ", operand_name(op, i), ": ", in[i], " ", in[i].device);
+      operands += cat(operands.empty() ? "" : "   ", op.operand(i), ": ", in[i], is_host(in[i].device) ? " cpu" : "");
   throw Error(Error::Kind::shape, cat(op.name(), ": ", what), where + operands);
 }
 
@@ -65,19 +74,18 @@ int Site::axis(const char* name, int64_t dim, int extra) const {
 
 void Site::want_floating(int i) const {
   if (!is_floating(operand(i).dtype))
-    fail(cat(operand_name(op, static_cast<size_t>(i)), " must be floating, not ", name_of(operand(i).dtype)));
+    fail(cat(op.operand(static_cast<size_t>(i)), " must be floating, not ", name_of(operand(i).dtype)));
 }
 
 void Site::want_rank(int i, int rank) const {
   if (operand(i).rank() != rank)
-    fail(cat(operand_name(op, static_cast<size_t>(i)), " must have rank ", rank, ", not shape ", operand(i).shape));
+    fail(cat(op.operand(static_cast<size_t>(i)), " must have rank ", rank, ", not shape ", operand(i).shape));
 }
 
 void Site::want_same_dtype() const {
   for (size_t i = 1; i < in.size(); ++i)
     if (in[i].present() && in[i].dtype != in[0].dtype)
-      fail(cat(operand_name(op, 0), " is ", name_of(in[0].dtype), ", but ", operand_name(op, i), " is ",
-               name_of(in[i].dtype)));
+      fail(cat(op.operand(0), " is ", name_of(in[0].dtype), ", but ", op.operand(i), " is ", name_of(in[i].dtype)));
 }
 
 Executor& executor() {
@@ -93,10 +101,13 @@ Tensors call(const OpDef& op, std::span<const Tensor> in, AttrsRef attrs) {
   for (size_t i = 0; i < in.size(); ++i)
     if (in[i]) metas[i] = in[i].meta();
   Site site{op, metas, {}, attrs};
-  for (size_t i = 1; i < metas.size(); ++i)
-    if (metas[i].present() && metas[0].present() && metas[i].device != metas[0].device)
-      site.fail(cat(operand_name(op, i), " is on ", metas[i].device, ", but ", operand_name(op, 0), " is on ",
-                    metas[0].device));
+  for (size_t i = 0, first = metas.size(); i < metas.size(); ++i) {
+    if (!metas[i].present()) continue;
+    if (first == metas.size()) first = i;
+    if (metas[i].device != metas[first].device)
+      site.fail(
+          cat(op.operand(i), " is on ", metas[i].device, ", but ", op.operand(first), " is on ", metas[first].device));
+  }
   Metas out = op.infer(site);
   site.out = out;
   Tensors results = executor().emit(site, in, out);

@@ -74,6 +74,18 @@ struct Traits {
   bool random = false;                             // not to be folded or merged
 };
 
+/// What kind of op it is, for passes and benches that treat kinds alike.
+enum class Role : uint8_t { other, conv, product, attention, norm, pool, pointwise, move, count_ };
+constexpr Role last_of(Role) { return Role::move; }
+std::string_view name_of(Role r);                  // "conv"
+
+struct Epilogue;
+/// Where an op that takes an Epilogue (engine/core/epilogue.h) has it.
+struct EpilogueSlot {
+  int at = -1;                                     // bytes into the attributes; -1: it takes none
+  int residual = -1;                               // the operand that is added; -1: none can be
+};
+
 struct OpDef {
   // "conv(x, w, b?, residual?) -> y": used by errors, docs and printing
   const char* signature;
@@ -83,7 +95,16 @@ struct OpDef {
   Traits traits = {};
   int64_t (*offset)(const Site&) = nullptr;        // views: where the result starts in the operand, in elements
   Saves (*saves_for)(AttrsRef) = nullptr;          // instead of `saves` where attributes decide what vjp reads
+  Role role = Role::other;
+  int64_t (*work)(const Site&) = nullptr;          // multiply-adds of products; null: none
+  EpilogueSlot epilogue = {};
   std::string_view name() const;                   // "conv"
+  /// x by weights (operand 1) and a bias, then an epilogue: conv, linear and what passes make of them.
+  bool takes_weights() const { return work && epilogue.at >= 0; }
+  /// "w" for operand 1 of conv. A name with dots stands for all operands from its place on, "x2".
+  std::string operand(size_t at) const;
+  const Epilogue& epilogue_in(AttrsRef attrs) const;       // of an op that takes one
+  void set_epilogue(Attrs& attrs, const Epilogue& e) const;
 };
 
 /// Checks, infers, hands the op to the current executor and links the results to the tape where gradients are wanted.

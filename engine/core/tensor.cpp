@@ -7,6 +7,7 @@
 #include "engine/core/backend.h"
 #include "engine/core/deferred.h"
 #include "engine/core/error.h"
+#include "engine/core/node.h"
 
 namespace fovea {
 
@@ -25,12 +26,54 @@ namespace {
 void make_bytes(Storage& s) {
   std::call_once(s.deferred->once, [&s] {
     const std::shared_ptr<Storage> made = allocate(s.device, s.bytes);
-    s.deferred->write(made->data);
+    if (is_host(s.device)) {
+      s.deferred->write(made->data);
+    } else {
+      const std::shared_ptr<Storage> here = allocate(cpu(), s.bytes);
+      s.deferred->write(here->data);
+      runtime_of(s.device).upload(made->data, here->data, s.bytes, {s.device, made->stream});
+    }
+    s.stream = made->stream;
     s.keep = made;
     s.data = made->data;
   });
 }
+
+// The bytes from the first element to the last, copied to another device.
+Tensor copied_to(const Tensor& t, Device d) {
+  auto out = std::make_shared<TensorImpl>();
+  out->meta = t.meta();
+  out->meta.device = d;
+  const std::byte* const from = t.bytes();
+  const size_t bytes = static_cast<size_t>(span_of(t.meta())) * size_of(t.dtype());
+  const Storage& source = *t.impl()->storage;
+  const Stream home{source.device, source.stream};
+  out->storage = allocate(d, bytes);
+  if (is_host(d)) {
+    const Runtime& r = runtime_of(source.device);
+    r.download(out->storage->data, from, bytes, home);
+    r.wait(r.record(home));
+    return Tensor(std::move(out));
+  }
+  const Stream stream{d, out->storage->stream};
+  Fence fence(stream);
+  fence.use(source);
+  if (is_host(source.device)) runtime_of(d).upload(out->storage->data, from, bytes, stream);
+  else runtime_of(d).copy(out->storage->data, from, bytes, stream);
+  return Tensor(std::move(out));
+}
 }  // namespace
+
+Tensor on_host(const Tensor& t) { return is_host(t.device()) ? t.detach() : copied_to(t, cpu()); }
+
+Tensor Tensor::to(Device d) const {
+  if (device() == d) return *this;
+  if (grad_enabled() && requires_grad())
+    throw Error(Error::Kind::argument, cat("a copy to ", d, " of ", meta(), ", which requires gradients"),
+                "detach() it first; a model and its images are on one device");
+  if (is_host(device()) || is_host(d) || device().kind == d.kind) return copied_to(*this, d);
+  return copied_to(on_host(*this), d);
+}
 
 Tensor deferred_tensor(const Meta& m, std::shared_ptr<Deferred> how) {
   auto out = std::make_shared<TensorImpl>();
@@ -54,7 +97,7 @@ void* Tensor::checked(DType t) const {
   if (m.dtype != t)
     throw Error(Error::Kind::argument, cat("data<", name_of(t), "> of a tensor of ", m), "cast() it first");
   if (m.device.kind != Device::Kind::cpu)
-    throw Error(Error::Kind::argument, cat("data<> of a tensor on ", m.device), "copy it to the host first");
+    throw Error(Error::Kind::argument, cat("data<> of a tensor on ", m.device), "to(cpu()) copies it to the host");
   if (!m.is_contiguous())
     throw Error(Error::Kind::argument, cat("data<> of ", m, ", which is not row-major"), "contiguous() it first");
   return bytes();
@@ -62,7 +105,8 @@ void* Tensor::checked(DType t) const {
 
 double Tensor::item() const {
   if (numel() != 1) throw Error(Error::Kind::argument, cat("item() of ", meta(), ", which has ", numel(), " elements"));
-  const std::byte* p = bytes();
+  const Tensor here = is_host(device()) ? *this : on_host(*this);
+  const std::byte* p = here.bytes();
   auto as = [p]<class T>(T) { T v; std::memcpy(&v, p, sizeof v); return v; };
   switch (dtype()) {
     case DType::f32: return static_cast<double>(as(float{}));
@@ -112,10 +156,10 @@ Tensor empty(const Meta& m) {
   return Tensor(std::move(out));
 }
 
-Tensor empty(const Shape& s, DType t, Memory m) {
-  for (int64_t d : s)
-    if (d < 0) throw Error(Error::Kind::argument, cat("a tensor of shape ", s, ": sizes are not negative"));
-  return empty(make_meta(t, s, m));
+Tensor empty(const Shape& s, DType t, Memory m, Device d) {
+  for (int64_t n : s)
+    if (n < 0) throw Error(Error::Kind::argument, cat("a tensor of shape ", s, ": sizes are not negative"));
+  return empty(make_meta(t, s, m, d));
 }
 
 Tensor meta_tensor(const Meta& m) {
@@ -142,37 +186,41 @@ void put(std::byte* p, DType t, int64_t i, double v) {
 }
 }  // namespace
 
-Tensor full(const Shape& s, double value, DType t) {
-  Tensor out = empty(s, t);
-  std::byte* p = out.bytes();
-  for (int64_t i = 0, n = out.numel(); i < n; ++i) put(p, t, i, value);
+namespace {
+// Every element of a dense tensor, where it is.
+Tensor filled(const Meta& m, double value) {
+  Tensor out = empty(m);
+  std::byte element[8];
+  put(element, m.dtype, 0, value);
+  const Storage& s = *out.impl()->storage;
+  runtime_of(s.device).fill(out.bytes(), element, size_of(m.dtype), out.numel(), {s.device, s.stream});
   return out;
 }
-Tensor zeros(const Shape& s, DType t) {
-  Tensor out = empty(s, t);
-  if (out.numel()) std::memset(out.bytes(), 0, static_cast<size_t>(out.meta().bytes()));
-  return out;
-}
-Tensor zeros_of(const Meta& m) {
-  Tensor out = empty({m.dtype, m.device, m.shape, strides_for(m.shape, m.memory())});
-  if (out.numel()) std::memset(out.bytes(), 0, static_cast<size_t>(out.meta().bytes()));
-  return out;
-}
-Tensor ones(const Shape& s, DType t) { return full(s, 1, t); }
-Tensor scalar(double value, DType t) { return full({}, value, t); }
+}  // namespace
 
-Tensor arange(int64_t start, int64_t stop, int64_t step, DType t) {
+Tensor full(const Shape& s, double value, DType t, Device d) {
+  for (int64_t n : s)
+    if (n < 0) throw Error(Error::Kind::argument, cat("a tensor of shape ", s, ": sizes are not negative"));
+  return filled(make_meta(t, s, Memory::contiguous, d), value);
+}
+Tensor zeros(const Shape& s, DType t, Device d) { return full(s, 0, t, d); }
+Tensor zeros_of(const Meta& m) { return filled({m.dtype, m.device, m.shape, strides_for(m.shape, m.memory())}, 0); }
+Tensor ones(const Shape& s, DType t, Device d) { return full(s, 1, t, d); }
+Tensor scalar(double value, DType t, Device d) { return full({}, value, t, d); }
+Tensor scalar(double value, const Tensor& like) { return full({}, value, like.dtype(), like.device()); }
+
+Tensor arange(int64_t start, int64_t stop, int64_t step, DType t, Device d) {
   if (step == 0) throw Error(Error::Kind::argument, "arange with step 0");
   const int64_t span = step > 0 ? stop - start : start - stop, stride = step > 0 ? step : -step;
   Tensor out = empty({span > 0 ? (span + stride - 1) / stride : 0}, t);
   for (int64_t i = 0; i < out.numel(); ++i) put(out.bytes(), t, i, static_cast<double>(start + i * step));
-  return out;
+  return out.to(d);
 }
 
-Tensor eye(int64_t n, DType t) {
+Tensor eye(int64_t n, DType t, Device d) {
   Tensor out = zeros({n, n}, t);
   for (int64_t i = 0; i < n; ++i) put(out.bytes(), t, i * n + i, 1);
-  return out;
+  return out.to(d);
 }
 
 namespace detail {

@@ -22,6 +22,7 @@ struct Storage {
   Device device{};
   std::shared_ptr<void> keep;
   std::shared_ptr<Deferred> deferred;              // makes `data`; null: it is there
+  void* stream = nullptr;                          // the handle of the device's stream that it belongs to (runtime.h)
 };
 
 struct Node;                                       // autograd: the op that made a tensor (engine/autograd/autograd.h)
@@ -43,7 +44,9 @@ class Tensor {
   int64_t numel() const { return meta().numel(); }
 
   bool has_bytes() const;                          // false for parameters not yet loaded and while tracing
-  std::byte* bytes() const;                        // the first element; throws Error without bytes
+  /// The first element's address on the device, where work that was queued may still have to write it; throws Error
+  /// without bytes.
+  std::byte* bytes() const;
   /// Dense, row-major elements. Throws unless dtype, host and contiguity agree.
   template <class T>
   std::span<const T> data() const {
@@ -53,8 +56,11 @@ class Tensor {
   std::span<T> mutable_data() {
     return {static_cast<T*>(checked(dtype_of<T>())), static_cast<size_t>(numel())};
   }
-  /// The only element of a one-element tensor, converted.
+  /// The only element of a one-element tensor, converted. Waits for it.
   double item() const;
+  /// The same values on another device, lying as they do here; itself where it is there already. Copies to the host
+  /// have arrived, others are queued. Nothing differentiates through it: throws Error(argument) where it would have to.
+  Tensor to(Device d) const;
 
   // Autograd: a leaf that asks for gradients, and the link to the op that made a non-leaf.
   bool requires_grad() const;
@@ -102,23 +108,26 @@ template <> constexpr DType Tensor::dtype_of<bool>() { return DType::boolean; }
 
 // Making tensors. Bytes are 64-byte aligned.
 Tensor empty(const Meta& m);                       // uninitialised bytes, strides as in m (must be dense)
-Tensor empty(const Shape& s, DType t = DType::f32, Memory m = Memory::contiguous);
+Tensor empty(const Shape& s, DType t = DType::f32, Memory m = Memory::contiguous, Device d = {});
 Tensor meta_tensor(const Meta& m);                 // no bytes
-Tensor zeros(const Shape& s, DType t = DType::f32);
-Tensor zeros_of(const Meta& m);                    // dense, in m's memory order
-Tensor ones(const Shape& s, DType t = DType::f32);
-Tensor full(const Shape& s, double value, DType t = DType::f32);
-Tensor scalar(double value, DType t = DType::f32); // rank 0
-Tensor arange(int64_t start, int64_t stop, int64_t step = 1, DType t = DType::i64);
-Tensor eye(int64_t n, DType t = DType::f32);
+Tensor zeros(const Shape& s, DType t = DType::f32, Device d = {});
+Tensor zeros_of(const Meta& m);                    // dense, in m's memory order, on its device
+Tensor ones(const Shape& s, DType t = DType::f32, Device d = {});
+Tensor full(const Shape& s, double value, DType t = DType::f32, Device d = {});
+Tensor scalar(double value, DType t = DType::f32, Device d = {});     // rank 0
+Tensor scalar(double value, const Tensor& like);   // of its dtype, on its device
+Tensor arange(int64_t start, int64_t stop, int64_t step = 1, DType t = DType::i64, Device d = {});
+Tensor eye(int64_t n, DType t = DType::f32, Device d = {});
 template <class T>
-Tensor from(std::span<const T> values, const Shape& s);               // copies
+Tensor from(std::span<const T> values, const Shape& s);               // copies, on the host
 Tensor from(std::initializer_list<float> values);                     // rank 1, f32
 /// Wraps memory that `keep` owns (or the caller keeps alive when `keep` is null). `s` contiguous.
 Tensor wrap(void* data, DType t, const Shape& s, std::shared_ptr<void> keep = {});
 /// A tensor on the storage of `base` with its own shape, strides and offset (elements, from the storage's start). No
 /// history.
 Tensor view_of(const Tensor& base, const Shape& s, const Strides& strides, int64_t offset);
+/// What the host reads values by, wherever they are: without history, copied to the host and there when it returns.
+Tensor on_host(const Tensor& t);
 
 namespace detail {
 Tensor from_bytes(const void* data, size_t count, DType t, const Shape& s);   // throws unless count == numel(s)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 
 #include "engine/core/error.h"
@@ -12,6 +13,7 @@ namespace {
 constexpr std::string_view kNames[] = {"none", "f32", "f64", "bf16", "f16", "i64", "i32", "i8", "u8", "bool"};
 constexpr std::string_view kLongNames[] = {"none",  "float32", "float64", "bfloat16", "float16",
                                            "int64", "int32",   "int8",    "uint8",    "boolean"};
+constexpr std::string_view kDevices[] = {"cpu", "cuda", "far"};
 }  // namespace
 
 std::string_view name_of(DType t) { return kNames[static_cast<size_t>(t)]; }
@@ -51,8 +53,22 @@ float16 to_float16(float v) {
   return {static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xFFF + (magnitude >> 13 & 1)) >> 13))};
 }
 
+std::string_view name_of(Device::Kind k) { return kDevices[static_cast<size_t>(k)]; }
+
 std::string to_string(Device d) {
-  return d.kind == Device::Kind::cpu ? "cpu" : cat("cuda:", static_cast<int>(d.index));
+  return d.kind == Device::Kind::cpu ? "cpu" : cat(name_of(d.kind), ":", static_cast<int>(d.index));
+}
+
+Device parse_device(std::string_view name) {
+  const size_t colon = name.find(':');
+  const std::string_view number = colon == name.npos ? "0" : name.substr(colon + 1);
+  int index = -1;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), index);
+  const bool whole = error == std::errc() && end == number.data() + number.size() && index >= 0 && index <= 127;
+  for (size_t i = 0; i < std::size(kDevices); ++i)
+    if (whole && name.substr(0, colon) == kDevices[i] && (i > 0 || index == 0))
+      return {static_cast<Device::Kind>(i), static_cast<int8_t>(index)};
+  throw Error(Error::Kind::argument, cat("no device '", name, "'"), "devices are named as in cpu, cuda:0");
 }
 
 void Dims::too_many() { throw Error(Error::Kind::unsupported, cat("a tensor has at most ", kMax, " dimensions")); }
@@ -156,11 +172,18 @@ Memory Meta::memory() const {
 
 Meta make_meta(DType t, const Shape& s, Memory m, Device d) { return {t, d, s, strides_for(s, m)}; }
 
+int64_t span_of(const Meta& m) {
+  if (m.numel() == 0) return 0;
+  int64_t last = 0;
+  for (int i = 0; i < m.rank(); ++i) last += (m.shape[i] - 1) * m.strides[i];
+  return last + 1;
+}
+
 std::string to_string(const Meta& m) {
   if (!m.present()) return "absent";
   std::string s = cat(name_of(m.dtype), m.shape);
-  if (m.is_contiguous()) return s;
-  return m.is_channels_last() ? s + " channels_last" : cat(s, " strides ", m.strides);
+  if (!m.is_contiguous()) s += m.is_channels_last() ? " channels_last" : cat(" strides ", m.strides);
+  return m.device == cpu() ? s : cat(s, " on ", m.device);
 }
 
 }  // namespace fovea

@@ -35,12 +35,15 @@ bfloat16 to_bfloat16(float v);                     // round to nearest even; NaN
 float16 to_float16(float v);                       // round to nearest even; overflow becomes infinity
 
 struct Device {
-  enum class Kind : uint8_t { cpu, cuda } kind = Kind::cpu;
+  enum class Kind : uint8_t { cpu, cuda, far };    // far: the tests' (test/support/far_device.h)
+  Kind kind = Kind::cpu;
   int8_t index = 0;
   friend bool operator==(const Device&, const Device&) = default;
 };
 constexpr Device cpu() { return {}; }
-std::string to_string(Device d);
+std::string_view name_of(Device::Kind k);
+std::string to_string(Device d);                   // "cpu", "cuda:0"
+Device parse_device(std::string_view name);        // "cuda" is "cuda:0"; throws Error
 
 /// Up to eight signed sizes, kept in place. Used for shapes, strides, axes and paddings.
 class Dims {
@@ -113,8 +116,10 @@ struct Meta {
   Memory memory() const;
   friend bool operator==(const Meta&, const Meta&) = default;
 };
+int64_t span_of(const Meta& m);                    // elements from the first to the last in memory; 0 without any
 Meta make_meta(DType t, const Shape& s, Memory m = Memory::contiguous, Device d = {});
-// "f32[1, 64, 56, 56]", with " channels_last" or " strides [...]" where not contiguous
+// "f32[1, 64, 56, 56]", with " channels_last" or " strides [...]" where not contiguous, and " on cuda:0" where not on
+// the host
 std::string to_string(const Meta& m);
 
 }  // namespace fovea

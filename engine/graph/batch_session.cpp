@@ -2,7 +2,6 @@
 #include "engine/graph/batch_session.h"
 
 #include <atomic>
-#include <cstring>
 
 #include "engine/core/backend.h"
 #include "engine/core/error.h"
@@ -78,8 +77,9 @@ struct BatchSession::State {
     slice.offset = batch.impl()->offset + i * in.shape[0] * batch.meta().strides[0];
     const std::span<const Tensor> mine = seat->session.run_borrowed(seat->slice);
     for (size_t k = 0; k < mine.size(); ++k) {
-      const auto bytes = static_cast<size_t>(mine[k].meta().bytes());
-      std::memcpy(results[k].bytes() + static_cast<size_t>(i) * bytes, mine[k].bytes(), bytes);
+      const int64_t bytes = mine[k].meta().bytes(), at = mine[k].impl()->offset;
+      copy_bytes(*mine[k].impl()->storage, at * static_cast<int64_t>(size_of(mine[k].dtype())),
+                 *results[k].impl()->storage, i * bytes, bytes);
     }
   }
 
@@ -109,7 +109,7 @@ std::span<const Tensor> BatchSession::run_borrowed(const Tensor& batch) {
   const Busy busy(s.busy, "BatchSession", "each thread needs one of its own, made of a fork() of its session");
   const Meta& m = batch.meta();
   const int64_t each = s.in.shape[0], n = m.rank() == s.in.rank() ? m.shape[0] / each : 0;
-  if (n < 1 || m.shape != times(s.in, n).shape || m.dtype != s.in.dtype)
+  if (n < 1 || m.shape != times(s.in, n).shape || m.dtype != s.in.dtype || m.device != s.in.device)
     throw Error(Error::Kind::shape, cat("run(): a batch is ", m, ", the graph was compiled for slices of ", s.in),
                 "compile again for another shape");
   if (!m.is_contiguous() && !m.is_channels_last())
@@ -121,7 +121,9 @@ std::span<const Tensor> BatchSession::run_borrowed(const Tensor& batch) {
     s.slices = n;
   }
   const UseThreads use(static_cast<int>(s.seats.size()));
+  const Stream stream = current_stream(m.device);
   on_host_threads(n, 1, [&](int64_t first, int64_t last) {
+    const UseStream same(stream);
     for (int64_t i = first; i < last; ++i) s.run_slice(batch, i);
   });
   return s.results;

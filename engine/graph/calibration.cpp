@@ -10,17 +10,6 @@
 #include "engine/ops/ops.h"
 
 namespace fovea {
-namespace {
-
-std::vector<std::string> all_passes_but(std::string_view kept) {
-  std::vector<std::string> names;
-  for (const Pass& p : pass_table())
-    if (p.name != kept) names.push_back(p.name);
-  return names;
-}
-
-}  // namespace
-
 std::vector<std::string> value_names(const Graph& g) {
   std::vector<std::string> names(g.values.size());
   for (int v : g.inputs) names[static_cast<size_t>(v)] = g.values[static_cast<size_t>(v)].name;
@@ -41,7 +30,8 @@ struct Calibrator::Watch {
   std::vector<double> sums;                        // of each channel
   int64_t places = 0;
 
-  void add(const Tensor& t) {
+  void add(const Tensor& seen) {
+    const Tensor t = on_host(seen);
     const Meta& m = t.meta();
     const bool last = m.is_channels_last() || m.rank() == 2;
     const Tensor dense = last ? t : contiguous(t);
@@ -62,7 +52,7 @@ Calibrator::Calibrator(Graph traced, const Target& t) {
   const std::vector<std::string> names = value_names(g);
   std::vector<bool> wanted(g.values.size(), false);
   for (const Step& s : g.steps)
-    if (s.op == &ops::conv || s.op == &ops::linear)
+    if (s.op->takes_weights())
       for (int v : {s.in[0], s.out[0]}) wanted[static_cast<size_t>(v)] = true;
   g.outputs.clear();
   for (size_t v = 0; v < g.values.size(); ++v) {
@@ -73,7 +63,7 @@ Calibrator::Calibrator(Graph traced, const Target& t) {
     g.outputs.push_back(static_cast<int>(v));
   }
   g.remove_dead();
-  session_ = compile(std::move(g), {.device = t.device, .threads = t.threads, .without = all_passes_but("memory")});
+  session_ = compile(std::move(g), {.device = t.device, .threads = t.threads, .without = passes_but("memory")});
 }
 
 void Calibrator::observe(std::span<const Tensor> in) {

@@ -8,7 +8,7 @@
 #include "engine/graph/passes/passes.h"
 #include "engine/graph/program.h"
 #include "engine/graph/quiet.h"
-#include "engine/ops/quant.h"
+#include "engine/ops/ops.h"
 
 namespace fovea {
 namespace {
@@ -18,8 +18,7 @@ bool listed(const std::vector<std::string>& names, std::string_view name) {
 }
 
 void check_pass_names(const Target& t) {
-  std::vector<std::string> known;
-  for (const Pass& p : pass_table()) known.push_back(p.name);
+  const std::vector<std::string> known = passes_but("");
   for (const std::string& name : t.without)
     if (!listed(known, name))
       throw Error(Error::Kind::argument, cat("no pass '", name, "' to leave out"), cat("passes: ", join(known, " ")));
@@ -44,51 +43,18 @@ void check_values(const Graph& g, const Target& t) {
               "load() weights or materialise() the model before tracing");
 }
 
-// Results stay readable until the next run, and state is updated last of all: what either names must be the session's
-// own bytes.
-void own_results(Graph& g) {
-  std::vector<int> root(g.values.size());
-  std::vector<bool> made(g.values.size(), false);
-  for (size_t v = 0; v < root.size(); ++v) root[v] = static_cast<int>(v);
-  for (const Step& s : g.steps)
-    for (int v : s.out) {
-      if (s.op->traits.view) root[static_cast<size_t>(v)] = root[static_cast<size_t>(s.in[0])];
-      else made[static_cast<size_t>(v)] = true;
-    }
-  const auto copied = [&](int v) {
-    return g.insert_step(g.steps.size(), {&ops::copy, AttrsRef::of(CopyAttrs{g.meta(v).memory()}), {v}, {}, {}});
-  };
-  for (int& v : g.outputs)
-    if (!made[static_cast<size_t>(root[static_cast<size_t>(v)])]) v = copied(v);
-  for (State& s : g.state)
-    if (s.out != s.in && !(made[static_cast<size_t>(s.out)] && root[static_cast<size_t>(s.out)] == s.out))
-      s.out = copied(s.out);
-}
-
-int64_t flops_of(const Site& s) {
-  if (&s.op == &ops::conv || &s.op == &ops::linear || &s.op == &ops::half_linear || &s.op == &ops::quant_conv ||
-      &s.op == &ops::quant_depthwise)
-    return 2 * s.result().numel() * (s.operand(1).numel() / s.operand(1).dim(0));
-  if (&s.op == &ops::conv_dx)
-    return 2 * s.operand(0).numel() * (s.operand(1).numel() / s.operand(1).dim(0));
-  if (&s.op == &ops::conv_dw) return 2 * s.operand(0).numel() * (s.result().numel() / s.result().dim(0));
-  if (&s.op == &ops::matmul)
-    return 2 * s.result().numel() * s.operand(0).dim(s.attrs<MatmulAttrs>().transpose_a ? -2 : -1);
-  if (&s.op == &ops::sdpa) return 2 * (s.operand(0).numel() + s.result().numel()) * s.operand(1).dim(-2);
-  return 0;
-}
-
 }  // namespace
 
 void Session::Program::add(const Step& s, const Site& site, PlannedStep planned) {
   StepInfo i{.scope = s.scope,
              .op = s.op->name(),
+             .role = s.op->role,
              .plan = planned.plan->name,
              .attrs = to_string(site.attrs_ref),
              .in = Metas(site.in.begin(), site.in.end()),
              .out = Metas(site.out.begin(), site.out.end()),
              .bytes = 0,
-             .flops = flops_of(site)};
+             .flops = s.op->work ? 2 * s.op->work(site) : 0};
   for (const Metas& metas : {i.in, i.out})
     for (const Meta& m : metas) i.bytes += m.present() ? m.bytes() : 0;
   scratch = std::max(scratch, (planned.plan->scratch + 63) & ~size_t{63});
@@ -123,12 +89,16 @@ class Compiler {
   }
 
  private:
+  struct Pack {
+    int value;
+    PlanPtr plan;
+    int operand;
+    int64_t at;
+  };
+
   void rewrite() {
     Graph& g = program_->graph;
-    for (const Pass& p : pass_table()) {
-      if (std::string_view(p.name) == "memory") own_results(g);
-      run_pass(p, g, program_->target);
-    }
+    for (const Pass& p : pass_table()) run_pass(p, g, program_->target);
     if (g.places.empty()) passes::place_apart(g);
     passes::check_places(g);
     plain_.assign(g.values.size(), false);
@@ -174,22 +144,26 @@ class Compiler {
     }
     for (const Pack& p : order_) {
       const auto v = static_cast<size_t>(p.value);
-      p.plan->pack(p.operand, program_->graph.values[v].constant.bytes(), program_->packed->data + p.at);
+      pack(p, program_->graph.values[v].constant);
       if (--left_to_pack_[v] == 0 && !plain_[v]) drop(v);
     }
     program_->constant_bytes += packed_bytes_;
+  }
+  // Kernels pack on the host.
+  void pack(const Pack& p, const Tensor& constant) {
+    const Tensor here = on_host(constant);
+    const Storage& to = *program_->packed;
+    if (is_host(to.device)) return p.plan->pack(p.operand, here.bytes(), to.data + p.at);
+    const size_t bytes = p.plan->packed_bytes(p.operand);
+    const std::shared_ptr<Storage> packed = allocate(cpu(), bytes);
+    p.plan->pack(p.operand, here.bytes(), packed->data);
+    runtime_of(to.device).upload(to.data + p.at, packed->data, bytes, {to.device, to.stream});
   }
   void drop(size_t v) {
     Value& value = program_->graph.values[v];
     if (value.constant) value.constant = meta_tensor(value.meta);
   }
 
-  struct Pack {
-    int value;
-    PlanPtr plan;
-    int operand;
-    int64_t at;
-  };
   std::shared_ptr<Session::Program> program_;
   std::vector<bool> plain_;                        // per value: a constant whose own bytes some step reads
   std::vector<int> left_to_pack_;                  // per value: in how many forms it is still to be packed

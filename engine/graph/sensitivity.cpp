@@ -15,10 +15,10 @@ std::map<std::string, double> work_of_readers(const Graph& g) {
   const std::vector<std::string> names = value_names(g);
   std::map<std::string, double> work;
   for (const Step& s : g.steps) {
-    if (s.op != &ops::conv && s.op != &ops::linear) continue;
+    if (!s.op->takes_weights()) continue;
     const Meta &x = g.meta(s.in[0]), &w = g.meta(s.in[1]), &y = g.meta(s.out[0]);
     // depthwise convolutions compute in f32 anyway
-    const bool depthwise = s.op == &ops::conv && w.shape[1] == 1 && w.shape[0] == x.shape[1];
+    const bool depthwise = s.op->role == Role::conv && w.shape[1] == 1 && w.shape[0] == x.shape[1];
     const int64_t depth = depthwise ? 0 : w.numel() / w.shape[0], elements = x.numel() + (depthwise ? 0 : y.numel());
     work[names[static_cast<size_t>(s.in[0])]] +=
         static_cast<double>(y.numel()) * static_cast<double>(depth) + kElement * static_cast<double>(elements);
@@ -30,7 +30,7 @@ double squared_difference(const Tensors& a, const Tensors& b) {
   double sum = 0;
   int64_t count = 0;
   for (size_t r = 0; r < a.size(); ++r) {
-    const Tensor x = contiguous(cast(a[r], DType::f32)), y = contiguous(cast(b[r], DType::f32));
+    const Tensor x = on_host(contiguous(cast(a[r], DType::f32))), y = on_host(contiguous(cast(b[r], DType::f32)));
     const std::span<const float> p = x.data<float>(), q = y.data<float>();
     for (size_t i = 0; i < p.size(); ++i) {
       const double off = static_cast<double>(p[i]) - static_cast<double>(q[i]);

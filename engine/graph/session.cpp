@@ -5,10 +5,10 @@
 #include <cstring>
 #include <optional>
 
-#include "engine/core/strided_copy.h"
 #include "engine/core/threads.h"
 #include "engine/graph/busy.h"
 #include "engine/graph/program.h"
+#include "engine/graph/quiet.h"
 #include "engine/ops/ops.h"
 
 namespace fovea {
@@ -26,6 +26,12 @@ struct Staging {
   PlanPtr plan;
   Tensor held;
 };
+
+// Another tensor of the same values, whatever is being traced.
+Tensor copied(const Tensor& t, Memory order) {
+  const Quiet quiet;
+  return call1(ops::copy, {t}, CopyAttrs{order});
+}
 
 Tensor at_bytes(const std::shared_ptr<Storage>& storage, const Meta& m, int64_t offset) {
   auto impl = std::make_shared<TensorImpl>();
@@ -45,6 +51,7 @@ struct Session::Workspace {
   std::vector<Patch> patches;
   std::vector<Staging> staging;                    // one an input
   std::vector<const std::byte*> given;             // the inputs' addresses in this run
+  std::vector<std::shared_ptr<Storage>> memory;    // on devices: all of the session's that steps touch
   // source of what is copied into state after a run, and bytes
   std::vector<std::pair<const std::byte*, size_t>> state_from;
   std::vector<std::byte*> state_to;
@@ -58,8 +65,10 @@ struct Session::Workspace {
 
   std::atomic<bool> busy{false};
 
-  const std::byte* staged(size_t input, const Meta& from, const Meta& to, const std::byte* bytes);
   Busy hold() { return {busy, "Session", "fork() gives each thread a session of its own"}; }
+  /// Before a run: what other streams do with its memory, and with these inputs, comes before it or after it.
+  void order(Fence& fence, std::span<const Tensor> inputs) const;
+  const std::byte* staged(size_t input, const Meta& from, const Meta& to, const std::byte* bytes, Stream& stream);
 
   // A result of an earlier run, or state, given as input: the steps would write over it while they read it.
   bool owns(const Tensor& t) const {
@@ -71,6 +80,7 @@ struct Session::Workspace {
  private:
   const std::byte* address(const Program& p, const Place& place) const;
   void resolve(const Program& p);
+  void gather_memory(const Program& p);
 };
 
 const std::byte* Session::Workspace::address(const Program& p, const Place& place) const {
@@ -89,13 +99,30 @@ Session::Workspace::Workspace(const Program& p, const std::vector<Tensor>& state
   for (size_t i = 0; i < p.graph.state.size(); ++i) {
     const State& s = p.graph.state[i];
     const Meta& m = p.graph.meta(s.in);
-    state.push_back(empty(m));
-    if (m.numel()) copy_strided(state_values[i].meta(), state_values[i].bytes(), m, state.back().bytes());
+    state.push_back(copied(state_values[i], m.memory()));
     named_state.set(s.name, state.back());
   }
   staging.resize(p.graph.inputs.size());
   given.resize(p.graph.inputs.size());
   resolve(p);
+  if (!is_host(p.target.device)) gather_memory(p);
+}
+
+void Session::Workspace::gather_memory(const Program& p) {
+  memory = {arena};
+  if (p.packed) memory.push_back(p.packed);
+  for (const Tensor& t : state) memory.push_back(t.impl()->storage);
+  for (const Value& v : p.graph.values)
+    if (v.constant && v.constant.has_bytes()) memory.push_back(v.constant.impl()->storage);
+}
+
+void Session::Workspace::order(Fence& fence, std::span<const Tensor> inputs) const {
+  for (const std::shared_ptr<Storage>& s : memory) fence.use(*s);
+  for (const Staging& s : staging)
+    if (s.held) fence.use(*s.held.impl()->storage);
+  if (larger_scratch) fence.use(*larger_scratch);
+  for (const Tensor& t : inputs)
+    if (t.has_bytes()) t.bytes(), fence.use(*t.impl()->storage);
 }
 
 void Session::Workspace::resolve(const Program& p) {
@@ -123,7 +150,8 @@ void Session::Workspace::resolve(const Program& p) {
 }
 
 // Copies an input into the order that was planned.
-const std::byte* Session::Workspace::staged(size_t input, const Meta& from, const Meta& to, const std::byte* bytes) {
+const std::byte* Session::Workspace::staged(size_t input, const Meta& from, const Meta& to, const std::byte* bytes,
+                                            Stream& stream) {
   Staging& s = staging[input];
   if (!s.plan || s.from != from) {
     const CopyAttrs attrs{to.memory()};
@@ -136,7 +164,6 @@ const std::byte* Session::Workspace::staged(size_t input, const Meta& from, cons
     }
   }
   std::byte* target = s.held.bytes();
-  Stream stream{to.device, nullptr};
   s.plan->run({&bytes, &target, scratch}, stream);
   return target;
 }
@@ -155,7 +182,7 @@ const Session::Program& Session::program() const {
 }
 
 // Checks the inputs, and copies those that lie otherwise into the order that was planned.
-void Session::take_inputs(std::span<const Tensor> in) {
+void Session::take_inputs(std::span<const Tensor> in, Stream& stream) {
   const Program& p = program();
   if (in.size() != p.graph.inputs.size())
     throw Error(Error::Kind::argument, cat("run() with ", in.size(), " inputs, the graph has ", p.graph.inputs.size()));
@@ -165,23 +192,26 @@ void Session::take_inputs(std::span<const Tensor> in) {
     if (m.shape != want.meta.shape || m.dtype != want.meta.dtype || m.device != want.meta.device)
       throw Error(Error::Kind::shape,
                   cat("run(): ", want.name, " is ", m, ", the graph was compiled for ", p.inputs[i]),
-                  "compile again for another shape");
+                  m.device != want.meta.device ? cat("to() copies it to ", want.meta.device)
+                                               : "compile again for another shape");
     const std::byte* bytes = in[i].bytes();
     const bool fits = m.strides == want.meta.strides || (m.is_contiguous() && want.meta.is_contiguous());
-    work_->given[i] = fits && !work_->owns(in[i]) ? bytes : work_->staged(i, m, want.meta, bytes);
+    work_->given[i] = fits && !work_->owns(in[i]) ? bytes : work_->staged(i, m, want.meta, bytes, stream);
   }
   for (const Patch& patch : work_->patches)
     work_->in[patch.operand] = work_->given[static_cast<size_t>(patch.input)] + patch.offset;
 }
 
 template <class Around>
-void Session::run_steps(std::span<const Tensor> inputs, Around around) {
+void Session::run_steps(std::span<const Tensor> given, Around around) {
   const UseThreads use(program_->target.threads);
   const PlanFile* const file = program_->file.get();
   if (file) file->check();
-  take_inputs(inputs);
   Workspace& m = *work_;
-  Stream stream{program_->target.device, nullptr};
+  Stream stream = current_stream(program_->target.device);
+  Fence fence(stream);
+  if (stream.handle) m.order(fence, given);
+  take_inputs(given, stream);
   const std::byte* const* in = m.in.data();
   std::byte* const* out = m.out.data();
   for (const PlannedStep& s : program_->steps) {
@@ -189,9 +219,11 @@ void Session::run_steps(std::span<const Tensor> inputs, Around around) {
     in += s.in.size();
     out += s.out.size();
   }
-  for (size_t i = 0; i < m.state_to.size(); ++i)
-    std::memcpy(m.state_to[i], m.state_from[i].first, m.state_from[i].second);
   if (file) file->check();                         // constants that were written over meanwhile give no answer
+  if (m.state_to.empty()) return;
+  const Runtime& runtime = runtime_of(stream.device);
+  for (size_t i = 0; i < m.state_to.size(); ++i)
+    runtime.copy(m.state_to[i], m.state_from[i].first, m.state_from[i].second, stream);
 }
 
 void Session::run_all(std::span<const Tensor> in) {
@@ -212,11 +244,14 @@ Tensors Session::run(std::span<const Tensor> in) {
   Tensors own;
   for (const Tensor& t : work_->results) {
     const Meta& m = t.meta();
-    const bool dense = m.is_contiguous() || m.is_channels_last();
-    Tensor copy = empty(dense ? m : make_meta(m.dtype, m.shape, Memory::contiguous, m.device));
-    if (dense && m.numel()) std::memcpy(copy.bytes(), t.bytes(), static_cast<size_t>(m.bytes()));
-    else if (m.numel()) copy_strided(m, t.bytes(), copy.meta(), copy.bytes());
-    own.push_back(std::move(copy));
+    if (!m.is_contiguous() && !m.is_channels_last()) {
+      own.push_back(copied(t, Memory::contiguous));
+      continue;
+    }
+    own.push_back(empty(m));
+    const TensorImpl& from = *t.impl();
+    copy_bytes(*from.storage, from.offset * static_cast<int64_t>(size_of(m.dtype)), *own.back().impl()->storage, 0,
+               m.bytes());
   }
   return own;
 }
@@ -225,11 +260,14 @@ std::vector<double> Session::profile(std::span<const Tensor> in) {
   using Clock = std::chrono::steady_clock;
   program();
   const Busy busy = work_->hold();
+  const Device device = program_->target.device;
   std::vector<double> seconds;
   seconds.reserve(program_->steps.size());
   run_steps(in, [&](const auto& step) {
+    synchronize(device);
     const Clock::time_point before = Clock::now();
     step();
+    synchronize(device);
     seconds.push_back(std::chrono::duration<double>(Clock::now() - before).count());
   });
   return seconds;

@@ -16,6 +16,8 @@ namespace fovea {
 
 struct Calibration;                                // engine/graph/calibration.h
 
+struct Stream;
+
 /// What a graph is compiled for.
 struct Target {
   Device device{};
@@ -31,6 +33,7 @@ struct Target {
 struct StepInfo {
   std::string scope;
   std::string_view op;
+  Role role = Role::other;
   std::string plan;                                // the kernel: "dnn:jit:avx2", "ref"
   std::string attrs;
   Metas in, out;
@@ -39,7 +42,7 @@ struct StepInfo {
 };
 
 /// A compiled graph with its own working memory. One thread at a time; fork() for more. A run that begins while another
-/// one lasts throws Error(argument).
+/// one lasts throws Error(argument). Runs are queued on the device's current stream of the calling thread.
 class Session {
  public:
   Session();                                       // empty: only to be assigned to
@@ -81,10 +84,10 @@ class Session {
   struct Workspace;
   Session(std::shared_ptr<const Program> program, const Tensors& state);
   const Program& program() const;                  // throws when empty
-  void take_inputs(std::span<const Tensor> in);
+  void take_inputs(std::span<const Tensor> in, Stream& stream);
   void run_all(std::span<const Tensor> in);
   template <class Around>
-  void run_steps(std::span<const Tensor> inputs, Around around);
+  void run_steps(std::span<const Tensor> given, Around around);
 
   std::shared_ptr<const Program> program_;
   std::unique_ptr<Workspace> work_;

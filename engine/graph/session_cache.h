@@ -16,9 +16,10 @@ namespace fovea {
 void save_session(const Session& session, const std::string& path, std::string_view key);
 
 /// The session that was saved under this key by this very build on a processor with the same instruction sets, with
-/// its constants mapped from the file. Nothing for a file that is absent, damaged, cut off, foreign, of another key or
-/// not trusted_file(): its graph is inferred and checked anew, and none of its bytes is trusted. Who writes into the
-/// file later makes every further run throw Error(io); it may be replaced or deleted.
+/// its constants mapped from the file, or brought to the device that it was compiled for. Nothing for a file that is
+/// absent, damaged, cut off, foreign, of another key or not trusted_file(): its graph is inferred and checked anew, and
+/// none of its bytes is trusted. Who writes into the file later makes every further run throw Error(io), unless the
+/// constants are on a device; it may be replaced or deleted.
 std::optional<Session> load_session(const std::string& path, std::string_view key);
 /// Is what this descriptor names owned by this user (or root), and can nobody else write it?
 bool trusted_file(int fd);

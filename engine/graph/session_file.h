@@ -14,7 +14,7 @@ namespace fovea::session_file {
 
 // A header of eight words, the description (numbers of 64 bits, texts by length), zeros up to a page, the constants.
 static_assert(std::endian::native == std::endian::little, "files are written as this machine keeps numbers");
-constexpr char kMagic[] = "fovea:S1";              // with the version of this layout; without its zero
+constexpr char kMagic[] = "fovea:S2";              // with the version of this layout; without its zero
 constexpr uint64_t kPage = 4096;
 
 struct Header {

@@ -27,6 +27,22 @@ std::shared_ptr<Storage> part_of(const std::shared_ptr<Storage>& file, uint64_t 
   return std::make_shared<Storage>(Storage{file->data + at, static_cast<size_t>(bytes), cpu(), file, nullptr});
 }
 
+std::shared_ptr<Storage> brought_to(Device d, const std::shared_ptr<Storage>& part) {
+  if (is_host(d)) return part;
+  std::shared_ptr<Storage> there = allocate(d, part->bytes);
+  runtime_of(d).upload(there->data, part->data, part->bytes, {d, there->stream});
+  return there;
+}
+
+// Where the session was compiled for, if that is here.
+Device read_device(Reader& r) {
+  Device d;
+  d.kind = static_cast<Device::Kind>(r.number(0, static_cast<int64_t>(last_of(Device::Kind{}))));
+  d.index = static_cast<int8_t>(r.number(0, 127));
+  runtime_of(d);
+  return d;
+}
+
 constexpr int64_t kMost = int64_t{1} << 47;        // bytes, and products of sizes: what processors can address
 
 bool multiplies(int64_t& product, int64_t by) {
@@ -62,8 +78,9 @@ int64_t span_bytes(const Meta& m) {
   return m.numel() == 0 ? 0 : (last + 1) * static_cast<int64_t>(size_of(m.dtype));
 }
 
-Meta read_meta(Reader& r) {
+Meta read_meta(Reader& r, Device d) {
   Meta m;
+  m.device = d;
   m.dtype = static_cast<DType>(r.number(static_cast<int64_t>(DType::f32), static_cast<int64_t>(last_of(DType{}))));
   m.shape = read_dims(r);
   m.strides = read_strides(r);
@@ -102,22 +119,24 @@ class SessionReader {
     if (r.text() != build_identity() || r.text() != processor_identity() || r.text() != key_) damaged("of another key");
     check_sum();
     Target& t = program_->target;
+    t.device = read_device(r);
     t.threads = static_cast<int>(r.number(1, 4096));
     t.dtype = static_cast<DType>(r.number(0, static_cast<int64_t>(last_of(DType{}))));
     const UseThreads use(t.threads);
-    if (h_.packed_bytes) program_->packed = part_of(file_, h_.constants_at, h_.packed_bytes);
+    if (h_.packed_bytes) program_->packed = brought_to(t.device, part_of(file_, h_.constants_at, h_.packed_bytes));
     const size_t values = r.count();
     for (size_t v = 0; v < values; ++v) read_value(r);
     const size_t steps = r.count();
     for (size_t i = 0; i < steps; ++i) read_step(r);
     g_.inputs = read_values(r, values, 0);
     g_.outputs = read_values(r, values, 0);
-    for (size_t i = 0; i < g_.inputs.size(); ++i) program_->inputs.push_back(read_meta(r));
+    for (size_t i = 0; i < g_.inputs.size(); ++i) program_->inputs.push_back(read_meta(r, t.device));
     g_.arena_bytes = r.number(0, kMost);
     if (!r.done()) damaged("more behind its end");
     check_graph();
     plan();
     program_->file->check();                       // what was read after it was summed is what was summed
+    if (!is_host(t.device)) program_->file.reset();
     return Session(std::move(program_), {});
   }
 
@@ -144,7 +163,7 @@ class SessionReader {
   }
 
   void read_value(Reader& r) {
-    Value v{read_meta(r), {}, std::string(r.text())};
+    Value v{read_meta(r, program_->target.device), {}, std::string(r.text())};
     Place p;
     p.kind = static_cast<Place::Kind>(r.number(0, static_cast<int64_t>(Place::Kind::constant)));
     p.index = static_cast<int>(r.number(0, INT32_MAX));
@@ -158,6 +177,7 @@ class SessionReader {
       impl->meta = v.meta;
       impl->storage = part_of(file_, h_.constants_at + at, bytes);
       if (v.meta.dtype == DType::boolean) check_booleans(impl->storage);
+      impl->storage = brought_to(v.meta.device, impl->storage);
       v.constant = Tensor(std::move(impl));
     }
     g_.values.push_back(std::move(v));

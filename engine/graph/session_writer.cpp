@@ -44,13 +44,7 @@ struct Fields final : FieldVisitor {
   Writer& w;
 };
 
-// From the first element to the last, both included.
-int64_t span_bytes(const Meta& m) {
-  if (m.numel() == 0) return 0;
-  int64_t last = 0;
-  for (int i = 0; i < m.rank(); ++i) last += (m.shape[i] - 1) * m.strides[i];
-  return (last + 1) * static_cast<int64_t>(size_of(m.dtype));
-}
+int64_t span_bytes(const Meta& m) { return span_of(m) * static_cast<int64_t>(size_of(m.dtype)); }
 
 // A temporary sibling that takes the path's place when it is whole. Nothing waits for the disk: readers compare the
 // checksum.
@@ -116,7 +110,8 @@ class SessionWriter {
     std::memcpy(front.data(), &h, sizeof h);
     std::memcpy(front.data() + sizeof h, w_.bytes().data(), w_.bytes().size());
     const std::string behind = plain_constants(h.packed_bytes);
-    const std::span<const std::byte> packed(p_.packed ? p_.packed->data : nullptr, h.packed_bytes);
+    const Tensor here = packed_constants();
+    const std::span<const std::byte> packed(here ? here.bytes() : nullptr, h.packed_bytes);
     h.checksum = checksum(std::as_bytes(std::span(front)));
     h.checksum = checksum(packed, h.checksum);
     h.checksum = checksum(std::as_bytes(std::span(behind)), h.checksum);
@@ -133,6 +128,8 @@ class SessionWriter {
     w_.text(build_identity());
     w_.text(processor_identity());
     w_.text(key);
+    w_.number(static_cast<int64_t>(p_.target.device.kind));
+    w_.number(p_.target.device.index);
     w_.number(p_.target.threads);
     w_.number(static_cast<int64_t>(p_.target.dtype));
     w_.number(static_cast<int64_t>(g_.values.size()));
@@ -177,13 +174,21 @@ class SessionWriter {
     for (size_t i = 0; i < s.in.size(); ++i) w_.number(planned->in[i].packed);
   }
 
+  Tensor packed_constants() const {
+    if (!p_.packed) return {};
+    auto all = std::make_shared<TensorImpl>();
+    all->meta = make_meta(DType::u8, {static_cast<int64_t>(p_.packed->bytes)}, Memory::contiguous, p_.packed->device);
+    all->storage = p_.packed;
+    return on_host(Tensor(std::move(all)));
+  }
+
   std::string plain_constants(uint64_t from) const {
     std::string bytes(plain_end_ - from, '\0');
     uint64_t at = session_file::rounded(from, 64);
     for (const Value& v : g_.values) {
       if (!v.constant || !v.constant.has_bytes()) continue;
       const auto size = static_cast<uint64_t>(span_bytes(v.meta));
-      if (size) std::memcpy(bytes.data() + (at - from), v.constant.bytes(), size);
+      if (size) std::memcpy(bytes.data() + (at - from), on_host(v.constant).bytes(), size);
       at = session_file::rounded(at + size, 64);
     }
     return bytes;

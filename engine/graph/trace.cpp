@@ -11,17 +11,6 @@
 namespace fovea {
 namespace {
 
-// "w" for operand 1 of "conv(x, w, b?) -> y"; the last name counts for all operands behind it.
-std::string operand_name(const OpDef& op, size_t operand) {
-  std::string_view s = op.signature;
-  s = s.substr(s.find('(') + 1);
-  s = s.substr(0, s.find(')'));
-  while (operand-- > 0 && s.find(',') != s.npos) s.remove_prefix(s.find(',') + 1);
-  s = s.substr(0, s.find(','));
-  const size_t first = s.find_first_not_of(' ');
-  return first == s.npos ? std::string() : std::string(s.substr(first, s.find_first_of("?.", first) - first));
-}
-
 uint64_t next_id() {
   static std::atomic<uint64_t> counter{1};
   return counter.fetch_add(1, std::memory_order_relaxed);
@@ -71,7 +60,7 @@ class Tracer final : public Executor {
 
   int value_of(const Tensor& t, const OpDef& op, size_t operand, const std::string& scope) {
     if (known(t)) return t.impl()->value;
-    return constant(t, cat(scope, scope.empty() ? "" : ".", operand_name(op, operand)));
+    return constant(t, cat(scope, scope.empty() ? "" : ".", op.operand(operand)));
   }
 
   int constant(const Tensor& t, std::string fallback) {

@@ -108,12 +108,14 @@ Tensors vjp_roll(const Backward& b) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef cat{.signature = "cat(xs...) -> y", .infer = infer_cat, .vjp = vjp_cat};
-constinit const OpDef pad{.signature = "pad(x) -> y", .infer = infer_pad, .vjp = vjp_pad};
-constinit const OpDef pad_dx{.signature = "pad_dx(gy) -> gx", .infer = infer_pad_dx, .vjp = vjp_pad_dx};
-constinit const OpDef unslice{.signature = "unslice(gy) -> gx", .infer = infer_unslice, .vjp = vjp_unslice};
-constinit const OpDef flip{.signature = "flip(x) -> y", .infer = infer_flip, .vjp = vjp_flip};
-constinit const OpDef roll{.signature = "roll(x) -> y", .infer = infer_roll, .vjp = vjp_roll};
+constinit const OpDef cat{.signature = "cat(xs...) -> y", .infer = infer_cat, .vjp = vjp_cat, .role = Role::move};
+constinit const OpDef pad{.signature = "pad(x) -> y", .infer = infer_pad, .vjp = vjp_pad, .role = Role::move};
+constinit const OpDef pad_dx{
+    .signature = "pad_dx(gy) -> gx", .infer = infer_pad_dx, .vjp = vjp_pad_dx, .role = Role::move};
+constinit const OpDef unslice{
+    .signature = "unslice(gy) -> gx", .infer = infer_unslice, .vjp = vjp_unslice, .role = Role::move};
+constinit const OpDef flip{.signature = "flip(x) -> y", .infer = infer_flip, .vjp = vjp_flip, .role = Role::move};
+constinit const OpDef roll{.signature = "roll(x) -> y", .infer = infer_roll, .vjp = vjp_roll, .role = Role::move};
 }  // namespace ops
 
 std::string_view name_of(PadMode m) { return kPadNames[static_cast<size_t>(m)]; }
@@ -196,6 +198,6 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t factor) {
 }
 
 Tensor zeros_like(const Tensor& x) { return zeros_of(x.meta()); }
-Tensor ones_like(const Tensor& x) { return ones(x.shape(), x.dtype()); }
+Tensor ones_like(const Tensor& x) { return ones(x.shape(), x.dtype(), x.device()); }
 
 }  // namespace fovea

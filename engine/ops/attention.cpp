@@ -34,8 +34,8 @@ Metas infer_sdpa(const Site& s) {
   return {make_meta(q.dtype, with_dim(q.shape, rank - 1, v.dim(-1)), Memory::contiguous, q.device)};
 }
 
-Tensor causal_mask(int64_t rows, int64_t columns) {
-  return less_equal(arange(0, columns), unsqueeze(arange(0, rows), 1));
+Tensor causal_mask(int64_t rows, int64_t columns, Device d) {
+  return less_equal(arange(0, columns, 1, DType::i64, d), unsqueeze(arange(0, rows, 1, DType::i64, d), 1));
 }
 
 double lowest(DType t) { return t == DType::f16 ? -65504.0 : -3e38; }
@@ -44,12 +44,12 @@ double lowest(DType t) { return t == DType::f16 ? -65504.0 : -3e38; }
 Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& mask, const AttentionAttrs& a) {
   const Tensor scores = matmul(q, k, {.transpose_b = true, .scale = a.scale});
   Tensor allowed;
-  if (a.causal) allowed = causal_mask(q.dim(-2), k.dim(-2));
+  if (a.causal) allowed = causal_mask(q.dim(-2), k.dim(-2), q.device());
   if (mask && mask.dtype() == DType::boolean) allowed = allowed ? logical_and(allowed, mask) : mask;
   const Tensor biased = mask && mask.dtype() != DType::boolean ? scores + mask : scores;
   if (!allowed) return softmax(biased, -1);
-  const Tensor weights = softmax(where(allowed, biased, scalar(lowest(q.dtype()), q.dtype())), -1);
-  return where(allowed, weights, scalar(0, q.dtype()));
+  const Tensor weights = softmax(where(allowed, biased, scalar(lowest(q.dtype()), q)), -1);
+  return where(allowed, weights, scalar(0, q));
 }
 
 Tensors vjp_sdpa(const Backward& b) {
@@ -75,11 +75,17 @@ Tensor with_leading(const Tensor& x, const Shape& lead) {
   return expand(x, s);
 }
 
+int64_t work_sdpa(const Site& s) { return (s.operand(0).numel() + s.result().numel()) * s.operand(1).dim(-2); }
+
 }  // namespace
 
 namespace ops {
-constinit const OpDef sdpa{
-    .signature = "sdpa(q, k, v, mask?) -> y", .infer = infer_sdpa, .vjp = vjp_sdpa, .saves = {.inputs = 0b1111}};
+constinit const OpDef sdpa{.signature = "sdpa(q, k, v, mask?) -> y",
+                           .infer = infer_sdpa,
+                           .vjp = vjp_sdpa,
+                           .saves = {.inputs = 0b1111},
+                           .role = Role::attention,
+                           .work = work_sdpa};
 }  // namespace ops
 
 Tensor sdpa(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, const AttentionOptions& o) {

@@ -168,7 +168,8 @@ struct RandomAttrs {                               // Philox 4x32-10: the same n
   float p = 0.5f;
   Dims shape;
   int64_t key = 0;
+  Device device{};
 };
-FOVEA_ATTRS(RandomAttrs, kind, dtype, p, shape, key)
+FOVEA_ATTRS(RandomAttrs, kind, dtype, p, shape, key, device)
 
 }  // namespace fovea

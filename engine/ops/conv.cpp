@@ -176,17 +176,34 @@ Tensors vjp_fold(const Backward& b) {
   return {unfold(b.grad(), a)};
 }
 
+int64_t work_conv_dx(const Site& s) { return s.operand(0).numel() * (s.operand(1).numel() / s.operand(1).dim(0)); }
+int64_t work_conv_dw(const Site& s) { return s.operand(0).numel() * (s.result().numel() / s.result().dim(0)); }
+
 }  // namespace
 
 namespace ops {
-constinit const OpDef conv{
-    .signature = "conv(x, w, b?, residual?) -> y", .infer = infer_conv, .vjp = vjp_conv, .saves = {.inputs = 0b11}};
-constinit const OpDef conv_dx{
-    .signature = "conv_dx(gy, w) -> gx", .infer = infer_conv_dx, .vjp = vjp_conv_dx, .saves = {.inputs = 0b11}};
-constinit const OpDef conv_dw{
-    .signature = "conv_dw(gy, x) -> gw", .infer = infer_conv_dw, .vjp = vjp_conv_dw, .saves = {.inputs = 0b11}};
-constinit const OpDef unfold{.signature = "unfold(x) -> y", .infer = infer_unfold, .vjp = vjp_unfold};
-constinit const OpDef fold{.signature = "fold(x) -> y", .infer = infer_fold, .vjp = vjp_fold};
+constinit const OpDef conv{.signature = "conv(x, w, b?, residual?) -> y",
+                           .infer = infer_conv,
+                           .vjp = vjp_conv,
+                           .saves = {.inputs = 0b11},
+                           .role = Role::conv,
+                           .work = weights_work,
+                           .epilogue = {offsetof(ConvAttrs, epilogue), 3}};
+constinit const OpDef conv_dx{.signature = "conv_dx(gy, w) -> gx",
+                              .infer = infer_conv_dx,
+                              .vjp = vjp_conv_dx,
+                              .saves = {.inputs = 0b11},
+                              .role = Role::conv,
+                              .work = work_conv_dx};
+constinit const OpDef conv_dw{.signature = "conv_dw(gy, x) -> gw",
+                              .infer = infer_conv_dw,
+                              .vjp = vjp_conv_dw,
+                              .saves = {.inputs = 0b11},
+                              .role = Role::conv,
+                              .work = work_conv_dw};
+constinit const OpDef unfold{
+    .signature = "unfold(x) -> y", .infer = infer_unfold, .vjp = vjp_unfold, .role = Role::move};
+constinit const OpDef fold{.signature = "fold(x) -> y", .infer = infer_fold, .vjp = vjp_fold, .role = Role::move};
 }  // namespace ops
 
 std::pair<int64_t, int64_t> same_padding(int64_t size, int64_t kernel, int64_t stride, int64_t dilation) {

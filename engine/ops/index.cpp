@@ -66,20 +66,26 @@ Tensors vjp_index_add(const Backward& b) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef gather{
-    .signature = "gather(x, index) -> y", .infer = infer_gather, .vjp = vjp_gather, .saves = {.inputs = 0b10}};
+constinit const OpDef gather{.signature = "gather(x, index) -> y",
+                             .infer = infer_gather,
+                             .vjp = vjp_gather,
+                             .saves = {.inputs = 0b10},
+                             .role = Role::move};
 constinit const OpDef scatter_add{.signature = "scatter_add(x, index, src) -> y",
                                   .infer = infer_scatter_add,
                                   .vjp = vjp_scatter_add,
-                                  .saves = {.inputs = 0b10}};
+                                  .saves = {.inputs = 0b10},
+                                  .role = Role::move};
 constinit const OpDef index_select{.signature = "index_select(x, index) -> y",
                                    .infer = infer_index_select,
                                    .vjp = vjp_index_select,
-                                   .saves = {.inputs = 0b10}};
+                                   .saves = {.inputs = 0b10},
+                                   .role = Role::move};
 constinit const OpDef index_add{.signature = "index_add(src, index) -> y",
                                 .infer = infer_index_add,
                                 .vjp = vjp_index_add,
-                                .saves = {.inputs = 0b10}};
+                                .saves = {.inputs = 0b10},
+                                .role = Role::move};
 }  // namespace ops
 
 Tensor gather(const Tensor& x, int dim, const Tensor& index) {
@@ -100,7 +106,7 @@ Tensor index_add(const Tensor& x, int dim, const Tensor& index, int64_t size) {
   return call1(ops::index_add, {x, index}, AxisAttrs{axis_of(ops::index_add, x, dim), size});
 }
 Tensor one_hot(const Tensor& index, int64_t classes, DType t) {
-  return cast(equal(unsqueeze(index, -1), arange(0, classes)), t);
+  return cast(equal(unsqueeze(index, -1), arange(0, classes, 1, DType::i64, index.device())), t);
 }
 
 }  // namespace fovea

@@ -158,15 +158,26 @@ void check_sizes(std::string_view equation, const Tensor& x, const std::string& 
                                  other.shape()[static_cast<int>(at)], " in ", other.shape()));
 }
 
+int64_t work_matmul(const Site& s) {
+  return s.result().numel() * s.operand(0).dim(s.attrs<MatmulAttrs>().transpose_a ? -2 : -1);
+}
+
 }  // namespace
 
 namespace ops {
-constinit const OpDef matmul{
-    .signature = "matmul(a, b) -> y", .infer = infer_matmul, .vjp = vjp_matmul, .saves = {.inputs = 0b11}};
+constinit const OpDef matmul{.signature = "matmul(a, b) -> y",
+                             .infer = infer_matmul,
+                             .vjp = vjp_matmul,
+                             .saves = {.inputs = 0b11},
+                             .role = Role::product,
+                             .work = work_matmul};
 constinit const OpDef linear{.signature = "linear(x, w, b?, residual?) -> y",
                              .infer = infer_linear,
                              .vjp = vjp_linear,
-                             .saves = {.inputs = 0b11}};
+                             .saves = {.inputs = 0b11},
+                             .role = Role::product,
+                             .work = weights_work,
+                             .epilogue = {offsetof(LinearAttrs, epilogue), 3}};
 }  // namespace ops
 
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulAttrs& attrs) { return call1(ops::matmul, {a, b}, attrs); }

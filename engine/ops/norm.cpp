@@ -175,21 +175,28 @@ namespace ops {
 constinit const OpDef batch_norm{.signature = "batch_norm(x, w?, b?) -> y, mean, invstd",
                                  .infer = infer_batch_norm,
                                  .vjp = vjp_batch_norm,
-                                 .saves = {.inputs = 0b11, .outputs = 0b110}};
+                                 .saves = {.inputs = 0b11, .outputs = 0b110},
+                                 .role = Role::norm};
 constinit const OpDef batch_norm_eval{.signature = "batch_norm_eval(x, w?, b?, mean, var) -> y",
                                       .infer = infer_batch_norm_eval,
                                       .vjp = vjp_batch_norm_eval,
-                                      .saves = {.inputs = 0b11011}};
+                                      .saves = {.inputs = 0b11011},
+                                      .role = Role::norm};
 constinit const OpDef layer_norm{.signature = "layer_norm(x, w?, b?) -> y",
                                  .infer = infer_layer_norm,
                                  .vjp = vjp_layer_norm,
-                                 .saves = {.inputs = 0b11}};
-constinit const OpDef rms_norm{
-    .signature = "rms_norm(x, w?) -> y", .infer = infer_layer_norm, .vjp = vjp_rms_norm, .saves = {.inputs = 0b11}};
+                                 .saves = {.inputs = 0b11},
+                                 .role = Role::norm};
+constinit const OpDef rms_norm{.signature = "rms_norm(x, w?) -> y",
+                               .infer = infer_layer_norm,
+                               .vjp = vjp_rms_norm,
+                               .saves = {.inputs = 0b11},
+                               .role = Role::norm};
 constinit const OpDef group_norm{.signature = "group_norm(x, w?, b?) -> y",
                                  .infer = infer_group_norm,
                                  .vjp = vjp_group_norm,
-                                 .saves = {.inputs = 0b11}};
+                                 .saves = {.inputs = 0b11},
+                                 .role = Role::norm};
 }  // namespace ops
 
 BatchNormResult batch_norm_train(const Tensor& x, const Tensor& w, const Tensor& b, double eps) {

@@ -237,9 +237,9 @@ struct InterpolateOptions {
 Tensor interpolate(const Tensor& x, const Dims& size, const InterpolateOptions& o = {});
 
 // ---- random -----------------------------------------------------------------------------------------------------
-Tensor rand(const Shape& s, int64_t key, DType t = DType::f32);
-Tensor randn(const Shape& s, int64_t key, DType t = DType::f32);
-Tensor bernoulli(const Shape& s, double p, int64_t key, DType t = DType::f32);
+Tensor rand(const Shape& s, int64_t key, DType t = DType::f32, Device d = {});
+Tensor randn(const Shape& s, int64_t key, DType t = DType::f32, Device d = {});
+Tensor bernoulli(const Shape& s, double p, int64_t key, DType t = DType::f32, Device d = {});
 Tensor dropout(const Tensor& x, double p, int64_t key);                                      // scaled by 1 / (1 - p)
 Tensor drop_path(const Tensor& x, double p, int64_t key, bool scale_by_keep = true);         // whole samples
 

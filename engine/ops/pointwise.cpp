@@ -148,13 +148,13 @@ std::pair<Tensor, Tensor> binary_gradients(const Backward& b, Binary fn) {
       return {ga, gb};
     case Binary::pow: {
       const Tensor x = b.in(0), e = b.in(1);
-      if (need_a) ga = g * where(equal(e, 0.0), scalar(0, e.dtype()), e * pow(x, e - 1.0));
-      if (need_b) gb = g * pow(x, e) * log(where(greater(x, 0.0), x, scalar(1, x.dtype())));
+      if (need_a) ga = g * where(equal(e, 0.0), scalar(0, e), e * pow(x, e - 1.0));
+      if (need_b) gb = g * pow(x, e) * log(where(greater(x, 0.0), x, scalar(1, x)));
       return {ga, gb};
     }
     case Binary::maximum:
     case Binary::minimum: {  // equal operands share the gradient, as in PyTorch
-      const Tensor x = b.in(0), y = b.in(1), half = g * 0.5, none = scalar(0, g.dtype()), tie = equal(x, y);
+      const Tensor x = b.in(0), y = b.in(1), half = g * 0.5, none = scalar(0, g), tie = equal(x, y);
       const Tensor first = fn == Binary::maximum ? greater(x, y) : less(x, y);
       if (need_a) ga = where(tie, half, where(first, g, none));
       if (need_b) gb = where(tie, half, where(first, none, g));
@@ -199,7 +199,7 @@ Metas infer_where(const Site& s) {
   return broadcast_result(s, s.operand(1).dtype, full);
 }
 Tensors vjp_where(const Backward& b) {
-  const Tensor g = b.grad(), c = b.in(0), none = scalar(0, g.dtype());
+  const Tensor g = b.grad(), c = b.in(0), none = scalar(0, g);
   Tensor ga, gb;
   if (b.needs(1)) ga = sum_to(where(c, g, none), b.in_meta(1).shape);
   if (b.needs(2)) gb = sum_to(where(c, none, g), b.in_meta(2).shape);
@@ -209,28 +209,35 @@ Tensors vjp_where(const Backward& b) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef cast{
-    .signature = "cast(x) -> y", .infer = infer_cast, .vjp = vjp_cast, .traits = {.pointwise = true}};
+constinit const OpDef cast{.signature = "cast(x) -> y",
+                           .infer = infer_cast,
+                           .vjp = vjp_cast,
+                           .traits = {.pointwise = true},
+                           .role = Role::pointwise};
 constinit const OpDef unary{.signature = "unary(x) -> y",
                             .infer = infer_unary,
                             .vjp = vjp_unary,
                             .traits = {.pointwise = true},
-                            .saves_for = saves_unary};
+                            .saves_for = saves_unary,
+                            .role = Role::pointwise};
 constinit const OpDef unary_dx{.signature = "unary_dx(gy, x) -> gx",
                                .infer = infer_unary_dx,
                                .vjp = vjp_unary_dx,
                                .saves = {.inputs = 0b11},
-                               .traits = {.pointwise = true}};
+                               .traits = {.pointwise = true},
+                               .role = Role::pointwise};
 constinit const OpDef binary{.signature = "binary(a, b) -> y",
                              .infer = infer_binary,
                              .vjp = vjp_binary,
                              .traits = {.pointwise = true},
-                             .saves_for = saves_binary};
+                             .saves_for = saves_binary,
+                             .role = Role::pointwise};
 constinit const OpDef where{.signature = "where(condition, a, b) -> y",
                             .infer = infer_where,
                             .vjp = vjp_where,
                             .saves = {.inputs = 0b1},
-                            .traits = {.pointwise = true}};
+                            .traits = {.pointwise = true},
+                            .role = Role::pointwise};
 }  // namespace ops
 
 std::string_view name_of(Binary b) { return kBinaryNames[static_cast<size_t>(b)]; }
@@ -264,7 +271,7 @@ bool fits_attribute(const Tensor& x, double v) {
 }
 Tensor with_number(const Tensor& x, double v, Binary fn) {
   want_fitting_number(x, v);
-  return binary(x, scalar(v, x.dtype()), fn);
+  return binary(x, scalar(v, x), fn);
 }
 
 }  // namespace

@@ -132,19 +132,28 @@ PoolAttrs attrs_of(const OpDef& op, const Tensor& x, const PoolOptions& o) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef max_pool{
-    .signature = "max_pool(x) -> y, indices", .infer = infer_max_pool, .vjp = vjp_largest, .saves = {.outputs = 0b10}};
-constinit const OpDef avg_pool{.signature = "avg_pool(x) -> y", .infer = infer_avg_pool, .vjp = vjp_avg_pool};
+constinit const OpDef max_pool{.signature = "max_pool(x) -> y, indices",
+                               .infer = infer_max_pool,
+                               .vjp = vjp_largest,
+                               .saves = {.outputs = 0b10},
+                               .role = Role::pool};
+constinit const OpDef avg_pool{
+    .signature = "avg_pool(x) -> y", .infer = infer_avg_pool, .vjp = vjp_avg_pool, .role = Role::pool};
 constinit const OpDef avg_pool_dx{
-    .signature = "avg_pool_dx(gy) -> gx", .infer = infer_avg_pool_dx, .vjp = vjp_avg_pool_dx};
-constinit const OpDef adaptive_avg_pool{
-    .signature = "adaptive_avg_pool(x) -> y", .infer = infer_adaptive_avg_pool, .vjp = vjp_adaptive_avg_pool};
-constinit const OpDef adaptive_avg_pool_dx{
-    .signature = "adaptive_avg_pool_dx(gy) -> gx", .infer = infer_adaptive_avg_pool, .vjp = vjp_adaptive_avg_pool_dx};
+    .signature = "avg_pool_dx(gy) -> gx", .infer = infer_avg_pool_dx, .vjp = vjp_avg_pool_dx, .role = Role::pool};
+constinit const OpDef adaptive_avg_pool{.signature = "adaptive_avg_pool(x) -> y",
+                                        .infer = infer_adaptive_avg_pool,
+                                        .vjp = vjp_adaptive_avg_pool,
+                                        .role = Role::pool};
+constinit const OpDef adaptive_avg_pool_dx{.signature = "adaptive_avg_pool_dx(gy) -> gx",
+                                           .infer = infer_adaptive_avg_pool,
+                                           .vjp = vjp_adaptive_avg_pool_dx,
+                                           .role = Role::pool};
 constinit const OpDef adaptive_max_pool{.signature = "adaptive_max_pool(x) -> y, indices",
                                         .infer = infer_adaptive_max_pool,
                                         .vjp = vjp_largest,
-                                        .saves = {.outputs = 0b10}};
+                                        .saves = {.outputs = 0b10},
+                                        .role = Role::pool};
 }  // namespace ops
 
 Tensor max_pool(const Tensor& x, const PoolOptions& o) { return max_pool_indices(x, o).first; }

@@ -16,7 +16,7 @@ Metas infer_random(const Site& s) {
   for (int64_t d : a.shape)
     if (d < 0) s.fail(cat("shape ", a.shape, ": sizes are not negative"));
   if (!(a.p >= 0 && a.p <= 1)) s.fail(cat("p=", a.p, " is no probability"));
-  return {make_meta(a.dtype, a.shape)};
+  return {make_meta(a.dtype, a.shape, Memory::contiguous, a.device)};
 }
 
 void check_probability(std::string_view what, double p) {
@@ -32,28 +32,28 @@ constinit const OpDef random{.signature = "random() -> y", .infer = infer_random
 
 std::string_view name_of(Random r) { return kRandomNames[static_cast<size_t>(r)]; }
 
-Tensor rand(const Shape& s, int64_t key, DType t) {
-  return call1(ops::random, {}, RandomAttrs{Random::uniform, t, 0.5f, s, key});
+Tensor rand(const Shape& s, int64_t key, DType t, Device d) {
+  return call1(ops::random, {}, RandomAttrs{Random::uniform, t, 0.5f, s, key, d});
 }
-Tensor randn(const Shape& s, int64_t key, DType t) {
-  return call1(ops::random, {}, RandomAttrs{Random::normal, t, 0.5f, s, key});
+Tensor randn(const Shape& s, int64_t key, DType t, Device d) {
+  return call1(ops::random, {}, RandomAttrs{Random::normal, t, 0.5f, s, key, d});
 }
-Tensor bernoulli(const Shape& s, double p, int64_t key, DType t) {
-  return call1(ops::random, {}, RandomAttrs{Random::bernoulli, t, static_cast<float>(p), s, key});
+Tensor bernoulli(const Shape& s, double p, int64_t key, DType t, Device d) {
+  return call1(ops::random, {}, RandomAttrs{Random::bernoulli, t, static_cast<float>(p), s, key, d});
 }
 
 Tensor dropout(const Tensor& x, double p, int64_t key) {
   check_probability("dropout", p);
   if (p == 0) return x;
   if (p == 1) return x * 0.0;
-  return x * (bernoulli(x.shape(), 1 - p, key, x.dtype()) * (1 / (1 - p)));
+  return x * (bernoulli(x.shape(), 1 - p, key, x.dtype(), x.device()) * (1 / (1 - p)));
 }
 Tensor drop_path(const Tensor& x, double p, int64_t key, bool scale_by_keep) {
   check_probability("drop_path", p);
   if (p == 0) return x;
   Shape per_sample = Dims::filled(x.rank(), 1);
   if (x.rank() > 0) per_sample[0] = x.dim(0);
-  const Tensor kept = bernoulli(per_sample, 1 - p, key, x.dtype());
+  const Tensor kept = bernoulli(per_sample, 1 - p, key, x.dtype(), x.device());
   return x * (scale_by_keep && p < 1 ? kept * (1 / (1 - p)) : kept);
 }
 

@@ -45,7 +45,7 @@ Metas infer_reduce(const Site& s) {
 
 // The product of all other elements, also where some are zero.
 Tensor prod_gradient(const Tensor& x, const Dims& axes) {
-  const Tensor zero = equal(x, 0.0), none = scalar(0, x.dtype()), rest = where(zero, scalar(1, x.dtype()), x);
+  const Tensor zero = equal(x, 0.0), none = scalar(0, x), rest = where(zero, scalar(1, x), x);
   const Tensor zeros_met = sum(cast(zero, x.dtype()), axes, keep_dims), others = prod(rest, axes, keep_dims);
   return where(zero, where(equal(zeros_met, 1.0), others, none), where(equal(zeros_met, 0.0), others / rest, none));
 }
@@ -126,16 +126,29 @@ Tensors vjp_log_softmax(const Backward& b) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef reduce{
-    .signature = "reduce(x) -> y", .infer = infer_reduce, .vjp = vjp_reduce, .saves_for = saves_reduce};
-constinit const OpDef argreduce{.signature = "argreduce(x) -> index", .infer = infer_argreduce};
-constinit const OpDef cumsum{.signature = "cumsum(x) -> y", .infer = infer_cumsum, .vjp = vjp_cumsum};
-constinit const OpDef topk{
-    .signature = "topk(x) -> values, indices", .infer = infer_topk, .vjp = vjp_topk, .saves = {.outputs = 0b10}};
-constinit const OpDef softmax{
-    .signature = "softmax(x) -> y", .infer = infer_softmax, .vjp = vjp_softmax, .saves = {.outputs = 0b1}};
-constinit const OpDef log_softmax{
-    .signature = "log_softmax(x) -> y", .infer = infer_softmax, .vjp = vjp_log_softmax, .saves = {.outputs = 0b1}};
+constinit const OpDef reduce{.signature = "reduce(x) -> y",
+                             .infer = infer_reduce,
+                             .vjp = vjp_reduce,
+                             .saves_for = saves_reduce,
+                             .role = Role::pool};
+constinit const OpDef argreduce{.signature = "argreduce(x) -> index", .infer = infer_argreduce, .role = Role::pool};
+constinit const OpDef cumsum{
+    .signature = "cumsum(x) -> y", .infer = infer_cumsum, .vjp = vjp_cumsum, .role = Role::pool};
+constinit const OpDef topk{.signature = "topk(x) -> values, indices",
+                           .infer = infer_topk,
+                           .vjp = vjp_topk,
+                           .saves = {.outputs = 0b10},
+                           .role = Role::pool};
+constinit const OpDef softmax{.signature = "softmax(x) -> y",
+                              .infer = infer_softmax,
+                              .vjp = vjp_softmax,
+                              .saves = {.outputs = 0b1},
+                              .role = Role::attention};
+constinit const OpDef log_softmax{.signature = "log_softmax(x) -> y",
+                                  .infer = infer_softmax,
+                                  .vjp = vjp_log_softmax,
+                                  .saves = {.outputs = 0b1},
+                                  .role = Role::attention};
 }  // namespace ops
 
 std::string_view name_of(Reduce r) { return kReduceNames[static_cast<size_t>(r)]; }

@@ -43,9 +43,9 @@ Tensors vjp_interpolate_dx(const Backward& b) { return {call1(ops::interpolate, 
 
 namespace ops {
 constinit const OpDef interpolate{
-    .signature = "interpolate(x) -> y", .infer = infer_interpolate, .vjp = vjp_interpolate};
+    .signature = "interpolate(x) -> y", .infer = infer_interpolate, .vjp = vjp_interpolate, .role = Role::pool};
 constinit const OpDef interpolate_dx{
-    .signature = "interpolate_dx(gy) -> gx", .infer = infer_interpolate, .vjp = vjp_interpolate_dx};
+    .signature = "interpolate_dx(gy) -> gx", .infer = infer_interpolate, .vjp = vjp_interpolate_dx, .role = Role::pool};
 }  // namespace ops
 
 std::string_view name_of(Interpolation m) { return kInterpolationNames[static_cast<size_t>(m)]; }

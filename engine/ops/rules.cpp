@@ -81,7 +81,9 @@ int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilat
   return count;
 }
 
-Tensor zeros_view(const Meta& m) { return expand(scalar(0, m.dtype), m.shape); }
+int64_t weights_work(const Site& s) { return s.result().numel() * (s.operand(1).numel() / s.operand(1).dim(0)); }
+
+Tensor zeros_view(const Meta& m) { return expand(scalar(0, m.dtype, m.device), m.shape); }
 
 Tensor along_channels(const Tensor& v, int rank) {
   Shape s = Dims::filled(rank, 1);

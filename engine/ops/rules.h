@@ -29,6 +29,8 @@ Dims per_axis(const OpDef& op, const Tensor& x, const char* name, const Dims& gi
 int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, int64_t lo, int64_t hi,
                      bool ceil_mode = false);
 
+int64_t weights_work(const Site& s);               // OpDef::work of results that weights (operand 1) give, a row each
+
 Tensor zeros_view(const Meta& m);                  // zeros of this shape and dtype that take the room of one element
 Tensor along_channels(const Tensor& v, int rank);  // [C] -> [1, C, 1, ...]
 Dims all_but_channels(int rank);                   // every axis but 1

@@ -7,11 +7,9 @@
 namespace fovea {
 namespace {
 
-Tensor where_below_zero(const Tensor& x, const Tensor& inside) {
-  return where(less(x, 0.0), inside, scalar(0, x.dtype()));
-}
+Tensor where_below_zero(const Tensor& x, const Tensor& inside) { return where(less(x, 0.0), inside, scalar(0, x)); }
 Tensor inside(const Tensor& x, double lo, double hi, double value) {
-  return where(logical_and(greater(x, lo), less(x, hi)), scalar(value, x.dtype()), scalar(0, x.dtype()));
+  return where(logical_and(greater(x, lo), less(x, hi)), scalar(value, x), scalar(0, x));
 }
 
 // x sigmoid(k x)

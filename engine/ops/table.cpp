@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "engine/ops/fused.h"
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/fused.h"
+#include "engine/ops/lowered/quant.h"
 
 namespace fovea {
 namespace {

@@ -109,7 +109,7 @@ constinit const OpDef expand{.signature = "expand(x) -> y",
                              .vjp = vjp_expand,
                              .traits = {.view = true},
                              .offset = at_start};
-constinit const OpDef copy{.signature = "copy(x) -> y", .infer = infer_copy, .vjp = vjp_copy};
+constinit const OpDef copy{.signature = "copy(x) -> y", .infer = infer_copy, .vjp = vjp_copy, .role = Role::move};
 }  // namespace ops
 
 namespace {

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/parallel.h"

@@ -42,6 +42,17 @@ Finish::Finish(const Epilogue& e) : act(e) {
 bool accepts_own(const Site&, const Epilogue& e) { return loops().has_unary(e.act); }
 
 namespace {
+struct HostMemory final : HostRuntime {
+  std::shared_ptr<Storage> allocate(size_t bytes, const Stream& s) const override {
+    return cpu::allocate(bytes, s.device);
+  }
+};
+constinit const HostMemory memory;
+
+void convert_at_once(const Meta& from, const std::byte* source, const Meta& to, std::byte* target, Stream&) {
+  convert(from, source, to, target);
+}
+
 std::vector<std::span<const Kernel>> tables() {
   return {bf16_attention_kernels(), bf16_conv_kernels(),       bf16_linear_kernels(),
           bf16_rows_kernels(),      pointwise_kernels(),       conv_kernels(),
@@ -55,8 +66,12 @@ std::vector<std::span<const Kernel>> tables() {
 }  // namespace kernels::cpu
 
 extern const Backend backend_cpu;                  // named by the generated manifest
-const Backend backend_cpu{.name = "cpu", .device = Device::Kind::cpu, .allocate = kernels::cpu::allocate,
-                          .kernels = kernels::cpu::tables, .rank = 0, .parallel = kernels::cpu::parallel_range,
-                          .convert = kernels::cpu::convert};
+const Backend backend_cpu{.name = "cpu",
+                          .device = Device::Kind::cpu,
+                          .runtime = &kernels::cpu::memory,
+                          .kernels = kernels::cpu::tables,
+                          .rank = 0,
+                          .parallel = kernels::cpu::parallel_range,
+                          .convert = kernels::cpu::convert_at_once};
 
 }  // namespace fovea

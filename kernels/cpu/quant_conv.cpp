@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/quant_product.h"

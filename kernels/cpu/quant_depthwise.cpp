@@ -3,7 +3,7 @@
 // taps where the processor multiplies those, exactly: they move more than they compute, so that bytes are what counts.
 #include <vector>
 
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 #include "kernels/cpu/depthwise_rows.h"
 #include "kernels/cpu/quant_tile.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/parallel.h"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/ops/fused.h"
+#include "engine/ops/lowered/fused.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/parallel.h"

@@ -21,7 +21,12 @@ class FunctionPlan final : public Plan {
   Function function_;
 };
 
-std::shared_ptr<Storage> allocate(size_t bytes, Device d) {
+struct HostMemory final : HostRuntime {
+  std::shared_ptr<Storage> allocate(size_t bytes, const Stream& s) const override;
+};
+constinit const HostMemory memory;
+
+std::shared_ptr<Storage> HostMemory::allocate(size_t bytes, const Stream& s) const {
   constexpr size_t alignment = 64;
   const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   void* p = rounded < bytes ? nullptr : std::aligned_alloc(alignment, rounded ? rounded : alignment);
@@ -30,7 +35,7 @@ std::shared_ptr<Storage> allocate(size_t bytes, Device d) {
   storage->keep = std::shared_ptr<void>(p, std::free);
   storage->data = static_cast<std::byte*>(p);
   storage->bytes = bytes;
-  storage->device = d;
+  storage->device = s.device;
   return storage;
 }
 
@@ -55,6 +60,6 @@ bool has_half(const Site& s) {
 
 extern const Backend backend_ref;                  // named by the generated manifest
 const Backend backend_ref{
-    .name = "ref", .device = Device::Kind::cpu, .allocate = ref::allocate, .kernels = ref::kernels, .rank = 100};
+    .name = "ref", .device = Device::Kind::cpu, .runtime = &ref::memory, .kernels = ref::kernels, .rank = 100};
 
 }  // namespace fovea

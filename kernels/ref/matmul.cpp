@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/ref/matmul.cpp — batched matrix products, and the linear layer with its epilogue.
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 #include "kernels/ref/epilogue.h"
 #include "kernels/ref/functions.h"
 #include "kernels/ref/gemm.h"

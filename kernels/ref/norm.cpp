@@ -2,7 +2,7 @@
 // kernels/ref/norm.cpp — batch, layer, RMS and group norm: two passes in double over rows that are normalised together.
 #include <cmath>
 
-#include "engine/ops/fused.h"
+#include "engine/ops/lowered/fused.h"
 #include "kernels/ref/functions.h"
 #include "kernels/ref/run.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 #include "kernels/ref/functions.h"
 #include "kernels/ref/gemm.h"
 #include "kernels/ref/run.h"

@@ -18,7 +18,7 @@ class DropBlock2d final : public Module {
   Tensor forward(const Tensor& x) override;
 
  private:
-  Tensor kept(int64_t batch, int64_t height, int64_t width);
+  Tensor kept(int64_t batch, int64_t height, int64_t width, Device d);
   DropBlockOptions options_;
 };
 

@@ -82,7 +82,7 @@ PatchDropout::Kept PatchDropout::keep(const Tensor& x) {
   if (!training() || rate_ == 0) return {x, {}};
   const int64_t n = x.dim(0), length = x.dim(1) - prefix_tokens_, c = x.dim(2);
   const int64_t kept = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(length) * (1 - rate_)));
-  Tensor index = slice(argsort(randn({n, length}, next_key())), 1, 0, kept);
+  Tensor index = slice(argsort(randn({n, length}, next_key(), DType::f32, x.device())), 1, 0, kept);
   if (ordered_) index = gather(index, 1, argsort(index));
   const Tensor tokens = gather(slice(x, 1, prefix_tokens_, x.dim(1)), 1, expand(unsqueeze(index, -1), {n, kept, c}));
   return {prefix_tokens_ > 0 ? cat({slice(x, 1, 0, prefix_tokens_), tokens}, 1) : tokens, index};

@@ -104,7 +104,9 @@ Tensor resample_patch_kernel(const Tensor& kernel, Size2 size, const ResampleOpt
   if (Size2(h, w) == size) return kernel;
   say_adapted(cat("patch kernel resampled from ", h, " x ", w, " to ", size.h, " x ", size.w));
   // resizing works on rows and columns one after the other, and so does its inverse
-  const Tensor rows = pseudo_inverse(resizing(h, size.h, o)), columns = pseudo_inverse(resizing(w, size.w, o));
+  const Device d = kernel.device();
+  const Tensor rows = pseudo_inverse(resizing(h, size.h, o)).to(d),
+               columns = pseudo_inverse(resizing(w, size.w, o)).to(d);
   const Tensor out = matmul(matmul(rows, cast(kernel, DType::f32)), transpose(columns, 0, 1));
   return contiguous(cast(out, kernel.dtype()));
 }

@@ -38,8 +38,8 @@ class RelPosMlp final : public PositionBias {
                               .out_drop = 0}));
   }
   void set_window(Size2 window) override {
-    rel_coords_log_.set(cast(offsets(window), rel_coords_log_->dtype()));
-    positions_.set(relative_positions(window));
+    rel_coords_log_.set(cast(offsets(window), rel_coords_log_->dtype()).to(rel_coords_log_->device()));
+    positions_.set(relative_positions(window).to(positions_->device()));
   }
 
  private:

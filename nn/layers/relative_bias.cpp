@@ -114,7 +114,7 @@ Tensor resample_relative_bias(const Tensor& table, Size2 window, std::optional<S
                   " to ", window.h, " x ", window.w));
   const NoGrad no_grad;
   const auto heads = static_cast<size_t>(table.dim(1)), columns = static_cast<size_t>(from.w);
-  const Tensor dense = contiguous(cast(table.detach(), DType::f32));
+  const Tensor dense = contiguous(cast(on_host(table), DType::f32));
   const std::span<const float> x = dense.data<float>();
   Tensor out = empty({count(to), table.dim(1)});
   float* y = out.mutable_data<float>().data();
@@ -128,7 +128,7 @@ Tensor resample_relative_bias(const Tensor& table, Size2 window, std::optional<S
         const auto line = [&](size_t i) { return std::lerp(old_value(i, p.low), old_value(i, p.high), p.share); };
         *y++ = static_cast<float>(std::lerp(line(r.low), line(r.high), r.share));
       }
-  return cast(out, table.dtype());
+  return cast(out, table.dtype()).to(table.device());
 }
 
 RelativeTable::RelativeTable(Param table, Param positions, Size2 window, bool class_token)
@@ -146,10 +146,11 @@ void RelativeTable::set_window(Size2 window) {
   const Tensor old = table_;
   const auto heads = static_cast<int>(old.dim(1));
   Tensor table = old.has_bytes() ? contiguous(resample_relative_bias(old.detach(), window, window_, class_token_))
-                                 : meta_tensor(make_meta(old.dtype(), shape(window, heads, class_token_)));
+                                 : meta_tensor(make_meta(old.dtype(), shape(window, heads, class_token_),
+                                                         Memory::contiguous, old.device()));
   table.set_requires_grad(old.requires_grad());
   table_.set(table);
-  positions_.set(relative_positions(window, class_token_));
+  positions_.set(relative_positions(window, class_token_).to(positions_->device()));
   window_ = window;
 }
 

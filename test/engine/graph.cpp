@@ -7,6 +7,7 @@
 #include "engine/graph/passes/passes.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
+#include "engine/ops/table.h"
 #include "test/support/catch.h"
 
 namespace fovea {
@@ -147,6 +148,56 @@ TEST_CASE("verify names what is wrong", "[graph]") {
     g.steps.pop_back();
     CHECK(has(message_of([&] { g.verify(); }), "an output uses %2 before it is made"));
   }
+}
+
+TEST_CASE("ops say what they are", "[graph]") {
+  size_t products = 0, epilogues = 0;
+  for (const OpRow& row : op_table()) {
+    const OpDef& op = *row.op;
+    INFO(std::string(op.name()));
+    CHECK((op.traits.view || op.traits.random || op.role != Role::other));
+    if (op.traits.pointwise) CHECK(op.role == Role::pointwise);
+    CHECK((op.role == Role::conv || op.role == Role::product || op.role == Role::attention || !op.work));
+    products += op.work != nullptr;
+    if (op.takes_weights()) CHECK((op.operand(0) == "x" && op.operand(1) == "w"));
+    if (op.epilogue.residual >= 0) CHECK(op.operand(static_cast<size_t>(op.epilogue.residual)) == "residual");
+    if (op.epilogue.at < 0) continue;
+    ++epilogues;
+    struct Zeros final : FieldSource {
+      int64_t integer(int64_t, int64_t) override { return 0; }
+      double real() override { return 0; }
+      Dims dims() override { return {}; }
+    } zeros;
+    Attrs attrs(*row.attrs, zeros);
+    const Epilogue e{Unary::leaky_relu, 0.25f, 0, true};
+    CHECK(op.epilogue_in(attrs.ref()).empty());
+    op.set_epilogue(attrs, e);
+    CHECK(op.epilogue_in(attrs.ref()) == e);
+    CHECK_THAT(to_string(attrs.ref()), contains_text("act=leaky_relu, a=0.25, residual=1"));
+  }
+  CHECK(products == 9);
+  CHECK(epilogues == 6);
+  CHECK(ops::linear.operand(2) == "b");
+  CHECK(ops::cat.operand(3) == "xs3");
+}
+
+TEST_CASE("work is counted in multiply-adds", "[graph]") {
+  const auto work = [](const OpDef& op, const Metas& in, AttrsRef attrs) {
+    const Metas out = op.infer({op, in, {}, attrs});
+    return op.work({op, in, out, attrs});
+  };
+  const ConvAttrs conv{.stride = {1, 1}, .dilation = {1, 1}, .pad_lo = {0, 0}, .pad_hi = {0, 0}};
+  CHECK(work(ops::conv, {make_meta(DType::f32, {2, 3, 5, 6}), make_meta(DType::f32, {4, 3, 3, 3})},
+             AttrsRef::of(conv)) == 2 * 4 * 3 * 4 * 27);
+  const LinearAttrs linear;
+  CHECK(work(ops::linear, {make_meta(DType::f32, {7, 5}), make_meta(DType::f32, {11, 5})}, AttrsRef::of(linear)) ==
+        7 * 11 * 5);
+  const MatmulAttrs turned{.transpose_a = true};
+  CHECK(work(ops::matmul, {make_meta(DType::f32, {5, 7}), make_meta(DType::f32, {5, 11})}, AttrsRef::of(turned)) ==
+        7 * 11 * 5);
+  const AttentionAttrs attention{1, false};
+  const Meta q = make_meta(DType::f32, {2, 4, 8}), k = make_meta(DType::f32, {2, 6, 8});
+  CHECK(work(ops::sdpa, {q, k, k}, AttrsRef::of(attention)) == 2 * (4 * 6 * 8 + 4 * 6 * 8));
 }
 
 TEST_CASE("what nothing needs is dropped", "[graph]") {

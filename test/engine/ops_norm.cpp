@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/engine/ops_norm.cpp — batch, layer, RMS, group and instance normalisation.
-#include "engine/ops/fused.h"
+#include "engine/ops/lowered/fused.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 

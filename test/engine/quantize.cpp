@@ -6,7 +6,7 @@
 #include "engine/graph/histogram.h"
 #include "engine/graph/sensitivity.h"
 #include "engine/graph/trace.h"
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 #include "test/engine/session_nets.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"

@@ -11,7 +11,7 @@
 #include "engine/autograd/autograd.h"
 #include "engine/core/deferred.h"
 #include "engine/graph/passes/passes.h"
-#include "engine/ops/fused.h"
+#include "engine/ops/lowered/fused.h"
 #include "test/engine/session_nets.h"
 #include "test/support/catch.h"
 
@@ -47,13 +47,6 @@ Graph traced(const Net& net, const Tensors& w) {
   return trace([&](std::span<const Tensor> x) { return net.run(x, w); }, net.in);
 }
 
-std::vector<std::string> all_but(std::string_view kept) {
-  std::vector<std::string> names;
-  for (const Pass& p : pass_table())
-    if (p.name != kept) names.push_back(p.name);
-  return names;
-}
-
 size_t count(const Graph& g, const OpDef& op) {
   size_t n = 0;
   for (const Step& s : g.steps) n += s.op == &op;
@@ -79,12 +72,13 @@ void check_against_eager(const Net& net, const Target& target, double most) {
 
 TEST_CASE("every pass keeps the numbers", "[session]") {
   for (const Net& net : nets()) {
-    check_against_eager(net, {.without = all_but("")}, 2e-6);
+    check_against_eager(net, {.without = passes_but("")}, 2e-6);
     for (const Pass& p : pass_table()) {
       INFO("only " << p.name);
-      check_against_eager(net, {.without = all_but(p.name)}, 1e-5);
+      check_against_eager(net, {.without = passes_but(p.name)}, 1e-5);
     }
     for (const Pass& p : pass_table()) {
+      if (p.required) continue;
       INFO("all but " << p.name);
       check_against_eager(net, {.without = {p.name}}, 1e-5);
     }
@@ -99,7 +93,7 @@ TEST_CASE("bf16 is near, and inputs and results stay as traced", "[session]") {
 TEST_CASE("the passes do what they say", "[session]") {
   const Net net = nets()[0];
   const Tensors w = net.make_weights();
-  const Session plain = compile(traced(net, w), {.without = all_but("")}), best = compile(traced(net, w));
+  const Session plain = compile(traced(net, w), {.without = passes_but("")}), best = compile(traced(net, w));
   CHECK(count(plain.graph(), ops::batch_norm_eval) == 4);
   CHECK(count(best.graph(), ops::batch_norm_eval) == 0);
   CHECK(count(best.graph(), ops::binary) == 0);    // layer scale is in the weights, the sum in an epilogue
@@ -353,8 +347,8 @@ TEST_CASE("a whole training step is one graph", "[session]") {
   const auto batch = [&](int64_t i) {
     return Tensors{numbers(in[0].shape, 50 + i), from(std::span<const int64_t>({i % 4, 1, 2, 3}), Shape{4})};
   };
-  std::vector<std::vector<std::string>> choices{{}, all_but("")};
-  for (const Pass& p : pass_table()) choices.push_back(all_but(p.name));
+  std::vector<std::vector<std::string>> choices{{}, passes_but("")};
+  for (const Pass& p : pass_table()) choices.push_back(passes_but(p.name));
   for (const std::vector<std::string>& without : choices) {
     Learner eager, compiled;
     const Graph g =

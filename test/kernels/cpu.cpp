@@ -9,7 +9,7 @@
 #include "engine/core/backend.h"
 #include "engine/core/isa.h"
 #include "engine/core/threads.h"
-#include "engine/ops/fused.h"
+#include "engine/ops/lowered/fused.h"
 #include "kernels/cpu/allocator.h"
 #include "kernels/cpu/loops.h"
 #include "test/kernels/run_packed.h"

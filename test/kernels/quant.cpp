@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "engine/core/backend.h"
-#include "engine/graph/trace.h"
 #include "engine/graph/session.h"
-#include "engine/ops/quant.h"
+#include "engine/graph/trace.h"
+#include "engine/ops/lowered/quant.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/quant_loops.h"
 #include "test/kernels/instruction_sets.h"

@@ -98,7 +98,7 @@ class Block final : public Module {
     const bool pads = map.h > h || map.w > w;
     Tensor y = shifted() ? roll(x, {-shift_.h, -shift_.w}, {1, 2}) : x;
     if (pads) y = pad_last(y, {0, 0, 0, map.w - w, 0, map.h - h});
-    const Tensor mask = shifted() && any_size_ ? shift_mask(map, window_, shift_) : Tensor(attn_mask_);
+    const Tensor mask = shifted() && any_size_ ? shift_mask(map, window_, shift_).to(x.device()) : Tensor(attn_mask_);
     y = window_reverse((*attn_)(window_partition(y, window_), mask), window_, map);
     if (pads) y = slice(slice(y, 1, 0, h), 2, 0, w);
     return shifted() ? roll(y, {shift_.h, shift_.w}, {1, 2}) : y;

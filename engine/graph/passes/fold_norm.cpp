@@ -27,7 +27,8 @@ bool is_exact(const Graph& g, int v) {
 }
 
 // Elements along one axis of a constant, the other axes at 0.
-std::vector<double> numbers(const Tensor& t, int axis) {
+std::vector<double> numbers(const Tensor& constant, int axis) {
+  const Tensor t = on_host(constant);
   const Meta& m = t.meta();
   const int64_t count = axis < 0 ? 1 : m.shape[axis], step = axis < 0 ? 0 : m.strides[axis];
   std::vector<double> out;
@@ -89,7 +90,8 @@ template <class T>
 struct Scaled final : Deferred {
   Scaled(Tensor w, std::vector<double> by) : weights(std::move(w)), scale(std::move(by)) {}
   void write(std::byte* bytes) override {
-    const T* const from = reinterpret_cast<const T*>(weights.bytes());
+    const Tensor here = on_host(weights);
+    const T* const from = reinterpret_cast<const T*>(here.bytes());
     T* const to = reinterpret_cast<T*>(bytes);
     const auto rows = static_cast<int64_t>(scale.size()), each = weights.numel() / rows;
     on_host_threads(rows, 65536 / (each + 1) + 1, [&](int64_t first, int64_t last) {
@@ -100,7 +102,7 @@ struct Scaled final : Deferred {
     });
     weights = {};
   }
-  Tensor weights;                                  // dense, outputs outermost
+  Tensor weights;  // dense, outputs outermost, wherever they are
   std::vector<double> scale;
 };
 
@@ -112,18 +114,17 @@ Tensor scaled(const Tensor& w, const Affine& a) {
 }
 
 template <class T>
-Tensor shifted(const std::vector<double>& bias, const Affine& a) {
+Tensor shifted(const std::vector<double>& bias, const Affine& a, Device d) {
   Tensor out = empty({static_cast<int64_t>(a.scale.size())}, Tensor::dtype_of<T>());
   const std::span<T> to = out.mutable_data<T>();
   for (size_t c = 0; c < to.size(); ++c)
     to[c] = static_cast<T>((bias.empty() ? 0.0 : bias[c]) * a.scale[c] + a.shift[c]);
-  return out;
+  return out.to(d);
 }
 
 bool takes_weights(const Graph& g, const Step& s) {
-  const bool conv = s.op == &ops::conv && s.attrs.as<ConvAttrs>().epilogue.empty();
-  const bool linear = s.op == &ops::linear && s.attrs.as<LinearAttrs>().epilogue.empty();
-  return (conv || linear) && is_exact(g, s.in[1]) && (s.in.size() < 3 || s.in[2] < 0 || is_exact(g, s.in[2]));
+  return s.op->takes_weights() && s.op->epilogue_in(s.attrs.ref()).empty() && is_exact(g, s.in[1]) &&
+         (s.in.size() < 3 || s.in[2] < 0 || is_exact(g, s.in[2]));
 }
 
 // Where an axis of a view's operand is in its result; -1 where it is joined with others or split.
@@ -148,7 +149,7 @@ Source source_of(const Graph& g, const std::vector<int>& uses, const std::vector
   if (x < 0 || uses[static_cast<size_t>(x)] != 1 || makers[static_cast<size_t>(x)] < 0) return {};
   const int made_by = makers[static_cast<size_t>(x)];
   const Step& s = g.steps[static_cast<size_t>(made_by)];
-  if (takes_weights(g, s)) return {made_by, s.op == &ops::conv ? 1 : g.meta(x).rank() - 1};
+  if (takes_weights(g, s)) return {made_by, s.op->role == Role::conv ? 1 : g.meta(x).rank() - 1};
   if (s.op != &ops::permute && s.op != &ops::reshape) return {};
   Source from = source_of(g, uses, makers, s.in[0]);
   if (from.step >= 0) from.channel_axis = axis_after(g, s, from.channel_axis);
@@ -163,7 +164,8 @@ void absorb(Graph& g, Step& s, const Affine& a) {
     const Value w = g.values[static_cast<size_t>(s.in[1])];
     s.in[1] = g.add_constant(wide ? scaled<double>(w.constant, a) : scaled<float>(w.constant, a), w.name);
   }
-  s.in[2] = g.add_constant(wide ? shifted<double>(bias, a) : shifted<float>(bias, a),
+  const Device d = g.meta(s.in[1]).device;
+  s.in[2] = g.add_constant(wide ? shifted<double>(bias, a, d) : shifted<float>(bias, a, d),
                            cat(s.scope, s.scope.empty() ? "" : ".", "bias"));
 }
 

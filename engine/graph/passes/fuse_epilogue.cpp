@@ -10,25 +10,7 @@
 namespace fovea::passes {
 namespace {
 
-constexpr size_t kResidual = 3;                    // operand of conv and linear
-
-bool has_epilogue(const OpDef* op) { return op == &ops::conv || op == &ops::linear; }
-
-Epilogue epilogue_of(const Step& s) {
-  return s.op == &ops::conv ? s.attrs.as<ConvAttrs>().epilogue : s.attrs.as<LinearAttrs>().epilogue;
-}
-
-void set_epilogue(Step& s, const Epilogue& e) {
-  if (s.op == &ops::conv) {
-    ConvAttrs a = s.attrs.as<ConvAttrs>();
-    a.epilogue = e;
-    s.attrs = AttrsRef::of(a);
-  } else {
-    LinearAttrs a = s.attrs.as<LinearAttrs>();
-    a.epilogue = e;
-    s.attrs = AttrsRef::of(a);
-  }
-}
+bool takes_residual(const OpDef* op) { return op->epilogue.residual >= 0; }
 
 // sum(view(conv), other) = view(sum(conv, view back(other))): sums and activations move in front of the views that
 // stand between them and their convolution or product.
@@ -56,7 +38,7 @@ class ViewsLast {
     while (static_cast<size_t>(v) < makers_.size() && makers_[static_cast<size_t>(v)] >= 0 &&
            uses_[static_cast<size_t>(v)] == 1) {
       const Step& s = r_.old_steps()[static_cast<size_t>(makers_[static_cast<size_t>(v)])];
-      if (has_epilogue(s.op)) return {views.rbegin(), views.rend()};
+      if (takes_residual(s.op)) return {views.rbegin(), views.rend()};
       if (s.op != &ops::permute && s.op != &ops::reshape) break;
       views.push_back(&s);
       v = s.in[0];
@@ -119,11 +101,13 @@ class Fuser {
   }
 
  private:
+  const Epilogue& epilogue_of(size_t step) const { return g_.steps[step].op->epilogue_in(g_.steps[step].attrs.ref()); }
+
   // The conv or linear that makes v for nobody else, or -1.
   int fusable(int v) const {
     if (v < 0 || uses_[static_cast<size_t>(v)] != 1) return -1;
     const int maker = makers_[static_cast<size_t>(v)];
-    return maker >= 0 && has_epilogue(g_.steps[static_cast<size_t>(maker)].op) ? maker : -1;
+    return maker >= 0 && takes_residual(g_.steps[static_cast<size_t>(maker)].op) ? maker : -1;
   }
 
   void try_activation(size_t at) {
@@ -131,7 +115,7 @@ class Fuser {
     const UnaryAttrs& a = s.attrs.as<UnaryAttrs>();
     const int maker = fusable(s.in[0]);
     if (maker < 0 || a.fn < kFirstActivation) return;
-    Epilogue e = epilogue_of(g_.steps[static_cast<size_t>(maker)]);
+    Epilogue e = epilogue_of(static_cast<size_t>(maker));
     if (e.act != Unary::identity) return;
     e.act = a.fn;
     e.a = a.a;
@@ -150,7 +134,7 @@ class Fuser {
   }
 
   bool add_residual(size_t maker, size_t at, int other) {
-    Epilogue e = epilogue_of(g_.steps[maker]);
+    Epilogue e = epilogue_of(maker);
     const Meta& sum = g_.meta(g_.steps[at].out[0]);
     if (!e.empty() || g_.meta(other) != sum || g_.meta(g_.steps[maker].out[0]) != sum) return false;
     e.residual = true;
@@ -162,10 +146,11 @@ class Fuser {
     Step fused = g_.steps[maker];
     if (!accepted(fused, e)) return false;
     if (residual >= 0) {
-      fused.in.resize(kResidual + 1, -1);
-      fused.in[kResidual] = residual;
+      const auto operand = static_cast<size_t>(fused.op->epilogue.residual);
+      fused.in.resize(operand + 1, -1);
+      fused.in[operand] = residual;
     }
-    set_epilogue(fused, e);
+    fused.op->set_epilogue(fused.attrs, e);
     fused.out = g_.steps[at].out;
     if (infer_step(g_, fused)[0] != g_.meta(fused.out[0])) return false;
     g_.steps[at] = std::move(fused);               // the old maker's result is unused now
@@ -176,8 +161,9 @@ class Fuser {
   // Kernels are asked about the plain step with all that is to follow it.
   bool accepted(const Step& s, const Epilogue& e) const {
     Step plain = s;
-    set_epilogue(plain, {});
-    if (plain.in.size() > kResidual) plain.in.resize(kResidual);
+    plain.op->set_epilogue(plain.attrs, {});
+    const auto residual = static_cast<size_t>(s.op->epilogue.residual);
+    if (plain.in.size() > residual) plain.in.resize(residual);
     const StepSite site(g_, plain);
     const Scope scope(s.scope);
     return accepts_epilogue(site.site(), e);

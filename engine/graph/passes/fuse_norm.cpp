@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "engine/graph/passes/passes.h"
-#include "engine/ops/fused.h"
+#include "engine/ops/lowered/fused.h"
 
 namespace fovea::passes {
 namespace {
@@ -42,10 +42,11 @@ class Fuser {
   void to_gain_and_shift(Step& s) {
     Tensor given[5];
     for (size_t i = 1; i < 5; ++i)
-      if (s.in[i] >= 0) given[i] = contiguous(g_.values[static_cast<size_t>(s.in[i])].constant);
+      if (s.in[i] >= 0) given[i] = contiguous(on_host(g_.values[static_cast<size_t>(s.in[i])].constant));
     const auto number = [&](size_t i, size_t c) { return static_cast<double>(given[i].data<float>()[c]); };
     const double eps = static_cast<double>(s.attrs.as<NormAttrs>().eps);
     const Shape channels{g_.meta(s.in[0]).shape[1]};
+    const Device device = g_.meta(s.in[0]).device;
     Tensor gain = empty(channels), shift = empty(channels);
     for (size_t c = 0; c < static_cast<size_t>(channels[0]); ++c) {
       const double by = 1 / std::sqrt(number(4, c) + eps) * (given[1] ? number(1, c) : 1.0);
@@ -53,11 +54,12 @@ class Fuser {
       shift.mutable_data<float>()[c] = static_cast<float>((given[2] ? number(2, c) : 0.0) - number(3, c) * by);
     }
     const std::string name = g_.values[static_cast<size_t>(s.in[3])].name;
-    Step fused{&ops::scale_shift,
-               AttrsRef::of(ScaleShiftAttrs{}),
-               {g_.add_constant(gain, cat(name, ".gain")), g_.add_constant(shift, cat(name, ".shift"))},
-               s.out,
-               s.scope};
+    Step fused{
+        &ops::scale_shift,
+        AttrsRef::of(ScaleShiftAttrs{}),
+        {g_.add_constant(gain.to(device), cat(name, ".gain")), g_.add_constant(shift.to(device), cat(name, ".shift"))},
+        s.out,
+        s.scope};
     add_parts(s.in[0], fused.in);
     uses_.resize(g_.values.size(), 1);
     makers_.resize(g_.values.size(), -1);

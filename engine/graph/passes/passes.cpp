@@ -20,6 +20,7 @@ constexpr Pass kPasses[] = {
     {"quantize", passes::quantize, "computes in 8-bit integers where ranges were calibrated"},
     {"fuse_norm", passes::fuse_norm, "batch norm that is left joins what it reads and maps what it gives"},
     {"unread", passes::unread, "results that nobody reads are not computed"},
+    {"own_results", passes::own_results, "what is read after a run is the session's own", true},
     {"memory", passes::memory, "values share one arena by lifetime"},
 };
 
@@ -27,8 +28,15 @@ constexpr Pass kPasses[] = {
 
 std::span<const Pass> pass_table() { return kPasses; }
 
+std::vector<std::string> passes_but(std::string_view kept) {
+  std::vector<std::string> names;
+  for (const Pass& p : kPasses)
+    if (!p.required && p.name != kept) names.push_back(p.name);
+  return names;
+}
+
 void run_pass(const Pass& p, Graph& g, const Target& t) {
-  if (std::find(t.without.begin(), t.without.end(), p.name) != t.without.end()) return;
+  if (!p.required && std::find(t.without.begin(), t.without.end(), p.name) != t.without.end()) return;
   try {
     p.run(g, t);
     g.verify();

@@ -17,6 +17,7 @@ void quantize(Graph& g, const Target& t);          // Target::calibration: convo
 // batch norm that is left, the cat before and the activation after it
 void fuse_norm(Graph& g, const Target& t);
 void unread(Graph& g, const Target& t);            // results that nobody reads are not computed
+void own_results(Graph& g, const Target& t);       // copies results and state that would be somebody else's bytes
 void memory(Graph& g, const Target& t);            // liveness -> one arena; pointwise steps in place
 
 /// Without the memory pass: every value has a place of its own.
@@ -30,8 +31,11 @@ struct Pass {
   const char* name;
   void (*run)(Graph&, const Target&);
   const char* does;                                // one line for `fovea help` and the tests' names
+  bool required = false;                           // cannot be left out
 };
 std::span<const Pass> pass_table();
+/// For Target::without: the passes that may be left out, except one.
+std::vector<std::string> passes_but(std::string_view kept);
 
 /// Unless the target leaves it out; throws Error(internal) with its name where the graph it leaves contradicts itself.
 void run_pass(const Pass& p, Graph& g, const Target& t);

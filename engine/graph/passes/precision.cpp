@@ -10,10 +10,6 @@ namespace {
 
 bool changes(DType have, DType want) { return is_floating(have) && have != DType::f64 && have != want; }
 
-bool is_norm(const OpDef* op) {
-  return op == &ops::batch_norm_eval || op == &ops::layer_norm || op == &ops::rms_norm || op == &ops::group_norm;
-}
-
 class Precision {
  public:
   Precision(Graph& g, DType t) : g_(g), r_(g), t_(t) {}
@@ -36,7 +32,7 @@ class Precision {
       r_.redirect(out[0], r_.cast_to(r_.now(in[0]), t_));
       return;
     }
-    const bool norm = is_norm(s.op);
+    const bool norm = s.op->role == Role::norm;
     for (size_t i = 0; i < in.size(); ++i) s.in[i] = operand(in[i], norm && i > 0);
     if (infers(s)) return settle(s, out);
     if (norm) {

@@ -10,7 +10,7 @@
 #include "engine/graph/calibration.h"
 #include "engine/graph/passes/passes.h"
 #include "engine/graph/passes/rebuild.h"
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 
 namespace fovea::passes {
 namespace {
@@ -80,7 +80,7 @@ Weights quantised(const Tensor& w, const Tensor& b, const Quant& x, const std::v
 
 class Quantizer {
  public:
-  Quantizer(Graph& g, const Calibration& c) : g_(g), c_(c), names_(value_names(g)), r_(g) {}
+  Quantizer(Graph& g, const Target& t) : g_(g), c_(*t.calibration), device_(t.device), names_(value_names(g)), r_(g) {}
 
   void run() {
     if (std::none_of(names_.begin(), names_.end(), [&](const std::string& n) { return c_.values.contains(n); }))
@@ -182,7 +182,7 @@ class Quantizer {
   }
   static bool fits_half(const Tensor& w) {
     constexpr float kMost = 65504;
-    const Tensor dense = contiguous(w);
+    const Tensor dense = contiguous(on_host(w));
     const std::span<const float> v = dense.data<float>();
     return std::all_of(v.begin(), v.end(), [](float x) { return std::abs(x) <= kMost; });
   }
@@ -246,6 +246,9 @@ class Quantizer {
     f32_[at(old)] = false;
   }
 
+  // Computed on the host, used where the graph runs.
+  int add_constant(const Tensor& t, const std::string& name) { return g_.add_constant(t.to(device_), name); }
+
   int reshaped(int v, const Shape& s, const std::string& scope) {
     return g_.meta(v).shape == s ? v : r_.emit({&ops::reshape, AttrsRef::of(ShapeAttrs{s}), {v}, {}, scope});
   }
@@ -283,7 +286,7 @@ class Quantizer {
   void product(const Step& s) {
     const bool linear = s.op == &ops::linear;
     const Meta result = r_.was(s.out[0]);
-    const Tensor w = g_.values[at(s.in[1])].constant;
+    const Tensor w = on_host(g_.values[at(s.in[1])].constant);
     const bool finely = is_fine(s);
     const Form x = finely ? fine(s.in[0]) : u8(s.in[0]);
     QuantConvAttrs a;
@@ -298,7 +301,7 @@ class Quantizer {
     // a sum that residuals go on adding to is kept exact: roundings of each block would add up, too
     const bool running_sum = carried_[at(s.out[0])] && a.conv.epilogue.act == Unary::identity;
     if (wishes_[at(s.out[0])] && seen(s.out[0]) && !running_sum) a.y = quant_of(s.out[0]);
-    const Tensor bias = s.in[2] < 0 ? Tensor() : contiguous(g_.values[at(s.in[2])].constant);
+    const Tensor bias = s.in[2] < 0 ? Tensor() : contiguous(on_host(g_.values[at(s.in[2])].constant));
     const std::vector<float>& mean = seen(s.in[0])->mean;
     const Weights q = finely ? quantised_fine(w, bias, x.quant, mean)
                              : quantised(linear ? reshape(w, {w.dim(0), w.dim(1), 1}) : w, bias, x.quant, mean,
@@ -306,9 +309,12 @@ class Quantizer {
     const int64_t rows = linear ? result.numel() / w.dim(0) : 0;
     const auto wide = [&](int v, int64_t channels) { return linear ? reshaped(v, {rows, channels, 1}, s.scope) : v; };
     const std::string name = g_.values[at(s.in[1])].name;   // a copy: constants are added below
-    Step step{&ops::quant_conv, {}, {wide(x.value, w.dim(1)), g_.add_constant(q.w, name),
-                                     g_.add_constant(q.scale, cat(name, ".scale")),
-                                     g_.add_constant(q.bias, cat(name, ".bias"))}, {}, s.scope};
+    Step step{&ops::quant_conv,
+              {},
+              {wide(x.value, w.dim(1)), add_constant(q.w, name), add_constant(q.scale, cat(name, ".scale")),
+               add_constant(q.bias, cat(name, ".bias"))},
+              {},
+              s.scope};
     if (a.conv.epilogue.residual) {
       const int old = s.in[3];
       if (!f32_[at(old)]) a.residual = u8_[at(old)]->quant;
@@ -324,8 +330,8 @@ class Quantizer {
   void depthwise(const Step& s) {
     QuantConvAttrs a;
     a.conv = s.attrs.as<ConvAttrs>();
-    Tensor w = contiguous(g_.values[at(s.in[1])].constant);
-    Tensor bias = s.in[2] < 0 ? zeros({w.dim(0)}) : contiguous(g_.values[at(s.in[2])].constant);
+    Tensor w = contiguous(on_host(g_.values[at(s.in[1])].constant));
+    Tensor bias = s.in[2] < 0 ? zeros({w.dim(0)}) : contiguous(on_host(g_.values[at(s.in[2])].constant));
     int x = -1;
     if (reads_u8(s)) {
       const Form form = u8(s.in[0]);
@@ -338,8 +344,11 @@ class Quantizer {
     }
     if (wishes_[at(s.out[0])] && seen(s.out[0])) a.y = quant_of(s.out[0]);
     const std::string name = g_.values[at(s.in[1])].name;   // a copy: constants are added below
-    const int y = r_.emit({&ops::quant_depthwise, AttrsRef::of(a),
-                           {x, g_.add_constant(w, name), g_.add_constant(bias, cat(name, ".bias"))}, {}, s.scope});
+    const int y = r_.emit({&ops::quant_depthwise,
+                           AttrsRef::of(a),
+                           {x, add_constant(w, name), add_constant(bias, cat(name, ".bias"))},
+                           {},
+                           s.scope});
     if (a.y) gives_u8(s.out[0], y, a.y);
     else r_.redirect(s.out[0], y);
   }
@@ -384,6 +393,7 @@ class Quantizer {
 
   Graph& g_;
   const Calibration& c_;
+  const Device device_;
   const std::vector<std::string> names_;
   Rebuild r_;
   // By old values. carried_: a residual of later steps; f32_: there is an f32 form.
@@ -395,7 +405,7 @@ class Quantizer {
 }  // namespace
 
 void quantize(Graph& g, const Target& t) {
-  if (t.calibration) Quantizer(g, *t.calibration).run();
+  if (t.calibration) Quantizer(g, t).run();
 }
 
 }  // namespace fovea::passes

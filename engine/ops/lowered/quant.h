@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine/ops/quant.h — ops on quantised values: u8 stands for scale * (q - zero), weights are s8 with a scale a
+// engine/ops/lowered/quant.h — ops on quantised values: u8 stands for scale * (q - zero), weights are s8 with a scale a
 // channel.
 #pragma once
 #include "engine/ops/ops.h"

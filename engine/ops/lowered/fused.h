@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine/ops/fused.h — ops that passes put in the place of several, which users call one by one.
+// engine/ops/lowered/fused.h — ops that passes put in the place of several, which users call one by one.
 #pragma once
 #include "engine/ops/ops.h"
 

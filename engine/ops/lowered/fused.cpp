@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/ops/fused.h"
+#include "engine/ops/lowered/fused.h"
 
 #include "engine/ops/rules.h"
 
@@ -31,7 +31,10 @@ Metas infer_scale_shift(const Site& s) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef scale_shift{.signature = "scale_shift(gain, shift, xs...) -> y", .infer = infer_scale_shift};
+constinit const OpDef scale_shift{.signature = "scale_shift(gain, shift, xs...) -> y",
+                                  .infer = infer_scale_shift,
+                                  .role = Role::norm,
+                                  .epilogue = {offsetof(ScaleShiftAttrs, epilogue)}};
 }  // namespace ops
 
 }  // namespace fovea

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/ops/quant.h"
+#include "engine/ops/lowered/quant.h"
 
 #include <algorithm>
 #include <cmath>
@@ -100,8 +100,8 @@ Metas infer_quant_mean(const Site& s) {
   want_quant(s, "x", s.attrs<QuantAttrs>().quant);
   const Meta& x = s.operand(0);
   if (x.rank() < 3 || numel(spatial(x.shape)) == 0) s.fail("x has nothing to average");
-  return {make_meta(DType::f32, with_spatial(x.shape[0], x.shape[1], Dims::filled(x.rank() - 2, 1)),
-                    Memory::contiguous, x.device)};
+  return {make_meta(DType::f32, with_spatial(x.shape[0], x.shape[1], Dims::filled(x.rank() - 2, 1)), Memory::contiguous,
+                    x.device)};
 }
 
 Metas infer_half_linear(const Site& s) {
@@ -123,22 +123,36 @@ Metas infer_quant_max_pool(const Site& s) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef quantize{.signature = "quantize(x) -> y", .infer = infer_quantize};
-constinit const OpDef quantize_fine{.signature = "quantize_fine(x) -> y", .infer = infer_quantize_fine};
-constinit const OpDef dequantize{.signature = "dequantize(x) -> y", .infer = infer_dequantize};
+constinit const OpDef quantize{.signature = "quantize(x) -> y", .infer = infer_quantize, .role = Role::pointwise};
+constinit const OpDef quantize_fine{
+    .signature = "quantize_fine(x) -> y", .infer = infer_quantize_fine, .role = Role::pointwise};
+constinit const OpDef dequantize{.signature = "dequantize(x) -> y", .infer = infer_dequantize, .role = Role::pointwise};
 constinit const OpDef quant_conv{.signature = "quant_conv(x, w, scale, bias, residual?) -> y",
-                                 .infer = infer_quant_conv};
-constinit const OpDef quant_depthwise{.signature = "quant_depthwise(x, w, bias) -> y", .infer = infer_quant_depthwise};
-constinit const OpDef half_linear{.signature = "half_linear(x, w, b?) -> y", .infer = infer_half_linear};
-constinit const OpDef quant_gate{.signature = "quant_gate(x, gate) -> y", .infer = infer_quant_gate};
-constinit const OpDef quant_mean{.signature = "quant_mean(x) -> y", .infer = infer_quant_mean};
-constinit const OpDef quant_max_pool{.signature = "quant_max_pool(x) -> y", .infer = infer_quant_max_pool};
+                                 .infer = infer_quant_conv,
+                                 .role = Role::conv,
+                                 .work = weights_work,
+                                 .epilogue = {offsetof(QuantConvAttrs, conv) + offsetof(ConvAttrs, epilogue), 4}};
+constinit const OpDef quant_depthwise{.signature = "quant_depthwise(x, w, bias) -> y",
+                                      .infer = infer_quant_depthwise,
+                                      .role = Role::conv,
+                                      .work = weights_work,
+                                      .epilogue = {offsetof(QuantConvAttrs, conv) + offsetof(ConvAttrs, epilogue)}};
+constinit const OpDef half_linear{.signature = "half_linear(x, w, b?) -> y",
+                                  .infer = infer_half_linear,
+                                  .role = Role::product,
+                                  .work = weights_work,
+                                  .epilogue = {offsetof(LinearAttrs, epilogue)}};
+constinit const OpDef quant_gate{
+    .signature = "quant_gate(x, gate) -> y", .infer = infer_quant_gate, .role = Role::pointwise};
+constinit const OpDef quant_mean{.signature = "quant_mean(x) -> y", .infer = infer_quant_mean, .role = Role::pool};
+constinit const OpDef quant_max_pool{
+    .signature = "quant_max_pool(x) -> y", .infer = infer_quant_max_pool, .role = Role::pool};
 }  // namespace ops
 
 Quant quant_for(float lo, float hi) {
   lo = std::min(lo, 0.f);
   hi = std::max(hi, 0.f);
-  constexpr float kLeast = 1e-12f;                 // of values that are all 0
+  constexpr float kLeast = 1e-12f;  // of values that are all 0
   const float scale = std::max((hi - lo) / 255, kLeast);
   return {scale, static_cast<int32_t>(std::clamp(std::nearbyint(-lo / scale), 0.f, 255.f))};
 }
