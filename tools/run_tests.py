@@ -207,6 +207,11 @@ def golden_jobs(folders, max_params):
     if not jobs:
         return [Job(part, lambda: Result(failed=1, lines=[f"FAILED  golden: no file in {' '.join(folders)}"]))]
     rows = {row["name"] for row in json.loads((ROOT / "test/golden/bf16.json").read_text())} & names
+    far = Part("golden on far:0", "models")
+    for path, listed in entries.items():
+        chosen = [e for e in listed if e["name"] in names and e["name"].startswith("test_") and "kwargs" not in e]
+        if chosen:
+            jobs.append(job(far, path, chosen, ["--device", "far:0", "--only", *(e["name"] for e in chosen)]))
     parts = [(Part("golden in bf16", "models"), [], 0)]
     if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text() and os.environ.get("FOVEA_ISA", "avx512") == "avx512":
         emulated = ["--emulate-amx", "--compiled", "--max-params", str(EMULATED_PARAMS)]
@@ -328,7 +333,9 @@ def main():
         os.environ.setdefault("FOVEA_THREADS", str(MOST_THREADS))
     spec, jobs = catch_spec(options.filter), []
     if options.unit:
-        jobs += catch_jobs(Part("unit"), RELEASE, spec, {}, options.jobs)
+        jobs += catch_jobs(Part("unit"), RELEASE, narrowed(spec, "~[far]"), {}, options.jobs)
+        if names_of(RELEASE, narrowed(spec, "[far]")):
+            jobs += catch_jobs(Part("far devices"), RELEASE, narrowed(spec, "[far]"), {}, options.jobs)
     if options.sanitized:
         jobs += catch_jobs(Part("sanitized"), SANITIZED, fast_only(spec), SANITIZER_OPTIONS, options.jobs)
     if options.threads:

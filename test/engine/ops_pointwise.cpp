@@ -90,7 +90,9 @@ TEST_CASE("logic", "[op]") {
 
 TEST_CASE("where", "[op]") {
   check_op([](Vars& v) { return where(v.mask("m", {4, 1, 6}), v("a", {3, 6}), v("b", {4, 3, 1})); });
-  check_op([](Vars& v) { return where(v.mask("m", {2, 3, 4, 5}), v("a", {2, 3, 4, 5}), scalar(0, v.dtype())); });
+  check_op([](Vars& v) {
+    return where(v.mask("m", {2, 3, 4, 5}), v("a", {2, 3, 4, 5}), scalar(0, v.dtype(), v.device()));
+  });
 }
 
 TEST_CASE("cast", "[op]") {

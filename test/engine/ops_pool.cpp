@@ -152,7 +152,7 @@ TEST_CASE("cross_entropy", "[op]") {
   });
   check_op([&](Vars& v) {
     const Tensor t = v.index("t", {9}, 4);
-    return cross_entropy(v("x", {9, 4}, {-3, 3}), where(equal(t, 2), full({9}, -100, DType::i64), t),
+    return cross_entropy(v("x", {9, 4}, {-3, 3}), where(equal(t, 2), full({9}, -100, DType::i64, v.device()), t),
                          {.smoothing = smoothing, .reduction = r});
   });
 }

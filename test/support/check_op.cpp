@@ -3,12 +3,14 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "engine/autograd/autograd.h"
 #include "engine/core/backend.h"
 #include "engine/graph/session.h"
 #include "engine/graph/trace.h"
 #include "test/support/catch.h"
+#include "test/support/far_device.h"
 
 namespace fovea::test {
 namespace {
@@ -28,7 +30,7 @@ double unit(std::string_view name, uint64_t i) { return static_cast<double>(hash
 std::vector<double> values_of(const Tensor& t) {
   const NoGrad off;
   const UseBackend ref("ref");
-  const Tensor dense = contiguous(cast(t.detach(), DType::f64));
+  const Tensor dense = contiguous(cast(on_host(t), DType::f64));
   const auto data = dense.data<double>();
   return {data.begin(), data.end()};
 }
@@ -133,6 +135,7 @@ Tensor Vars::value(size_t i) {
     if (setting_.layout == Layout::broadcast) x = e.kind == Entry::other ? x : repeated(x, setting_.dense);
     else if (!setting_.dense) x = laid_out(x, setting_.layout);
   }
+  x = x.to(setting_.device);
   if (setting_.leaves && e.kind == Entry::differentiable) {
     if (x.same(e.master)) x = x.detach();
     x.set_requires_grad();
@@ -145,7 +148,9 @@ namespace {
 using Setting = Vars::Setting;
 
 // What the gradient starts from; the same at every call.
-Tensor cotangent(const Tensor& y, size_t i) { return filled(cat("cotangent", i), y.shape(), y.dtype(), {0.25, 1.25}); }
+Tensor cotangent(const Tensor& y, size_t i) {
+  return filled(cat("cotangent", i), y.shape(), y.dtype(), {0.25, 1.25}).to(y.device());
+}
 
 bool differentiable(const Tensor& y) { return is_floating(y.dtype()) && y.requires_grad(); }
 
@@ -159,7 +164,8 @@ class Checker {
     if (options_.half) backends_agree(DType::bf16, options_.bf16);
     if (options_.layouts) layouts_agree();
     if (options_.gradient) gradient_is_slope();
-    if (options_.traced) traced_agrees();
+    if (options_.traced) traced_agrees(Setting{});
+    if (options_.far) far_agrees();
     return std::move(problems_);
   }
 
@@ -330,9 +336,52 @@ class Checker {
     }
   }
 
-  void traced_agrees() {
+  // The gradients of the gradients' sum: for operands, and for the gradients that it starts from.
+  Tensors second_gradients(Setting s, const std::string& backend) {
+    s.leaves = true;
+    const Tensors ys = run(s, backend);
+    Tensors outputs, inputs, seeds;
+    for (size_t i : wanted()) inputs.push_back(vars_.value(i));
+    for (size_t i = 0; i < ys.size(); ++i)
+      if (differentiable(ys[i])) outputs.push_back(ys[i]), seeds.push_back(cotangent(ys[i], i).set_requires_grad());
+    std::optional<UseBackend> only;
+    if (!backend.empty()) only.emplace(backend);
+    Tensor total;
+    for (const Tensor& g : grad(outputs, inputs, seeds, true)) {
+      const Tensor part = sum(g * filled("second", g.shape(), g.dtype()).to(g.device()));
+      total = total ? total + part : part;
+    }
+    inputs.insert(inputs.end(), seeds.begin(), seeds.end());
+    return total && total.requires_grad() ? grad(std::vector{total}, inputs) : Tensors{};
+  }
+
+  // The kernels are ref's, so every bit is the same.
+  void far_agrees() {
+    add_far_devices();
+    for (const DType t : {DType::f32, DType::bf16}) {
+      if (t == DType::bf16 && !options_.half) continue;
+      Setting here, there;
+      here.rounded = here.dtype = there.rounded = there.dtype = t;
+      there.device = far_device(t == DType::bf16);
+      const std::string how = cat(there.device, ", ", name_of(t));
+      compare(run(there, ""), run(here, "ref"), 0, true, how);
+      if (options_.gradient) compare(gradients(there, ""), gradients(here, "ref"), 0, true, "gradient on " + how);
+    }
+    Setting here, there;
+    there.device = far_device();
+    if (options_.gradient && options_.second)
+      compare(second_gradients(there, ""), second_gradients(here, "ref"), 0, true, "gradient of the gradient on far:0");
+    if (options_.layouts) {
+      there.dtype = here.dtype = DType::f32;
+      there.layout = here.layout = Vars::Layout::sliced;
+      compare(run(there, ""), run(here, "ref"), 0, true, "sliced operands on far:0");
+    }
+    if (options_.traced) traced_agrees(there);
+  }
+
+  void traced_agrees(Setting s) {
     const NoGrad off;
-    Setting s;
+    s.layout = Vars::Layout::contiguous;
     s.rounded = s.dtype = DType::f32;
     const Tensors want = run(s, "");
     Metas metas;
@@ -347,7 +396,8 @@ class Checker {
           return describe_(vars_);
         },
         metas);
-    compare(compile(g).run(values), want, options_.f32, true, "traced and compiled");
+    compare(compile(g, {.device = s.device}).run(values), want, options_.f32, true,
+            cat("traced and compiled for ", s.device));
   }
 
   const Description& describe_;

@@ -24,6 +24,7 @@ class Vars {
   Tensor index(std::string_view name, const Shape& s, int64_t bound);      // i64, from 0 to bound - 1
   Tensor mask(std::string_view name, const Shape& s);                      // bool, three of four true
   DType dtype() const { return setting_.dtype; }
+  Device device() const { return setting_.device; }   // where a description makes what it does not get from here
 
   enum class Layout { contiguous, channels_last, sliced, permuted, broadcast };
   struct Setting {
@@ -32,6 +33,7 @@ class Vars {
     Layout layout = Layout::contiguous;
     bool dense = false;   // the layout's values in plain row-major order, to compare with
     bool leaves = false;  // operands require gradients
+    Device device{};
   };
   struct Entry {
     std::string name;
@@ -56,6 +58,7 @@ struct CheckOptions {
   bool half = true;      // bf16
   bool layouts = true;
   bool traced = true;
+  bool far = true;       // all of this on a far device, where it gives the numbers of ref
   double f32 = 2e-6, bf16 = 2e-2;  // largest root of the normalised squared error
 };
 

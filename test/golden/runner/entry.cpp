@@ -79,23 +79,33 @@ std::string compare_outputs(const json& e, const Tensors& out, double tol, doubl
 // A function of images, run op by op or as a session that is compiled once for each size of batch.
 class Way {
  public:
-  Way(std::function<Tensors(const Tensor&)> f, DType dtype, bool compiled)
-      : f_(std::move(f)), dtype_(dtype), compiled_(compiled) {}
+  Way(std::function<Tensors(const Tensor&)> f, Device device, DType dtype, bool compiled)
+      : f_(std::move(f)),
+        device_(device),
+        dtype_(dtype),
+        compiled_(compiled) {}
 
-  Tensors operator()(const Tensor& x) {
+  Tensors operator()(const Tensor& images) {
     const NoGrad no_grad;
+    Tensors results = run(images.to(device_));
+    for (Tensor& t : results) t = t.to(cpu());
+    return results;
+  }
+
+ private:
+  Tensors run(const Tensor& x) {
     if (!compiled_) return f_(cast(x, dtype_));
     const auto [at, fresh] = sessions_.try_emplace(x.dim(0));
     if (fresh) {
-      Target target;
+      Target target{.device = device_};
       if (dtype_ != DType::f32) target.dtype = dtype_;
       at->second = compile(trace(f_, {x.meta()}), target);
     }
     return at->second.run({x});
   }
 
- private:
   std::function<Tensors(const Tensor&)> f_;
+  Device device_;
   DType dtype_;
   bool compiled_;
   std::map<int64_t, Session> sessions_;
@@ -128,13 +138,13 @@ std::string compare_figures(zoo::FeatureNet& net, const json& e, const Options& 
   const double tol = tolerance(e, o);
   const DType dtype = parse_dtype(o.dtype);
   if (e.contains("logits")) {
-    Way way([&](const Tensor& t) { return compute(net.model(), e, t); }, dtype, compiled);
+    Way way([&](const Tensor& t) { return compute(net.model(), e, t); }, o.device, dtype, compiled);
     const Tensors out = way(x);
     std::string text = compare_outputs(e, out, tol, most);
     if (text.empty() && e.at("params").get<double>() <= o.pair_params) text = compare_pair(e, way, out, tol);
     if (!text.empty() || !e.contains("features_only")) return text;
   }                                                // the large models leave no room for two sessions
-  Way way([&](const Tensor& t) { return net(t); }, dtype, compiled);
+  Way way([&](const Tensor& t) { return net(t); }, o.device, dtype, compiled);
   return compare_all("features_only", e["features_only"], way(x), tol, most);
 }
 
@@ -170,6 +180,7 @@ Outcome compare_entry(const json& recorded, const std::string& file, const Optio
     if (!has_figures(recorded) || o.structure) return {};
     const json e = steady(recorded);
     fill_weights(*m, e.value("salt", ""), e.value("fill_gain", 1.0));
+    m->to(o.device);
     zoo::FeatureNet net = zoo::features(std::move(m));
     // Sessions of another type round the weights themselves, so they come before the model does.
     const bool last = o.dtype == "f32";

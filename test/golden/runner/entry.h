@@ -4,10 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "engine/core/types.h"
+
 namespace fovea::golden {
 
 struct Options {
   std::string dtype = "f32";
+  Device device{};
   double tol = 0;                                  // instead of the entry's own; 0: that one
   double pair_params = 0;                          // up to this size models also take two images as one batch
   bool eager = false, compiled = false;            // neither: both

@@ -11,6 +11,7 @@
 #include "kernels/cpu/bf16_product.h"
 #include "test/golden/runner/entry.h"
 #include "test/support/amx_emulator.h"
+#include "test/support/far_device.h"
 #include "test/support/recorded.h"
 
 namespace fovea::golden {
@@ -78,7 +79,7 @@ int main(int argc, char** argv) {
   app.add_option("--max-params", selection.max_params, "skip models with more parameters");
   app.add_option("--pair-params", o.pair_params, "two images as one batch, too, up to this size");
   app.add_option("--dtype", o.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
-  app.add_option("--device", device, "where to compute")->check(CLI::IsMember({"cpu"}));
+  app.add_option("--device", device, "where to compute: cpu, far:0 and far:1 (of the tests)");
   app.add_option("--tol", o.tol,
                  "instead of each entry's own tolerance (in bf16: that of test/golden/bf16.json, else 0.02)");
   app.add_flag("--emulate-amx", emulate_amx, "multiply by AMX, on processors that have AVX512_BF16 but no AMX");
@@ -87,6 +88,9 @@ int main(int argc, char** argv) {
   app.add_flag("--compiled", o.compiled, "only as compiled sessions");
   CLI11_PARSE(app, argc, argv);
   try {
+    o.device = fovea::parse_device(device);
+    if (o.device.kind == fovea::Device::Kind::far) fovea::test::add_far_devices();
+    fovea::runtime_of(o.device);
     std::optional<fovea::test::AmxEmulator> emulator;
     std::optional<fovea::kernels::cpu::UseBf16Set> use;
     if (emulate_amx) {

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/support/far_device.h — devices whose memory the host cannot touch and whose work is late: far:0 and far:1.
+#pragma once
+#include <cstdint>
+
+#include "engine/core/runtime.h"
+
+namespace fovea::test {
+
+/// Stand-ins for GPUs. Their addresses are reserved memory without access rights; the bytes lie in a second mapping
+/// that only their kernels see. Kernels (those of `ref`, and some that pack their weights), copies and fills are queued
+/// and done in order by a thread of each stream, late: some wait until somebody asks for what comes after them. Memory
+/// that is new, or given back, holds bytes 0xFF. So a forgotten copy is a fault, and a forgotten wait gives wrong
+/// numbers.
+constexpr Device far_device(int index = 0) { return {Device::Kind::far, static_cast<int8_t>(index)}; }
+
+/// Adds the backend once; called by whoever uses the devices.
+void add_far_devices();
+
+/// What all of them did so far.
+struct FarWork {
+  int64_t kernels = 0, uploads = 0, downloads = 0, copies = 0, fills = 0, allocations = 0, events = 0, packed = 0;
+  int64_t live_bytes = 0;                          // allocated and not given back
+};
+FarWork far_work();
+
+}  // namespace fovea::test
