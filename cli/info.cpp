@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/info.cpp — `fovea info MODEL`: its size, input, features, weights, and every parameter's name.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
 #include "engine/core/text.h"
+#include "zoo/levels.h"
 #include "zoo/zoo.h"
 
 namespace fovea::cli {
@@ -69,10 +69,11 @@ Json info_json(zoo::ImageModel& model) {
   j["head_hidden_size"] = model.head_hidden_size();
   j["input"] = model.input_size();
   const std::vector<zoo::FeatureInfo>& levels = model.feature_info();
-  const size_t given = model.default_levels() > 0 ? static_cast<size_t>(model.default_levels()) : levels.size();
   j["fo_info"] = Json::array();                    // what features() gives unless it is told otherwise
-  for (size_t i = levels.size() - std::min(levels.size(), given); i < levels.size(); ++i)
-    j["fo_info"].push_back({{"ch", levels[i].channels}, {"red", levels[i].reduction}, {"mod", levels[i].module}});
+  for (const int i : zoo::usual_levels(model.default_levels(), static_cast<int>(levels.size()))) {
+    const zoo::FeatureInfo& level = levels[static_cast<size_t>(i)];
+    j["fo_info"].push_back({{"ch", level.channels}, {"red", level.reduction}, {"mod", level.module}});
+  }
   j["pretrained_cfg"] = pretrained_json(model.pretrained_cfg());
   return j;
 }

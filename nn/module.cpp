@@ -9,6 +9,7 @@
 #include "engine/ops/ops.h"
 #include "nn/checkpoint.h"
 #include "nn/hash.h"
+#include "nn/joint.h"
 
 namespace fovea {
 namespace {
@@ -307,6 +308,16 @@ Tensors checkpointed(Module& m, std::shared_ptr<const Segment> run, std::span<co
 Tensor checkpointed(Module& m, const Tensor& x) {
   const auto call = [&m](std::span<const Tensor> in) -> Tensors { return {m(in[0])}; };
   return checkpointed(m, call, std::span(&x, 1))[0];
+}
+
+Tensors checkpointed(Joint& m, std::span<const Tensor> x) {
+  return checkpointed(m, [&m](std::span<const Tensor> in) { return m(in); }, x);
+}
+
+Tensors Joint::operator()(std::span<const Tensor> x) {
+  if (vacant()) return {x.begin(), x.end()};
+  const Scope scope(name());
+  return pass(x);
 }
 
 }  // namespace fovea

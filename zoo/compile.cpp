@@ -2,6 +2,7 @@
 // zoo/compile.cpp — a model in eval mode as a graph and as a Session.
 #include "engine/autograd/autograd.h"
 #include "engine/graph/trace.h"
+#include "zoo/levels.h"
 #include "zoo/zoo.h"
 
 namespace fovea::zoo {
@@ -17,10 +18,11 @@ Graph trace(ImageModel& model, const CompileOptions& o) {
   const NoGrad no_grad;
   const StateDict names = model.state_dict();
   const TraceOptions options{.state = {}, .input_names = {"image"}, .names = &names};
+  const int levels = o.features_only ? static_cast<int>(model.feature_info().size()) : 0;
   const auto run = [&](const Tensor& x) -> Tensors {
     if (!o.features_only) return {model(x)};
     return model
-        .forward_intermediates(x, {.last = model.default_levels(),
+        .forward_intermediates(x, {.indices = usual_levels(model.default_levels(), levels),
                                    .stop_early = true,
                                    .intermediates_only = true,
                                    .nchw = model.features_nchw()})

@@ -51,8 +51,8 @@ ModelOptions completed(const ModelOptions& given, const PretrainedCfg& row) {
   if (*o.num_classes < 0)
     throw Error(Error::Kind::argument, cat("num_classes is ", *o.num_classes), "0 leaves out the classifier");
   if (*o.in_chans < 1) throw Error(Error::Kind::argument, cat("in_chans is ", *o.in_chans));
-  if (!(o.drop_rate >= 0 && o.drop_rate <= 1))
-    throw Error(Error::Kind::argument, cat("drop_rate is ", o.drop_rate), "it is between 0 and 1");
+  if (o.drop_rate && !(*o.drop_rate >= 0 && *o.drop_rate <= 1))
+    throw Error(Error::Kind::argument, cat("drop_rate is ", *o.drop_rate), "it is between 0 and 1");
   return o;
 }
 

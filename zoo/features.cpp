@@ -25,22 +25,37 @@ const std::vector<FeatureInfo>& ImageModel::feature_info(TapKind kind) {
   std::vector<FeatureInfo>& info = feature_info_[static_cast<size_t>(kind)];
   if (!info.empty()) return info;
   const EvalMode eval(*this);
+  const NoGrad no_grad;
+  // The heights of the maps of an image of that size.
+  const auto measure = [&](int64_t h, int64_t w) {
+    std::vector<int64_t> heights;
+    info.clear();
+    trace(
+        [&](const Tensor& image) {
+          const TapCollector collector(kind);
+          const Tensor end = forward_features(image);
+          for (const Tap& t : collector.taps()) {
+            const Tensor map = as_map(t, h, w);
+            info.push_back({static_cast<int>(map.dim(1)), 0, t.module});
+            heights.push_back(map.dim(2));
+          }
+          return end;
+        },
+        {make_meta(dtype_of(*this), {1, input_size_[0], h, w})});
+    return heights;
+  };
   const bool fixed = pretrained_.fixed_input_size;
   // 256: all usual reductions divide it
   const int64_t h = fixed ? input_size_[1] : 256, w = fixed ? input_size_[2] : 256;
-  const NoGrad no_grad;
-  trace(
-      [&](const Tensor& image) {
-        const TapCollector collector(kind);
-        const Tensor end = forward_features(image);
-        for (const Tap& t : collector.taps()) {
-          const Tensor map = as_map(t, h, w);
-          const double reduction = static_cast<double>(h) / static_cast<double>(map.dim(2));
-          info.push_back({static_cast<int>(map.dim(1)), static_cast<int>(std::lround(reduction)), t.module});
-        }
-        return end;
-      },
-      {make_meta(dtype_of(*this), {1, input_size_[0], h, w})});
+  std::vector<int64_t> heights = measure(h, w);
+  if (!fixed && std::ranges::any_of(heights, [h](int64_t map) { return h % map != 0; })) {
+    // maps that lose their border: what an image that grows adds to them
+    const std::vector<int64_t> small = heights;
+    heights = measure(2 * h, 2 * w);
+    for (size_t i = 0; i < heights.size(); ++i) heights[i] = std::max<int64_t>(heights[i] - small[i], 1);
+  }
+  for (size_t i = 0; i < info.size(); ++i)
+    info[i].reduction = static_cast<int>(std::lround(static_cast<double>(h) / static_cast<double>(heights[i])));
   return info;
 }
 
@@ -91,7 +106,7 @@ FeatureNet::FeatureNet(std::unique_ptr<ImageModel> model, FeatureOptions o)
   if (!options_.nchw) options_.nchw = model_->features_nchw();
   const std::vector<FeatureInfo>& all = model_->feature_info(options_.kind);
   const int count = static_cast<int>(all.size());
-  if (options_.indices.empty() && options_.last == 0) options_.last = std::min(count, model_->default_levels());
+  if (options_.indices.empty() && options_.last == 0) options_.indices = usual_levels(model_->default_levels(), count);
   const Levels w = wanted_levels(options_.indices, options_.last, count, model_->full_name());
   for (const int level : w.sorted) info_.push_back(all[static_cast<size_t>(level)]);
 }

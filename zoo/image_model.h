@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/joint.h"
 #include "nn/layers/attention.h"
 #include "nn/layers/classifier.h"
 #include "nn/module.h"
@@ -48,6 +49,8 @@ struct PruneOptions {
 struct AfterLevels {
   std::vector<std::string_view> norms;             // modules that leave the number of channels as it is
   std::vector<std::string_view> convs;             // those that change it: the head was made for what they give
+  // children that run beside the others of their module, as shortcuts do: where a level lies inside of it, they go
+  std::vector<std::string_view> beside{};
   bool one_width = false;                          // all levels have as many channels: norms and head fit any of them
 };
 
@@ -76,8 +79,8 @@ class ImageModel : public Module {
   Intermediates forward_intermediates(const Tensor& image, const FeatureOptions& o = {});
   /// Ends the model at the last of the wanted levels, for good: what lies behind it goes, and the head with it where it
   /// no longer fits. Returns the levels, counted from the first.
-  std::vector<int> prune(const PruneOptions& o = {});
-  /// How many of the last levels features() gives unless it is told; 0: all.
+  virtual std::vector<int> prune(const PruneOptions& o = {});
+  /// How many of the last levels features() gives unless it is told; negative: so many of the first; 0: all.
   int default_levels() const { return default_levels_; }
   bool features_nchw() const { return features_nchw_; }  // what features() gives unless it is told
   /// For images (and patches and windows) of another size, without building the model anew. Throws Error(unsupported)
@@ -113,10 +116,15 @@ class ImageModel : public Module {
   /// The tapped value through the norm in front of the head, where that fits it: for FeatureOptions::norm.
   virtual Tensor final_norm(const Tap& tapped) { return tapped.value; }
   virtual AfterLevels after_levels() const { return {}; }
+  /// Of prune(): what lies behind a level that is not the last goes.
+  virtual void vacate_behind(std::string_view level, std::string_view last_level);
   virtual void drop_head() { reset_classifier(0, ""); }  // pooling, classifier and whatever was made for them
   explicit ImageModel(const ModelOptions& o);
-  /// Ends the constructor of most families: global pooling and, under `name`, a linear layer.
-  void classifier(std::string_view name, int features, std::string_view default_pool = "avg");
+  /// Ends the constructor of most families: global pooling and, under `name`, a linear layer, or a 1x1 convolution that
+  /// says the same and takes maps that were not pooled as well.
+  enum class Classifier : uint8_t { linear, convolution };
+  void classifier(std::string_view name, int features, std::string_view default_pool = "avg",
+                  Classifier kind = Classifier::linear);
   std::string_view wanted_pool(std::string_view otherwise) const {
     return wanted_pool_ ? std::string_view(*wanted_pool_) : otherwise;
   }
@@ -129,6 +137,7 @@ class ImageModel : public Module {
   // stage(x), recomputed in the backward pass where checkpointing is on
   Tensor run(Module& stage, const Tensor& x);
   bool recomputes() const;                         // whether it is on and there will be a backward pass
+  Tensors run(Joint& stage, std::span<const Tensor> x);
 
   float drop_rate_ = 0;
   int default_levels_ = 0;
@@ -139,7 +148,6 @@ class ImageModel : public Module {
  private:
   Tensor as_map(const Tap& t, int64_t height, int64_t width) const;
   Tensor features_end(const Tensor& image, const AttentionMask& mask);  // forward_features(), masked where it is wanted
-  void vacate_behind(std::string_view level, std::string_view last_level);
   friend std::unique_ptr<ImageModel> create(std::string_view, const ModelOptions&);
   friend class Built;                              // create.cpp: fills in where the model comes from
   friend class FittedWeights;                      // load.cpp: says what it did
@@ -152,6 +160,7 @@ class ImageModel : public Module {
   Ref<GlobalPool> pool_;
   std::optional<std::string> wanted_pool_;
   bool grad_checkpointing_ = false;
+  Classifier kind_ = Classifier::linear;
   std::string end_;                                // the level at which a pruned model ends
   std::array<std::vector<FeatureInfo>, 2> feature_info_;   // measured on first use, one list a TapKind
   Ref<Module> classifier_;

@@ -3,6 +3,8 @@
 #include "zoo/levels.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <numeric>
 
 #include "engine/core/error.h"
 
@@ -27,6 +29,13 @@ Levels wanted_levels(const std::vector<int>& indices, int last, int count, const
   std::ranges::sort(w.sorted);
   w.sorted.erase(std::unique(w.sorted.begin(), w.sorted.end()), w.sorted.end());
   return w;
+}
+
+std::vector<int> usual_levels(int default_levels, int count) {
+  const int n = default_levels == 0 ? count : std::min(count, std::abs(default_levels));
+  std::vector<int> levels(static_cast<size_t>(n));
+  std::iota(levels.begin(), levels.end(), default_levels < 0 ? 0 : count - n);
+  return levels;
 }
 
 }  // namespace fovea::zoo

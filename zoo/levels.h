@@ -14,4 +14,7 @@ struct Levels {
 /// `indices`, or without any the `last` levels, or all of `count`. Throws Error(argument) for those that `model` lacks.
 Levels wanted_levels(const std::vector<int>& indices, int last, int count, const std::string& model);
 
+/// Those of ImageModel::default_levels() of a model that has `count`: the last so many, negative: the first, 0: all.
+std::vector<int> usual_levels(int default_levels, int count);
+
 }  // namespace fovea::zoo

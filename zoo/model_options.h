@@ -17,7 +17,7 @@ struct ModelOptions {
   std::optional<int> in_chans{};                   // default: as the weights
   std::optional<std::string> global_pool{};        // default: the family's; "": no pooling
   std::optional<std::array<int, 2>> img_size{};    // height, width; models of one size are rebuilt for it
-  float drop_rate = 0;                             // in front of the classifier
+  std::optional<float> drop_rate{};                // in front of the classifier; default: the family's, mostly 0
   // stochastic depth, growing linearly over the blocks; default: the variant's
   std::optional<float> drop_path_rate{};
   // 16, 8, in some families 4 or 2: dilation takes the place of later strides; default: 32

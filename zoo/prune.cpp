@@ -36,6 +36,7 @@ void vacate_all(Module& m, const std::vector<std::string_view>& names) {
 // are what the family says comes after its levels.
 void ImageModel::vacate_behind(std::string_view level, std::string_view last_level) {
   const std::string_view last = last_level.substr(0, last_level.find('.'));
+  const std::vector<std::string_view> beside = after_levels().beside;
   Module* at = this;
   while (at && !level.empty()) {
     const std::string_view part = level.substr(0, level.find('.'));
@@ -44,7 +45,8 @@ void ImageModel::vacate_behind(std::string_view level, std::string_view last_lev
     bool behind = false, levels_end = top && part == last;
     Module* next = nullptr;
     for (const auto& child : at->children()) {
-      if (behind && !levels_end) child->vacate();
+      const bool passes_by = !top && std::ranges::find(beside, child->name()) != beside.end();
+      if (passes_by || (behind && !levels_end)) child->vacate();
       levels_end = levels_end || (top && child->name() == last);
       if (child->name() == part) behind = true, next = child.get();
     }

@@ -18,26 +18,28 @@ std::unique_ptr<GlobalPool> pool_of_one_width(std::string_view type) {
 
 }  // namespace
 
-std::unique_ptr<Module> classifier_layer(int features, int classes) {
+std::unique_ptr<Module> classifier_layer(int features, int classes, bool convolution) {
   if (classes <= 0) return std::make_unique<Identity>();
-  return std::make_unique<Linear>(features, classes);
+  return channel_linear(features, classes, convolution);
 }
 
 ClassifierHead::ClassifierHead(int features, int classes, const ClassifierHeadOptions& o)
-    : features_(features), channels_last_(o.channels_last) {
-  pool_ = add("global_pool", GlobalPool(o.pool, true, o.channels_last));
+    : features_(features),
+      channels_last_(o.channels_last),
+      convolution_(o.convolution) {
+  pool_ = add("global_pool", GlobalPool(o.pool, !convolution_, o.channels_last));
   drop_ = add("drop", Dropout(o.drop_rate));
-  fc_ = add("fc", classifier_layer(num_features(), classes));
+  fc_ = add("fc", classifier_layer(num_features(), classes, convolution_));
 }
 
 Tensor ClassifierHead::apply(const Tensor& x, bool pre_logits) {
-  const Tensor pooled = drop_(pool_(x));
-  return pre_logits ? pooled : fc_(pooled);
+  const Tensor pooled = drop_(pool_(x)), out = pre_logits ? pooled : fc_(pooled);
+  return convolution_ && !pool_->identity() ? flatten(out, 1) : out;
 }
 
 void ClassifierHead::reset(int classes, std::optional<std::string_view> pool) {
-  if (pool) pool_ = replace("global_pool", std::make_unique<GlobalPool>(*pool, true, channels_last_));
-  fc_ = replace("fc", classifier_layer(num_features(), classes));
+  if (pool) pool_ = replace("global_pool", std::make_unique<GlobalPool>(*pool, !convolution_, channels_last_));
+  fc_ = replace("fc", classifier_layer(num_features(), classes, convolution_));
 }
 
 NormMlpClassifierHead::NormMlpClassifierHead(int features, int classes, const NormMlpHeadOptions& o)
@@ -59,8 +61,7 @@ Sequential NormMlpClassifierHead::hidden_layer() const {
 }
 
 std::unique_ptr<Module> NormMlpClassifierHead::classifier(int classes) const {
-  if (classes <= 0) return std::make_unique<Identity>();
-  return channel_linear(num_features(), classes, pool_->identity());
+  return classifier_layer(num_features(), classes, pool_->identity());
 }
 
 Tensor NormMlpClassifierHead::apply(const Tensor& x, bool pre_logits) {

@@ -14,8 +14,8 @@
 
 namespace fovea {
 
-/// A linear layer for `classes` classes, or nothing (Identity) for none.
-std::unique_ptr<Module> classifier_layer(int features, int classes);
+/// A linear layer for `classes` classes, or nothing (Identity) for none. As a convolution it takes N,C,H,W.
+std::unique_ptr<Module> classifier_layer(int features, int classes, bool convolution = false);
 
 /// What models know of the module that makes logits of their features.
 class Head : public Module {
@@ -40,6 +40,7 @@ struct ClassifierHeadOptions {
   std::string_view pool = "avg";
   double drop_rate = 0;
   bool channels_last = false;                      // the operand is N,H,W,C
+  bool convolution = false;                        // "fc" is a 1x1 convolution, and takes maps that were not pooled
 };
 /// Pooling, dropout and, as "fc", the classifier: what many networks call "head".
 class ClassifierHead final : public Head {
@@ -53,7 +54,7 @@ class ClassifierHead final : public Head {
  private:
   Tensor apply(const Tensor& x, bool pre_logits) override;
   int features_;
-  bool channels_last_;
+  bool channels_last_, convolution_;
   Ref<GlobalPool> pool_;
   Ref<Dropout> drop_;
   Ref<Module> fc_;

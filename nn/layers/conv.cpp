@@ -34,6 +34,11 @@ void want_groups(int in, int out, int groups) {
                 current_scope());
 }
 
+Tensor standardized(const Tensor& weight, double eps) {
+  const auto [variance, average] = var_mean(weight, {1, 2, 3}, keep_dims);
+  return (weight - average) * rsqrt(variance + eps);
+}
+
 }  // namespace
 
 int symmetric_padding(int kernel, int stride, int dilation) { return ((stride - 1) + dilation * (kernel - 1)) / 2; }
@@ -52,7 +57,10 @@ Conv2d::Conv2d(int in, int out, Size2 kernel, const Conv2dOptions& o) : kernel_(
   if (o.bias) bias = param("bias", {out}, init::torch_default(fan_in));
 }
 
-Tensor Conv2d::forward(const Tensor& x) { return conv(x, weight, bias, op_options(options_, kernel_)); }
+Tensor Conv2d::forward(const Tensor& x) {
+  const Tensor w = options_.standardize > 0 ? standardized(weight, options_.standardize) : Tensor(weight);
+  return conv(x, w, bias, op_options(options_, kernel_));
+}
 
 int Conv2d::in_channels() const { return static_cast<int>(weight->dim(1)) * options_.groups; }
 

@@ -17,4 +17,15 @@ ConvNormAct::ConvNormAct(int in, int out, Size2 kernel, const ConvNormActOptions
 
 Tensor ConvNormAct::forward(const Tensor& x) { return aa_(bn(conv(x))); }
 
+SeparableConvNormAct::SeparableConvNormAct(int in, int out, Size2 kernel, const ConvNormActOptions& o) {
+  Conv2dOptions depthwise = o.conv;
+  depthwise.groups = in;
+  depthwise.bias = false;
+  conv_dw_ = add("conv_dw", Conv2d(in, in, kernel, depthwise));
+  conv_pw_ = add("conv_pw", Conv2d(in, out, 1, {.bias = o.conv.bias}));
+  bn_ = add("bn", norm_act2d(o.norm, out, o.act));
+}
+
+Tensor SeparableConvNormAct::forward(const Tensor& x) { return bn_(conv_pw_(conv_dw_(x))); }
+
 }  // namespace fovea

@@ -28,4 +28,15 @@ class ConvNormAct final : public Module {
   Maybe<Module> aa_;
 };
 
+/// The same with a depthwise convolution "conv_dw" and a pointwise one "conv_pw".
+class SeparableConvNormAct final : public Module {
+ public:
+  SeparableConvNormAct(int in, int out, Size2 kernel, const ConvNormActOptions& o = {});
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  Ref<Conv2d> conv_dw_, conv_pw_;
+  Ref<Module> bn_;
+};
+
 }  // namespace fovea

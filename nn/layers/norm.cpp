@@ -4,6 +4,7 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/layers/filter_response_norm.h"
 #include "nn/layers/simple_norm.h"
 
 namespace fovea {
@@ -103,7 +104,7 @@ Tensor EvoNorm2dS0::forward(const Tensor& x) {
 }
 
 std::string_view name_of(NormSpec::Kind k) {
-  constexpr std::string_view names[] = {"batch", "group", "layer", "evo_s0", "rms", "simple"};
+  constexpr std::string_view names[] = {"batch", "group", "layer", "evo_s0", "rms", "simple", "frn_tlu"};
   return static_cast<size_t>(k) < std::size(names) ? names[static_cast<size_t>(k)] : std::string_view();
 }
 
@@ -116,6 +117,7 @@ std::unique_ptr<Module> norm_act2d(const NormSpec& n, int channels, const Act& a
       return std::make_unique<EvoNorm2dS0>(channels, groups_of(n, channels), eps, !act.identity());
     case NormSpec::Kind::rms: return std::make_unique<RmsNorm2d>(channels, n.eps > 0 ? n.eps : 1e-6, act);
     case NormSpec::Kind::simple: return std::make_unique<SimpleNorm2d>(channels, n.eps > 0 ? n.eps : 1e-6, act);
+    case NormSpec::Kind::frn_tlu: return std::make_unique<FilterResponseNormTlu2d>(channels, eps, !act.identity());
     case NormSpec::Kind::batch: break;
   }
   return std::make_unique<BatchNorm2d>(channels, BatchNormOptions{.eps = eps, .momentum = n.momentum}, act);

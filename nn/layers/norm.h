@@ -95,7 +95,7 @@ class EvoNorm2dS0 final : public Module {
 
 /// Which norm a network uses, as data.
 struct NormSpec {
-  enum class Kind : uint8_t { batch, group, layer, evo_s0, rms, simple } kind = Kind::batch;
+  enum class Kind : uint8_t { batch, group, layer, evo_s0, rms, simple, frn_tlu } kind = Kind::batch;
   double eps = 0;                                  // 0: the layer's own default
   double momentum = 0.1;                           // batch
   // group, evo_s0: channels per group when not 0, else the number of groups
@@ -104,7 +104,8 @@ struct NormSpec {
 };
 std::string_view name_of(NormSpec::Kind k);
 
-/// The norm and then the activation; act::none for the norm alone (evo_s0 leaves out its own non-linearity then).
+/// The norm and then the activation; act::none for the norm alone (evo_s0 and frn_tlu leave out their own non-linearity
+/// then).
 std::unique_ptr<Module> norm_act2d(const NormSpec& n, int channels, const Act& act);
 inline std::unique_ptr<Module> norm2d(const NormSpec& n, int channels) { return norm_act2d(n, channels, act::none); }
 

@@ -74,6 +74,8 @@ Tensor GlobalPool::forward(const Tensor& x) {
 Tensor AvgPool2d::forward(const Tensor& x) { return avg_pool(x, op_options(kernel_, options_)); }
 Tensor MaxPool2d::forward(const Tensor& x) { return max_pool(x, op_options(kernel_, options_)); }
 
+Tensor ZeroPad2d::forward(const Tensor& x) { return pad_last(x, {amounts_.begin(), amounts_.end()}); }
+
 BlurPool2d::BlurPool2d(int channels, int filter, int stride, bool reflect)
     : channels_(channels), filter_(filter), stride_(stride), reflect_(reflect) {
   if (filter < 2) throw Error(Error::Kind::argument, cat("a blur filter has at least 2 taps, not ", filter));

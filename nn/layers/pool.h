@@ -2,6 +2,7 @@
 // nn/layers/pool.h — pooling of images: to one value a channel (GlobalPool), in windows, and blurred before taking
 // fewer.
 #pragma once
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -47,6 +48,16 @@ class MaxPool2d final : public Module {
  private:
   Size2 kernel_;
   Pool2dOptions options_;
+};
+
+/// Zeros around an image, which a maximum over windows then counts.
+class ZeroPad2d final : public Module {
+ public:
+  explicit ZeroPad2d(std::array<int, 4> left_right_top_bottom) : amounts_(left_right_top_bottom) {}
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  std::array<int, 4> amounts_;
 };
 
 /// A binomial filter and then every stride-th pixel: https://arxiv.org/abs/1904.11486.

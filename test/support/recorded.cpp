@@ -38,6 +38,7 @@ zoo::ModelOptions recorded_options(const nlohmann::json& entry) {
     if (key == "num_classes") o.num_classes = v.get<int>();
     else if (key == "in_chans") o.in_chans = v.get<int>();
     else if (key == "global_pool") o.global_pool = v.get<std::string>();
+    else if (key == "drop_rate") o.drop_rate = v.get<float>();
     else if (key == "output_stride") o.output_stride = v.get<int>();
     else if (key == "img_size")
       o.img_size = v.is_array() ? v.get<std::array<int, 2>>() : std::array{v.get<int>(), v.get<int>()};

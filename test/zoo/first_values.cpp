@@ -56,7 +56,7 @@ void check_value(const std::vector<double>& ours, const json& figures) {
 TEST_CASE("first values of whole networks are distributed as timm's", "[zoo][slow]") {
   for (const json& e : recorded_cases("first_values")) {
     const std::string name = e.at("name");
-    const auto m = create(name);
+    const auto m = create(name, recorded_options(e));
     m->materialise(1);
     const StateDict state = m->state_dict();
     for (const auto& [key, figures] : e.at("values").items()) {

@@ -27,11 +27,12 @@ def figures(t):
     return [float(f"{float(x):.7g}") for x in (v.mean(), deviation, kurtosis)]
 
 
-def entry(name):
+def entry(name, kwargs=None):
     torch.manual_seed(0)
-    state = timm.create_model(name).state_dict()
+    state = timm.create_model(name, **(kwargs or {})).state_dict()
     rows = [f"  {json.dumps(key)}: {json.dumps(figures(t))}" for key, t in state.items() if t.is_floating_point()]
-    return f'{{"name": {json.dumps(name)}, "values": {{\n' + ",\n".join(rows) + "\n }}"
+    head = json.dumps({"name": name, "kwargs": kwargs} if kwargs else {"name": name})
+    return f'{head[:-1]}, "values": {{\n' + ",\n".join(rows) + "\n }}"
 
 
 if __name__ == "__main__":

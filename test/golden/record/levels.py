@@ -2,9 +2,9 @@
 """levels.py — records what timm gives of a model's feature levels: intermediate values, and what pruning leaves.
 
 Writes test/golden/levels/<module>.json: a small member of the family, first, and more where some treat their levels differently. A case
-is a name, arguments, the size of the batch (images, height, width) and the pooling of the classifier that comes back. The first case is the
-member that the tests of passes, allocations and the plan cache take, too. Weights and image
-come from the formula of test/support/fill.h, figures from f64. Each entry of "intermediates" has timm's arguments and what came out: maps,
+is a name, arguments, the size of the batch (images, height, width) and the pooling of the classifier that comes back; without one nothing
+is pruned. The first case is the member that the tests of passes, allocations and the plan cache take, too. Weights and image come
+from the formula of test/support/fill.h, figures from f64. Each entry of "intermediates" has timm's arguments and what came out: maps,
 leading tokens, final value. An attention mask is a word: "near" lets tokens see those that are at most seven away, "added" are values to add
 from the formula, named "mask". Each entry of "prune" has the arguments, the levels that were taken, the modules whose entries the state dict
 lost, the widths that follow, what the pruned model makes of the image, and the entries that come back with a classifier of five classes.
@@ -30,7 +30,8 @@ def asked(model):
     yield dict(norm=True)
     yield dict(indices=[0, -2], norm=True)
     yield dict(indices=2, stop_early=True, intermediates_only=True)
-    if not isinstance(model, timm.models.mobilenetv3.MobileNetV3):  # does not give the final value of a part
+    # MobileNetV3 does not give the final value of a part, HRNet gives several
+    if not isinstance(model, (timm.models.mobilenetv3.MobileNetV3, timm.models.hrnet.HighResolutionNet)):
         yield dict(indices=[1], stop_early=True)
         yield dict(indices=1, stop_early=True)
     if "return_prefix_tokens" in takes and model.num_prefix_tokens:
@@ -79,6 +80,8 @@ def pruned(make, x, pool, arguments):
     before = list(model.state_dict())
     take = model.prune_intermediate_layers(**arguments)
     after = model.state_dict()
+    if not torch.is_tensor(model(x)):
+        return None  # HRNet that ends at branches is no net with one result
     single = {"output": figure(model(x), 4)}
     exact = {"output": figure(model.double()(x.double()), 4)}
     widths = dict(num_features=model.num_features, head_hidden_size=model.head_hidden_size)
@@ -103,7 +106,7 @@ def entry(name, kwargs, size, pool):
         intermediates.append(dict(arguments=arguments, **exact, tol=tolerance(exact, single)))
     cuts = [dict(indices=i, prune_norm=norm, prune_head=head)
             for i, norm, head in itertools.product(([2, 0], 1), (False, True), (False, True))]
-    prunes = [pruned(make, x, pool, c) for c in cuts + [dict(indices=[0])]]
+    prunes = [row for c in cuts + [dict(indices=[0])] if pool and (row := pruned(make, x, pool, c))]
     lines = [json.dumps(row, separators=(",", ":")) for row in intermediates]
     more = [json.dumps(row, separators=(",", ":")) for row in prunes]
     head = json.dumps(dict(name=name, kwargs=kwargs, input=[b, 3, h, w], pool=pool))

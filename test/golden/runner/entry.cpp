@@ -16,6 +16,7 @@
 #include "test/golden/runner/state.h"
 #include "test/support/fill.h"
 #include "test/support/recorded.h"
+#include "zoo/levels.h"
 #include "zoo/zoo.h"
 
 namespace fovea::golden {
@@ -46,9 +47,10 @@ std::string compare_structure(zoo::ImageModel& m, const json& e, const std::stri
   if (!text.empty() || !e.contains("fo_info")) return text;
   json ours = json::array();
   const std::vector<zoo::FeatureInfo>& levels = m.feature_info();
-  const size_t wanted = m.default_levels() > 0 ? static_cast<size_t>(m.default_levels()) : levels.size();
-  for (size_t i = levels.size() - std::min(levels.size(), wanted); i < levels.size(); ++i)
-    ours.push_back({{"ch", levels[i].channels}, {"red", levels[i].reduction}, {"mod", levels[i].module}});
+  for (const int i : zoo::usual_levels(m.default_levels(), static_cast<int>(levels.size()))) {
+    const zoo::FeatureInfo& level = levels[static_cast<size_t>(i)];
+    ours.push_back({{"ch", level.channels}, {"red", level.reduction}, {"mod", level.module}});
+  }
   return ours == e["fo_info"] ? "" : cat("fo_info ", ours.dump(), ", recorded ", e["fo_info"].dump());
 }
 
