@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/arrange.cpp — moving elements: copy between memory orders, cat, constant pad, roll; and cast between f32
-// and 16-bit types.
+// kernels/cpu/arrange.cpp — moving elements: copy between memory orders, cat, pad, roll; and cast between f32 and 16-bit
+// types.
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
 
 #include "engine/ops/ops.h"
+#include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/transpose.h"
@@ -151,49 +152,115 @@ PlanPtr plan_cat(const Site& s) {
   return plan->possible() ? plan : nullptr;
 }
 
-// Constant padding and cropping: the frame is filled, then what x gives is copied.
-class PadPlan final : public Plan {
- public:
-  PadPlan(const Site& s, const PadAttrs& a)
-      : value_(a.value),
-        count_(s.result().numel()),
-        mover_(inside(s, a, false), inside(s, a, true)) {
+// Of a pad: what of x is within the result, and where it starts on both sides, in elements.
+struct Inside {
+  Shape shape;
+  int64_t from = 0, to = 0;
+  explicit Inside(const Site& s) {
+    const auto& a = s.attrs<PadAttrs>();
     const Meta &x = s.operand(0), &y = s.result();
     for (int i = 0; i < x.rank(); ++i) {
-      from_ += std::max<int64_t>(0, -a.lo[i]) * x.strides[i];
-      to_ += std::max<int64_t>(0, a.lo[i]) * y.strides[i];
+      shape.push_back(
+          std::max<int64_t>(0, x.shape[i] + std::min<int64_t>(0, a.lo[i]) + std::min<int64_t>(0, a.hi[i])));
+      from += std::max<int64_t>(0, -a.lo[i]) * x.strides[i];
+      to += std::max<int64_t>(0, a.lo[i]) * y.strides[i];
     }
-    crops_only_ = inside(s, a, true).numel() == count_;
-    empty_ = inside(s, a, true).numel() == 0;
+  }
+};
+
+// Constant padding and cropping: the frame is filled, then what x gives is copied.
+template <class T>
+class PadPlan final : public Plan {
+ public:
+  PadPlan(const Site& s, T value)
+      : value_(value),
+        count_(s.result().numel()),
+        inside_(s),
+        mover_(window(s.operand(0), inside_.shape), window(s.result(), inside_.shape)) {
+    crops_only_ = numel(inside_.shape) == count_;
+    empty_ = numel(inside_.shape) == 0;
     name = "cpu:copy";
   }
   bool possible() const { return mover_.possible() || empty_; }
   void run(const Args& a, Stream&) const override {
-    float* y = floats(a.out[0]);
+    auto* y = reinterpret_cast<T*>(a.out[0]);
     if (!crops_only_)
       parallel_for(count_, 65536, [&](int64_t first, int64_t last) { std::fill(y + first, y + last, value_); });
-    if (!empty_) mover_(a.in[0] + from_ * 4, a.out[0] + to_ * 4);
+    if (!empty_) mover_(a.in[0] + inside_.from * kElement, a.out[0] + inside_.to * kElement);
   }
 
  private:
-  static Meta inside(const Site& s, const PadAttrs& a, bool result) {
-    const Meta &x = s.operand(0), &y = s.result();
-    Shape shape;
-    for (int i = 0; i < x.rank(); ++i)
-      shape.push_back(std::max<int64_t>(0, x.shape[i] + std::min<int64_t>(0, a.lo[i]) + std::min<int64_t>(0, a.hi[i])));
-    return window(result ? y : x, shape);
-  }
-  float value_;
-  int64_t count_, from_ = 0, to_ = 0;
+  static constexpr int64_t kElement = sizeof(T);
+  T value_;
+  int64_t count_;
+  Inside inside_;
   Mover mover_;
   bool crops_only_, empty_;
 };
+
+// The element of 0 ... n - 1 that stands at i, at most n before or behind them.
+int64_t repeated(PadMode mode, int64_t i, int64_t n) {
+  switch (mode) {
+    case PadMode::reflect: return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
+    case PadMode::circular: return i < 0 ? i + n : i >= n ? i - n : i;
+    default: return std::clamp<int64_t>(i, 0, n - 1);
+  }
+}
+
+// Padding by what x has itself: x is copied; then, one dimension after the other, the frame takes its slices from what
+// is there.
+class RepeatingPadPlan final : public Plan {
+ public:
+  explicit RepeatingPadPlan(const Site& s)
+      : inside_(s),
+        element_(static_cast<int64_t>(size_of(s.result().dtype))),
+        mover_(s.operand(0), window(s.result(), inside_.shape)) {
+    const auto& a = s.attrs<PadAttrs>();
+    const Meta& y = s.result();
+    Shape slice = s.operand(0).shape;
+    int64_t start = inside_.to;
+    for (int d = 0; d < y.rank(); ++d) {
+      const int64_t n = slice[d], step = y.strides[d];
+      slice[d] = 1;
+      for (int64_t i = -a.lo[d]; i < n + a.hi[d]; ++i)
+        if (i < 0 || i >= n)
+          frame_.push_back({Mover(window(y, slice), window(y, slice)), start + repeated(a.mode, i, n) * step,
+                            start + i * step});
+      start -= a.lo[d] * step;
+      slice[d] = y.shape[d];
+    }
+    name = "cpu:copy";
+  }
+  bool possible() const { return mover_.possible(); }  // what lies alike on both sides always is
+  void run(const Args& a, Stream&) const override {
+    mover_(a.in[0], a.out[0] + inside_.to * element_);
+    for (const Slice& f : frame_) f.mover(a.out[0] + f.from * element_, a.out[0] + f.to * element_);
+  }
+
+ private:
+  struct Slice {
+    Mover mover;
+    int64_t from, to;
+  };
+  Inside inside_;
+  int64_t element_;
+  Mover mover_;
+  std::vector<Slice> frame_;
+};
+
+template <class P, class... A>
+PlanPtr possible_plan(const Site& s, A... a) {
+  auto plan = std::make_shared<P>(s, a...);
+  return plan->possible() ? plan : nullptr;
+}
 PlanPtr plan_pad(const Site& s) {
   const auto& a = s.attrs<PadAttrs>();
-  if (a.mode != PadMode::constant || !all_f32(s) || s.result().numel() == 0) return nullptr;
+  if (s.operand(0).dtype != s.result().dtype || s.result().numel() == 0) return nullptr;
   if (!lies_as(s.result(), Memory::contiguous) && !lies_as(s.result(), Memory::channels_last)) return nullptr;
-  auto plan = std::make_shared<PadPlan>(s, a);
-  return plan->possible() ? plan : nullptr;
+  if (a.mode != PadMode::constant) return possible_plan<RepeatingPadPlan>(s);
+  if (all_f32(s)) return possible_plan<PadPlan<float>>(s, a.value);
+  if (all_bf16(s)) return possible_plan<PadPlan<uint16_t>>(s, to_bfloat16(a.value).bits);
+  return nullptr;
 }
 
 // Rolling along k axes moves 2^k blocks, each by its own copy.

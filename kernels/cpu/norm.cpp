@@ -3,7 +3,6 @@
 // no cancellation.
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "engine/ops/ops.h"
 #include "kernels/cpu/kernels.h"
@@ -73,14 +72,18 @@ void scale_channels(const Loops& set, const Image& i, const float* x, const floa
 class ChannelSums {
  public:
   static constexpr int64_t kParts = 16;
-  static size_t scratch_bytes(int64_t channels) { return aligned(static_cast<size_t>(kParts * channels) * 4); }
-  ChannelSums(const Loops& set, int64_t rows, int64_t channels, float* scratch)
+  static size_t scratch_bytes(int64_t channels) {
+    return aligned(static_cast<size_t>(kParts * channels) * 4) + aligned(static_cast<size_t>(channels) * 8);
+  }
+  ChannelSums(const Loops& set, int64_t rows, int64_t channels, std::byte* scratch)
       : set_(set),
         rows_(rows),
         channels_(channels),
-        parts_(scratch) {}
+        parts_(floats(scratch)),
+        sums_(reinterpret_cast<double*>(scratch + aligned(static_cast<size_t>(kParts * channels) * 4))) {}
 
-  std::vector<double> operator()(const float* x, const float* about) const {
+  /// One for each channel, until the next call.
+  const double* operator()(const float* x, const float* about) const {
     parallel_for(kParts, std::max<int64_t>(1, 16384 * kParts / (rows_ * channels_ + 1)),
                  [&](int64_t first, int64_t last) {
                    for (int64_t p = first; p < last; ++p) {
@@ -91,17 +94,17 @@ class ChannelSums {
                        else set_.fold(Reduce::sum, x + r * channels_, acc, channels_);
                    }
                  });
-    std::vector<double> sums(static_cast<size_t>(channels_), 0.0);
+    std::fill_n(sums_, channels_, 0.0);
     for (int64_t p = 0; p < kParts; ++p)
-      for (int64_t c = 0; c < channels_; ++c)
-        sums[static_cast<size_t>(c)] += static_cast<double>(parts_[p * channels_ + c]);
-    return sums;
+      for (int64_t c = 0; c < channels_; ++c) sums_[c] += static_cast<double>(parts_[p * channels_ + c]);
+    return sums_;
   }
 
  private:
   const Loops& set_;
   int64_t rows_, channels_;
   float* parts_;
+  double* sums_;
 };
 
 // gain and shift from mean and 1 / standard deviation: y = (x - mean) invstd w + b
@@ -120,7 +123,7 @@ class BatchNorm final : public NormPlan {
   void run(const Args& a, Stream&) const override {
     const float *x = floats(a.in[0]), *w = floats(a.in[1]), *b = floats(a.in[2]);
     float *mean = floats(a.out[1]), *invstd = floats(a.out[2]);
-    image_.last ? moments_last(x, mean, invstd, floats(a.scratch)) : moments(x, mean, invstd);
+    image_.last ? moments_last(x, mean, invstd, a.scratch) : moments(x, mean, invstd);
     float* gain = floats(a.scratch + ChannelSums::scratch_bytes(image_.channels));
     float* shift = floats(a.scratch + ChannelSums::scratch_bytes(image_.channels) + vector_bytes());
     for (int64_t c = 0; c < image_.channels; ++c)
@@ -135,12 +138,12 @@ class BatchNorm final : public NormPlan {
     return static_cast<float>(1 / std::sqrt(squares / count() + static_cast<double>(eps)));
   }
 
-  void moments_last(const float* x, float* mean, float* invstd, float* parts) const {
+  void moments_last(const float* x, float* mean, float* invstd, std::byte* parts) const {
     const ChannelSums sums(*set, image_.batch * image_.places, image_.channels, parts);
-    const std::vector<double> total = sums(x, nullptr);
-    for (int64_t c = 0; c < image_.channels; ++c) mean[c] = static_cast<float>(total[static_cast<size_t>(c)] / count());
-    const std::vector<double> squares = sums(x, mean);
-    for (int64_t c = 0; c < image_.channels; ++c) invstd[c] = invstd_of(squares[static_cast<size_t>(c)]);
+    const double* const total = sums(x, nullptr);
+    for (int64_t c = 0; c < image_.channels; ++c) mean[c] = static_cast<float>(total[c] / count());
+    const double* const squares = sums(x, mean);
+    for (int64_t c = 0; c < image_.channels; ++c) invstd[c] = invstd_of(squares[c]);
   }
   void moments(const float* x, float* mean, float* invstd) const {
     parallel_for(image_.channels, std::max<int64_t>(1, 8192 / (image_.batch * image_.places + 1)),
@@ -205,7 +208,7 @@ class GroupNorm final : public NormPlan {
     const size_t vectors = aligned(static_cast<size_t>(image_.batch * image_.channels) * 4);
     float *gain = floats(a.scratch), *shift = floats(a.scratch + vectors);
     if (image_.last) {
-      for (int64_t n = 0; n < image_.batch; ++n) one_last(x, n, w, b, gain, shift, floats(a.scratch + 2 * vectors));
+      for (int64_t n = 0; n < image_.batch; ++n) one_last(x, n, w, b, gain, shift, a.scratch + 2 * vectors);
     } else {
       parallel_for(image_.batch * groups_, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) one(x, i, w, b, gain, shift);
@@ -231,19 +234,19 @@ class GroupNorm final : public NormPlan {
     write(i, mean, set->squares(x + i * size, static_cast<float>(mean), size), w, b, gain, shift);
   }
   void one_last(const float* x, int64_t n, const float* w, const float* b, float* gain, float* shift,
-                float* parts) const {
+                std::byte* parts) const {
     const ChannelSums sums(*set, image_.places, image_.channels, parts);
-    float* about = parts + ChannelSums::scratch_bytes(image_.channels) / 4;
+    float* about = floats(parts + ChannelSums::scratch_bytes(image_.channels));
     const float* image = x + n * image_.places * image_.channels;
-    const std::vector<double> total = sums(image, nullptr);
-    const auto of_group = [&](const std::vector<double>& v, int64_t g) {
+    const double* const total = sums(image, nullptr);
+    const auto of_group = [this](const double* v, int64_t g) {
       double sum = 0;
-      for (int64_t c = g * wide(); c < (g + 1) * wide(); ++c) sum += v[static_cast<size_t>(c)];
+      for (int64_t c = g * wide(); c < (g + 1) * wide(); ++c) sum += v[c];
       return sum;
     };
     for (int64_t g = 0; g < groups_; ++g)
       std::fill_n(about + g * wide(), wide(), static_cast<float>(of_group(total, g) / count()));
-    const std::vector<double> squares = sums(image, about);
+    const double* const squares = sums(image, about);
     for (int64_t g = 0; g < groups_; ++g)
       write(n * groups_ + g, static_cast<double>(about[g * wide()]), of_group(squares, g), w, b, gain, shift);
   }

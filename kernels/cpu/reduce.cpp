@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/reduce.cpp — sums, means and extremes along axes in both memory orders, and softmax along the last axis.
+// kernels/cpu/reduce.cpp — sums, means and extremes along axes in both memory orders, and softmax along an axis.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -193,31 +193,67 @@ PlanPtr plan_reduce(const Site& s) {
   return nullptr;
 }
 
+// Along the fastest axis a row at a time; along another one many rows at a time, element by element.
 class SoftmaxPlan final : public Plan {
  public:
-  SoftmaxPlan(const Site& s, bool log) : set_(&loops()), log_(log), size_(s.operand(0).shape.back()) {
-    rows_ = size_ ? s.operand(0).numel() / size_ : 0;
+  SoftmaxPlan(const Site& s, Memory order, int dim, bool log)
+      : set_(&loops()),
+        log_(log),
+        size_(s.operand(0).shape[dim]),
+        step_(strides_for(s.operand(0).shape, order)[dim]),
+        rows_(size_ ? s.operand(0).numel() / size_ : 0) {
     name = cat("cpu:", set_->name);
   }
   void run(const Args& a, Stream&) const override {
     const float* x = floats(a.in[0]);
     float* y = floats(a.out[0]);
+    if (step_ > 1) return columns(x, y);
     parallel_for(rows_, std::max<int64_t>(1, 4096 / (size_ + 1)), [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) set_->softmax(x + i * size_, y + i * size_, size_, log_);
     });
   }
 
  private:
+  static constexpr int64_t kColumns = 128;
+
+  void columns(const float* x, float* y) const {
+    const int64_t chunks = (step_ + kColumns - 1) / kColumns, items = rows_ / step_ * chunks;
+    parallel_for(items, std::max<int64_t>(1, 4096 / (size_ * std::min(step_, kColumns) + 1)),
+                 [&](int64_t first, int64_t last) {
+                   for (int64_t i = first; i < last; ++i) {
+                     const int64_t column = i % chunks * kColumns, at = i / chunks * size_ * step_ + column;
+                     chunk(x + at, y + at, std::min(kColumns, step_ - column));
+                   }
+                 });
+  }
+  void chunk(const float* x, float* y, int64_t n) const {
+    alignas(64) float most[kColumns], sum[kColumns], term[kColumns];
+    std::fill_n(most, n, -std::numeric_limits<float>::infinity());
+    std::fill_n(sum, n, 0.f);
+    set_->fold_many(Reduce::max, x, step_, size_, most, n);
+    for (int64_t k = 0; k < size_; ++k) {
+      float* const row = y + k * step_;
+      set_->binary(Binary::sub, x + k * step_, 1, most, 1, row, n);
+      set_->unary(Unary::exp, 0, 0, row, log_ ? term : row, n);
+      set_->fold(Reduce::sum, log_ ? term : row, sum, n);
+    }
+    if (log_) set_->unary(Unary::log, 0, 0, sum, sum, n);
+    for (int64_t k = 0; k < size_; ++k)
+      set_->binary(log_ ? Binary::sub : Binary::div, y + k * step_, 1, sum, 1, y + k * step_, n);
+  }
+
   const Loops* set_;
   bool log_;
-  int64_t size_, rows_;
+  int64_t size_, step_, rows_;
 };
 template <bool Log>
 PlanPtr plan_softmax(const Site& s) {
   const Meta& x = s.operand(0);
-  if (!all_f32(s) || x.rank() == 0 || s.attrs<AxisAttrs>().dim != x.rank() - 1) return nullptr;
-  if (!lies_as(x, Memory::contiguous) || !lies_as(s.result(), Memory::contiguous)) return nullptr;
-  return std::make_shared<SoftmaxPlan>(s, Log);
+  if (!all_f32(s) || x.rank() == 0) return nullptr;
+  for (const Memory order : {Memory::contiguous, Memory::channels_last})
+    if (lies_as(x, order) && lies_as(s.result(), order))
+      return std::make_shared<SoftmaxPlan>(s, order, static_cast<int>(s.attrs<AxisAttrs>().dim), Log);
+  return nullptr;
 }
 
 constexpr Kernel table[] = {

@@ -361,6 +361,13 @@ TEST_CASE("cpu: copies, cat, pad and cast", "[cpu]") {
   }
   check1([&] { return pad(x, {0, 0, 1, 2}, {0, 3, 0, 1}, PadMode::constant, 2.5f); }, 0);
   check1([&] { return pad(last(x), {0, 0, 1, -2}, {0, 0, -3, 1}); }, 0);
+  check1([&] { return pad(last(cast(x, DType::bf16)), {0, 0, 1, -2}, {0, 0, -3, 1}, PadMode::constant, 2.5f); }, 0);
+  for (PadMode mode : {PadMode::reflect, PadMode::replicate, PadMode::circular})
+    for (DType t : {DType::f32, DType::bf16}) {
+      INFO(name_of(mode));
+      check1([&] { return pad(cast(x, t), {0, 0, 1, 2}, {0, 0, 16, 0}, mode); }, 0);
+      check1([&] { return pad(last(cast(x, t)), {1, 0, 0, 3}, {0, 4, 1, 1}, mode); }, 0);
+    }
   for (DType t : {DType::bf16, DType::f16}) {
     check1([&] { return cast(x, t); }, 0);
     check1([&] { return cast(cast(x, t), DType::f32); }, 0);
@@ -374,6 +381,14 @@ TEST_CASE("cpu: softmax", "[cpu]") {
     check1([&] { return softmax(x, -1); });
     check1([&] { return log_softmax(x, -1); });
   }
+  for (int64_t n : {1, 2, 7})
+    for (int64_t inner : {1, 3, 64, 300}) {
+      INFO(n << " values, " << inner << " apart");
+      const Tensor x = filled("x", {5, n, inner}, DType::f32, {-20, 20}), map = filled("m", {2, n, inner, 3});
+      check1([&] { return softmax(x, 1); });
+      check1([&] { return log_softmax(x, 1); });
+      for (const int dim : {0, 1, 2}) check1([&] { return softmax(last(map), dim); });
+    }
 }
 
 TEST_CASE("cpu: norms", "[cpu]") {
