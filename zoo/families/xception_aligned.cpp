@@ -88,7 +88,8 @@ struct Block final : Joint {
 
  protected:
   Tensors pass(std::span<const Tensor> x) override {
-    Tensor y = norm(x[0]), level;
+    const Tensor skipped = norm(x[0]);
+    Tensor y = skipped, level;
     const auto& parts = stack->children();
     for (const auto& part : parts) {
       level = y;
@@ -96,7 +97,7 @@ struct Block final : Joint {
       y = (*part)(y);
     }
     if (parts.back()->vacant() || !skips) return {y, level};  // pruned models end at the level
-    return {drop_path(y) + shortcut(x[0]), level};
+    return {drop_path(y) + shortcut(skipped), level};
   }
 };
 
