@@ -42,7 +42,7 @@ struct Conv2dOptions {
   int groups = 1;
   Padding padding = {};
   bool bias = false;
-  // not 0: each output's weights are used with mean 0 and variance 1, but for this epsilon; https://arxiv.org/abs/1903.10520
+  // not 0: each output's weights have mean 0 and variance 1, but for this epsilon; https://arxiv.org/abs/1903.10520
   double standardize = 0;
 };
 

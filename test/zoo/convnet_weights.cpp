@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/zoo/convnet_weights.cpp — weights of convolutional networks as other code bases wrote them: names, shapes, signs.
+// test/zoo/convnet_weights.cpp — weights of convolutional networks as others wrote them: names, shapes, signs.
 #include <cstdio>
 
 #include "engine/ops/ops.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/blocks/chained.h — Chained: models whose parts run one after the other, some of which end a feature level.
 #pragma once
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -37,9 +36,13 @@ class Chained : public Base {
   }
   /// All children of the child of that name; those whose numbers are listed, in rising order, end levels.
   void parts(const std::string& parent, const std::vector<int>& levels) {
-    int i = 0;
-    for (const auto& child : this->find(parent)->children())
-      append(cat(parent, '.', child->name()), Level{std::ranges::binary_search(levels, i++)});
+    auto next = levels.begin();
+    int number = 0;
+    for (const auto& child : this->find(parent)->children()) {
+      const bool ends = next != levels.end() && *next == number++;
+      append(cat(parent, '.', child->name()), Level{ends});
+      if (ends) ++next;
+    }
   }
 
  private:
