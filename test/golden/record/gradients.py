@@ -29,6 +29,13 @@ def is_random(module):
     return isinstance(module, (torch.nn.Dropout, timm.layers.DropPath)) and getattr(module, "p", getattr(module, "drop_prob", 0)) > 0
 
 
+def round_epsilons(model):
+    """To f32, in which the engine's attributes are: where few values vary little, the difference shows in f64."""
+    for module in model.modules():
+        if isinstance(getattr(module, "eps", None), float):
+            module.eps = torch.tensor(module.eps, dtype=torch.float32).item()
+
+
 def short(x):
     return float(f"{float(x):.9g}")
 
@@ -37,6 +44,7 @@ def gradients(name, kwargs, pixels, train, dtype):
     """The loss and the gradients by parameter."""
     model = create(name, num_classes=CLASSES, **kwargs)
     fill(model)
+    round_epsilons(model)
     model = model.to(dtype).train(train)
     assert not train or not any(is_random(m) for m in model.modules()), f"{name} draws random numbers"
     logits = model(image(2, 3, pixels, pixels).to(dtype))

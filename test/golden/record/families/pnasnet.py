@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """pnasnet: what is recorded of it beside the figures of its names."""
 GRADIENTS = [
-    ("pnasnet5large", {}, 64, False),
+    ("pnasnet5large", dict(pad_type=""), 80, False),
     ("pnasnet5large", {}, 96, True),
 ]
 FIRST_VALUES = ["pnasnet5large"]

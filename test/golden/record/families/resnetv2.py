@@ -6,7 +6,7 @@ GRADIENTS = [
 ]
 FIRST_VALUES = ["resnetv2_50x1_bit"]
 LEVELS = [
-    ("resnetv2_50d_gn", dict(layers=(1, 1, 1, 1), channels=(128, 128, 256, 256)), (1, 64, 96), "max"),
+    ("resnetv2_50d_gn", dict(layers=(1, 1, 1, 1)), (1, 64, 96), "max"),
 ]
 VARIATIONS = [
     ("resnetv2_50x1_bit", dict(channels=(128, 128, 256, 256), in_chans=1, num_classes=7, output_stride=16), (2, 97, 131)),
