@@ -74,9 +74,9 @@ Dims per_axis(const OpDef& op, const Tensor& x, const char* name, const Dims& gi
 
 int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, int64_t lo, int64_t hi,
                      bool ceil_mode) {
-  const int64_t room = size + lo + hi - dilation * (kernel - 1) - 1;
+  const int64_t room = size + lo + hi - dilation * (kernel - 1) - 1 + (ceil_mode ? stride - 1 : 0);
   if (room < 0) return 0;
-  int64_t count = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+  int64_t count = room / stride + 1;
   if (ceil_mode && (count - 1) * stride >= size + lo) --count;
   return count;
 }

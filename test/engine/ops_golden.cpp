@@ -109,6 +109,10 @@ void pooling(const Maker& x, Results& r) {
   put(r, "avg_pool ceil beyond the end",
       {avg_pool(image, {.kernel = {2}, .ceil_mode = true}),
        avg_pool(image, {.kernel = {2}, .stride = {3}, .pad = {1}, .ceil_mode = true})});
+  const Tensor low = x(4, {1, 2, 2, 5});
+  const PoolOptions wide{.kernel = {3}, .stride = {2}, .ceil_mode = true};
+  put(r, "max_pool ceil of less than a window", with_indices(low, wide));
+  put(r, "avg_pool ceil of less than a window", {avg_pool(low, wide)});
   put(r, "adaptive_avg_pool", {adaptive_avg_pool(image, {4, 3}), adaptive_avg_pool(image, {7, 2})});
   const Tensors largest = call(ops::adaptive_max_pool, {image}, AdaptivePoolAttrs{{4, 3}});
   put(r, "adaptive_max_pool", largest);

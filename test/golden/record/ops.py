@@ -56,6 +56,9 @@ def pooling():
     case("avg_pool ceil", F.avg_pool2d(image, 3, 2, 1, ceil_mode=True), F.avg_pool2d(image, 3, 2, 1, ceil_mode=True, count_include_pad=False),
          F.avg_pool2d(image, (3, 2), (2, 3), (1, 1), ceil_mode=True, divisor_override=4))
     case("avg_pool ceil beyond the end", F.avg_pool2d(image, 2, 2, 0, ceil_mode=True), F.avg_pool2d(image, 2, 3, 1, ceil_mode=True))
+    low = x(4, 1, 2, 2, 5)
+    case("max_pool ceil of less than a window", *F.max_pool2d(low, 3, 2, 0, ceil_mode=True, return_indices=True))
+    case("avg_pool ceil of less than a window", F.avg_pool2d(low, 3, 2, 0, ceil_mode=True))
     case("adaptive_avg_pool", F.adaptive_avg_pool2d(image, (4, 3)), F.adaptive_avg_pool2d(image, (7, 2)))
     case("adaptive_max_pool", *F.adaptive_max_pool2d(image, (4, 3), return_indices=True))
     case("max_pool tie", *F.max_pool2d(torch.ones(1, 1, 4, 4), 2, return_indices=True))
