@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/arrange.cpp — moving elements: copy between memory orders, cat, pad, roll; and cast between f32 and 16-bit
-// types.
+// kernels/cpu/arrange.cpp — moving elements: copy between memory orders, cat, pad, roll; and cast between f32 and
+// 16-bit types.
 #include <algorithm>
 #include <array>
 #include <cstring>
