@@ -23,7 +23,9 @@ StateDict translated(ImageModel& model, StateDict weights) {
   const Family& f = model.family();
   if (!f.renames.empty()) {
     StateDict renamed = rename(weights, f.renames);
-    if (known_names(model, renamed) > known_names(model, weights)) weights = std::move(renamed);
+    const size_t now = known_names(model, renamed), before = known_names(model, weights);
+    // as many: the rows drop what only the foreign code has
+    if (now > before || (now == before && renamed.size() < weights.size())) weights = std::move(renamed);
   }
   return f.adapt ? f.adapt(model, std::move(weights)) : weights;
 }
