@@ -188,7 +188,10 @@ def fast_only(spec):
 
 
 def golden_jobs(folders, max_params):
-    """build/golden over the files of the modules that were built in: in f32, and in bf16 the models with a row for it."""
+    """build/golden over the files of the modules that were built in: in f32, and in bf16 the models with a row for it.
+
+    A file without a model of so few parameters gives its smallest.
+    """
     built = subprocess.run([str(ROOT / "build/fovea"), "models", "--json"], capture_output=True, text=True, check=True)
     names = set(json.loads(built.stdout))
     part = Part("golden", "models")
@@ -201,9 +204,13 @@ def golden_jobs(folders, max_params):
 
     jobs = []
     for path, listed in entries.items():
-        chosen = [e for e in listed if e["name"] in names and not 0 < max_params < e["params"]]
+        there = [e for e in listed if e["name"] in names]
+        chosen = [e for e in there if not 0 < max_params < e["params"]]
         if chosen:
             jobs.append(job(part, path, chosen, limits + (["--max-params", str(max_params)] if max_params else [])))
+        elif there:
+            least = min(there, key=lambda e: e["params"])
+            jobs.append(job(part, path, [least], [*limits, "--only", least["name"]]))
     if not jobs:
         return [Job(part, lambda: Result(failed=1, lines=[f"FAILED  golden: no file in {' '.join(folders)}"]))]
     rows = {row["name"] for row in json.loads((ROOT / "test/golden/bf16.json").read_text())} & names
@@ -325,7 +332,7 @@ def main():
     parser.add_argument("--golden", metavar="FOLDER", nargs="+", help="recorded figures; left out when there is a filter")
     parser.add_argument("--budgets", metavar="FOLDER", help="whether a clean build kept its budgets of time; see build_times.py")
     parser.add_argument("--real", metavar="FOLDER", help="where lite0.safetensors ... are, for the tests that want them")
-    parser.add_argument("--max-params", type=int, default=0, help="skip recorded models with more parameters")
+    parser.add_argument("--max-params", type=int, default=0, help="skip recorded models with more parameters, but for a file's smallest")
     parser.add_argument("--filter", default="", help="a word of a test's name, or a Catch2 spec: names with *, [tags]")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
     options = parser.parse_args()
