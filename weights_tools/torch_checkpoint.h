@@ -11,7 +11,7 @@
 namespace fovea {
 
 struct TorchOptions {
-  std::string key;      // where the weights are, "model/state_dict"; empty: as timm picks them
+  std::string key{};    // where the weights are, "model/state_dict"; empty: as timm picks them
   bool ema = true;      // prefer averaged weights where a training checkpoint has them
   bool strict = false;  // refuse files that name classes which tensors do not need
   bool check_crc = true;

@@ -34,12 +34,12 @@ struct Accepts {
 
 /// A family with its types erased: what the registry holds.
 struct Family {
-  const char* module;                              // as timm's module is called
-  size_t count;
+  const char* module{};                            // as timm's module is called
+  size_t count{};
   const char* (*name)(size_t i);
   std::unique_ptr<ImageModel> (*build)(size_t i, const ModelOptions& o);
   std::vector<std::pair<std::string, std::string>> (*settings)(size_t i);
-  Accepts accepts;
+  Accepts accepts{};
   std::span<const Rename> renames{};               // names of foreign checkpoints -> ours
   StateDict (*adapt)(ImageModel& model, StateDict weights) = nullptr;     // what renames cannot express
 };

@@ -26,7 +26,7 @@ struct Family;
 /// Which feature maps are wanted. Indices count the model's feature levels; negative ones from the end. The maps come
 /// from the first level to the last, each once, in whatever order they were named.
 struct FeatureOptions {
-  std::vector<int> indices;                        // empty: all, or the last `last` levels
+  std::vector<int> indices{};                      // empty: all, or the last `last` levels
   int last = 0;
   bool norm = false;                               // through the final norm, where the family has one that fits
   bool stop_early = false;                         // do not compute what lies behind the last wanted level
@@ -40,15 +40,15 @@ struct FeatureOptions {
 
 /// What prune() leaves of a model. Indices as in FeatureOptions.
 struct PruneOptions {
-  std::vector<int> indices;                        // the levels that somebody needs
+  std::vector<int> indices{};                      // the levels that somebody needs
   int last = 1;                                    // ... or this many last ones; 0: all
   bool norm = false, head = true;                  // whether the last norm and the head go
 };
 
 /// What a family computes between its last level and the head, for prune().
 struct AfterLevels {
-  std::vector<std::string_view> norms;             // modules that leave the number of channels as it is
-  std::vector<std::string_view> convs;             // those that change it: the head was made for what they give
+  std::vector<std::string_view> norms{};           // modules that leave the number of channels as it is
+  std::vector<std::string_view> convs{};           // those that change it: the head was made for what they give
   // children that run beside the others of their module, as shortcuts do: where a level lies inside of it, they go
   std::vector<std::string_view> beside{};
   bool one_width = false;                          // all levels have as many channels: norms and head fit any of them

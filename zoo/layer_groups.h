@@ -13,7 +13,7 @@ class ImageModel;
 /// One row: names in which `pattern` is found belong to the group, whose layers the captured numbers order.
 struct LayerGroup {
   int group = 0;                                   // groups are ordered by this number
-  std::string pattern;                             // as in weights_tools/rename.h: "^blocks.#"
+  std::string pattern{};                           // as in weights_tools/rename.h: "^blocks.#"
   bool joins_previous = false;                     // the last layer of the group takes these in
   int number = -1;                                 // not -1: as if this number had been captured behind the others
 };

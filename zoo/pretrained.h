@@ -13,9 +13,9 @@ namespace fovea::zoo {
 
 /// A row of the catalogue. Text lives as long as the program; empty or zero means that timm says nothing.
 struct PretrainedCfg {
-  std::string_view architecture, tag, module;
+  std::string_view architecture{}, tag{}, module{};
   bool is_default = false;                         // what the bare architecture name stands for
-  std::string_view url, file, hf_hub_id, hf_hub_filename;
+  std::string_view url{}, file{}, hf_hub_id{}, hf_hub_filename{};
   bool custom_load = false;                        // not a plain state dict (the original .npz files)
   std::array<int, 3> input_size{3, 224, 224}, test_input_size{}, min_input_size{};   // channels, height, width
   bool fixed_input_size = false;
@@ -25,8 +25,8 @@ struct PretrainedCfg {
   std::array<float, 3> mean{0.485f, 0.456f, 0.406f}, std{0.229f, 0.224f, 0.225f};
   int num_classes = 1000;
   std::array<int, 2> pool_size{}, test_pool_size{};
-  std::string_view first_conv, classifier;         // module names, comma between several
-  std::string_view license, origin_url, paper_ids, paper_name, notes, description;
+  std::string_view first_conv{}, classifier{};     // module names, comma between several
+  std::string_view license{}, origin_url{}, paper_ids{}, paper_name{}, notes{}, description{};
 
   bool has_weights() const { return !url.empty() || !file.empty() || !hf_hub_id.empty(); }
   std::string name() const;                        // "resnet50.a1_in1k"; without the dot where the tag is empty

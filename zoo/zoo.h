@@ -20,9 +20,9 @@ namespace fovea::zoo {
 std::unique_ptr<ImageModel> create(std::string_view name, const ModelOptions& options = {});
 
 struct ListOptions {
-  std::vector<std::string> patterns;               // wildcards; several: what any of them matches; none: everything
-  std::vector<std::string> exclude;
-  std::string module;                              // only the models of this timm module
+  std::vector<std::string> patterns{};             // wildcards; several: what any of them matches; none: everything
+  std::vector<std::string> exclude{};
+  std::string module{};                            // only the models of this timm module
   bool pretrained = false;                         // only those with published weights
   bool tags = false;                               // "name.tag" rather than "name"
 };
@@ -65,7 +65,7 @@ LoadReport load_pretrained(ImageModel& model);
 struct CompileOptions {
   int batch = 1;
   int height = 0, width = 0;                       // 0: as the model was built
-  Target target;
+  Target target{};
   bool features_only = false;                      // the feature maps of all levels instead of the logits
   // The model gives up its saved tensors, so that each is freed once the session has packed it; load() gives new ones.
   bool consume = false;

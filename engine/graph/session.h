@@ -24,9 +24,9 @@ struct Target {
   // bf16 or f16: compute in this type, inputs and outputs stay as traced; none: as traced
   DType dtype = DType::none;
   int threads = 0;                                 // 0: as threads() says when compiled
-  std::vector<std::string> without;                // passes to leave out, by name (passes.h)
+  std::vector<std::string> without{};              // passes to leave out, by name (passes.h)
   // given: convolutions and products compute in 8-bit integers where it knows the values' ranges
-  std::shared_ptr<const Calibration> calibration;
+  std::shared_ptr<const Calibration> calibration{};
 };
 
 /// What a step does, for benches and `fovea info`.

@@ -14,15 +14,15 @@ namespace fovea {
 /// A tensor that the traced code reads and may replace. While tracing, *tensor is the traced value; afterwards it is
 /// what it was.
 struct Slot {
-  std::string name;
+  std::string name{};
   Tensor* tensor = nullptr;
 };
 
 struct TraceOptions {
   /// Become state of the graph: what a slot holds when the code returns is the slot's new value. With a model's
   /// parameters, buffers and an optimiser's moments as slots, forward, backward() and update are one graph.
-  std::vector<Slot> state;
-  std::vector<std::string> input_names;            // default: "input", or "input0", "input1", ...
+  std::vector<Slot> state{};
+  std::vector<std::string> input_names{};          // default: "input", or "input0", "input1", ...
   /// Names for constants that the code captures, found by identity. Others are named by the place of their first use
   /// ("conv1.w").
   const StateDict* names = nullptr;

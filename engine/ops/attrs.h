@@ -33,7 +33,7 @@ std::string_view name_of(Reduce r);
 constexpr Reduce last_of(Reduce) { return Reduce::sum_squares; }
 struct ReduceAttrs {
   Reduce fn = Reduce::sum;
-  Dims axes;                                       // sorted, not negative
+  Dims axes{};                                     // sorted, not negative
   bool keepdim = false;
 };
 FOVEA_ATTRS(ReduceAttrs, fn, axes, keepdim)

@@ -203,7 +203,7 @@ Tensor instance_norm(const Tensor& x, const Tensor& w, const Tensor& b, double e
 
 // ---- attention --------------------------------------------------------------------------------------------------
 struct AttentionOptions {
-  std::optional<double> scale;                     // of q k^T; default 1 / sqrt(D)
+  std::optional<double> scale{};                   // of q k^T; default 1 / sqrt(D)
   bool causal = false;
   double dropout = 0;                              // of the attention weights, drawn with `key`
   int64_t key = 0;
@@ -231,7 +231,7 @@ Tensor adaptive_max_pool(const Tensor& x, const Dims& size);
 struct InterpolateOptions {
   Interpolation mode = Interpolation::nearest;
   bool align_corners = false, antialias = false;   // antialias: linear and cubic of images
-  std::vector<double> scale;                       // given instead of size; used in the coordinates as PyTorch does
+  std::vector<double> scale{};                     // given instead of size; used in the coordinates as PyTorch does
 };
 /// size empty: floor(scale * size of x).
 Tensor interpolate(const Tensor& x, const Dims& size, const InterpolateOptions& o = {});

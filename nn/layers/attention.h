@@ -21,15 +21,15 @@ int head_channels(int dim, int heads);
 
 /// Whom a token may look at.
 struct AttentionMask {
-  Tensor mask;          // broadcasts to [N, heads, L, L]: bool or added to the scores
+  Tensor mask{};        // broadcasts to [N, heads, L, L]: bool or added to the scores
   bool causal = false;  // tokens see only those before them
 };
 
 /// What attention is told beside its tokens.
 struct AttentionContext {
-  Tensor mask;
+  Tensor mask{};
   bool causal = false;
-  Rotary rotary;
+  Rotary rotary{};
   AttentionContext() = default;
   AttentionContext(const AttentionMask& m) : mask(m.mask), causal(m.causal) {}  // NOLINT: a mask is one
 };
@@ -53,8 +53,8 @@ struct SelfAttentionOptions {
   bool qkv_bias = false, k_bias = true, proj_bias = true;  // k_bias false: queries and values only
   bool qk_norm = false, scale_norm = false;  // norms of queries and keys; of what attention gives
   bool gated = false;                        // a sigmoid of the input scales what attention gives
-  PositionBiasOptions rel_pos;               // added to the scores
-  TokenNorm norm;
+  PositionBiasOptions rel_pos{};             // added to the scores
+  TokenNorm norm{};
   double attn_drop = 0, proj_drop = 0;
 };
 

@@ -26,8 +26,8 @@ struct MultiQueryOptions {
   int heads = 8, out = 0;                       // out 0: as many channels as there are
   int key_dim = 0, value_dim = 0;               // 0: dim / heads
   int kv_stride = 1, kernel = 3, dilation = 1;  // over 1: keys and values come from a map that is smaller by this
-  Padding padding;
-  NormSpec norm;  // of the smaller map
+  Padding padding{};
+  NormSpec norm{};  // of the smaller map
 };
 /// One key and one value for all heads, perhaps of fewer pixels: https://arxiv.org/abs/1911.02150.
 class MultiQueryAttention2d final : public Module {

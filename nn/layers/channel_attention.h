@@ -79,7 +79,7 @@ class EcaModule final : public Module {
 };
 
 struct GlobalContextOptions {
-  SqueezeOptions squeeze;                          // ratio 1/8, divisor 1
+  SqueezeOptions squeeze{};                        // ratio 1/8, divisor 1
   bool attention = true, fuse_add = false, fuse_scale = true;
 };
 /// Attention-weighted squeeze: GCNet, https://arxiv.org/abs/1904.11492.

@@ -10,8 +10,8 @@
 namespace fovea {
 
 struct ConvNormActOptions {
-  Conv2dOptions conv;
-  NormSpec norm;
+  Conv2dOptions conv{};
+  NormSpec norm{};
   Act act = act::relu;                             // act::none: the norm alone
   std::string_view anti_alias{};                   // takes the convolution's stride over
 };

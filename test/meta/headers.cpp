@@ -136,6 +136,39 @@ TEST_CASE("the first program of the README names what is on a photo", "[.real]")
   CHECK(lines[0] == "0.951  espresso");
 }
 
+TEST_CASE("options are named one at a time, and a strict compiler says nothing", "[meta][slow]") {
+  if (!have_compiler()) {
+    WARN("no compiler at hand: " FOVEA_COMPILER);
+    return;
+  }
+  const TemporaryFolder folder;
+  REQUIRE_FALSE(folder.path.empty());
+  const std::string source = (folder.path / "calls.cpp").string(), log = source + ".log";
+  std::ofstream(source) << R"(
+#include "engine/graph/trace.h"
+#include "engine/ops/ops.h"
+#include "nn/layers/conv_norm_act.h"
+#include "zoo/zoo.h"
+using namespace fovea;
+void calls(const Tensor& x, const Tensor& w) {
+  const auto model = zoo::create("resnet18", {.num_classes = 0});
+  model->forward_intermediates(x, {.last = 2});
+  model->prune({.last = 2});
+  zoo::compile(*model, {.batch = 2, .target = {.threads = 1}});
+  zoo::list({.module = "resnet"});
+  conv(x, w, {}, {.stride = {2}});
+  interpolate(x, {8, 8}, {.mode = Interpolation::linear});
+  sdpa(x, x, x, {}, {.causal = true});
+  ConvNormAct(3, 8, 3, {.norm = {}});
+  trace([](std::span<const Tensor> in) { return Tensors(in.begin(), in.end()); }, {x.meta()}, {.input_names = {"image"}});
+}
+)";
+  const bool quiet = shell(cat(compiler(), " -Wall -Wextra -Wpedantic -Werror -fsyntax-only ", source, " 2> ", log));
+  const std::vector<std::string> said = lines_of(log);
+  INFO((said.empty() ? std::string() : said[0]));
+  CHECK(quiet);
+}
+
 TEST_CASE("each public header compiles alone", "[meta][slow]") {
   if (!have_compiler()) {
     WARN("no compiler at hand: " FOVEA_COMPILER);
@@ -154,7 +187,8 @@ TEST_CASE("each public header compiles alone", "[meta][slow]") {
     for (size_t i; (i = next++) < headers.size();) {
       const std::string log = (folder.path / std::to_string(i)).string();
       const std::string header = cat(FOVEA_SOURCE_DIR, "/", headers[i]);
-      if (shell(cat(compiler(), " -fsyntax-only -x c++ ", header, " > ", log, " 2>&1"))) continue;
+      const std::string alone = cat(" -Wall -Wextra -Werror -fsyntax-only -include ", header, " -x c++ /dev/null");
+      if (shell(cat(compiler(), alone, " > ", log, " 2>&1"))) continue;
       std::ifstream in(log);
       const std::string text{std::istreambuf_iterator<char>(in), {}};
       const std::lock_guard lock(mutex);

@@ -29,8 +29,8 @@ struct BlockArgs {
   int experts = 0;                                 // CondConv
   int force_in = 0;                                // er: the expansion counts from this many channels
   // of the middle convolution; 0: one group. Default: depthwise, or one group for er and cn
-  std::optional<int> group_size;
-  std::optional<Act> act;
+  std::optional<int> group_size{};
+  std::optional<Act> act{};
   bool skip = false, noskip = false, project_act = false;
   bool space_to_depth = false;
   int heads = 0, head_dim = 0, kv_stride = 1;      // mha, mqa
@@ -51,11 +51,11 @@ struct BlockPlace {
   double expand = 1, se_ratio = 0;                 // as adjusted by the builder
   int force_in = 0;
   double drop_path = 0;
-  Padding padding;
-  Act act;
-  NormSpec norm;
-  std::string_view anti_alias, attention;          // "" for attention: EfficientNet's SqueezeExcite
-  SqueezeStyle squeeze;
+  Padding padding{};
+  Act act{};
+  NormSpec norm{};
+  std::string_view anti_alias{}, attention{};      // "" for attention: EfficientNet's SqueezeExcite
+  SqueezeStyle squeeze{};
   double layer_scale = 0;                          // what the factors of uir, mha and mqa start as; 0: none
   bool tap = false;                                // offer the expansion: this block ends a feature level
 };

@@ -22,7 +22,7 @@ struct DepthScaling {
   bool round = false;                              // to the nearest depth instead of up
   bool fix_first_last = false;                     // the first and the last stage keep their depth
   int experts = 1;                                 // multiplies the number of experts
-  std::optional<int> group_size;                   // for blocks whose string gives none
+  std::optional<int> group_size{};                 // for blocks whose string gives none
 };
 
 using StageArgs = std::vector<BlockArgs>;
@@ -30,15 +30,15 @@ using StageArgs = std::vector<BlockArgs>;
 std::vector<StageArgs> decode_stages(std::string_view arch, const DepthScaling& scaling = {});
 
 struct StageStyle {
-  ChannelRounding round;
+  ChannelRounding round{};
   int output_stride = 32;
-  Padding padding;
-  Act act;
-  NormSpec norm;
-  std::string_view anti_alias, attention;
+  Padding padding{};
+  Act act{};
+  NormSpec norm{};
+  std::string_view anti_alias{}, attention{};
   double drop_path_rate = 0;
   bool se_from_expanded = false;                   // squeeze ratios count from the expanded channels (MobileNetV3)
-  SqueezeStyle squeeze;
+  SqueezeStyle squeeze{};
   double layer_scale = 0;                          // what the factors of MobileNetV4's blocks start as; 0: none
 };
 

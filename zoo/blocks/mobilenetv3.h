@@ -11,17 +11,17 @@
 namespace fovea::zoo {
 
 struct MobileNetV3Cfg {
-  std::string_view arch;  // block strings: stages between spaces, parts of a stage between '+'
+  std::string_view arch{};  // block strings: stages between spaces, parts of a stage between '+'
   double width = 1, depth = 1, round_limit = 0.9;
   int group_size = -1;                       // -1: depthwise, as the blocks say
   int features = 1280;                       // of the convolution behind the pooling
   bool head_bias = true, head_norm = false;  // of that convolution; with a norm there is no bias
   int stem = 16;
   bool fix_stem = false;  // the stem does not scale
-  Padding padding;
+  Padding padding{};
   Act act = act::hard_swish;
   double bn_eps = 0;  // 0: the norm's default
-  std::string_view anti_alias;
+  std::string_view anti_alias{};
   Act squeeze_gate = act::hard_sigmoid, squeeze_act = act::none;  // squeeze_act none: the block's
   int squeeze_divisor = 0;                                        // of squeezed channels; 0: any number
   bool squeeze_from_expanded = true;                              // squeeze ratios count from the expanded channels

@@ -12,7 +12,7 @@ struct Dilator {
   int dilation = 1;
 
   struct Step {
-    int stride, first_dilation, dilation;          // the first block still has the dilation of the stage before
+    int stride{}, first_dilation{}, dilation{};    // the first block still has the dilation of the stage before
   };
   Step next(int stride);
 };

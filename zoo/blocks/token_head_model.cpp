@@ -76,4 +76,13 @@ void TokenHeadModel::drop_head() {
   ImageModel::drop_head();
 }
 
+void TokenHeadModel::drop_late_token(Module& blocks, Param& cls_token) {
+  blocks.vacate();
+  remove("cls_token");
+  cls_token = {};
+  pools_.known = "avg";
+  pools_.prefix = 0;
+  TokenHeadModel::drop_head();
+}
+
 }  // namespace fovea::zoo

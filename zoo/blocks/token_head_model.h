@@ -36,6 +36,8 @@ class TokenHeadModel : public ImageModel {
   /// The children of `blocks` one after the other, each a level, as far as they are needed.
   Tensor run_levels(Module& blocks, Tensor x);
   void drop_head() override;
+  /// drop_head() of models whose class token joins only in `blocks`, behind all levels: both go with the head.
+  void drop_late_token(Module& blocks, Param& cls_token);
   Maybe<Module> fc_norm_;  // between pooling and dropout
   Maybe<Module> head_dist_;
   TokenPools pools_;

@@ -30,7 +30,7 @@ struct VitBlockOptions {
   bool diff_attention = false;
   double layer_scale = 0;  // what it starts as; 0: none
   bool attn_only_layer_scale = false;
-  TokenNorm norm;
+  TokenNorm norm{};
   Act act = act::gelu;
   VitMlp mlp = VitMlp::mlp;
   int swiglu_align_to = 0;      // rounds the hidden channels of swiglu up to a multiple

@@ -99,12 +99,12 @@ FOVEA_SETTINGS(VitTraining, pos_drop_rate, patch_drop_rate, proj_drop_rate, attn
 struct VitCfg {
   int embed_dim = 768, depth = 12, num_heads = 12, patch_size = 16;
   double mlp_ratio = 4;
-  VitTokens tokens;
-  VitRelPos rel_pos;
-  VitRope rope;
-  VitEnds ends;
-  VitBlockCfg block;
-  VitTraining training;
+  VitTokens tokens{};
+  VitRelPos rel_pos{};
+  VitRope rope{};
+  VitEnds ends{};
+  VitBlockCfg block{};
+  VitTraining training{};
 };
 FOVEA_SETTINGS(VitCfg, embed_dim, depth, num_heads, patch_size, mlp_ratio, tokens, rel_pos, rope, ends, block, training)
 

@@ -136,14 +136,7 @@ class Cait final : public TokenHeadModel, public TokenModel {
  protected:
   Tensor final_norm(const Tap& tapped) override { return norm_(tapped.value); }
   AfterLevels after_levels() const override { return {.norms = {"norm"}, .convs = {}, .one_width = true}; }
-  void drop_head() override {  // the class token is part of it
-    blocks_token_only_->vacate();
-    remove("cls_token");
-    cls_token_ = {};
-    pools_.known = "avg";
-    pools_.prefix = 0;
-    TokenHeadModel::drop_head();
-  }
+  void drop_head() override { drop_late_token(*blocks_token_only_, cls_token_); }
 
  private:
   Tensor class_token(const Tensor& x) {

@@ -244,14 +244,7 @@ class Xcit final : public TokenHeadModel, public TokenModel {
  protected:
   Tensor final_norm(const Tap& tapped) override { return norm_(tapped.value); }
   AfterLevels after_levels() const override { return {.norms = {"norm"}, .convs = {}, .one_width = true}; }
-  void drop_head() override {  // the class token is part of it
-    cls_attn_blocks_->vacate();
-    remove("cls_token");
-    cls_token_ = {};
-    pools_.known = "avg";
-    pools_.prefix = 0;
-    TokenHeadModel::drop_head();
-  }
+  void drop_head() override { drop_late_token(*cls_attn_blocks_, cls_token_); }
 
  private:
   int patch_;
