@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "bench/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "engine/core/error.h"
@@ -37,10 +38,15 @@ StateDict writable(const StateDict& weights) {
   return out;
 }
 
-// Tensors that repeat their elements (stride 0) or share a storage are written whole, each by itself.
-void check_size(const Arguments& a, const StateDict& weights) {
+double bytes_of(const StateDict& weights) {
   double bytes = 0;
   for (const auto& [name, tensor] : weights) bytes += static_cast<double>(tensor.meta().bytes());
+  return bytes;
+}
+
+// Tensors that repeat their elements (stride 0) or share a storage are written whole, each by itself.
+void check_size(const Arguments& a, const StateDict& weights) {
+  const double bytes = bytes_of(weights);
   constexpr uint64_t kFree = uint64_t{256} << 20, kCopies = 4;
   std::error_code unknown;
   const uintmax_t size = std::filesystem::file_size(a.in, unknown);
@@ -62,7 +68,9 @@ void run(const Arguments& a) {
     tell_adapted(zoo::load_weights(*model, std::move(weights), a.in, {.headless = true}), a.in);
     weights = model->state_dict();
   }
-  write_safetensors(a.out, weights);
+  bench::Counter counter("convert", static_cast<int64_t>(bytes_of(weights)), "bytes");
+  write_safetensors(a.out, weights, [&](int64_t bytes) { counter.add(bytes); });
+  counter.clear();
   std::fprintf(stderr, "%s: %zu tensors\n", printable(a.out).c_str(), weights.size());  // the output may be /dev/stdout
 }
 

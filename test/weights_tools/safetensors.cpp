@@ -72,6 +72,18 @@ TEST_CASE("any layout goes through safetensors and comes back row-major", "[weig
   CHECK(read_safetensors(scratch / "x").at("a.sliced").data<float>()[5] == 17);
 }
 
+TEST_CASE("who waits for safetensors to be written hears of every tensor", "[weights]") {
+  StateDict d;
+  d.set("a", zeros({3, 5}));
+  d.set("none", zeros({0, 4}));
+  d.set("b", zeros({7}, DType::u8));
+  std::vector<int64_t> bytes;
+  const Scratch scratch;
+  write_safetensors(scratch / "x", d, [&](int64_t n) { bytes.push_back(n); });
+  std::sort(bytes.begin(), bytes.end());
+  CHECK(bytes == std::vector<int64_t>{0, 7, 60});
+}
+
 TEST_CASE("writing through a loaded tensor leaves the file alone", "[weights]") {
   const Scratch scratch;
   const std::string path = scratch.file("x", one(kFine, 8));
