@@ -27,6 +27,8 @@ int start(const Around& around, const std::vector<std::string>& args, int in, in
   const int process = ::fork();
   if (process < 0) throw Error(Error::Kind::io, "cannot fork");
   if (process > 0) return process;
+  // nohup and a shell's background leave signals ignored, and tests that send them would wait for ever
+  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGXCPU, SIGXFSZ}) ::signal(signal, SIG_DFL);
   for (const std::string& s : around.settings) ::putenv(const_cast<char*>(s.c_str()));
   if (!around.folder.empty() && ::chdir(around.folder.c_str()) != 0) ::_exit(126);
   if (around.most_file_bytes > 0) {
