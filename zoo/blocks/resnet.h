@@ -46,7 +46,7 @@ struct ResNetPlace {
   int attended = 0;  // channels that the attention is made for
   int stride = 1, first_dilation = 1, dilation = 1;
   double drop_path = 0;
-  DropBlockOptions drop_block;
+  DropBlockOptions drop_block{};
 };
 
 /// What residual blocks end with.
