@@ -220,7 +220,7 @@ def golden_jobs(folders, max_params):
         if chosen:
             jobs.append(job(far, path, chosen, ["--device", "far:0", "--only", *(e["name"] for e in chosen)]))
     parts = [(Part("golden in bf16", "models"), [], 0)]
-    if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text() and os.environ.get("FOVEA_ISA", "avx512") == "avx512":
+    if "avx512_bf16" in flags_of_processor() and os.environ.get("FOVEA_ISA", "avx512") == "avx512":
         emulated = ["--emulate-amx", "--compiled", "--max-params", str(EMULATED_PARAMS)]
         parts.append((Part("golden in bf16, AMX emulated", "models"), emulated, EMULATED_PARAMS))
     for of_part, arguments, most in parts:
@@ -245,6 +245,10 @@ def compare_golden(name, arguments):
     if not counts or (process.returncode != 0 and result.failed == 0):
         result.fail(f"FAILED  {name}: exit code {process.returncode} of golden {' '.join(arguments)}")
     return result
+
+
+def flags_of_processor():
+    return pathlib.Path("/proc/cpuinfo").read_text().split()
 
 
 def check_budgets(folder):
@@ -344,6 +348,8 @@ def main():
         jobs += catch_jobs(Part("unit"), RELEASE, narrowed(spec, "~[far]" + asked), {}, options.jobs)
         if names_of(RELEASE, narrowed(spec, "[far]")):
             jobs += catch_jobs(Part("far devices"), RELEASE, narrowed(spec, "[far]"), {}, options.jobs)
+        if not spec and all(name in flags_of_processor() for name in ("avx2", "fma", "f16c")):
+            jobs += catch_jobs(Part("kernels of recorded models"), RELEASE, "[kernels]", {"FOVEA_ISA": "avx2"}, options.jobs)
     if options.sanitized:
         jobs += catch_jobs(Part("sanitized"), SANITIZED, fast_only(spec), SANITIZER_OPTIONS, options.jobs)
     if options.threads:
