@@ -58,7 +58,8 @@ BusyProcesses::BusyProcesses(int n) {
     if (id == 0) keep_busy(parent);
     if (id < 0) {
       stop();
-      throw Error(Error::Kind::io, cat("no more than ", i, " busy processes could be started, ", n, " were asked for"));
+      throw Error(Error::Kind::io,
+                  str_cat("no more than ", i, " busy processes could be started, ", n, " were asked for"));
     }
     ids_.push_back(id);
   }
@@ -85,8 +86,8 @@ Beside run_beside(const WorkOptions& o, int busy, int runs) {
 }
 
 std::string beside_table(const Beside& b) {
-  std::string text = cat(b.model, "  batch ", b.batch, "  ", b.dtype, ": median of ", b.runs, " runs, idle and beside ",
-                         b.busy, " busy process", b.busy == 1 ? "" : "es");
+  std::string text = str_cat(b.model, "  batch ", b.batch, "  ", b.dtype, ": median of ", b.runs,
+                             " runs, idle and beside ", b.busy, " busy process", b.busy == 1 ? "" : "es");
   for (const BesideRow& r : b.rows) {
     char line[128];
     std::snprintf(line, sizeof line, "\n  %3d thread%s  %9.3f ms idle  %9.3f ms beside  %6.2f times as long", r.threads,

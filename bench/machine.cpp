@@ -161,11 +161,11 @@ void measure(Machine& m, Progress& progress) {
   m.peaks.clear();
   m.bandwidths.clear();
   for (const Loop* loop : supported_loops()) {
-    progress.show(cat("measuring the machine: ", loop->name));
+    progress.show(str_cat("measuring the machine: ", loop->name));
     m.peaks.push_back({loop->name, loop->dtype, measure_peak(*loop, m.threads)});
   }
   for (int64_t bytes = kSmallest * m.threads; bytes <= std::max(kLargest, kSmallest * m.threads); bytes *= 4) {
-    progress.show(cat("measuring the machine: ", bytes >> 10, " KiB"));
+    progress.show(str_cat("measuring the machine: ", bytes >> 10, " KiB"));
     m.bandwidths.push_back(measure_bandwidth(bytes, m.threads));
   }
   // A larger set is never faster: noise that says so would make a small step look better than it can be.

@@ -65,17 +65,17 @@ document.querySelectorAll('th').forEach(th => th.onclick = () => {
 )js";
 
 std::string tile(std::string_view value, std::string_view name) {
-  return cat("<div class='tile'><b>", escaped(value), "</b><span>", escaped(name), "</span></div>\n");
+  return str_cat("<div class='tile'><b>", escaped(value), "</b><span>", escaped(name), "</span></div>\n");
 }
 
 std::string card(std::string_view title, std::string_view about, std::string_view content) {
-  return cat("<section class='card'><h3>", escaped(title), "</h3><p>", escaped(about), "</p>\n", content,
-             "</section>\n");
+  return str_cat("<section class='card'><h3>", escaped(title), "</h3><p>", escaped(about), "</p>\n", content,
+                 "</section>\n");
 }
 
-std::string number_cell(double v, std::string_view shown) { return cat("<td data-v='", v, "'>", shown, "</td>"); }
+std::string number_cell(double v, std::string_view shown) { return str_cat("<td data-v='", v, "'>", shown, "</td>"); }
 std::string text_cell(std::string_view v, std::string_view kind = "l") {
-  return cat("<td class='", kind, "'>", escaped(v), "</td>");
+  return str_cat("<td class='", kind, "'>", escaped(v), "</td>");
 }
 
 std::string tiles(const Result& r) {
@@ -99,7 +99,7 @@ std::string legend(const Result& r) {
   }
   std::string s = "<div class='legend'>";
   for (const std::string_view kind : kinds)
-    s += cat("<span><i class='", kind, "'></i>", name_of_kind(kind), "</span>");
+    s += str_cat("<span><i class='", kind, "'></i>", name_of_kind(kind), "</span>");
   return s + "</div>\n";
 }
 
@@ -110,16 +110,16 @@ std::string steps_table(const Result& r) {
   for (const StepTime& t : r.steps) longest = std::max(longest, t.seconds);
   std::string s = "<table><thead><tr><th>#</th><th class='l'>module</th><th class='l'>op</th><th class='l'>kernel</th>"
                   "<th>µs</th><th class='l'>share</th><th>GFLOP/s</th><th>GB/s</th>";
-  s += cat(measured ? "<th>roof</th>" : "", "<th class='l'>operands → result</th></tr></thead><tbody>\n");
+  s += str_cat(measured ? "<th>roof</th>" : "", "<th class='l'>operands → result</th></tr></thead><tbody>\n");
   for (size_t i = 0; i < r.steps.size(); ++i) {
     const StepTime& t = r.steps[i];
     const double seconds = std::max(t.seconds, 1e-9), share = t.seconds / total;
     const double flops = static_cast<double>(t.step.flops) / seconds,
                  bytes = static_cast<double>(t.step.bytes) / seconds;
-    s += cat("<tr>", number_cell(static_cast<double>(i), cat(i)), text_cell(t.step.scope), text_cell(t.step.op),
-             text_cell(t.step.plan), number_cell(t.seconds * 1e6, digits(t.seconds * 1e6)));
-    s += cat("<td class='l' data-v='", share, "'><span class='bar ", kind_of(t.step.op), "' style='width:",
-             digits(64 * t.seconds / longest), "px'></span>", percent(share), "</td>");
+    s += str_cat("<tr>", number_cell(static_cast<double>(i), str_cat(i)), text_cell(t.step.scope), text_cell(t.step.op),
+                 text_cell(t.step.plan), number_cell(t.seconds * 1e6, digits(t.seconds * 1e6)));
+    s += str_cat("<td class='l' data-v='", share, "'><span class='bar ", kind_of(t.step.op),
+                 "' style='width:", digits(64 * t.seconds / longest), "px'></span>", percent(share), "</td>");
     s += number_cell(flops, t.step.flops > 0 ? digits(flops * 1e-9) : "") + number_cell(bytes, digits(bytes * 1e-9));
     if (measured) s += number_cell(t.least_seconds / seconds, percent(t.least_seconds / seconds));
     s += text_cell(shapes(t.step), "l s") + "</tr>\n";
@@ -129,9 +129,9 @@ std::string steps_table(const Result& r) {
 
 std::string model_section(const Result& r, const Machine& m) {
   std::string s =
-      cat("<h2 id='", escaped(r.model), "'>", escaped(r.model), "</h2>\n<p>", r.train ? "training" : "inference",
-          ", batch ", r.batch, ", ", r.height, " × ", r.width, ", ", escaped(r.dtype), ", ", r.threads,
-          r.threads == 1 ? " thread" : " threads", ", median of ", r.ms.size(), " runs</p>\n", tiles(r));
+      str_cat("<h2 id='", escaped(r.model), "'>", escaped(r.model), "</h2>\n<p>", r.train ? "training" : "inference",
+              ", batch ", r.batch, ", ", r.height, " × ", r.width, ", ", escaped(r.dtype), ", ", r.threads,
+              r.threads == 1 ? " thread" : " threads", ", median of ", r.ms.size(), " runs</p>\n", tiles(r));
   s += card("Time of each kernel",
             m.measured()
                 ? "Whole bars: what it took. Solid parts: the least that the measured machine could take for the same "
@@ -146,8 +146,8 @@ std::string model_section(const Result& r, const Machine& m) {
     s += card("Bandwidth", "All steps beside what a working set of their size can have.", bandwidth_plot(r, m)) +
          "</div>\n";
   }
-  return s + cat("<section class='card'><details open><summary>All ", r.steps.size(), " steps</summary>\n",
-                 steps_table(r), "</details></section>\n");
+  return s + str_cat("<section class='card'><details open><summary>All ", r.steps.size(), " steps</summary>\n",
+                     steps_table(r), "</details></section>\n");
 }
 
 std::string overview(const std::vector<Result>& results) {
@@ -155,16 +155,16 @@ std::string overview(const std::vector<Result>& results) {
                   "<th>G multiply-adds</th><th>M parameters</th><th>working MB</th></tr></thead><tbody>\n";
   for (const Result& r : results) {
     if (!r.error.empty()) {
-      s += cat("<tr>", text_cell(r.model), "<td class='l' colspan='5'>", escaped(r.error), "</td></tr>\n");
+      s += str_cat("<tr>", text_cell(r.model), "<td class='l' colspan='5'>", escaped(r.error), "</td></tr>\n");
       continue;
     }
-    s += cat("<tr><td class='l'><a href='#", escaped(r.model), "'>", escaped(r.model), "</a></td>",
-             number_cell(r.median_ms(), digits(r.median_ms())),
-             number_cell(r.images_per_second(), digits(r.images_per_second())),
-             number_cell(r.macs, r.macs > 0 ? digits(r.macs * 1e-9) : ""),
-             number_cell(static_cast<double>(r.parameters), digits(static_cast<double>(r.parameters) * 1e-6)),
-             number_cell(static_cast<double>(r.arena_bytes), digits(static_cast<double>(r.arena_bytes) * 1e-6)),
-             "</tr>\n");
+    s += str_cat("<tr><td class='l'><a href='#", escaped(r.model), "'>", escaped(r.model), "</a></td>",
+                 number_cell(r.median_ms(), digits(r.median_ms())),
+                 number_cell(r.images_per_second(), digits(r.images_per_second())),
+                 number_cell(r.macs, r.macs > 0 ? digits(r.macs * 1e-9) : ""),
+                 number_cell(static_cast<double>(r.parameters), digits(static_cast<double>(r.parameters) * 1e-6)),
+                 number_cell(static_cast<double>(r.arena_bytes), digits(static_cast<double>(r.arena_bytes) * 1e-6)),
+                 "</tr>\n");
   }
   return s + "</tbody></table></section>\n";
 }
@@ -174,14 +174,14 @@ std::string machine_section(const Machine& m) {
   std::string peaks =
       "<table><thead><tr><th class='l'>instructions</th><th class='l'>type</th><th>GFLOP/s</th></tr></thead><tbody>\n";
   for (const Peak& p : m.peaks)
-    peaks += cat("<tr>", text_cell(p.name), text_cell(name_of(p.dtype)), number_cell(p.flops, digits(p.flops * 1e-9)),
-                 "</tr>\n");
-  s += card("Multiply-adds", cat("In registers, ", m.threads, " threads together."), peaks + "</tbody></table>");
+    peaks += str_cat("<tr>", text_cell(p.name), text_cell(name_of(p.dtype)),
+                     number_cell(p.flops, digits(p.flops * 1e-9)), "</tr>\n");
+  s += card("Multiply-adds", str_cat("In registers, ", m.threads, " threads together."), peaks + "</tbody></table>");
   std::string bytes =
       "<table><thead><tr><th class='l'>working set</th><th>read GB/s</th><th>copy GB/s</th></tr></thead><tbody>\n";
   for (const Bandwidth& b : m.bandwidths)
-    bytes += cat("<tr><td class='l' data-v='", b.bytes, "'>", size_text(static_cast<double>(b.bytes)), "</td>",
-                 number_cell(b.read, digits(b.read * 1e-9)), number_cell(b.copy, digits(b.copy * 1e-9)), "</tr>\n");
+    bytes += str_cat("<tr><td class='l' data-v='", b.bytes, "'>", size_text(static_cast<double>(b.bytes)), "</td>",
+                     number_cell(b.read, digits(b.read * 1e-9)), number_cell(b.copy, digits(b.copy * 1e-9)), "</tr>\n");
   s += card("Bytes", "A copy counts what it reads and what it writes.", bytes + "</tbody></table>");
   return s + "</div>\n";
 }
@@ -189,16 +189,16 @@ std::string machine_section(const Machine& m) {
 }  // namespace
 
 std::string html_page(const std::vector<Result>& results, const Machine& m, const std::string& version) {
-  std::string s =
-      cat("<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-          "<meta name='viewport' content='width=device-width'><title>fovea bench</title>\n<style>",
-          kStyle, "</style></head>\n<body><main>\n<h1>fovea bench</h1>\n<p>fovea ", escaped(version), " on ",
-          escaped(m.cpu), ", ", m.processors, m.processors == 1 ? " processor" : " processors", "</p>\n");
+  std::string s = str_cat(
+      "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+      "<meta name='viewport' content='width=device-width'><title>fovea bench</title>\n<style>",
+      kStyle, "</style></head>\n<body><main>\n<h1>fovea bench</h1>\n<p>fovea ", escaped(version), " on ",
+      escaped(m.cpu), ", ", m.processors, m.processors == 1 ? " processor" : " processors", "</p>\n");
   if (results.size() > 1) s += overview(results);
   for (const Result& r : results)
     if (r.error.empty()) s += model_section(r, m);
   if (m.measured()) s += machine_section(m);
-  return cat(s, "</main>\n<script>", kScript, "</script></body></html>\n");
+  return str_cat(s, "</main>\n<script>", kScript, "</script></body></html>\n");
 }
 
 }  // namespace fovea::bench

@@ -21,11 +21,11 @@ constexpr double kWidth = 1040, kLeft = 64, kRight = 1024;       // of the plots
 
 std::string about(const StepTime& t) {
   const double seconds = std::max(t.seconds, 1e-9);
-  std::string s = cat(t.step.scope, "  ", t.step.op, "\n", t.step.plan, "\n", shapes(t.step), "\n",
-                      duration_text(t.seconds));
-  if (t.step.flops > 0) s += cat(", ", digits(static_cast<double>(t.step.flops) / seconds * 1e-9), " GFLOP/s");
-  s += cat(", ", digits(static_cast<double>(t.step.bytes) / seconds * 1e-9), " GB/s");
-  if (t.least_seconds > 0) s += cat("\n", percent(t.least_seconds / seconds), " of the roofline");
+  std::string s =
+      str_cat(t.step.scope, "  ", t.step.op, "\n", t.step.plan, "\n", shapes(t.step), "\n", duration_text(t.seconds));
+  if (t.step.flops > 0) s += str_cat(", ", digits(static_cast<double>(t.step.flops) / seconds * 1e-9), " GFLOP/s");
+  s += str_cat(", ", digits(static_cast<double>(t.step.bytes) / seconds * 1e-9), " GB/s");
+  if (t.least_seconds > 0) s += str_cat("\n", percent(t.least_seconds / seconds), " of the roofline");
   return s;
 }
 
@@ -38,10 +38,10 @@ void time_axis(Svg& svg, const Axis& x, double top, double bottom) {
 
 // A power of ten as people write it: 0.1, 10, 1000 and what is larger with k, M, G.
 std::string power_text(double v) {
-  if (v >= 1e9) return cat(std::llround(v * 1e-9), "G");
-  if (v >= 1e6) return cat(std::llround(v * 1e-6), "M");
-  if (v >= 1e3) return cat(std::llround(v * 1e-3), "k");
-  return v >= 1 ? cat(std::llround(v)) : digits(v).substr(0, v < 0.1 ? 4 : 3);
+  if (v >= 1e9) return str_cat(std::llround(v * 1e-9), "G");
+  if (v >= 1e6) return str_cat(std::llround(v * 1e-6), "M");
+  if (v >= 1e3) return str_cat(std::llround(v * 1e-3), "k");
+  return v >= 1 ? str_cat(std::llround(v)) : digits(v).substr(0, v < 0.1 ? 4 : 3);
 }
 
 // The frame of a plot with two logarithmic axes.
@@ -67,7 +67,7 @@ struct Scatter {
     for (const StepTime& t : r.steps) {
       if (products && t.step.flops == 0) continue;
       const double radius = std::clamp(60 * std::sqrt(t.seconds / total), 2.5, 16.0);
-      svg.circle(x.at(x_of(t)), y.at(y_of(t)), radius, cat("dot ", kind_of(t.step.op)), about(t));
+      svg.circle(x.at(x_of(t)), y.at(y_of(t)), radius, str_cat("dot ", kind_of(t.step.op)), about(t));
     }
   }
 };
@@ -96,7 +96,7 @@ void draw_roofs(Scatter& plot, const Result& r, const Machine& m) {
     if (!best || best->flops * 1e-9 <= ridge) continue;
     ridge = best->flops * 1e-9;
     plot.svg.line(plot.x.from, plot.y.at(ridge), plot.x.to, plot.y.at(ridge), "roof");
-    plot.svg.text(plot.x.to - 4, plot.y.at(ridge) - 5, cat(name_of(t), " ", best->name, ", ", digits(ridge)),
+    plot.svg.text(plot.x.to - 4, plot.y.at(ridge) - 5, str_cat(name_of(t), " ", best->name, ", ", digits(ridge)),
                   "tick end halo");
   }
   if (m.bandwidths.empty()) return;
@@ -109,7 +109,7 @@ void draw_roofs(Scatter& plot, const Result& r, const Machine& m) {
     plot.svg.polyline({{plot.x.at(first), plot.y.at(first * rate)}, {plot.x.at(last), plot.y.at(last * rate)}}, "roof");
     const double at = first * std::pow(last / first, part);
     plot.svg.text(plot.x.at(at) + 6, plot.y.at(at * rate) + 6,
-                  cat(digits(rate), " GB/s, ", size_text(static_cast<double>(b.bytes))), "tick halo");
+                  str_cat(digits(rate), " GB/s, ", size_text(static_cast<double>(b.bytes))), "tick halo");
     part += 0.25;
   }
 }
@@ -136,7 +136,7 @@ std::string kernel_plot(const Result& r) {
   };
   std::map<std::string, Bar> sums;
   for (const StepTime& t : r.steps) {
-    Bar& b = sums[cat(t.step.op, " ", t.step.plan)];
+    Bar& b = sums[str_cat(t.step.op, " ", t.step.plan)];
     b = {t.step.plan, t.step.op, b.seconds + t.seconds, b.least + t.least_seconds, b.steps + 1};
   }
   std::vector<Bar> bars;
@@ -144,7 +144,7 @@ std::string kernel_plot(const Result& r) {
   std::sort(bars.begin(), bars.end(), [](const Bar& a, const Bar& b) { return a.seconds > b.seconds; });
   constexpr size_t kMost = 14;
   if (bars.size() > kMost) {
-    Bar rest{cat(bars.size() - kMost + 1, " more"), "", 0, 0, 0};
+    Bar rest{str_cat(bars.size() - kMost + 1, " more"), "", 0, 0, 0};
     for (size_t i = kMost - 1; i < bars.size(); ++i)
       rest = {rest.kernel, "", rest.seconds + bars[i].seconds, rest.least + bars[i].least, rest.steps + bars[i].steps};
     bars.resize(kMost - 1);
@@ -160,13 +160,13 @@ std::string kernel_plot(const Result& r) {
     const Bar& b = bars[i];
     const double y = kRow * static_cast<double>(i) + 2;
     const std::string_view kind = kind_of(b.op);
-    svg.fitted_text(kBars - 10, y + 15, cat(b.op, b.op.empty() ? "" : "  ", b.kernel), kBars - 12, "end");
-    svg.rect(kBars, y, x.at(b.seconds) - kBars, kRow - 6, cat("pale ", kind));
+    svg.fitted_text(kBars - 10, y + 15, str_cat(b.op, b.op.empty() ? "" : "  ", b.kernel), kBars - 12, "end");
+    svg.rect(kBars, y, x.at(b.seconds) - kBars, kRow - 6, str_cat("pale ", kind));
     if (b.least > 0)
       svg.rect(kBars, y, x.at(std::min(b.least, b.seconds)) - kBars, kRow - 6, kind,
-               cat("the roofline allows ", duration_text(b.least)));
-    std::string label = cat(duration_text(b.seconds), " · ", percent(b.seconds / total), " · ×", b.steps);
-    if (b.least > 0) label += cat(" · roof ", percent(b.least / std::max(b.seconds, 1e-12)));
+               str_cat("the roofline allows ", duration_text(b.least)));
+    std::string label = str_cat(duration_text(b.seconds), " · ", percent(b.seconds / total), " · ×", b.steps);
+    if (b.least > 0) label += str_cat(" · roof ", percent(b.least / std::max(b.seconds, 1e-12)));
     svg.text(x.at(b.seconds) + 8, y + 14, label, "tick");
   }
   return svg.str("time of each kernel");
@@ -186,16 +186,17 @@ std::string timeline_plot(const Result& r) {
   for (const Span& s : spans) {
     if (s.depth >= kDepths) continue;
     const double from = x.at(times[s.first]), to = x.at(times[s.last + 1]), y = kRow * static_cast<double>(s.depth);
-    svg.rect(from, y, to - from, kRow - 2, "module",
-             cat(s.name, "\n", duration_text(times[s.last + 1] - times[s.first]), ", ",
-                 percent((times[s.last + 1] - times[s.first]) / times.back()), ", ", s.last - s.first + 1, " steps"));
+    svg.rect(
+        from, y, to - from, kRow - 2, "module",
+        str_cat(s.name, "\n", duration_text(times[s.last + 1] - times[s.first]), ", ",
+                percent((times[s.last + 1] - times[s.first]) / times.back()), ", ", s.last - s.first + 1, " steps"));
     const size_t dot = s.name.rfind('.');
     svg.fitted_text(from + 4, y + 14, dot == std::string::npos ? s.name : s.name.substr(dot + 1), to - from - 6, "in");
   }
   const double y = kRow * static_cast<double>(rows - 1) + 2;
   for (size_t i = 0; i < r.steps.size(); ++i)
-    svg.rect(x.at(times[i]), y, x.at(times[i + 1]) - x.at(times[i]), kRow, cat("cell ", kind_of(r.steps[i].step.op)),
-             about(r.steps[i]));
+    svg.rect(x.at(times[i]), y, x.at(times[i + 1]) - x.at(times[i]), kRow,
+             str_cat("cell ", kind_of(r.steps[i].step.op)), about(r.steps[i]));
   return svg.str("modules and steps over time");
 }
 
@@ -215,8 +216,8 @@ std::string memory_plot(const Result& r) {
   for (const Block& b : r.memory) {
     const double from = x.at(times[b.first]), to = x.at(times[std::min(b.last, r.steps.size() - 1) + 1]);
     const double top = y.at(static_cast<double>(b.offset + b.bytes)), low = y.at(static_cast<double>(b.offset));
-    svg.rect(from, top, to - from, low - top, cat("cell ", kind_of(b.op)),
-             cat(b.name, "\n", size_text(static_cast<double>(b.bytes)), " for ", b.last - b.first + 1, " steps"));
+    svg.rect(from, top, to - from, low - top, str_cat("cell ", kind_of(b.op)),
+             str_cat(b.name, "\n", size_text(static_cast<double>(b.bytes)), " for ", b.last - b.first + 1, " steps"));
   }
   return svg.str("working memory over time");
 }

@@ -24,9 +24,9 @@ std::string rounded(double v) { return fixed(v, v >= 100 ? 0 : v >= 1 ? 1 : 2); 
 
 std::string time_text(double seconds) {
   const auto s = static_cast<int64_t>(std::ceil(seconds));
-  if (s < 60) return cat(s, " s");
-  if (s < 3600) return cat(s / 60, " min ", s % 60, " s");
-  return cat(s / 3600, " h ", s / 60 % 60, " min");
+  if (s < 60) return str_cat(s, " s");
+  if (s < 3600) return str_cat(s / 60, " min ", s % 60, " s");
+  return str_cat(s / 3600, " h ", s / 60 % 60, " min");
 }
 
 struct Scale {
@@ -62,13 +62,14 @@ std::string how_far(int64_t done, int64_t total, std::string_view unit, double s
   const bool bytes = unit == "bytes";
   const auto d = static_cast<double>(done), t = static_cast<double>(total);
   const Scale scale = scale_for(t);
-  std::string s = bytes ? cat(rounded(d / scale.one), " of ", rounded(t / scale.one), " ", scale.unit)
-                        : cat(done, " of ", total, " ", unit);
+  std::string s = bytes ? str_cat(rounded(d / scale.one), " of ", rounded(t / scale.one), " ", scale.unit)
+                        : str_cat(done, " of ", total, " ", unit);
   if (done < 1 || seconds <= 0) return s;
   const double rate = d / seconds;
   const Scale per_second = scale_for(rate);
-  s += bytes ? cat(", ", rounded(rate / per_second.one), " ", per_second.unit, "/s") : cat(", ", rounded(rate), "/s");
-  if (done < total) s += cat(", ", time_text((t - d) / rate), " left");
+  s += bytes ? str_cat(", ", rounded(rate / per_second.one), " ", per_second.unit, "/s")
+             : str_cat(", ", rounded(rate), "/s");
+  if (done < total) s += str_cat(", ", time_text((t - d) / rate), " left");
   return s;
 }
 
@@ -91,7 +92,7 @@ void Counter::reach(int64_t done) {
   if (quiet_) return;
   const double seconds = now() - began_;
   if (line_.on_terminal()) {
-    if (line_.due()) line_.show(cat(what_, ": ", how_far(done_, total_, unit_, seconds)));
+    if (line_.due()) line_.show(str_cat(what_, ": ", how_far(done_, total_, unit_, seconds)));
   } else if (done_ < total_ && pace_.due(seconds)) {
     std::fprintf(stderr, "fovea: %s: %s\n", what_.c_str(), how_far(done_, total_, unit_, seconds).c_str());
   }

@@ -20,7 +20,7 @@ std::vector<StepTime> profile(Work& work, int runs, const Machine& machine, Prog
   std::vector<std::vector<double>> times(steps.size());
   work.profile();
   for (int r = 0; r < runs; ++r) {
-    if (progress.due()) progress.show(cat(work.model().full_name(), ": steps of run ", r, " of ", runs));
+    if (progress.due()) progress.show(str_cat(work.model().full_name(), ": steps of run ", r, " of ", runs));
     const std::vector<double> once = work.profile();
     for (size_t i = 0; i < times.size(); ++i) times[i].push_back(once[i]);
   }
@@ -57,7 +57,7 @@ std::vector<Block> memory_of(const Graph& g) {
     if (!maker[v] || g.places[v].kind != Place::Kind::arena) continue;
     const std::string_view op = maker[v]->op->name();
     out.push_back({first[v], last[v], g.places[v].offset, g.values[v].meta.bytes(),
-                   cat(maker[v]->scope, maker[v]->scope.empty() ? "" : " ", op), op});
+                   str_cat(maker[v]->scope, maker[v]->scope.empty() ? "" : " ", op), op});
   }
   return out;
 }
@@ -77,7 +77,7 @@ double Result::least_seconds() const {
 }
 
 Result run(const RunOptions& o, const Machine& machine, Progress& progress) {
-  progress.show(cat(o.work.model, ": getting ready"));
+  progress.show(str_cat(o.work.model, ": getting ready"));
   double mark = now();
   Work work(o.work);
   Result r;

@@ -99,7 +99,7 @@ std::string csv_header(bool train) {
   none.ms = {1};
   const Json named = columns(none);
   std::string line;
-  for (const auto& column : named.items()) line += cat(line.empty() ? "" : ",", column.key());
+  for (const auto& column : named.items()) line += str_cat(line.empty() ? "" : ",", column.key());
   return line;
 }
 
@@ -107,8 +107,8 @@ std::string csv_row(const Result& r) {
   const Json named = columns(r);
   std::string line;
   for (const auto& column : named.items())
-    line += cat(line.empty() ? "" : ",",
-                column.value().is_string() ? column.value().get<std::string>() : column.value().dump());
+    line += str_cat(line.empty() ? "" : ",",
+                    column.value().is_string() ? column.value().get<std::string>() : column.value().dump());
   return line;
 }
 

@@ -32,7 +32,7 @@ class Folder {
  public:
   Folder() {
     std::string name = (fs::temp_directory_path() / "fovea-start-XXXXXX").string();
-    if (!::mkdtemp(name.data())) throw Error(Error::Kind::io, cat("cannot make a folder like ", name));
+    if (!::mkdtemp(name.data())) throw Error(Error::Kind::io, str_cat("cannot make a folder like ", name));
     path_ = name;
   }
   ~Folder() {
@@ -53,7 +53,7 @@ struct Once {
 };
 
 [[noreturn]] void failed(const char* what) {
-  throw Error(Error::Kind::io, cat("bench --start: ", what, ": ", std::strerror(errno)));
+  throw Error(Error::Kind::io, str_cat("bench --start: ", what, ": ", std::strerror(errno)));
 }
 
 std::string read_line(int fd) {
@@ -101,9 +101,9 @@ void forget(const std::string& path) {
 }
 
 std::vector<std::string> arguments(const WorkOptions& o, int threads) {
-  std::vector<std::string> args{"fovea",     "bench",   o.model,       "--once", "--weights", o.weights,
-                                "--dtype",   o.dtype,   "--batch",     cat(o.batch)};
-  if (threads > 0) args.insert(args.end(), {"--threads", cat(threads)});
+  std::vector<std::string> args{"fovea",   "bench",   o.model, "--once",  "--weights",
+                                o.weights, "--dtype", o.dtype, "--batch", str_cat(o.batch)};
+  if (threads > 0) args.insert(args.end(), {"--threads", str_cat(threads)});
   if (!o.input.empty()) args.insert(args.end(), {"--input", o.input});
   if (o.eager) args.emplace_back("--eager");
   return args;
@@ -155,7 +155,7 @@ std::vector<Start> measure_starts(const std::string& program, WorkOptions o, int
                             {.name = "from the plan cache"}};
   run_once(program, args);                         // the program itself is in memory from now on
   for (int i = 0; i < runs; ++i) {
-    if (progress.due()) progress.show(cat(o.model, ": start ", i, " of ", runs));
+    if (progress.due()) progress.show(str_cat(o.model, ": start ", i, " of ", runs));
     add(starts[0], run_once(program, args));
     forget(o.weights);
     add(starts[1], run_once(program, args));
@@ -177,7 +177,7 @@ std::vector<Start> measure_starts(const std::string& program, WorkOptions o, int
 }
 
 std::string start_table(const std::string& model, const std::vector<Start>& starts) {
-  std::string text = cat(model, ": from the start of the process to the first logits\n");
+  std::string text = str_cat(model, ": from the start of the process to the first logits\n");
   for (const Start& s : starts) {
     char line[160];
     std::snprintf(line, sizeof line, "  %-28s median %7.1f ms  fastest %7.1f  slowest %7.1f   peak %6.1f MB\n",

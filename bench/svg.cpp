@@ -42,14 +42,14 @@ std::string digits(double v) {
   return text;
 }
 
-std::string percent(double share) { return cat(digits(100 * share), " %"); }
+std::string percent(double share) { return str_cat(digits(100 * share), " %"); }
 std::string size_text(double bytes) {
-  return bytes < 1e6 ? cat(digits(bytes * 1e-3), " kB") : cat(digits(bytes * 1e-6), " MB");
+  return bytes < 1e6 ? str_cat(digits(bytes * 1e-3), " kB") : str_cat(digits(bytes * 1e-6), " MB");
 }
 
 std::string duration_text(double seconds) {
-  if (seconds < 1e-3) return cat(digits(seconds * 1e6), " µs");
-  return seconds < 1 ? cat(digits(seconds * 1e3), " ms") : cat(digits(seconds), " s");
+  if (seconds < 1e-3) return str_cat(digits(seconds * 1e6), " µs");
+  return seconds < 1 ? str_cat(digits(seconds * 1e3), " ms") : str_cat(digits(seconds), " s");
 }
 
 double Axis::at(double value) const {
@@ -70,46 +70,46 @@ std::vector<double> Axis::ticks(int about) const {
   return out;
 }
 
-void Svg::close(std::string_view tip) { body_ += tip.empty() ? "/>\n" : cat("><title>", escaped(tip), "</title>"); }
+void Svg::close(std::string_view tip) { body_ += tip.empty() ? "/>\n" : str_cat("><title>", escaped(tip), "</title>"); }
 
 void Svg::rect(double x, double y, double w, double h, std::string_view kind, std::string_view tip) {
-  body_ += cat("<rect x='", place(x), "' y='", place(y), "' width='", place(std::max(w, 0.3)), "' height='",
-               place(std::max(h, 0.3)), "' class='", kind, "'");
+  body_ += str_cat("<rect x='", place(x), "' y='", place(y), "' width='", place(std::max(w, 0.3)), "' height='",
+                   place(std::max(h, 0.3)), "' class='", kind, "'");
   close(tip);
   if (!tip.empty()) body_ += "</rect>\n";
 }
 
 void Svg::circle(double x, double y, double r, std::string_view kind, std::string_view tip) {
-  body_ += cat("<circle cx='", place(x), "' cy='", place(y), "' r='", place(r), "' class='", kind, "'");
+  body_ += str_cat("<circle cx='", place(x), "' cy='", place(y), "' r='", place(r), "' class='", kind, "'");
   close(tip);
   if (!tip.empty()) body_ += "</circle>\n";
 }
 
 void Svg::line(double x1, double y1, double x2, double y2, std::string_view kind) {
-  body_ += cat("<line x1='", place(x1), "' y1='", place(y1), "' x2='", place(x2), "' y2='", place(y2), "' class='",
-               kind, "'/>\n");
+  body_ += str_cat("<line x1='", place(x1), "' y1='", place(y1), "' x2='", place(x2), "' y2='", place(y2), "' class='",
+                   kind, "'/>\n");
 }
 
 void Svg::polyline(const std::vector<std::pair<double, double>>& points, std::string_view kind) {
   body_ += "<polyline points='";
-  for (const auto& [x, y] : points) body_ += cat(place(x), ",", place(y), " ");
-  body_ += cat("' class='", kind, "'/>\n");
+  for (const auto& [x, y] : points) body_ += str_cat(place(x), ",", place(y), " ");
+  body_ += str_cat("' class='", kind, "'/>\n");
 }
 
 void Svg::text(double x, double y, std::string_view what, std::string_view kind) {
-  body_ += cat("<text x='", place(x), "' y='", place(y), "'", kind.empty() ? "" : cat(" class='", kind, "'"), ">",
-               escaped(what), "</text>\n");
+  body_ += str_cat("<text x='", place(x), "' y='", place(y), "'", kind.empty() ? "" : str_cat(" class='", kind, "'"),
+                   ">", escaped(what), "</text>\n");
 }
 
 void Svg::fitted_text(double x, double y, std::string_view what, double width, std::string_view kind) {
   const size_t room = static_cast<size_t>(std::max(0.0, width / kLetter));
   if (what.size() <= room) text(x, y, what, kind);
-  else if (room >= 4) text(x, y, cat(what.substr(0, room - 1), "…"), kind);
+  else if (room >= 4) text(x, y, str_cat(what.substr(0, room - 1), "…"), kind);
 }
 
 std::string Svg::str(std::string_view label) const {
-  return cat("<svg viewBox='0 0 ", place(width_), " ", place(height_), "' role='img' aria-label='", escaped(label),
-             "'>\n", body_, "</svg>\n");
+  return str_cat("<svg viewBox='0 0 ", place(width_), " ", place(height_), "' role='img' aria-label='", escaped(label),
+                 "'>\n", body_, "</svg>\n");
 }
 
 }  // namespace fovea::bench

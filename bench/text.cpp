@@ -21,7 +21,7 @@ namespace {
 
 std::string shape_text(const Meta& m) {
   std::string s;
-  for (const int64_t d : m.shape) s += cat(s.empty() ? "" : "x", d);
+  for (const int64_t d : m.shape) s += str_cat(s.empty() ? "" : "x", d);
   return s.empty() ? "scalar" : s;
 }
 
@@ -43,7 +43,7 @@ std::string kernel_lines(const Result& r, double total, bool measured) {
   };
   std::map<std::string, Sum> sums;
   for (const StepTime& t : r.steps) {
-    Sum& s = sums[cat(t.step.op, "  ", t.step.plan)];
+    Sum& s = sums[str_cat(t.step.op, "  ", t.step.plan)];
     s.seconds += t.seconds;
     s.least += t.least_seconds;
     ++s.steps;
@@ -61,13 +61,13 @@ std::string kernel_lines(const Result& r, double total, bool measured) {
 
 }  // namespace
 
-std::string short_text(const Meta& m) { return m.present() ? cat(name_of(m.dtype), " ", shape_text(m)) : "-"; }
+std::string short_text(const Meta& m) { return m.present() ? str_cat(name_of(m.dtype), " ", shape_text(m)) : "-"; }
 
 std::string shapes(const StepInfo& s) {
   std::string out;
   DType told = DType::none;                        // a type is said when it changes
   const auto add = [&](const Meta& m, const char* between) {
-    out += cat(out.empty() ? "" : between, !m.present() ? "-" : m.dtype == told ? shape_text(m) : short_text(m));
+    out += str_cat(out.empty() ? "" : between, !m.present() ? "-" : m.dtype == told ? shape_text(m) : short_text(m));
     if (m.present()) told = m.dtype;
   };
   for (const Meta& m : s.in) add(m, ", ");

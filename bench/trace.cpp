@@ -31,7 +31,7 @@ void add(Json& events, size_t process, const Result& r) {
       {{"name", "process_name"},
        {"ph", "M"},
        {"pid", process},
-       {"args", {{"name", cat(r.model, "  batch ", r.batch, "  ", r.dtype, r.train ? "  training" : "")}}}});
+       {"args", {{"name", str_cat(r.model, "  batch ", r.batch, "  ", r.dtype, r.train ? "  training" : "")}}}});
   for (const Span& s : module_spans(r))
     events.push_back(slice(process, s.name, "module", times[s.first], times[s.last + 1]));
   const std::vector<int64_t> used = bytes_in_use(r);

@@ -20,7 +20,7 @@ Tensor make_input(const std::string& path, const Shape& s) {
   const std::span<const std::byte> bytes = file->bytes();
   if (static_cast<int64_t>(bytes.size()) != numel(s) * 4)
     throw Error(Error::Kind::argument,
-                cat(path, " holds ", bytes.size(), " bytes; an input of f32", s, " has ", numel(s) * 4));
+                str_cat(path, " holds ", bytes.size(), " bytes; an input of f32", s, " has ", numel(s) * 4));
   std::vector<float> values(bytes.size() / 4);
   std::memcpy(values.data(), bytes.data(), bytes.size());
   return from<float>(values, s);
@@ -101,7 +101,7 @@ Target Work::target() {
 
 void Work::prepare_training() {
   if (options_.dtype != "f32")
-    throw Error(Error::Kind::unsupported, cat("training in ", options_.dtype), "leave out --dtype");
+    throw Error(Error::Kind::unsupported, str_cat("training in ", options_.dtype), "leave out --dtype");
   model_->train().set_requires_grad();
   const Tensor classes = affine(arange(0, options_.batch), 7, 0);
   targets_ = binary(classes, full({}, model_->num_classes(), DType::i64), Binary::remainder);
@@ -137,8 +137,7 @@ std::vector<double> Work::profile() {
 std::vector<double> time_ms(Work& work, int runs, Progress* progress) {
   std::vector<double> ms;
   for (int i = 0; i < runs; ++i) {
-    if (progress && progress->due())
-      progress->show(cat(work.model().full_name(), ": run ", i, " of ", runs));
+    if (progress && progress->due()) progress->show(str_cat(work.model().full_name(), ": run ", i, " of ", runs));
     const double start = now();
     work();
     ms.push_back((now() - start) * 1e3);

@@ -29,11 +29,13 @@ class Json final : public Answers {
   void add(const Sample& image, const Answer& answer) override {
     std::string s = "\"top\": [";
     for (const Guess& g : answer.best)
-      s += cat(s.ends_with('[') ? "" : ", ", "{\"index\": ", g.index, ", \"label\": ", json_text(g.label),
-               ", \"prob\": ", json_number(g.prob), "}");
+      s += str_cat(s.ends_with('[') ? "" : ", ", "{\"index\": ", g.index, ", \"label\": ", json_text(g.label),
+                   ", \"prob\": ", json_number(g.prob), "}");
     put(image, s + (answer.finite ? "]" : "], \"finite\": false"));
   }
-  void add_unread(const Sample& image) override { put(image, cat("\"error\": ", json_text(image.error->summary()))); }
+  void add_unread(const Sample& image) override {
+    put(image, str_cat("\"error\": ", json_text(image.error->summary())));
+  }
 
  private:
   void put(const Sample& image, const std::string& rest) {
@@ -51,7 +53,7 @@ class Csv final : public Answers {
     int rank = 0;
     for (const Guess& g : answer.best)
       std::printf("%s,%d,%lld,%s,%s\n", csv_text(image.path).c_str(), ++rank, static_cast<long long>(g.index),
-                  csv_text(g.label).c_str(), cat(g.prob).c_str());
+                  csv_text(g.label).c_str(), str_cat(g.prob).c_str());
     flush_output();
   }
 };

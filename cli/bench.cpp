@@ -43,7 +43,7 @@ std::vector<std::string> expand(const std::vector<std::string>& names) {
     }
     const std::vector<std::string> found = zoo::list({.patterns = {name}});
     if (found.empty())
-      throw Error(Error::Kind::not_found, cat("no model matches ", name),
+      throw Error(Error::Kind::not_found, str_cat("no model matches ", name),
                   zoo::found_nothing({.patterns = {name}}, found)[0]);
     out.insert(out.end(), found.begin(), found.end());
   }
@@ -53,7 +53,7 @@ std::vector<std::string> expand(const std::vector<std::string>& names) {
 void write_file(const std::string& path, const std::string& text) {
   std::ofstream file(path);
   file << text;
-  if (!file.flush()) throw Error(Error::Kind::io, cat("cannot write ", path));
+  if (!file.flush()) throw Error(Error::Kind::io, str_cat("cannot write ", path));
 }
 
 void serve(const bench::WorkOptions& o) {
@@ -133,7 +133,8 @@ void run(const Arguments& a) {
     throw Error(Error::Kind::argument, "bench: no model", "name some of `fovea models`, or only measure: --roofline");
   const std::vector<std::string> names = expand(a.models);
   if (names.size() > 1 && (a.worker || a.once || !a.run.work.weights.empty() || !a.run.work.input.empty()))
-    throw Error(Error::Kind::argument, cat("--worker, --weights and --input are for one model, not ", names.size()));
+    throw Error(Error::Kind::argument,
+                str_cat("--worker, --weights and --input are for one model, not ", names.size()));
   if (a.worker || a.once) {
     bench::WorkOptions o = a.run.work;
     o.model = names[0];
@@ -166,7 +167,7 @@ void run(const Arguments& a) {
   const auto failed =
       std::count_if(results.begin(), results.end(), [](const bench::Result& r) { return !r.error.empty(); });
   if (failed > 0)
-    throw Error(Error::Kind::argument, cat(failed, " of ", results.size(), " models could not be measured"));
+    throw Error(Error::Kind::argument, str_cat(failed, " of ", results.size(), " models could not be measured"));
 }
 
 }  // namespace

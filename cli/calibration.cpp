@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 [[noreturn]] void broken(const std::string& path, const std::string& why) {
-  throw Error(Error::Kind::argument, cat(path, ": ", why), "`fovea quantize` writes calibrations");
+  throw Error(Error::Kind::argument, str_cat(path, ": ", why), "`fovea quantize` writes calibrations");
 }
 
 Observed observed(const Json& j) {
@@ -38,24 +38,22 @@ void write_calibration(const std::string& path, const Calibration& c, const std:
   for (const auto& [name, o] : c.values) values[name] = {{"range", {o.lo, o.hi}}, {"mean", o.mean}};
   std::ofstream file(path);
   file << Json{{"model", model}, {"values", std::move(values)}}.dump() << '\n';
-  if (!file.flush()) throw Error(Error::Kind::io, cat("cannot write ", path));
+  if (!file.flush()) throw Error(Error::Kind::io, str_cat("cannot write ", path));
 }
 
 std::shared_ptr<const Calibration> read_calibration(const std::string& path, const std::string& model) {
   std::ifstream file(path);
-  if (!file) throw Error(Error::Kind::io, cat("cannot read ", path));
+  if (!file) throw Error(Error::Kind::io, str_cat("cannot read ", path));
   auto out = std::make_shared<Calibration>();
   std::string made_for;
   try {
     const Json j = Json::parse(file);
     made_for = j.at("model").get<std::string>();
     for (const auto& [name, value] : j.at("values").items()) out->values[name] = observed(value);
-  } catch (const nlohmann::json::exception& e) {
-    broken(path, cat("no calibration: ", e.what()));
-  }
-  if (made_for != model) broken(path, cat("made for ", made_for, ", not for ", model));
+  } catch (const nlohmann::json::exception& e) { broken(path, str_cat("no calibration: ", e.what())); }
+  if (made_for != model) broken(path, str_cat("made for ", made_for, ", not for ", model));
   for (const auto& [name, o] : out->values)
-    if (!sane(o)) broken(path, cat("the range of ", name, " is ", o.lo, " to ", o.hi));
+    if (!sane(o)) broken(path, str_cat("the range of ", name, " is ", o.lo, " to ", o.hi));
   return out;
 }
 

@@ -38,7 +38,7 @@ std::vector<Guess> best(const Tensor& logits, int64_t k, const Labels& labels) {
 Labels labels_for(const Arguments& a, ReadyModel& ready, int64_t classes) {
   const zoo::ImageModel& model = ready.model();
   if (ready.from_cache() && classes != model.num_classes())
-    tell(cat(ready.weights(), ": ", zoo::classes_taken(classes, model.num_classes())));
+    tell(str_cat(ready.weights(), ": ", zoo::classes_taken(classes, model.num_classes())));
   const bool tag_given = a.model.pretrained || !zoo::split_name(a.model.name).tag.empty();
   Labels labels({.given = a.labels, .weights = ready.weights(), .tag_given = tag_given}, model, classes);
   if (!labels.note().empty()) tell(labels.note());
@@ -61,7 +61,7 @@ void run(const Arguments& a) {
   ReadyModel ready(a.model, logits_of);
   const zoo::ImageModel& model = ready.model();
   if (model.num_classes() <= 0)
-    throw Error(Error::Kind::argument, cat(model.full_name(), " has no classifier"),
+    throw Error(Error::Kind::argument, str_cat(model.full_name(), " has no classifier"),
                 "fovea features gives its features");
   const data::EvalConfig config = eval_config(model);
   if (!a.json && !a.csv)

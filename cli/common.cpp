@@ -51,7 +51,7 @@ void add_decode_arguments(CLI::App& command, data::DecodeOptions& o) {
 void tell(const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); }
 
 void tell_adapted(const LoadReport& report, const std::string& weights) {
-  for (const std::string& line : report.adapted) tell(cat(weights, ": ", line));
+  for (const std::string& line : report.adapted) tell(str_cat(weights, ": ", line));
 }
 
 namespace {
@@ -66,7 +66,7 @@ NewModel create_model(const ModelArguments& a) {
   NewModel made{.model = zoo::create(a.name), .weights = a.weights};
   if (a.pretrained) made.weights = zoo::pretrained_file(*made.model);
   if (made.weights.empty())
-    throw Error(Error::Kind::argument, cat("no weights for ", made.model->full_name()),
+    throw Error(Error::Kind::argument, str_cat("no weights for ", made.model->full_name()),
                 "give a file: --weights FILE (safetensors, torch checkpoint or npz), or --pretrained");
   made.model->eval();
   return made;

@@ -54,8 +54,8 @@ void check_size(const Arguments& a, const StateDict& weights) {
   if (bytes <= static_cast<double>(most)) return;
   throw Error(
       Error::Kind::unsupported,
-      cat(a.in, " has ", size, " bytes, and its tensors would take ", bytes, "; at most ", most, " are written"),
-      cat("its tensors repeat elements or share them; --max-size ", bytes, " writes them all"));
+      str_cat(a.in, " has ", size, " bytes, and its tensors would take ", bytes, "; at most ", most, " are written"),
+      str_cat("its tensors repeat elements or share them; --max-size ", bytes, " writes them all"));
 }
 
 void run(const Arguments& a) {

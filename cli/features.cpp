@@ -47,7 +47,7 @@ std::vector<std::string> names_of(zoo::ImageModel& model, const std::vector<int>
   std::map<int, int> said;
   for (const int level : levels) said.emplace(level < 0 ? level + count : level, level);
   std::vector<std::string> out;
-  for (const auto& [level, as] : said) out.push_back(cat("features_", as));
+  for (const auto& [level, as] : said) out.push_back(str_cat("features_", as));
   return out;
 }
 
@@ -67,13 +67,14 @@ class Csv final : public Table {
     std::string text;
     if (file_.written() == 0) {
       text = "path";
-      for (int64_t i = 0; i < width; ++i) text += cat(",f", i);
+      for (int64_t i = 0; i < width; ++i) text += str_cat(",f", i);
       text += '\n';
     }
     const std::span<const float> v = rows[0].data<float>();
     for (size_t r = 0; r < paths.size(); ++r) {
       text += csv_text(paths[r]);
-      for (const float f : v.subspan(r * static_cast<size_t>(width), static_cast<size_t>(width))) text += cat(',', f);
+      for (const float f : v.subspan(r * static_cast<size_t>(width), static_cast<size_t>(width)))
+        text += str_cat(',', f);
       text += '\n';
     }
     file_.write(text);
@@ -100,7 +101,7 @@ class Npz final : public Table {
 std::unique_ptr<Table> table_for(const Arguments& a) {
   const bool csv = a.out.ends_with(".csv");
   if (!csv && !a.out.ends_with(".npz"))
-    throw Error(Error::Kind::argument, cat("-o ", a.out, ": features are written as .npz or .csv"));
+    throw Error(Error::Kind::argument, str_cat("-o ", a.out, ": features are written as .npz or .csv"));
   if (csv && !a.levels.empty())
     throw Error(Error::Kind::argument, "feature maps do not fit a .csv file", "write them with -o FILE.npz");
   if (csv) return std::make_unique<Csv>(a.out);

@@ -27,14 +27,14 @@ std::string read_all(const std::string& path) {
   const std::string name = standard ? "standard input" : path;
   const auto close = [](std::FILE* f) { return f == stdin ? 0 : std::fclose(f); };
   const std::unique_ptr<std::FILE, decltype(close)> file(standard ? stdin : std::fopen(path.c_str(), "rb"), close);
-  if (!file) throw Error(Error::Kind::io, cat("cannot read ", name, ": ", std::strerror(errno)));
+  if (!file) throw Error(Error::Kind::io, str_cat("cannot read ", name, ": ", std::strerror(errno)));
   std::string all;
   char piece[1 << 16];
   while (const size_t n = std::fread(piece, 1, sizeof piece, file.get())) {
     all.append(piece, n);
-    if (all.size() > kMost) throw Error(Error::Kind::io, cat(name, " gives more than ", kMost, " bytes"));
+    if (all.size() > kMost) throw Error(Error::Kind::io, str_cat(name, " gives more than ", kMost, " bytes"));
   }
-  if (std::ferror(file.get())) throw Error(Error::Kind::io, cat("cannot read ", name, ": ", std::strerror(errno)));
+  if (std::ferror(file.get())) throw Error(Error::Kind::io, str_cat("cannot read ", name, ": ", std::strerror(errno)));
   return all;
 }
 
@@ -63,9 +63,9 @@ Sample read_sample(const ImageList& list, size_t i, const data::EvalConfig& conf
     s.width = image.width, s.height = image.height;
     s.decode = decoded - began, s.transform = bench::now() - decoded;
   } catch (const Error& e) { s.error = e; } catch (const std::bad_alloc&) {
-    s.error = Error(Error::Kind::unsupported, cat(s.path, ": there is not enough memory for it"));
+    s.error = Error(Error::Kind::unsupported, str_cat(s.path, ": there is not enough memory for it"));
   } catch (const std::exception& e) {  // nothing may leave a thread of the pool
-    s.error = Error(Error::Kind::internal, cat(s.path, ": ", e.what()));
+    s.error = Error(Error::Kind::internal, str_cat(s.path, ": ", e.what()));
   }
   return s;
 }
@@ -100,10 +100,10 @@ ImageList::ImageList(std::string command, const ImageArguments& a)
   }
   if (sources.empty())
     throw Error(Error::Kind::argument,
-                a.list.empty() ? std::string("no images were given") : cat(a.list, " names no images"),
-                cat("name images or folders of them: fovea ", command_, " --help"));
+                a.list.empty() ? std::string("no images were given") : str_cat(a.list, " names no images"),
+                str_cat("name images or folders of them: fovea ", command_, " --help"));
   for (const std::string& s : sources) take(s, sources.size() == 1);
-  if (paths_.empty()) throw Error(Error::Kind::not_found, cat("no images in ", sources.size(), " folders"));
+  if (paths_.empty()) throw Error(Error::Kind::not_found, str_cat("no images in ", sources.size(), " folders"));
 }
 
 void ImageList::tell(const std::string& text) {
@@ -130,13 +130,13 @@ void ImageList::take(const std::string& source, bool only) {
   const std::string left_out = found.left_out_text();
   if (found.images.empty()) {
     std::string suffixes;
-    for (const std::string_view s : data::image_suffixes()) suffixes += cat(" ", s);
-    give_up(Error(Error::Kind::not_found, cat("no images under ", source),
-                  cat("looked for", suffixes, left_out.empty() ? "" : "; ", left_out)),
+    for (const std::string_view s : data::image_suffixes()) suffixes += str_cat(" ", s);
+    give_up(Error(Error::Kind::not_found, str_cat("no images under ", source),
+                  str_cat("looked for", suffixes, left_out.empty() ? "" : "; ", left_out)),
             only);
     ++folders_failed_;
   } else if (!left_out.empty() && !quiet_) {
-    tell(cat(source, ": ", left_out));
+    tell(str_cat(source, ": ", left_out));
   }
   paths_.insert(paths_.end(), found.images.begin(), found.images.end());
 }
@@ -157,10 +157,10 @@ void ImageList::clear() {
 void ImageList::finish() {
   clear();
   std::string failed;
-  if (images_failed_) failed = cat(images_failed_, " of ", paths_.size(), " images could not be read");
+  if (images_failed_) failed = str_cat(images_failed_, " of ", paths_.size(), " images could not be read");
   if (folders_failed_)
-    failed += cat(failed.empty() ? "" : ", and ", folders_failed_, folders_failed_ == 1 ? " folder" : " folders",
-                  " could not be read or had no images");
+    failed += str_cat(failed.empty() ? "" : ", and ", folders_failed_, folders_failed_ == 1 ? " folder" : " folders",
+                      " could not be read or had no images");
   if (!failed.empty()) throw Error(Error::Kind::io, failed);
 }
 

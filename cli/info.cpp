@@ -39,12 +39,12 @@ Json pretrained_json(const zoo::PretrainedCfg& c) {
   if (given(c.min_input_size)) j["min_input_size"] = c.min_input_size;
   j["fixed_input_size"] = c.fixed_input_size;
   j["interpolation"] = c.interpolation;
-  j["crop_pct"] = std::stod(cat(c.crop_pct));      // the digits that were written, not their nearest float's
-  if (c.test_crop_pct > 0) j["test_crop_pct"] = std::stod(cat(c.test_crop_pct));
+  j["crop_pct"] = std::stod(str_cat(c.crop_pct));  // the digits that were written, not their nearest float's
+  if (c.test_crop_pct > 0) j["test_crop_pct"] = std::stod(str_cat(c.test_crop_pct));
   j["crop_mode"] = c.crop_mode;
   for (const auto& [key, values] : {std::pair{"mean", c.mean}, std::pair{"std", c.std}}) {
     j[key] = Json::array();
-    for (const float v : values) j[key].push_back(std::stod(cat(v)));
+    for (const float v : values) j[key].push_back(std::stod(str_cat(v)));
   }
   j["num_classes"] = c.num_classes;
   if (given(c.pool_size)) j["pool_size"] = c.pool_size;
@@ -85,7 +85,7 @@ void print(zoo::ImageModel& model) {
   std::printf("  parameters   %.2f M in %zu tensors\n", static_cast<double>(model.parameter_count()) / 1e6,
               model.named_parameters().size());
   std::printf("  input        %d x %d x %d, %s, crop %s (%s)\n", channels, height, width,
-              std::string(c.interpolation).c_str(), cat(c.crop_pct).c_str(), std::string(c.crop_mode).c_str());
+              std::string(c.interpolation).c_str(), str_cat(c.crop_pct).c_str(), std::string(c.crop_mode).c_str());
   std::printf("  classes      %d, from %d features (%s pooling), classifier %s\n", model.num_classes(),
               model.head_hidden_size(), model.global_pool().empty() ? "no" : model.global_pool().c_str(),
               std::string(model.classifier_name()).c_str());

@@ -16,7 +16,7 @@ using nlohmann::json;
 
 std::string text_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(Error::Kind::io, cat("cannot read ", path));
+  if (!file) throw Error(Error::Kind::io, str_cat("cannot read ", path));
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -57,7 +57,7 @@ std::vector<std::string> of_config(const json& config) {
 std::vector<std::string> read_labels(const std::string& path) {
   const std::string text = text_of(path);
   const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == text.npos) throw Error(Error::Kind::argument, cat(path, " has no labels"), "one a line");
+  if (first == text.npos) throw Error(Error::Kind::argument, str_cat(path, " has no labels"), "one a line");
   if (text[first] != '{' && text[first] != '[') return lines_of(text);
   try {
     const json parsed = json::parse(text);
@@ -65,7 +65,7 @@ std::vector<std::string> read_labels(const std::string& path) {
     std::vector<std::string> out = of_config(parsed);
     return out.empty() ? by_index(parsed) : out;
   } catch (const std::exception& e) {
-    throw Error(Error::Kind::argument, cat(path, " is no list of labels: ", e.what()),
+    throw Error(Error::Kind::argument, str_cat(path, " is no list of labels: ", e.what()),
                 "a label a line, or JSON: a list, an object by index, or a config.json with label_names");
   }
 }
@@ -95,9 +95,10 @@ Labels::Labels(const LabelSources& from, const zoo::ImageModel& model, int64_t c
   if (!from.given.empty()) {
     names_ = read_labels(from.given);
     if (static_cast<int64_t>(names_.size()) != classes)
-      throw Error(Error::Kind::argument,
-                  cat(from.given, " has ", names_.size(), " labels, but the model tells ", classes, " classes apart"),
-                  "--labels none does without");
+      throw Error(
+          Error::Kind::argument,
+          str_cat(from.given, " has ", names_.size(), " labels, but the model tells ", classes, " classes apart"),
+          "--labels none does without");
     return;
   }
   const json config = config_beside(from.weights, model);
@@ -112,14 +113,14 @@ Labels::Labels(const LabelSources& from, const zoo::ImageModel& model, int64_t c
   const bool known =
       (from.tag_given && is_imagenet(model.tag())) || (config.is_object() && config_says_imagenet(config));
   if (imagenet_ && !known)
-    note_ = cat(from.weights, " does not say what its ", classes,
-                " classes are; they are assumed to be ImageNet-1k's (--labels FILE or none)");
+    note_ = str_cat(from.weights, " does not say what its ", classes,
+                    " classes are; they are assumed to be ImageNet-1k's (--labels FILE or none)");
 }
 
 std::string Labels::operator[](int64_t index) const {
   if (imagenet_) return std::string(data::label(static_cast<int>(index)));
   if (index >= 0 && index < static_cast<int64_t>(names_.size())) return names_[static_cast<size_t>(index)];
-  return cat("class ", index);
+  return str_cat("class ", index);
 }
 
 }  // namespace fovea::cli

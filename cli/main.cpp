@@ -21,7 +21,7 @@ void want_command(const CLI::App& app, int argc, char** argv) {
     names.push_back(command->get_name());
   if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return;
   const std::vector<std::string> near = fovea::closest(argv[1], names, 1);
-  throw fovea::Error(fovea::Error::Kind::argument, fovea::cat("no command '", argv[1], "'"),
+  throw fovea::Error(fovea::Error::Kind::argument, fovea::str_cat("no command '", argv[1], "'"),
                      near.empty() ? "there are: " + fovea::join(names, ", ") : "closest: " + near[0]);
 }
 
@@ -31,8 +31,8 @@ void complain(std::string_view what) { std::fprintf(stderr, "fovea: %s\n", fovea
 // Bad arguments are told as everything else is.
 std::string explain(const CLI::App* app, const CLI::Error& e) {
   const std::vector<CLI::App*> commands = app->get_subcommands();
-  return fovea::cat("fovea: ", e.what(), "\n  fovea ", commands.empty() ? "" : commands[0]->get_name() + " ",
-                    "--help says what there is\n");
+  return fovea::str_cat("fovea: ", e.what(), "\n  fovea ", commands.empty() ? "" : commands[0]->get_name() + " ",
+                        "--help says what there is\n");
 }
 
 // The exit code, once everything that was said is out.

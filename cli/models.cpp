@@ -26,7 +26,7 @@ void want_module(const std::string& name) {
   known.erase(std::unique(known.begin(), known.end()), known.end());
   if (std::binary_search(known.begin(), known.end(), name)) return;
   const std::vector<std::string> near = closest(name, known);
-  throw Error(Error::Kind::not_found, cat("no module '", name, "'"),
+  throw Error(Error::Kind::not_found, str_cat("no module '", name, "'"),
               near.empty() ? "there are: " + join(known, ", ") : "closest: " + join(near, ", "));
 }
 

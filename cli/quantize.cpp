@@ -46,7 +46,7 @@ class Photos {
   const data::Image& operator[](size_t i) {
     for (size_t tried = 0; tried < count(); ++tried, i = (i + 1) % count())
       if (read(i)) return image_;
-    throw Error(Error::Kind::io, cat("none of ", count(), " images could be read"));
+    throw Error(Error::Kind::io, str_cat("none of ", count(), " images could be read"));
   }
 
  private:
@@ -187,7 +187,8 @@ void run(const Arguments& a) {
   ImageList list("quantize", a.images);
   const std::unique_ptr<zoo::ImageModel> model = load_model(a.model);
   if (model->num_classes() <= 0)
-    throw Error(Error::Kind::argument, cat(model->full_name(), " has no classifier whose answers could be compared"));
+    throw Error(Error::Kind::argument,
+                str_cat(model->full_name(), " has no classifier whose answers could be compared"));
   zoo::want_finite_weights(*model);                // ranges and integers cannot say it later
   Crops crops(list, eval_config(*model), a.seed);
   auto calibration = std::make_shared<Calibration>();

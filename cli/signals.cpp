@@ -48,7 +48,8 @@ void flush_output() {
   errno = 0;
   if ((std::fflush(stdout) == 0 && !std::ferror(stdout)) || std::exchange(told, true)) return;
   const int why = errno;
-  throw Error(Error::Kind::io, cat("cannot write to standard output", why ? ": " : "", why ? std::strerror(why) : ""));
+  throw Error(Error::Kind::io,
+              str_cat("cannot write to standard output", why ? ": " : "", why ? std::strerror(why) : ""));
 }
 
 }  // namespace fovea::cli

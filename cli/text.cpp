@@ -29,7 +29,7 @@ std::string json_text(std::string_view bytes) {
 
 std::string json_number(float v) {
   if (!std::isfinite(v)) return "null";
-  const std::string s = cat(v);
+  const std::string s = str_cat(v);
   return s.find_first_of(".e") == s.npos ? s + ".0" : s;
 }
 

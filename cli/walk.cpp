@@ -48,7 +48,7 @@ class Walk {
     std::error_code failed;
     for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed))
       take(at->path().string(), at->path().filename().string());
-    if (failed) found_.problems.push_back(cat("cannot read the folder ", folder, ": ", failed.message()));
+    if (failed) found_.problems.push_back(str_cat("cannot read the folder ", folder, ": ", failed.message()));
   }
 
   void take(const std::string& path, const std::string& name) {
@@ -87,9 +87,9 @@ std::string Found::left_out_text() const {
       some.resize(kShown);
       some.emplace_back("...");
     }
-    reasons.push_back(cat(names.size(), " ", why, " (", join(some, ", "), ")"));
+    reasons.push_back(str_cat(names.size(), " ", why, " (", join(some, ", "), ")"));
   }
-  return all == 0 ? "" : cat(all, all == 1 ? " file" : " files", " left out: ", join(reasons, ", "));
+  return all == 0 ? "" : str_cat(all, all == 1 ? " file" : " files", " left out: ", join(reasons, ", "));
 }
 
 Found find_images(const std::string& folder) { return Walk(folder).run(); }

@@ -68,7 +68,7 @@ void BmpReader::read_header() {
     top_down_ = at(25) == 0xFF;
     if (top_down_) height = 0u - height;
   } else {
-    broken(cat("its header takes ", header_, " bytes"));
+    broken(str_cat("its header takes ", header_, " bytes"));
   }
   palette_at_ = kFileHeader + header_;
   if (palette_at_ > source_.bytes.size()) fail();
@@ -84,7 +84,7 @@ void BmpReader::read_header() {
 
 // A palette of greys in order is none: pixels are greys then, also beyond its end.
 void BmpReader::read_palette() {
-  if (colours_ == 0 || colours_ > 65536) broken(cat("its palette has ", colours_, " colours"));
+  if (colours_ == 0 || colours_ > 65536) broken(str_cat("its palette has ", colours_, " colours"));
   const size_t have = std::min<size_t>(source_.bytes.size() - palette_at_, entry_ * colours_);
   const uint8_t* entries = source_.data() + palette_at_;
   bool grey = true;
@@ -95,7 +95,7 @@ void BmpReader::read_palette() {
       grey = grey && wanted < 256 && k < have && entries[k] == wanted;
     }
   }
-  if (!grey && have / entry_ > palette_.size()) broken(cat("its palette has ", have / entry_, " colours"));
+  if (!grey && have / entry_ > palette_.size()) broken(str_cat("its palette has ", have / entry_, " colours"));
   for (size_t i = 0; i < palette_.size(); ++i) {
     if (grey && colours_ <= 2) palette_[i].fill(i ? 255 : 0);
     else if (grey) palette_[i].fill(static_cast<uint8_t>(i));
@@ -120,7 +120,7 @@ Layout BmpReader::layout() const {
     if (rgb == Masks{0xFF, 0xFF00, 0xFF0000} && alpha == 0xFF000000) return {4, 0, 1, 2};
     if (rgb == Masks{} && alpha == 0) return {4, 2, 1, 0};
   }
-  broken(cat("its colours are laid out in an unusual way, in ", bits_, " bits"));
+  broken(str_cat("its colours are laid out in an unusual way, in ", bits_, " bits"));
 }
 
 void BmpReader::store(int row, const uint8_t* in) {
@@ -212,8 +212,8 @@ void BmpReader::read_runs() {
 Image BmpReader::read() {
   read_header();
   if (bits_ != 1 && bits_ != 4 && bits_ != 8 && bits_ != 16 && bits_ != 24 && bits_ != 32)
-    broken(cat(bits_, " bits a pixel"));
-  if (compression_ > masks) broken(cat("it is packed by method ", compression_));
+    broken(str_cat(bits_, " bits a pixel"));
+  if (compression_ > masks) broken(str_cat("it is packed by method ", compression_));
   if (compression_ == masks && bits_ <= 8) broken("it has masks of colours and a palette");
   unpacked_ = bits_;
   if (bits_ <= 8) read_palette();

@@ -32,23 +32,23 @@ std::string_view name_of(Format format) {
 }
 
 void Source::broken(Format format, std::string_view why) const {
-  throw Error(Error::Kind::format, cat(name, " is a broken ", name_of(format), " image: ", why));
+  throw Error(Error::Kind::format, str_cat(name, " is a broken ", name_of(format), " image: ", why));
 }
 
 void Source::truncated(Format format) const {
   throw Error(Error::Kind::format,
-              cat(name, " is a truncated ", name_of(format), " image: it ends after ", bytes.size(),
-                  " bytes, before the last row"),
+              str_cat(name, " is a truncated ", name_of(format), " image: it ends after ", bytes.size(),
+                      " bytes, before the last row"),
               format == Format::webp ? "" : "allow_truncated keeps the part that is there");
 }
 
 void Source::check_size(int64_t width, int64_t height) const {
   if (width < 1 || height < 1)
-    throw Error(Error::Kind::format, cat(name, " says that it is ", width, "x", height, " pixels"));
+    throw Error(Error::Kind::format, str_cat(name, " says that it is ", width, "x", height, " pixels"));
   if (width > options.max_pixels / height)
     throw Error(
         Error::Kind::format,
-        cat(name, " says that it is ", width, "x", height, " pixels, more than the limit of ", options.max_pixels),
+        str_cat(name, " says that it is ", width, "x", height, " pixels, more than the limit of ", options.max_pixels),
         "it may be meant to exhaust memory; raise max_pixels to read it nevertheless");
 }
 
@@ -59,7 +59,7 @@ Image Source::canvas(int64_t width, int64_t height) const {
 
 static std::vector<std::byte> read_file(const std::string& path, size_t most) {
   const auto fail = [&](std::string_view why) {
-    throw Error(Error::Kind::io, cat("cannot read image ", path, ": ", why));
+    throw Error(Error::Kind::io, str_cat("cannot read image ", path, ": ", why));
   };
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) fail(std::strerror(errno));
@@ -74,21 +74,21 @@ static std::vector<std::byte> read_file(const std::string& path, size_t most) {
       return bytes;
     }
   }
-  if (most == kMostBytes) fail(cat("it is larger than ", kMostBytes, " bytes"));
+  if (most == kMostBytes) fail(str_cat("it is larger than ", kMostBytes, " bytes"));
   return bytes;
 }
 
 static std::string decoded_formats() {
   std::string all;
   for (Format f : {Format::jpeg, Format::png, Format::webp, Format::gif, Format::bmp, Format::tiff})
-    if (can_decode(f) || !can_decode()) all += cat(all.empty() ? "" : ", ", name_of(f));
+    if (can_decode(f) || !can_decode()) all += str_cat(all.empty() ? "" : ", ", name_of(f));
   return all;
 }
 
 static Format recognise(std::span<const std::byte> bytes, std::string_view name) {
   if (const auto format = format_of(bytes)) return *format;
-  throw Error(Error::Kind::format, cat(name, " is not an image fovea reads: it is ", describe(bytes)),
-              cat("these are read: ", decoded_formats()));
+  throw Error(Error::Kind::format, str_cat(name, " is not an image fovea reads: it is ", describe(bytes)),
+              str_cat("these are read: ", decoded_formats()));
 }
 
 std::span<const std::string_view> image_suffixes() {
@@ -136,13 +136,13 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
       default: break;
     }
   } catch (const std::bad_alloc&) {
-    throw Error(Error::Kind::unsupported, cat(name, ": there is not enough memory to decode it"),
+    throw Error(Error::Kind::unsupported, str_cat(name, ": there is not enough memory to decode it"),
                 "a lower max_pixels refuses such images");
   }
 #else
   (void)options;
 #endif
-  throw Error(Error::Kind::unsupported, cat(name, ": this build of fovea does not decode ", name_of(format)),
+  throw Error(Error::Kind::unsupported, str_cat(name, ": this build of fovea does not decode ", name_of(format)),
               format == Format::gif && can_decode()    ? "configure with -Dgif=enabled (giflib)"
               : format == Format::tiff && can_decode() ? "configure with -Dtiff=enabled (libtiff)"
                                                        : "configure with -Dimages=enabled");
@@ -155,7 +155,8 @@ Image read_image(const std::string& path, const DecodeOptions& options) {
 ImageInfo probe(std::span<const std::byte> bytes, std::string_view name) {
   const Format format = recognise(bytes, name);
   if (const auto info = read_header(bytes)) return *info;
-  throw Error(Error::Kind::format, cat(name, " is a ", name_of(format), " image whose header is broken or cut off"));
+  throw Error(Error::Kind::format,
+              str_cat(name, " is a ", name_of(format), " image whose header is broken or cut off"));
 }
 
 ImageInfo probe_image(const std::string& path) {

@@ -149,7 +149,8 @@ std::string describe(std::span<const std::byte> bytes) {
     hex += "0123456789abcdef"[v & 15];
     if (i + 1 < shown) hex += ' ';
   }
-  return text.size() == shown ? cat("text that starts with '", text, "'") : cat("unknown data that starts with ", hex);
+  return text.size() == shown ? str_cat("text that starts with '", text, "'")
+                              : str_cat("unknown data that starts with ", hex);
 }
 
 }  // namespace fovea::data

@@ -11,10 +11,10 @@ static constexpr int64_t kMostPixels = int64_t{1} << 30;
 
 void check_size(int width, int height, int channels) {
   if (width < 1 || height < 1 || int64_t{width} * height > kMostPixels)
-    throw Error(Error::Kind::argument, cat("an image cannot be ", width, "x", height, " pixels"),
-                cat("width and height must be at least 1, and their product at most ", kMostPixels));
+    throw Error(Error::Kind::argument, str_cat("an image cannot be ", width, "x", height, " pixels"),
+                str_cat("width and height must be at least 1, and their product at most ", kMostPixels));
   if (channels != 1 && channels != 3)
-    throw Error(Error::Kind::argument, cat("an image cannot have ", channels, " channels"),
+    throw Error(Error::Kind::argument, str_cat("an image cannot have ", channels, " channels"),
                 "1 (grey) and 3 (red, green, blue) are possible");
 }
 
@@ -29,9 +29,9 @@ void check(const Image& image) {
   check_size(image.width, image.height, image.channels);
   if (const size_t need = image.pitch() * static_cast<size_t>(image.height); image.pixels.size() != need)
     throw Error(Error::Kind::argument,
-                cat("an image of ", image.width, "x", image.height, "x", image.channels, " has ", image.pixels.size(),
-                    " bytes of pixels"),
-                cat("it needs ", need));
+                str_cat("an image of ", image.width, "x", image.height, "x", image.channels, " has ",
+                        image.pixels.size(), " bytes of pixels"),
+                str_cat("it needs ", need));
 }
 
 Image to_grey(const Image& image) {

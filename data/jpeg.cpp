@@ -140,7 +140,7 @@ void check_markers(const Source& source) {
       i += at(i) == 0xFF && marker == 0 ? 2 : 1;
       continue;
     }
-    if (marker < 0xC0) source.broken(Format::jpeg, cat("unknown marker ", marker, " at byte ", i));
+    if (marker < 0xC0) source.broken(Format::jpeg, str_cat("unknown marker ", marker, " at byte ", i));
     if (marker == 0xDA) return;
     const bool bare = (marker >= 0xD0 && marker <= 0xD9) || marker == 0xC8 || (marker >= 0xF0 && marker <= 0xFD);
     i += bare ? 2 : 2 + std::max(at(i + 2) << 8 | at(i + 3), 2u);

@@ -27,8 +27,8 @@ int label_count() { return static_cast<int>(labels().size()); }
 
 std::string_view label(int index) {
   if (index < 0 || index >= label_count())
-    throw Error(Error::Kind::argument, cat("there is no ImageNet-1k class ", index),
-                cat("classes are 0 to ", label_count() - 1));
+    throw Error(Error::Kind::argument, str_cat("there is no ImageNet-1k class ", index),
+                str_cat("classes are 0 to ", label_count() - 1));
   return labels()[static_cast<size_t>(index)];
 }
 

@@ -165,7 +165,7 @@ bool PngReader::read_rows() {
       filled_ = length + 1 - z.avail_out;
       if (filled_ < length + 1) break;
       if (!unfilter(row_[0], row_.data() + 1, above_.data() + 1, length, (bits_ + 7) / 8))
-        source_.broken(Format::png, cat("row ", y_, " has the unknown filter ", static_cast<int>(row_[0])));
+        source_.broken(Format::png, str_cat("row ", y_, " has the unknown filter ", static_cast<int>(row_[0])));
       store(row_.data() + 1);
       if (!next_row() || state == Z_STREAM_END) return true;  // too few rows: the others stay as they are
     }

@@ -40,7 +40,7 @@ bool is_kind(int depth, int colour) {
 }  // namespace
 
 Bytes PngChunks::take(const Chunk& chunk, size_t length) {
-  if (length > left()) broken(cat("the file ends inside its chunk ", chunk.name));
+  if (length > left()) broken(str_cat("the file ends inside its chunk ", chunk.name));
   const Bytes b = all_.subspan(at_, length);
   at_ += length;
   return b;
@@ -60,7 +60,7 @@ void PngChunks::check_sum(const Chunk& chunk, Bytes body) {
   const auto bytes = [](auto s) { return reinterpret_cast<const Bytef*>(s.data()); };
   const uLong named = crc32(0, bytes(chunk.name), 4);
   const uLong sum = crc32_z(named, bytes(body), body.size());
-  if (big32(take(chunk, kChecksum), 0) != sum) broken(cat("its chunk ", chunk.name, " has another checksum"));
+  if (big32(take(chunk, kChecksum), 0) != sum) broken(str_cat("its chunk ", chunk.name, " has another checksum"));
 }
 
 void PngChunks::read_header() {
@@ -71,7 +71,7 @@ void PngChunks::read_header() {
     if (!chunk) {
       if (sized_) source_.check_size(width, height);
       if (left() == 0) source_.truncated(Format::png);
-      broken(cat("there is no chunk at byte ", start));
+      broken(str_cat("there is no chunk at byte ", start));
     }
     const size_t body = at_;
     const Seen seen = handle(*chunk);
@@ -140,7 +140,7 @@ PngChunks::Seen PngChunks::handle(const Chunk& chunk) {
   const bool at_once = colour == grey || colour == rgb;  // of these tRNS names a colour, of others it is a list
   if (chunk.name == "IHDR") read_size(body);
   else if (chunk.name == "PLTE" && sized_ && colour == indexed) {
-    if (body.size() / 3 > palette.size()) broken(cat("its palette has ", body.size() / 3, " colours"));
+    if (body.size() / 3 > palette.size()) broken(str_cat("its palette has ", body.size() / 3, " colours"));
     palette = {};
     for (size_t i = 0; i < body.size() / 3; ++i)
       for (size_t c = 0; c < 3; ++c) palette[i][c] = static_cast<uint8_t>(body[3 * i + c]);
@@ -152,7 +152,8 @@ PngChunks::Seen PngChunks::handle(const Chunk& chunk) {
     read_frame(body);
   }
   for (const Least& least : kLeast)
-    if (chunk.name == least.name && body.size() < least.length) broken(cat("its chunk ", chunk.name, " is too short"));
+    if (chunk.name == least.name && body.size() < least.length)
+      broken(str_cat("its chunk ", chunk.name, " is too short"));
   if (chunk.name == "acTL") {
     const uint32_t count = big32(body, 0);
     animated_ = !animated_ && count != 0 && count <= 0x80000000u;

@@ -31,7 +31,7 @@ std::string_view name_of(Filter filter) { return kFilterNames[static_cast<size_t
 Filter parse_filter(std::string_view name) {
   for (size_t i = 0; i < std::size(kFilterNames); ++i)
     if (kFilterNames[i] == name) return static_cast<Filter>(i);
-  throw Error(Error::Kind::argument, cat("no interpolation '", name, "'"),
+  throw Error(Error::Kind::argument, str_cat("no interpolation '", name, "'"),
               "known: nearest, box, bilinear, hamming, bicubic, lanczos");
 }
 
@@ -285,8 +285,8 @@ Image resize(const Image& image, int width, int height, Filter filter, const Box
   if (!(box.left >= 0 && box.top >= 0 && box.right <= in_width && box.bottom <= in_height && box.left < box.right &&
         box.top < box.bottom))
     throw Error(Error::Kind::argument,
-                cat("box (", box.left, ", ", box.top, ", ", box.right, ", ", box.bottom, ") is empty or leaves the ",
-                    image.width, "x", image.height, " image"),
+                str_cat("box (", box.left, ", ", box.top, ", ", box.right, ", ", box.bottom,
+                        ") is empty or leaves the ", image.width, "x", image.height, " image"),
                 "a box is left, top, right, bottom in pixels of the source");
   return resized(image, width, height, filter, box, {0, 0, width, height});
 }
@@ -295,8 +295,8 @@ Image resize_part(const Image& image, int width, int height, Filter filter, cons
   check(image);
   check_size(part.width, part.height, image.channels);
   if (part.left < 0 || part.top < 0 || part.left > width - part.width || part.top > height - part.height)
-    throw Error(Error::Kind::argument, cat(part.width, "x", part.height, " pixels from (", part.left, ", ", part.top,
-                                           ") leave an image of ", width, "x", height));
+    throw Error(Error::Kind::argument, str_cat(part.width, "x", part.height, " pixels from (", part.left, ", ",
+                                               part.top, ") leave an image of ", width, "x", height));
   return resized(image, width, height, filter, all_of(image), part);
 }
 

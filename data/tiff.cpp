@@ -93,8 +93,8 @@ class TiffReader {
 void TiffReader::unusual() const {
   throw Error(
       Error::Kind::unsupported,
-      cat(source_.name, " is a TIFF image of an unusual kind: ", samples_, " samples of ", bits_,
-          " bits, photometric interpretation ", photometric_, ", compression ", tag<uint16_t>(TIFFTAG_COMPRESSION)),
+      str_cat(source_.name, " is a TIFF image of an unusual kind: ", samples_, " samples of ", bits_,
+              " bits, photometric interpretation ", photometric_, ", compression ", tag<uint16_t>(TIFFTAG_COMPRESSION)),
       "save it as PNG");
 }
 

@@ -19,7 +19,7 @@ std::string_view name_of(CropMode mode) { return kCropModes[static_cast<size_t>(
 CropMode parse_crop_mode(std::string_view name) {
   for (size_t i = 0; i < std::size(kCropModes); ++i)
     if (kCropModes[i] == name) return static_cast<CropMode>(i);
-  throw Error(Error::Kind::argument, cat("no crop mode '", name, "'"), "known: center, squash, border");
+  throw Error(Error::Kind::argument, str_cat("no crop mode '", name, "'"), "known: center, squash, border");
 }
 
 namespace {
@@ -104,15 +104,15 @@ void check(const EvalConfig& config) {
     return v.size() == 1 || static_cast<int>(v.size()) == channels;
   };
   if ((channels != 1 && channels != 3) || height < 1 || width < 1)
-    throw Error(Error::Kind::argument, cat("input size (", channels, ", ", height, ", ", width, ") cannot be"),
+    throw Error(Error::Kind::argument, str_cat("input size (", channels, ", ", height, ", ", width, ") cannot be"),
                 "1 or 3 channels, height and width of at least 1");
   if (!(config.crop_pct > 0.001f && config.crop_pct < 1000))
-    throw Error(Error::Kind::argument, cat("crop_pct ", config.crop_pct, " cannot be"), "0.875 is usual");
+    throw Error(Error::Kind::argument, str_cat("crop_pct ", config.crop_pct, " cannot be"), "0.875 is usual");
   for (float v : config.mean)
-    if (!std::isfinite(v)) throw Error(Error::Kind::argument, cat("mean has the value ", v));
+    if (!std::isfinite(v)) throw Error(Error::Kind::argument, str_cat("mean has the value ", v));
   if (!fits(config.mean) || !fits(config.std))
-    throw Error(Error::Kind::argument, cat("mean has ", config.mean.size(), " values and std has ", config.std.size(),
-                                           ", for ", channels, " channels"));
+    throw Error(Error::Kind::argument, str_cat("mean has ", config.mean.size(), " values and std has ",
+                                               config.std.size(), ", for ", channels, " channels"));
 }
 
 }  // namespace
@@ -134,8 +134,8 @@ Image eval_crop(const Image& image, const EvalConfig& config) {
   const Pixel fill = config.crop_mode == CropMode::border ? mean_colour(config) : Pixel{};
   if (to.height < 1 || to.width < 1 || std::max(to.height, to.width) >= kTooLarge)
     throw Error(Error::Kind::argument,
-                cat("an image of ", source.width, "x", source.height, " pixels for a crop of ", crop.width, "x",
-                    crop.height, " would be resized to ", to.width, "x", to.height),
+                str_cat("an image of ", source.width, "x", source.height, " pixels for a crop of ", crop.width, "x",
+                        crop.height, " would be resized to ", to.width, "x", to.height),
                 "it is too thin, or crop_pct too small");
   return resized_crop(source, to, config.interpolation, crop, fill);
 }
@@ -146,13 +146,13 @@ Tensor to_tensor(const Image& image, std::span<const float> mean, std::span<cons
   const auto fits = [&](std::span<const float> v) { return v.size() == 1 || v.size() == channels; };
   if (!fits(mean) || !fits(std))
     throw Error(Error::Kind::argument,
-                cat("mean has ", mean.size(), " values and std has ", std.size(), ", for ", channels, " channels"));
+                str_cat("mean has ", mean.size(), " values and std has ", std.size(), ", for ", channels, " channels"));
   Tensor tensor = empty({1, image.channels, image.height, image.width});
   const std::span<float> out = tensor.mutable_data<float>();
   const size_t count = out.size() / channels;
   for (size_t c = 0; c < channels; ++c) {
     const float m = mean[c % mean.size()], s = std[c % std.size()];
-    if (s == 0) throw Error(Error::Kind::argument, cat("std of channel ", c, " is 0"));
+    if (s == 0) throw Error(Error::Kind::argument, str_cat("std of channel ", c, " is 0"));
     std::array<float, 256> value;
     for (size_t v = 0; v < value.size(); ++v) value[v] = (static_cast<float>(v) / 255.0f - m) / s;
     for (size_t i = 0; i < count; ++i) out[c * count + i] = value[image.pixels[i * channels + c]];

@@ -17,7 +17,7 @@ AdaptedLines::~AdaptedLines() { listening = outer_; }
 
 std::vector<std::string> AdaptedLines::take() const {
   std::vector<std::string> out;
-  for (const auto& [line, times] : lines_) out.push_back(times > 1 ? cat(line, " (", times, " times)") : line);
+  for (const auto& [line, times] : lines_) out.push_back(times > 1 ? str_cat(line, " (", times, " times)") : line);
   return out;
 }
 

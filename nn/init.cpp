@@ -139,7 +139,7 @@ Tensor draw(const Init& how, const Shape& shape, DType dtype, uint64_t key) {
     case DType::f16: return converted<float16>(v, shape, [](double x) { return to_float16(static_cast<float>(x)); });
     case DType::i64: return converted<int64_t>(v, shape, [](double x) { return static_cast<int64_t>(x); });
     case DType::i32: return converted<int32_t>(v, shape, [](double x) { return static_cast<int32_t>(x); });
-    default: throw Error(Error::Kind::unsupported, cat("no first values of dtype ", name_of(dtype)));
+    default: throw Error(Error::Kind::unsupported, str_cat("no first values of dtype ", name_of(dtype)));
   }
 }
 

@@ -16,7 +16,7 @@ using Rows = std::vector<std::pair<std::string, Meta>>;
 
 constexpr size_t kShown = 12;                      // lines of each kind; the rest is counted
 
-std::string text(const Meta& m) { return cat(name_of(m.dtype), to_string(m.shape)); }
+std::string text(const Meta& m) { return str_cat(name_of(m.dtype), to_string(m.shape)); }
 
 std::string padded(std::string s, size_t width) {
   if (s.size() < width) s.append(width - s.size(), ' ');
@@ -38,7 +38,7 @@ std::string hint(const std::pair<std::string, Meta>& row, const Rows& others) {
     if (meta.shape == row.second.shape && last_part(name) == last_part(row.first)) same.push_back(name);
   if (same.empty()) return {};
   const std::vector<std::string> near = closest(row.first, same, 1);
-  return cat("  (same shape as ", near.empty() ? same[0] : near[0], ": rename?)");
+  return str_cat("  (same shape as ", near.empty() ? same[0] : near[0], ": rename?)");
 }
 
 void append_rows(std::string& out, const char* word, const Rows& rows, const Rows& others) {
@@ -46,10 +46,10 @@ void append_rows(std::string& out, const char* word, const Rows& rows, const Row
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!out.empty()) out += '\n';
     if (i == kShown) {
-      out += cat(word, "and ", rows.size() - i, " more");
+      out += str_cat(word, "and ", rows.size() - i, " more");
       return;
     }
-    out += cat(word, padded(rows[i].first, width), "  ", text(rows[i].second), hint(rows[i], others));
+    out += str_cat(word, padded(rows[i].first, width), "  ", text(rows[i].second), hint(rows[i], others));
   }
 }
 
@@ -110,28 +110,28 @@ void find_prefix(LoadReport& r) {
 std::string LoadReport::summary() const {
   std::string s;
   const auto say = [&](size_t n, const char* what) {
-    if (n) s += cat(s.empty() ? "" : ", ", n, what);
+    if (n) s += str_cat(s.empty() ? "" : ", ", n, what);
   };
   const auto [lost, strange] = unexplained(*this);
-  if (fit_without_prefix) s = cat(lost.empty() ? "all " : "", fit_without_prefix, " fit without '", prefix, "'");
+  if (fit_without_prefix) s = str_cat(lost.empty() ? "all " : "", fit_without_prefix, " fit without '", prefix, "'");
   say(lost.size(), " missing");
   say(strange.size(), " unexpected");
   say(wrong_shape.size(), " of another shape");
-  if (s.empty()) s = cat("all ", loaded, " fit");
-  return adapted.empty() ? s : cat(s, "; ", join(adapted, "; "));
+  if (s.empty()) s = str_cat("all ", loaded, " fit");
+  return adapted.empty() ? s : str_cat(s, "; ", join(adapted, "; "));
 }
 
 std::string LoadReport::details() const {
   std::string s;
   if (fit_without_prefix)
-    s = cat("OpenOptions::prefix takes it off, and so does: fovea convert FILE NEW_FILE --prefix ", prefix);
+    s = str_cat("OpenOptions::prefix takes it off, and so does: fovea convert FILE NEW_FILE --prefix ", prefix);
   const auto [lost, strange] = unexplained(*this);
   append_rows(s, "missing     ", lost, strange);
   append_rows(s, "unexpected  ", strange, lost);
   for (size_t i = 0; i < wrong_shape.size(); ++i) {
     if (!s.empty()) s += '\n';
-    if (i == kShown) return s + cat("shape       and ", wrong_shape.size() - i, " more");
-    s += cat("shape       ", wrong_shape[i].name, "  file ", wrong_shape[i].file, ", model ", wrong_shape[i].model);
+    if (i == kShown) return s + str_cat("shape       and ", wrong_shape.size() - i, " more");
+    s += str_cat("shape       ", wrong_shape[i].name, "  file ", wrong_shape[i].file, ", model ", wrong_shape[i].model);
   }
   return s;
 }
@@ -156,7 +156,8 @@ LoadReport Module::compare(const StateDict& weights) const {
 LoadReport Module::load(const StateDict& weights, Strict strict, std::string_view source, std::string_view model) {
   LoadReport report = compare(weights);
   if (strict == Strict::yes && !report.clean())
-    throw Error(Error::Kind::weights, cat(source, " does not fit ", model, ": ", report.summary()), report.details());
+    throw Error(Error::Kind::weights, str_cat(source, " does not fit ", model, ": ", report.summary()),
+                report.details());
   const NoGrad no_grad;
   for (const NamedParameter& n : named_state()) {
     const Tensor* t = weights.find(n.name);

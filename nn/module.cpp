@@ -17,7 +17,7 @@ namespace {
 thread_local int recompute_depth = 0;
 
 std::string dotted(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : cat(path, '.', name);
+  return path.empty() ? std::string(name) : str_cat(path, '.', name);
 }
 
 }  // namespace
@@ -39,15 +39,16 @@ Tensor Module::operator()(const Tensor& x) {
 }
 
 Tensor Module::forward(const Tensor&) {
-  throw Error(Error::Kind::internal, cat("module '", name_, "' takes other operands than one tensor"), current_scope());
+  throw Error(Error::Kind::internal, str_cat("module '", name_, "' takes other operands than one tensor"),
+              current_scope());
 }
 
 Param Module::insert(Parameter p) {
   if (p.name.empty() || p.name.find('.') != std::string::npos)
-    throw Error(Error::Kind::internal, cat("'", p.name, "' cannot name a parameter"));
+    throw Error(Error::Kind::internal, str_cat("'", p.name, "' cannot name a parameter"));
   for (const std::string& taken : own_names_)
     if (taken == p.name)
-      throw Error(Error::Kind::internal, cat("two parameters of one module are called '", p.name, "'"));
+      throw Error(Error::Kind::internal, str_cat("two parameters of one module are called '", p.name, "'"));
   own_names_.push_back(p.name);
   own_.emplace_back(std::make_shared<Parameter>(std::move(p)));
   return own_.back();
@@ -70,7 +71,7 @@ Param Module::constant(std::string_view name, Tensor value) {
 }
 
 Param Module::share(std::string_view name, const Param& other) {
-  if (!other) throw Error(Error::Kind::internal, cat("'", name, "' shares a parameter that is not there"));
+  if (!other) throw Error(Error::Kind::internal, str_cat("'", name, "' shares a parameter that is not there"));
   own_names_.emplace_back(name);
   own_.push_back(other);
   return other;
@@ -78,16 +79,17 @@ Param Module::share(std::string_view name, const Param& other) {
 
 void Module::remove(std::string_view name) {
   const auto at = std::ranges::find(own_names_, name);
-  if (at == own_names_.end()) throw Error(Error::Kind::internal, cat("there is no '", name, "' to remove"));
+  if (at == own_names_.end()) throw Error(Error::Kind::internal, str_cat("there is no '", name, "' to remove"));
   own_.erase(own_.begin() + (at - own_names_.begin()));
   own_names_.erase(at);
 }
 
 void Module::adopt(std::string_view name, std::unique_ptr<Module> child) {
   if (name.empty() || name.find('.') != std::string_view::npos)
-    throw Error(Error::Kind::internal, cat("'", name, "' cannot name a child module"));
+    throw Error(Error::Kind::internal, str_cat("'", name, "' cannot name a child module"));
   for (const auto& c : children_)
-    if (c->name_ == name) throw Error(Error::Kind::internal, cat("two children of one module are called '", name, "'"));
+    if (c->name_ == name)
+      throw Error(Error::Kind::internal, str_cat("two children of one module are called '", name, "'"));
   child->name_ = name;
   children_.push_back(std::move(child));
 }
@@ -100,7 +102,7 @@ void Module::exchange(std::string_view name, std::unique_ptr<Module> child) {
     c = std::move(child);
     return;
   }
-  throw Error(Error::Kind::internal, cat("there is no child '", name, "' to replace"));
+  throw Error(Error::Kind::internal, str_cat("there is no child '", name, "' to replace"));
 }
 
 void Module::vacate() {
@@ -202,7 +204,7 @@ bool Module::has_bytes() const {
 }
 
 void Module::to(DType dtype) {
-  if (!is_floating(dtype)) throw Error(Error::Kind::argument, cat("a module cannot be of dtype ", name_of(dtype)));
+  if (!is_floating(dtype)) throw Error(Error::Kind::argument, str_cat("a module cannot be of dtype ", name_of(dtype)));
   const NoGrad no_grad;
   for (const NamedParameter& n : everything()) {
     Tensor& t = n.tensor();

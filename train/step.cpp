@@ -28,7 +28,7 @@ CompiledStep::CompiledStep(Module& model, SGD& optimizer, const Meta& images, co
   for (const NamedParameter& p : model.named_parameters()) slots_.emplace_back(p.name, &p.tensor());
   for (const NamedParameter& b : model.named_buffers()) slots_.emplace_back(b.name, &b.tensor());
   const std::vector<Tensor*> moments = optimizer.state();
-  for (size_t i = 0; i < moments.size(); ++i) slots_.emplace_back(cat("momentum.", i), moments[i]);
+  for (size_t i = 0; i < moments.size(); ++i) slots_.emplace_back(str_cat("momentum.", i), moments[i]);
 
   TraceOptions options;
   options.input_names = {"images", "targets"};

@@ -37,7 +37,7 @@ Tensor repeat_channels(const Tensor& w, int64_t channels) {
 
 Tensor adapt_input_conv(const Tensor& weight, int64_t channels, int64_t source) {
   if (channels < 1 || source < 1)
-    throw Error(Error::Kind::argument, cat("a first convolution from ", source, " to ", channels, " channels"));
+    throw Error(Error::Kind::argument, str_cat("a first convolution from ", source, " to ", channels, " channels"));
   if (foreign_kind(weight)) return weight;  // whose values nobody can adapt: who asks for them is told why
   if (weight.rank() != 4 || !is_floating(weight.dtype())) return {};
   if (channels == source) return weight;

@@ -16,7 +16,7 @@ namespace fovea {
 namespace {
 [[noreturn]] void refuse(const std::string& path, std::string_view doing, int error) {
   const auto kind = error == ENOENT || error == ENOTDIR ? Error::Kind::not_found : Error::Kind::io;
-  throw Error(kind, cat("cannot ", doing, " ", path, ": ", std::strerror(error)));
+  throw Error(kind, str_cat("cannot ", doing, " ", path, ": ", std::strerror(error)));
 }
 
 // The path behind links, whether there is something at it or not.
@@ -100,7 +100,7 @@ std::string AtomicFile::folder() const {
 // Short whatever the target is called: that may be as long as the system allows.
 std::string AtomicFile::sibling() const {
   static std::atomic<unsigned> counter{0};
-  return cat(folder(), ".fovea.", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
+  return str_cat(folder(), ".fovea.", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
 }
 
 void AtomicFile::open_sibling(bool exists, unsigned mode) {
@@ -140,7 +140,7 @@ void AtomicFile::write(Bytes b) {
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0 && !(straight_ && cannot_be_synchronised(errno))) fail("synchronise");
   if (!straight_) {
-    const std::string nameless = cat("/proc/self/fd/", fd_);
+    const std::string nameless = str_cat("/proc/self/fd/", fd_);
     while (temporary_.empty()) {
       const std::string name = sibling();
       unfinished_.emplace(name);

@@ -25,7 +25,7 @@ std::string_view ByteReader::line() {
 
 void ByteReader::too_short(uint64_t wanted) const {
   throw Error(Error::Kind::format,
-              cat(what_, " ends at byte ", all_.size(), ", where ", wanted, " more were expected from byte ", at_),
+              str_cat(what_, " ends at byte ", all_.size(), ", where ", wanted, " more were expected from byte ", at_),
               "the file is truncated or damaged");
 }
 
@@ -39,7 +39,7 @@ Tensor tensor_on(Bytes b, DType t, const Shape& s, std::shared_ptr<const void> k
 
 Tensor dense(const Tensor& given, DType as) {
   if (!given.has_bytes())
-    throw Error(Error::Kind::argument, cat(given.meta(), " has no values"), "tensors with values are needed here");
+    throw Error(Error::Kind::argument, str_cat(given.meta(), " has no values"), "tensors with values are needed here");
   const Tensor t = on_host(given);
   const DType type = as == DType::none ? t.dtype() : as;
   if (t.meta().is_contiguous() && type == t.dtype()) return t;
@@ -56,7 +56,7 @@ std::string show_bytes(Bytes b, size_t most) {
     hex += {kHex[c >> 4], kHex[c & 15], ' '};
     readable += c >= 32 && c < 127 ? static_cast<char>(c) : '.';
   }
-  return cat(hex, "'", readable, "'");
+  return str_cat(hex, "'", readable, "'");
 }
 
 namespace {

@@ -15,7 +15,7 @@ namespace fovea {
 namespace {
 [[noreturn]] void refuse(const std::string& path, std::string_view doing, int error) {
   const auto kind = error == ENOENT || error == ENOTDIR ? Error::Kind::not_found : Error::Kind::io;
-  throw Error(kind, cat("cannot ", doing, " ", path, ": ", std::strerror(error)));
+  throw Error(kind, str_cat("cannot ", doing, " ", path, ": ", std::strerror(error)));
 }
 
 struct Descriptor {
@@ -38,8 +38,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, File
 void MappedFile::load(int fd, FileAccess how) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) refuse(path_, "open", errno);
-  if (S_ISDIR(info.st_mode)) throw Error(Error::Kind::io, cat(path_, " is a directory, not a file"));
-  if (!S_ISREG(info.st_mode)) throw Error(Error::Kind::io, cat(path_, " is not a regular file"));
+  if (S_ISDIR(info.st_mode)) throw Error(Error::Kind::io, str_cat(path_, " is a directory, not a file"));
+  if (!S_ISREG(info.st_mode)) throw Error(Error::Kind::io, str_cat(path_, " is not a regular file"));
   const auto size = static_cast<size_t>(info.st_size);
   if (size == 0) return;
   if (how == FileAccess::map) {
@@ -58,7 +58,7 @@ void MappedFile::load(int fd, FileAccess how) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) refuse(path_, "read", errno);
     if (n == 0)
-      throw Error(Error::Kind::io, cat(path_, " shrank from ", size, " to ", size_, " bytes while it was read"));
+      throw Error(Error::Kind::io, str_cat(path_, " shrank from ", size, " to ", size_, " bytes while it was read"));
     size_ += static_cast<size_t>(n);
   }
 }

@@ -22,7 +22,7 @@ struct Header {
 };
 
 [[noreturn]] void bad(const std::string& name, const std::string& what) {
-  throw Error(Error::Kind::format, cat("array '", name, "': ", what));
+  throw Error(Error::Kind::format, str_cat("array '", name, "': ", what));
 }
 
 // Reads the dict literal of an npy header: texts, True, False and tuples of integers are all it may hold.
@@ -38,7 +38,7 @@ class HeaderParser {
       if (key == "descr") h.descr = text_descr();
       else if (key == "fortran_order") h.fortran = boolean();
       else if (key == "shape") h.shape = tuple(h.rank);
-      else bad(name_, cat("its header has the unknown key '", key, "'"));
+      else bad(name_, str_cat("its header has the unknown key '", key, "'"));
       if (!take(',') && !peek('}')) bad(name_, "its header is not a dict");
     }
     skip();
@@ -65,13 +65,13 @@ class HeaderParser {
     return true;
   }
   void expect(char c) {
-    if (!take(c)) bad(name_, cat("its header has ", show_bytes(bytes_of(rest_)), " where '", c, "' belongs"));
+    if (!take(c)) bad(name_, str_cat("its header has ", show_bytes(bytes_of(rest_)), " where '", c, "' belongs"));
   }
   std::string_view quoted() {
     skip();
     const char quote = rest_.empty() ? '\0' : rest_[0];
     const size_t end = quote == '\'' || quote == '"' ? rest_.find(quote, 1) : rest_.npos;
-    if (end == rest_.npos) bad(name_, cat("its header has ", show_bytes(bytes_of(rest_)), " where a text belongs"));
+    if (end == rest_.npos) bad(name_, str_cat("its header has ", show_bytes(bytes_of(rest_)), " where a text belongs"));
     const std::string_view s = rest_.substr(1, end - 1);
     rest_.remove_prefix(end + 1);
     return s;
@@ -106,7 +106,7 @@ class HeaderParser {
       int64_t d = 0;
       const auto [end, problem] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), d);
       if (problem != std::errc{} || d < 0)
-        bad(name_, cat("its shape has ", show_bytes(bytes_of(rest_)), " where a size belongs"));
+        bad(name_, str_cat("its shape has ", show_bytes(bytes_of(rest_)), " where a size belongs"));
       rest_.remove_prefix(static_cast<size_t>(end - rest_.data()));
       take('L');  // Python 2 wrote its long integers so
       if (++rank <= Dims::kMax) s.push_back(d);
@@ -130,12 +130,12 @@ std::vector<std::string> read_texts(Bytes data, const Header& h, const std::stri
   uint64_t width = 0;
   const std::string_view digits = h.descr.substr(2);
   const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), width);
-  if (problem != std::errc{} || end != digits.data() + digits.size()) bad(name, cat("its dtype is ", h.descr));
+  if (problem != std::errc{} || end != digits.data() + digits.size()) bad(name, str_cat("its dtype is ", h.descr));
   const auto count = static_cast<uint64_t>((*h.shape)[0]);
   uint64_t bytes = 0;
   if (!checked_mul(width, uint64_t{4}, width) || !checked_mul(width, count, bytes) || bytes != data.size())
-    bad(name, cat(count, " texts of ", width, " bytes in ", data.size(), " bytes"));
-  if (width == 0 && count > 1'000'000) bad(name, cat(count, " texts without any bytes"));
+    bad(name, str_cat(count, " texts of ", width, " bytes in ", data.size(), " bytes"));
+  if (width == 0 && count > 1'000'000) bad(name, str_cat(count, " texts without any bytes"));
   std::vector<std::string> out(static_cast<size_t>(count));
   const bool big = h.descr[0] == '>';
   for (size_t i = 0; i < out.size(); ++i) {
@@ -160,13 +160,13 @@ void swap_bytes(Tensor& t) {
 Tensor read_others(const Header& h, const std::string& name) {
   constexpr size_t kLargestElement = 16;
   const bool records = h.descr[0] == '[', objects = !records && h.descr.find('O') != h.descr.npos;
-  const std::string what = h.rank > Dims::kMax ? cat("has ", h.rank, " dimensions; fovea has at most ", Dims::kMax)
+  const std::string what = h.rank > Dims::kMax ? str_cat("has ", h.rank, " dimensions; fovea has at most ", Dims::kMax)
                            : records           ? std::string("has records with fields")
                            : objects           ? std::string("holds pickled Python objects")
-                                               : cat("is of dtype ", h.descr, ", which fovea does not have");
+                                               : str_cat("is of dtype ", h.descr, ", which fovea does not have");
   return foreign_tensor(describable(*h.shape, kLargestElement) ? *h.shape : Shape{},
                         records ? "records" : std::string(h.descr),
-                        Error(Error::Kind::unsupported, cat("array '", name, "' ", what),
+                        Error(Error::Kind::unsupported, str_cat("array '", name, "' ", what),
                               "fovea reads numbers from npy and npz, nothing else"));
 }
 
@@ -177,10 +177,10 @@ Tensor read_numbers(Bytes data, const Header& h, const std::string& name, std::s
   if (type == std::end(kDtypes) || std::string_view("<>|=").find(h.descr[0]) == std::string_view::npos ||
       h.rank > Dims::kMax)
     return read_others(h, name);
-  if (!describable(*h.shape, size_of(type->dtype))) bad(name, cat("its shape ", *h.shape, " overflows"));
+  if (!describable(*h.shape, size_of(type->dtype))) bad(name, str_cat("its shape ", *h.shape, " overflows"));
   Meta m = make_meta(type->dtype, *h.shape);
   if (static_cast<uint64_t>(m.bytes()) != data.size())
-    bad(name, cat("shape ", m.shape, " takes ", m.bytes(), " bytes, but there are ", data.size()));
+    bad(name, str_cat("shape ", m.shape, " takes ", m.bytes(), " bytes, but there are ", data.size()));
   if (*h.fortran) {
     int64_t step = 1;
     for (int i = 0; i < m.rank(); ++i) m.strides[i] = std::exchange(step, step * std::max<int64_t>(m.shape[i], 1));
@@ -199,16 +199,16 @@ Tensor read_numbers(Bytes data, const Header& h, const std::string& name, std::s
 bool is_npy(Bytes b) { return text_of(b).starts_with(kMagic); }
 
 NpzEntry read_npy(Bytes b, const std::string& name, std::shared_ptr<const void> keep) {
-  if (!is_npy(b)) bad(name, cat("it starts with ", show_bytes(b), ", not with NumPy's magic bytes"));
-  ByteReader r(b, cat("array '", name, "'"));
+  if (!is_npy(b)) bad(name, str_cat("it starts with ", show_bytes(b), ", not with NumPy's magic bytes"));
+  ByteReader r(b, str_cat("array '", name, "'"));
   r.take(kMagic.size());
   const int version = r.read<uint8_t>();
   r.take(1);  // the minor version means nothing so far
   if (version < 1 || version > 3)
-    throw Error(Error::Kind::unsupported, cat("array '", name, "' is of npy version ", version));
+    throw Error(Error::Kind::unsupported, str_cat("array '", name, "' is of npy version ", version));
   constexpr uint32_t kMaxHeader = 1 << 20;
   const uint32_t length = version == 1 ? r.read<uint16_t>() : r.read<uint32_t>();
-  if (length > kMaxHeader) bad(name, cat("a header of ", length, " bytes"));
+  if (length > kMaxHeader) bad(name, str_cat("a header of ", length, " bytes"));
   const Header h = HeaderParser(text_of(r.take(length)), name).parse();
   const Bytes data = r.take(r.left());
   if (h.descr.size() > 2 && h.descr[1] == 'U' && h.rank == 1) return {name, {}, read_texts(data, h, name)};
@@ -219,7 +219,7 @@ std::vector<NpzEntry> read_npz_entries(const Zip& zip) {
   std::vector<NpzEntry> out;
   for (const ZipEntry& e : zip.entries()) {
     if (!e.name.ends_with(kExtension))
-      throw Error(Error::Kind::format, cat("'", e.name, "' in ", zip.path(), " is no array"));
+      throw Error(Error::Kind::format, str_cat("'", e.name, "' in ", zip.path(), " is no array"));
     KeptBytes b = zip.read(e);
     out.push_back(read_npy(b.bytes, e.name.substr(0, e.name.size() - kExtension.size()), std::move(b.keep)));
   }
@@ -235,21 +235,21 @@ StateDict read_npz(const Zip& zip) {
 StateDict read_npz(const std::string& path) { return read_npz(Zip::open(MappedFile::open(path))); }
 
 std::string npy_header(std::string_view descr, const Shape& shape) {
-  std::string dict = cat("{'descr': '", descr, "', 'fortran_order': False, 'shape': (");
-  for (int i = 0; i < shape.size(); ++i) dict += cat(i ? ", " : "", shape[i], shape.size() == 1 ? "," : "");
+  std::string dict = str_cat("{'descr': '", descr, "', 'fortran_order': False, 'shape': (");
+  for (int i = 0; i < shape.size(); ++i) dict += str_cat(i ? ", " : "", shape[i], shape.size() == 1 ? "," : "");
   dict += "), }";
   constexpr size_t kBefore = 10, kAlignment = 64;
   dict.append(kAlignment - 1 - (kBefore + dict.size()) % kAlignment, ' ');
   dict += '\n';
-  std::string s = cat(kMagic, '\1', '\0');
+  std::string s = str_cat(kMagic, '\1', '\0');
   append_le(s, static_cast<uint16_t>(dict.size()));
   return s + dict;
 }
 
 std::string npy_descr(DType t) {
   for (const NumpyDtype& d : kDtypes)
-    if (d.dtype == t) return cat(size_of(t) == 1 ? '|' : '<', d.code);
-  throw Error(Error::Kind::unsupported, cat("NumPy's files have no ", name_of(t)));
+    if (d.dtype == t) return str_cat(size_of(t) == 1 ? '|' : '<', d.code);
+  throw Error(Error::Kind::unsupported, str_cat("NumPy's files have no ", name_of(t)));
 }
 
 namespace {
@@ -278,7 +278,7 @@ Npy npy_of(const std::vector<std::string>& texts) {
     row.resize(width);
     for (uint32_t c : row) append_le(out.texts, c);
   }
-  out.header = npy_header(cat("<U", width), {static_cast<int64_t>(rows.size())});
+  out.header = npy_header(str_cat("<U", width), {static_cast<int64_t>(rows.size())});
   return out;
 }
 }  // namespace
@@ -288,9 +288,9 @@ void write_npz(const std::string& path, std::span<const NpzEntry> entries) {
   std::unordered_set<std::string_view> names;
   for (const NpzEntry& e : entries) {
     if (e.name.empty() || e.name.find('\0') != std::string::npos || !names.insert(e.name).second)
-      throw Error(Error::Kind::argument, cat("'", e.name, "' cannot be the name of another array in ", path));
+      throw Error(Error::Kind::argument, str_cat("'", e.name, "' cannot be the name of another array in ", path));
     const Npy npy = e.tensor ? npy_of(e.tensor) : npy_of(e.texts);
-    zip.add(cat(e.name, kExtension), npy.header, npy.body());
+    zip.add(str_cat(e.name, kExtension), npy.header, npy.body());
   }
   zip.finish();
 }

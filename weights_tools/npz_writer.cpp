@@ -41,13 +41,14 @@ NpzWriter::Array& NpzWriter::array(const std::string& name, const Meta& row) {
   Shape shape = row.shape;
   if (shape.size() > 0) shape[0] = found->row.shape.size() > 0 ? found->row.shape[0] : 0;
   if (found->row.dtype != row.dtype || found->row.shape != shape)
-    throw Error(Error::Kind::shape, cat("'", name, "' in ", path_, " has rows of ", found->row, ", not of ", row));
+    throw Error(Error::Kind::shape, str_cat("'", name, "' in ", path_, " has rows of ", found->row, ", not of ", row));
   return *found;
 }
 
 void NpzWriter::append(const std::string& name, const Tensor& rows) {
   const Tensor numbers = dense(rows, rows.dtype() == DType::bf16 ? DType::f32 : DType::none);
-  if (numbers.rank() == 0) throw Error(Error::Kind::shape, cat("'", name, "' in ", path_, ": a number has no rows"));
+  if (numbers.rank() == 0)
+    throw Error(Error::Kind::shape, str_cat("'", name, "' in ", path_, ": a number has no rows"));
   Array& a = array(name, numbers.meta());
   a.rows += numbers.dim(0);
   if (numbers.numel()) a.spool.write({numbers.bytes(), static_cast<size_t>(numbers.meta().bytes())});
@@ -68,7 +69,7 @@ void NpzWriter::finish() {
   for (const Array& a : arrays_) {
     const std::string member = a.name + ".npy";
     if (a.row.dtype == DType::none) {
-      zip_.add(member, npy_header(cat("<U", a.width), {a.rows}), padded(a.spool, a.width, folder_of(path_)));
+      zip_.add(member, npy_header(str_cat("<U", a.width), {a.rows}), padded(a.spool, a.width, folder_of(path_)));
     } else {
       Shape shape = a.row.shape;
       shape[0] = a.rows;

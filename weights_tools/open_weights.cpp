@@ -22,7 +22,7 @@ struct Format {
 
 void want_no_key(const std::string& path, const OpenOptions& options) {
   if (!options.key.empty())
-    throw Error(Error::Kind::argument, cat(path, " is no torch checkpoint: there is no '", options.key, "' in it"),
+    throw Error(Error::Kind::argument, str_cat(path, " is no torch checkpoint: there is no '", options.key, "' in it"),
                 "OpenOptions::prefix chooses among names");
 }
 
@@ -36,8 +36,8 @@ StateDict read_zip(File file, const OpenOptions& options) {
       std::all_of(entries.begin(), entries.end(), [](const ZipEntry& e) { return e.name.ends_with(".npy"); }))
     return want_no_key(zip.path(), options), read_npz(zip);
   throw Error(Error::Kind::format,
-              cat(zip.path(), " is a zip archive, but neither of torch (no data.pkl) nor of NumPy (no .npy)",
-                  entries.empty() ? "" : cat("; it starts with '", entries[0].name, "'")));
+              str_cat(zip.path(), " is a zip archive, but neither of torch (no data.pkl) nor of NumPy (no .npy)",
+                      entries.empty() ? "" : str_cat("; it starts with '", entries[0].name, "'")));
 }
 
 constexpr Format kFormats[] = {
@@ -86,7 +86,7 @@ std::string hint_for(Bytes b) {
   if (b.size() > kTarMagicAt + 5 && text_of(b.subspan(kTarMagicAt, 5)) == "ustar")
     return "a tar archive: torch before 0.1.10, or something to unpack first";
   for (const Hint& h : kHints)
-    if (text_of(b).starts_with(h.start)) return cat("it looks like ", h.what);
+    if (text_of(b).starts_with(h.start)) return str_cat("it looks like ", h.what);
   return "";
 }
 
@@ -101,8 +101,8 @@ StateDict chosen(StateDict weights, const std::string& path, const OpenOptions& 
       starts.push_back(std::move(start));
   constexpr size_t kShown = 12;
   if (starts.size() > kShown) starts.resize(kShown);
-  throw Error(Error::Kind::not_found, cat("no name in ", path, " begins with '", prefix, "'"),
-              cat("they begin with: ", join(starts, ", ")));
+  throw Error(Error::Kind::not_found, str_cat("no name in ", path, " begins with '", prefix, "'"),
+              str_cat("they begin with: ", join(starts, ", ")));
 }
 }  // namespace
 
@@ -111,12 +111,13 @@ StateDict open_weights(const std::string& path, const OpenOptions& options) {
   const Bytes b = file->bytes();
   for (const Format& f : kFormats)
     if (f.is(b)) return chosen(unwrapped(f.read(std::move(file), options)), path, options);
-  if (b.empty()) throw Error(Error::Kind::format, cat(path, " is empty"));
+  if (b.empty()) throw Error(Error::Kind::format, str_cat(path, " is empty"));
   std::string known;
-  for (const Format& f : kFormats) known += cat(known.empty() ? "" : ", ", f.name);
+  for (const Format& f : kFormats) known += str_cat(known.empty() ? "" : ", ", f.name);
   const std::string hint = hint_for(b);
-  throw Error(Error::Kind::format, cat(path, " is no weight file that fovea knows: it starts with ", show_bytes(b, 16)),
-              cat(hint, hint.empty() ? "" : "; ", "known: ", known));
+  throw Error(Error::Kind::format,
+              str_cat(path, " is no weight file that fovea knows: it starts with ", show_bytes(b, 16)),
+              str_cat(hint, hint.empty() ? "" : "; ", "known: ", known));
 }
 
 }  // namespace fovea

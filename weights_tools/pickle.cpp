@@ -34,7 +34,7 @@ constexpr size_t kMaxName = 1024;    // characters of a module or class
 
 // "torch.hub.load"; where the name has dots itself, "torch:hub.load": Python goes from attribute to attribute then.
 std::string full_name(const PickleValue& global) {
-  return cat(global.text, global.name().find('.') == std::string_view::npos ? "." : ":", global.name());
+  return str_cat(global.text, global.name().find('.') == std::string_view::npos ? "." : ":", global.name());
 }
 
 class Machine {
@@ -59,16 +59,16 @@ class Machine {
   [[noreturn]] void fail(const std::string& problem) const {
     std::string suspects;
     for (const std::string& g : out_.globals)
-      if (is_suspicious_global(g)) suspects += cat(suspects.empty() ? "" : ", ", g);
-    throw Error(Error::Kind::format, cat(what_, ": at byte ", op_at_, " of the pickle, ", problem),
+      if (is_suspicious_global(g)) suspects += str_cat(suspects.empty() ? "" : ", ", g);
+    throw Error(Error::Kind::format, str_cat(what_, ": at byte ", op_at_, " of the pickle, ", problem),
                 suspects.empty()
                     ? ""
-                    : cat("it asks for ", suspects, ", which checkpoints have no use for; fovea ran nothing"));
+                    : str_cat("it asks for ", suspects, ", which checkpoints have no use for; fovea ran nothing"));
   }
 
   // Every opcode is paid for by a byte of the file, what it leaves behind is counted here.
   void spend(uint64_t bytes) {
-    if ((spent_ += bytes) > most_) fail(cat("its values take more than ", most_, " bytes of memory"));
+    if ((spent_ += bytes) > most_) fail(str_cat("its values take more than ", most_, " bytes of memory"));
   }
   // Room for `more` values at the end, growing by halves at least.
   void grow(std::vector<PickleValue*>& items, size_t more) {
@@ -152,7 +152,7 @@ class Machine {
     int64_t n = 0;
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n);
     if (text.size() == sign || text.find_first_not_of("0123456789", sign) != text.npos)
-      fail(cat("the integer '", line.substr(0, 60), "'"));
+      fail(str_cat("the integer '", line.substr(0, 60), "'"));
     return problem == std::errc{} && end == text.data() + text.size() ? push_integer(n) : push_big(text);
   }
 
@@ -201,12 +201,13 @@ class Machine {
   }
   bool fill(Kind wanted, const char* opcode, const std::vector<PickleValue*>& items) {
     PickleValue& v = top();
-    if (!v.is(wanted) && !v.is(Kind::object)) fail(cat(opcode, " on ", describe(v), "; it takes a ", name_of(wanted)));
+    if (!v.is(wanted) && !v.is(Kind::object))
+      fail(str_cat(opcode, " on ", describe(v), "; it takes a ", name_of(wanted)));
     if (wanted == Kind::dict) {
       if (items.size() % 2 != 0) fail("a key without a value");
       for (size_t i = 0; i < items.size(); i += 2)
         if (const Kind k = items[i]->kind; k == Kind::list || k == Kind::dict || k == Kind::set)
-          fail(cat("a ", name_of(k), " as the key of a dict"));
+          fail(str_cat("a ", name_of(k), " as the key of a dict"));
     }
     grow(v.items, items.size());
     v.items.insert(v.items.end(), items.begin(), items.end());
@@ -216,7 +217,7 @@ class Machine {
   bool container(uint8_t op) {
     switch (op) {
       case MARK:
-        if (marks_.size() == kMaxMarks) fail(cat("it nests deeper than ", kMaxMarks, " levels"));
+        if (marks_.size() == kMaxMarks) fail(str_cat("it nests deeper than ", kMaxMarks, " levels"));
         marks_.push_back(stack_.size());
         return true;
       case EMPTY_TUPLE: return push_shared(kNoItems, Kind::tuple);
@@ -260,7 +261,7 @@ class Machine {
   }
   bool recall(uint64_t index) {
     const auto it = memo_.find(index);
-    if (it == memo_.end()) fail(cat("it recalls value ", index, ", which was not stored"));
+    if (it == memo_.end()) fail(str_cat("it recalls value ", index, ", which was not stored"));
     return push(*it->second);
   }
   // Pickles of tuples that hold themselves throw away what they have put on the stack.
@@ -284,7 +285,7 @@ class Machine {
 
   bool push_global(std::string_view module, std::string_view name) {
     if (module.size() > kMaxName || name.size() > kMaxName)
-      fail(cat("the name of a class takes ", std::max(module.size(), name.size()), " characters"));
+      fail(str_cat("the name of a class takes ", std::max(module.size(), name.size()), " characters"));
     PickleValue& v = make(Kind::global);
     v.text = module;
     v.name_start = name.data();
@@ -295,7 +296,7 @@ class Machine {
       if (options_.seen) options_.seen->push_back(full_name(v));
     }
     if (options_.strict && !is_expected(v))
-      fail(cat("it asks for ", full_name(v), ", which strict reading does not allow"));
+      fail(str_cat("it asks for ", full_name(v), ", which strict reading does not allow"));
     return push(v);
   }
   static bool is_expected(const PickleValue& v) {
@@ -310,8 +311,8 @@ class Machine {
   bool reduce() {
     PickleValue &args = pop(), &callee = pop();
     if (!callee.is(Kind::global))
-      fail(cat("REDUCE calls ", describe(callee), "; only a class or function can be called"));
-    if (!args.is(Kind::tuple)) fail(cat("REDUCE passes ", describe(args), "; arguments are a tuple"));
+      fail(str_cat("REDUCE calls ", describe(callee), "; only a class or function can be called"));
+    if (!args.is(Kind::tuple)) fail(str_cat("REDUCE passes ", describe(args), "; arguments are a tuple"));
     const bool dict_like =
         callee.text == "collections" &&
         (callee.name() == "OrderedDict" || callee.name() == "Counter" || callee.name() == "defaultdict");
@@ -327,7 +328,7 @@ class Machine {
     if (!from.is(Kind::list)) return;
     for (const PickleValue* pair : from.items) {
       if ((!pair->is(Kind::tuple) && !pair->is(Kind::list)) || pair->items.size() != 2)
-        fail(cat("a dict made of ", describe(*pair)));
+        fail(str_cat("a dict made of ", describe(*pair)));
       dict.items.insert(dict.items.end(), pair->items.begin(), pair->items.end());
     }
   }
@@ -338,8 +339,8 @@ class Machine {
   bool new_object(bool with_names) {
     if (with_names && !pop().is(Kind::dict)) fail("NEWOBJ_EX passes arguments by name that are no dict");
     PickleValue &args = pop(), &made = pop();
-    if (!made.is(Kind::global)) fail(cat("NEWOBJ makes an object of ", describe(made), "; that takes a class"));
-    if (!args.is(Kind::tuple)) fail(cat("NEWOBJ passes ", describe(args), "; arguments are a tuple"));
+    if (!made.is(Kind::global)) fail(str_cat("NEWOBJ makes an object of ", describe(made), "; that takes a class"));
+    if (!args.is(Kind::tuple)) fail(str_cat("NEWOBJ passes ", describe(args), "; arguments are a tuple"));
     PickleValue& v = make(Kind::object);
     put(v, {&made, &args});
     return push(v);
@@ -347,7 +348,7 @@ class Machine {
   bool build() {
     PickleValue &state = pop(), &v = top();
     if (!v.is(Kind::object) && !(v.is(Kind::dict) && v.ordered))
-      fail(cat("BUILD on ", describe(v), ", which takes no state"));
+      fail(str_cat("BUILD on ", describe(v), ", which takes no state"));
     if (v.is(Kind::object)) put(v, {&state});
     return true;
   }
@@ -356,13 +357,13 @@ class Machine {
     PickleValue& id = pop();
     const auto& items = id.items;
     if (!id.is(Kind::tuple) || items.empty() || !items[0]->is(Kind::text))
-      fail(cat("the persistent id is ", describe(id), ", not that of a storage"));
+      fail(str_cat("the persistent id is ", describe(id), ", not that of a storage"));
     if (items[0]->text == "module" && items.size() == 4 && items[1]->is(Kind::global)) return push(*items[1]);
     if (items[0]->text != "storage" || items.size() < 5 || items.size() > 6)
-      fail(cat("a persistent id of '", items[0]->text, "', not of a storage"));
+      fail(str_cat("a persistent id of '", items[0]->text, "', not of a storage"));
     if (!items[1]->is(Kind::global) || !items[2]->is(Kind::text) || !items[4]->is(Kind::integer))
       fail("a storage's persistent id that is not (type, key, location, number of elements)");
-    if (items[4]->integer < 0) fail(cat("a storage of ", items[4]->integer, " elements"));
+    if (items[4]->integer < 0) fail(str_cat("a storage of ", items[4]->integer, " elements"));
     PickleValue& v = make(Kind::storage);
     grow(v.items, items.size() - 1);
     v.items.assign(items.begin() + 1, items.end());
@@ -379,7 +380,7 @@ class Machine {
       case STACK_GLOBAL: {
         PickleValue &name = pop(), &module = pop();
         if (!name.is(Kind::text) || !module.is(Kind::text))
-          fail(cat("a class named by ", describe(module), " and ", describe(name)));
+          fail(str_cat("a class named by ", describe(module), " and ", describe(name)));
         return push_global(module.text, name.text);
       }
       case REDUCE: return reduce();
@@ -395,17 +396,17 @@ class Machine {
   bool last(uint8_t op) {
     if (op == PROTO) {
       if (const auto version = in_.read<uint8_t>(); version > kHighestProtocol)
-        fail(cat("pickle protocol ", static_cast<int>(version), " is unknown"));
+        fail(str_cat("pickle protocol ", static_cast<int>(version), " is unknown"));
       return true;
     }
     if (op == FRAME) {
       if (const auto length = in_.read<uint64_t>(); length > in_.left())
-        fail(cat("a frame of ", length, " bytes, but ", in_.left(), " are left"));
+        fail(str_cat("a frame of ", length, " bytes, but ", in_.left(), " are left"));
       return true;
     }
     if (op != STOP)
-      fail(cat("opcode ", show_bytes(bytes_of(std::string(1, static_cast<char>(op)))),
-               " is not one that checkpoints use"));
+      fail(str_cat("opcode ", show_bytes(bytes_of(std::string(1, static_cast<char>(op)))),
+                   " is not one that checkpoints use"));
     out_.root = &pop();
     if (!marks_.empty() || !stack_.empty()) fail("values are left over at the end");
     return false;
@@ -447,12 +448,12 @@ std::string describe(const PickleValue& v) {
   switch (v.kind) {
     case Kind::none: return "None";
     case Kind::boolean: return v.integer ? "True" : "False";
-    case Kind::integer: return cat("the integer ", v.integer);
-    case Kind::real: return cat("the number ", v.real);
-    case Kind::text: return cat("the text '", v.text.substr(0, 60), "'");
-    case Kind::global: return cat("the class or function ", full_name(v));
-    case Kind::object: return cat("the result of ", full_name(*v.items[0]));
-    default: return cat("a ", name_of(v.kind));
+    case Kind::integer: return str_cat("the integer ", v.integer);
+    case Kind::real: return str_cat("the number ", v.real);
+    case Kind::text: return str_cat("the text '", v.text.substr(0, 60), "'");
+    case Kind::global: return str_cat("the class or function ", full_name(v));
+    case Kind::object: return str_cat("the result of ", full_name(*v.items[0]));
+    default: return str_cat("a ", name_of(v.kind));
   }
 }
 

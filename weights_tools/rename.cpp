@@ -46,8 +46,8 @@ std::string fill_in(const Rename& row, const Captures& captures) {
     if (*c == '$') out += '$';
     else if (*c >= '1' && which < captures.size()) out += captures[which];
     else
-      throw Error(Error::Kind::argument, cat("rename {\"", row.pattern, "\", \"", row.with, "\"}: its pattern has ",
-                                             captures.size(), " captures"));
+      throw Error(Error::Kind::argument, str_cat("rename {\"", row.pattern, "\", \"", row.with, "\"}: its pattern has ",
+                                                 captures.size(), " captures"));
   }
   return out;
 }
@@ -63,7 +63,7 @@ bool apply(const Rename& row, std::string& name) {
     const size_t end = match_here(pattern, name, at, pattern.ends_with('.'), captures);
     if (end == std::string::npos) continue;
     if (!row.with) return false;
-    name = cat(std::string_view(name).substr(0, at), fill_in(row, captures), std::string_view(name).substr(end));
+    name = str_cat(std::string_view(name).substr(0, at), fill_in(row, captures), std::string_view(name).substr(end));
     return true;
   }
   return true;
@@ -76,7 +76,7 @@ class Renamed {
     const auto [it, added] = origin_.try_emplace(name, old_name);
     if (!added)
       throw Error(Error::Kind::weights,
-                  cat("'", it->second, "' and '", old_name, "' would both be called '", name, "'"));
+                  str_cat("'", it->second, "' and '", old_name, "' would both be called '", name, "'"));
     out_.set(name, t);
   }
   StateDict take() { return std::move(out_); }
@@ -149,9 +149,9 @@ StateDict renumber_blocks(const StateDict& from, std::string_view from_prefix, s
     int within = block;
     while (stage < stage_depths.size() && within >= stage_depths[stage]) within -= stage_depths[stage++];
     if (stage == stage_depths.size())
-      throw Error(Error::Kind::weights, cat("'", name, "' is of block ", block, ", but the stages have ",
-                                            block - within, " blocks together"));
-    out.add(name, cat(to_prefix, stage, ".", within, rest.substr(static_cast<size_t>(end - rest.data()))), tensor);
+      throw Error(Error::Kind::weights, str_cat("'", name, "' is of block ", block, ", but the stages have ",
+                                                block - within, " blocks together"));
+    out.add(name, str_cat(to_prefix, stage, ".", within, rest.substr(static_cast<size_t>(end - rest.data()))), tensor);
   }
   return out.take();
 }

@@ -62,11 +62,11 @@ class HeaderParser final : public nlohmann::json_sax<json> {
     return in_metadata_object() ? say("null") : depth() == 1 ? (key_ == "__metadata__" || say("null")) : scalar("null");
   }
   bool boolean(bool) override { return scalar("a boolean"); }
-  bool number_float(double, const std::string& text) override { return scalar(cat("the number ", text)); }
-  bool number_integer(int64_t v) override { return scalar(cat("the number ", v)); }
+  bool number_float(double, const std::string& text) override { return scalar(str_cat("the number ", text)); }
+  bool number_integer(int64_t v) override { return scalar(str_cat("the number ", v)); }
   bool binary(binary_t&) override { return scalar("binary data"); }
   bool number_unsigned(uint64_t v) override {
-    if (!list_) return scalar(cat("the number ", v));
+    if (!list_) return scalar(str_cat("the number ", v));
     list_->push_back(v);
     return true;
   }
@@ -82,7 +82,7 @@ class HeaderParser final : public nlohmann::json_sax<json> {
     return scalar("a text");
   }
   bool key(string_t& v) override {
-    if (!seen_.back().add(v)) return refuse(cat("the key '", v, "' occurs twice", where()));
+    if (!seen_.back().add(v)) return refuse(str_cat("the key '", v, "' occurs twice", where()));
     key_ = std::move(v);
     return true;
   }
@@ -102,7 +102,10 @@ class HeaderParser final : public nlohmann::json_sax<json> {
       if (!metadata_ && !records.empty()) {
         const Record& r = records.back();
         if (!r.dtype || !r.shape || !r.offsets)
-          return refuse(cat("tensor '", r.name, "' has no ", !r.dtype ? "dtype" : !r.shape ? "shape" : "data_offsets"));
+          return refuse(str_cat("tensor '", r.name, "' has no ",
+                                !r.dtype   ? "dtype"
+                                : !r.shape ? "shape"
+                                           : "data_offsets"));
       }
       metadata_ = false;
     }
@@ -127,8 +130,8 @@ class HeaderParser final : public nlohmann::json_sax<json> {
     const std::string_view text =
         e.what();  // "[json.exception.parse_error.101] parse error at line ...: syntax error ..."
     const size_t from = text.find(": ");
-    return refuse(cat("no valid JSON at byte ", at, from == text.npos ? "" : ": ",
-                      from == text.npos ? "" : text.substr(from + 2)));
+    return refuse(str_cat("no valid JSON at byte ", at, from == text.npos ? "" : ": ",
+                          from == text.npos ? "" : text.substr(from + 2)));
   }
 
  private:
@@ -141,21 +144,21 @@ class HeaderParser final : public nlohmann::json_sax<json> {
            (depth() > 2 || (depth() == 2 && key_ != "dtype" && key_ != "shape" && key_ != "data_offsets"));
   }
   bool deeper() {
-    if (depth() == kMaxDepth) return refuse(cat("it nests deeper than ", kMaxDepth, " levels"));
+    if (depth() == kMaxDepth) return refuse(str_cat("it nests deeper than ", kMaxDepth, " levels"));
     seen_.emplace_back();
     return true;
   }
   bool scalar(std::string_view what) { return (!list_ && depth() >= 2 && ignored()) || say(what); }
   std::string where() const {
     if (depth() == 1) return "";
-    return metadata_ ? " in __metadata__" : cat(" in tensor '", records.back().name, "'");
+    return metadata_ ? " in __metadata__" : str_cat(" in tensor '", records.back().name, "'");
   }
   bool say(std::string_view what) {
-    if (depth() == 0) return refuse(cat("it is ", what, ", not an object"));
+    if (depth() == 0) return refuse(str_cat("it is ", what, ", not an object"));
     if (metadata_ || (depth() == 1 && key_ == "__metadata__"))
-      return refuse(cat("__metadata__ holds ", what, " where only texts may be"));
-    if (depth() == 1) return refuse(cat("'", key_, "' is ", what, ", not a tensor's record"));
-    return refuse(cat(key_, " of tensor '", records.back().name, "' holds ", what));
+      return refuse(str_cat("__metadata__ holds ", what, " where only texts may be"));
+    if (depth() == 1) return refuse(str_cat("'", key_, "' is ", what, ", not a tensor's record"));
+    return refuse(str_cat(key_, " of tensor '", records.back().name, "' holds ", what));
   }
   bool refuse(std::string text) {
     problem = std::move(text);
@@ -181,18 +184,18 @@ class HeaderParser final : public nlohmann::json_sax<json> {
 };
 
 [[noreturn]] void bad(const MappedFile& file, const std::string& what) {
-  throw Error(Error::Kind::format, cat(file.path(), " is not a valid safetensors file: ", what));
+  throw Error(Error::Kind::format, str_cat(file.path(), " is not a valid safetensors file: ", what));
 }
 
 void parse_header(const MappedFile& file, std::string_view header, HeaderParser& parser) {
   if (!is_utf8(header)) bad(file, "the header is not UTF-8");
   const size_t first = header.find_first_not_of(" \t\r\n");
   if (first == header.npos || header[first] != '{')
-    bad(file, cat("the header starts with ", show_bytes(bytes_of(header)), ", not with '{'"));
+    bad(file, str_cat("the header starts with ", show_bytes(bytes_of(header)), ", not with '{'"));
   if (const size_t zero = header.find('\0'); zero != header.npos)
-    bad(file, cat("no valid JSON at byte ", zero, ": a zero byte"));
+    bad(file, str_cat("no valid JSON at byte ", zero, ": a zero byte"));
   const bool parsed = json::sax_parse(header.begin(), header.end(), &parser);
-  if (!parsed || !parser.problem.empty()) bad(file, cat("in the header, ", parser.problem));
+  if (!parsed || !parser.problem.empty()) bad(file, str_cat("in the header, ", parser.problem));
 }
 
 const FileDtype* find_dtype(std::string_view name) {
@@ -204,15 +207,15 @@ const FileDtype* find_dtype(std::string_view name) {
 // Does the record take exactly the bytes that it says it has?
 void check_size(const MappedFile& file, const Record& r) {
   const FileDtype* type = find_dtype(*r.dtype);
-  if (!type) bad(file, cat("tensor '", r.name, "' has the unknown dtype '", *r.dtype, "'"));
+  if (!type) bad(file, str_cat("tensor '", r.name, "' has the unknown dtype '", *r.dtype, "'"));
   uint64_t bits = 1;
   bool fits = true;
   for (uint64_t d : *r.shape) fits = fits && checked_mul(bits, d, bits);
-  if (!fits || !checked_mul(bits, type->bits, bits)) bad(file, cat("the shape of tensor '", r.name, "' overflows"));
-  if (bits % 8 != 0) bad(file, cat("tensor '", r.name, "' ends inside a byte"));
+  if (!fits || !checked_mul(bits, type->bits, bits)) bad(file, str_cat("the shape of tensor '", r.name, "' overflows"));
+  if (bits % 8 != 0) bad(file, str_cat("tensor '", r.name, "' ends inside a byte"));
   if (const uint64_t bytes = r.to - r.from; bits / 8 != bytes)
-    bad(file, cat("tensor '", r.name, "' takes ", bits / 8, " bytes by its shape and dtype, but its data_offsets span ",
-                  bytes));
+    bad(file, str_cat("tensor '", r.name, "' takes ", bits / 8,
+                      " bytes by its shape and dtype, but its data_offsets span ", bytes));
 }
 
 // Offsets in order, without holes and overlaps, up to the end of the file.
@@ -220,32 +223,32 @@ void check_records(const MappedFile& file, const std::vector<Record>& records, u
   uint64_t end = 0;
   for (const Record& r : records) {
     const uint64_t from = r.from, to = r.to;
-    if (to < from) bad(file, cat("tensor '", r.name, "' ends at ", to, ", before its start ", from));
+    if (to < from) bad(file, str_cat("tensor '", r.name, "' ends at ", to, ", before its start ", from));
     if (from < end)
-      bad(file, cat("tensor '", r.name, "' starts at ", from, ", inside the one before, which ends at ", end));
-    if (from > end) bad(file, cat("a hole from ", end, " to ", from, ", before tensor '", r.name, "'"));
+      bad(file, str_cat("tensor '", r.name, "' starts at ", from, ", inside the one before, which ends at ", end));
+    if (from > end) bad(file, str_cat("a hole from ", end, " to ", from, ", before tensor '", r.name, "'"));
     check_size(file, r);
     if (to > data_size)
-      bad(file, cat("tensor '", r.name, "' ends at ", to, ", but the file has ", data_size, " bytes of data"));
+      bad(file, str_cat("tensor '", r.name, "' ends at ", to, ", but the file has ", data_size, " bytes of data"));
     end = to;
   }
-  if (end != data_size) bad(file, cat(data_size - end, " bytes after the last tensor"));
+  if (end != data_size) bad(file, str_cat(data_size - end, " bytes after the last tensor"));
 }
 
 Tensor make_tensor(const std::shared_ptr<const MappedFile>& file, const Record& r, Bytes data) {
   const FileDtype* type = find_dtype(*r.dtype);
   const auto foreign = [&](const Shape& s, const std::string& what) {
     return foreign_tensor(s, type->name,
-                          Error(Error::Kind::unsupported, cat("tensor '", r.name, "' in ", file->path(), what)));
+                          Error(Error::Kind::unsupported, str_cat("tensor '", r.name, "' in ", file->path(), what)));
   };
   if (r.shape->size() > Dims::kMax)
-    return foreign({}, cat(" has ", r.shape->size(), " dimensions; fovea has at most ", Dims::kMax));
+    return foreign({}, str_cat(" has ", r.shape->size(), " dimensions; fovea has at most ", Dims::kMax));
   Shape shape;
   for (uint64_t d : *r.shape) shape.push_back(d > INT64_MAX ? -1 : static_cast<int64_t>(d));
   if (!describable(shape, (type->bits + 7) / 8))
     return foreign({}, " is empty, but of a shape whose other sizes overflow");
   if (type->dtype == DType::none)
-    return foreign(shape, cat(" is of dtype ", type->name, ", which fovea does not have"));
+    return foreign(shape, str_cat(" is of dtype ", type->name, ", which fovea does not have"));
   return tensor_on(data, type->dtype, shape, MappedFile::hold(file, data));
 }
 }  // namespace
@@ -256,18 +259,18 @@ StateDict read_safetensors(const std::string& path, const SafetensorsOptions& op
 
 StateDict read_safetensors(std::shared_ptr<const MappedFile> file, const SafetensorsOptions& options) {
   const Bytes all = file->bytes();
-  if (all.size() < 8) bad(*file, cat("it has ", all.size(), " bytes, and a header's length alone takes 8"));
+  if (all.size() < 8) bad(*file, str_cat("it has ", all.size(), " bytes, and a header's length alone takes 8"));
   const auto length = load_le<uint64_t>(all);
   if (length > options.max_header)
-    bad(*file, cat("a header of ", length, " bytes; at most ", options.max_header, " are read"));
-  if (length > all.size() - 8) bad(*file, cat("a header of ", length, " bytes in a file of ", all.size()));
+    bad(*file, str_cat("a header of ", length, " bytes; at most ", options.max_header, " are read"));
+  if (length > all.size() - 8) bad(*file, str_cat("a header of ", length, " bytes in a file of ", all.size()));
   HeaderParser header;
   parse_header(*file, text_of(all.subspan(8, static_cast<size_t>(length))), header);
   const Bytes data = all.subspan(8 + static_cast<size_t>(length));
 
   for (Record& r : header.records) {
     if (r.offsets->size() != 2)
-      bad(*file, cat("data_offsets of tensor '", r.name, "' has ", r.offsets->size(), " numbers, not 2"));
+      bad(*file, str_cat("data_offsets of tensor '", r.name, "' has ", r.offsets->size(), " numbers, not 2"));
     r.from = (*r.offsets)[0], r.to = (*r.offsets)[1];
   }
   const auto earlier = [](const Record& a, const Record& b) {
@@ -289,7 +292,7 @@ namespace {
 const FileDtype& file_dtype(DType t) {
   for (const FileDtype& d : kDtypes)
     if (d.dtype == t && t != DType::none) return d;
-  throw Error(Error::Kind::internal, cat("no safetensors dtype for ", name_of(t)));
+  throw Error(Error::Kind::internal, str_cat("no safetensors dtype for ", name_of(t)));
 }
 
 std::string quoted(const std::string& s) {
@@ -312,8 +315,8 @@ std::string header_of(const StateDict& tensors, const std::vector<Planned>& orde
   std::unordered_set<std::string> keys;
   for (const auto& [key, value] : metadata) {
     if (!keys.insert(key).second)
-      throw Error(Error::Kind::argument, cat("the metadata key '", key, "' is there twice"));
-    s += cat(keys.size() == 1 ? "" : ",", quoted(key), ":", quoted(value));
+      throw Error(Error::Kind::argument, str_cat("the metadata key '", key, "' is there twice"));
+    s += str_cat(keys.size() == 1 ? "" : ",", quoted(key), ":", quoted(value));
   }
   s += "}";
   int64_t offset = 0;
@@ -321,9 +324,9 @@ std::string header_of(const StateDict& tensors, const std::vector<Planned>& orde
     const auto& [name, tensor] = *p.entry;
     if (name == "__metadata__")
       throw Error(Error::Kind::argument, "safetensors keeps the name '__metadata__' for itself");
-    s += cat(",", quoted(name), ":{\"dtype\":\"", p.type->name, "\",\"shape\":[");
-    for (int i = 0; i < tensor.rank(); ++i) s += cat(i ? "," : "", tensor.dim(i));
-    s += cat("],\"data_offsets\":[", offset, ",", offset + tensor.meta().bytes(), "]}");
+    s += str_cat(",", quoted(name), ":{\"dtype\":\"", p.type->name, "\",\"shape\":[");
+    for (int i = 0; i < tensor.rank(); ++i) s += str_cat(i ? "," : "", tensor.dim(i));
+    s += str_cat("],\"data_offsets\":[", offset, ",", offset + tensor.meta().bytes(), "]}");
     offset += tensor.meta().bytes();
   }
   s += "}";

@@ -44,7 +44,7 @@ Spool::~Spool() {
 }
 
 void Spool::fail(const char* doing) const {
-  throw Error(Error::Kind::io, cat("cannot ", doing, " ", folder_, ": ", std::strerror(errno)));
+  throw Error(Error::Kind::io, str_cat("cannot ", doing, " ", folder_, ": ", std::strerror(errno)));
 }
 
 void Spool::write(Bytes b) {

@@ -40,7 +40,7 @@ const ZipEntry* pickle_entry(const Zip& zip, std::string& root) {
     const std::string folder = e.name.substr(0, e.name.size() - kPickleName.size());
     if (!folder.empty() && folder.find('/') != folder.size() - 1) continue;
     if (found)
-      throw Error(Error::Kind::format, cat(zip.path(), " holds two checkpoints: ", found->name, " and ", e.name));
+      throw Error(Error::Kind::format, str_cat(zip.path(), " holds two checkpoints: ", found->name, " and ", e.name));
     found = &e;
     root = folder;
   }
@@ -52,9 +52,10 @@ struct ZipStorages final : StorageSource {
   std::string root;
   explicit ZipStorages(const Zip& z, std::string r) : zip(z), root(std::move(r)) {}
   KeptBytes bytes(std::string_view key) override {
-    const ZipEntry* e = zip.find(cat(root, "data/", key));
+    const ZipEntry* e = zip.find(str_cat(root, "data/", key));
     if (!e)
-      throw Error(Error::Kind::format, cat(zip.path(), " lacks the storage '", key, "' that one of its tensors needs"));
+      throw Error(Error::Kind::format,
+                  str_cat(zip.path(), " lacks the storage '", key, "' that one of its tensors needs"));
     return zip.read(*e);
   }
 };
@@ -67,7 +68,7 @@ struct StreamStorages final : StorageSource {
     const auto it = found.find(std::string(key));
     if (it == found.end())
       throw Error(Error::Kind::format,
-                  cat(file->path(), " lacks the storage '", key, "' that one of its tensors needs"));
+                  str_cat(file->path(), " lacks the storage '", key, "' that one of its tensors needs"));
     return {it->second, file};
   }
 };
@@ -80,7 +81,7 @@ struct StreamPickles {  // the pickles of a stream, in their order, and where th
 StreamPickles read_stream(const MappedFile& file, const PickleOptions& options) {
   StreamPickles s;
   const auto next = [&](const char* what) {
-    Pickle p = read_pickle(file.bytes().subspan(s.end), cat("the ", what, " in ", file.path()), options);
+    Pickle p = read_pickle(file.bytes().subspan(s.end), str_cat("the ", what, " in ", file.path()), options);
     s.end += p.size;
     return p;
   };
@@ -89,16 +90,16 @@ StreamPickles read_stream(const MappedFile& file, const PickleOptions& options) 
   constexpr int64_t kProtocol = 1001;
   if (!s.protocol.root->is(Kind::integer) || s.protocol.root->integer != kProtocol)
     throw Error(Error::Kind::format,
-                cat(file.path(), " is a torch file of protocol ", describe(*s.protocol.root), ", not ", kProtocol));
+                str_cat(file.path(), " is a torch file of protocol ", describe(*s.protocol.root), ", not ", kProtocol));
   s.system = next("system information");
   const PickleValue* little = s.system.root->find("little_endian");
   if (little && little->is(Kind::boolean) && !little->integer)
-    throw Error(Error::Kind::unsupported, cat(file.path(), " was written on a big-endian machine"),
+    throw Error(Error::Kind::unsupported, str_cat(file.path(), " was written on a big-endian machine"),
                 "load and save it again there as safetensors");
   s.object = next("checkpoint");
   s.keys = next("list of storages");
   if (!s.keys.root->is(Kind::list))
-    throw Error(Error::Kind::format, cat("the list of storages in ", file.path(), " is ", describe(*s.keys.root)));
+    throw Error(Error::Kind::format, str_cat("the list of storages in ", file.path(), " is ", describe(*s.keys.root)));
   return s;
 }
 }  // namespace
@@ -121,18 +122,19 @@ StateDict read_torch_zip(const Zip& zip, const TorchOptions& options) {
   std::string root;
   const ZipEntry* entry = pickle_entry(zip, root);
   if (!entry)
-    throw Error(Error::Kind::format, cat(zip.path(), " is a zip archive without the data.pkl of a torch checkpoint"));
+    throw Error(Error::Kind::format,
+                str_cat(zip.path(), " is a zip archive without the data.pkl of a torch checkpoint"));
   const bool script = std::any_of(zip.entries().begin(), zip.entries().end(), [&](const ZipEntry& e) {
     return e.name == root + "constants.pkl" || e.name.starts_with(root + "code/");
   });
   if (script)
-    throw Error(Error::Kind::unsupported, cat(zip.path(), " is a TorchScript program, not a checkpoint"),
+    throw Error(Error::Kind::unsupported, str_cat(zip.path(), " is a TorchScript program, not a checkpoint"),
                 "in Python: torch.save(torch.jit.load(file).state_dict(), other_file)");
   if (const ZipEntry* order = zip.find(root + "byteorder"); order && text_of(zip.read(*order).bytes) != "little")
-    throw Error(Error::Kind::unsupported, cat(zip.path(), " holds ", text_of(zip.read(*order).bytes).substr(0, 20),
-                                              "-endian numbers; only little-endian ones are read"));
+    throw Error(Error::Kind::unsupported, str_cat(zip.path(), " holds ", text_of(zip.read(*order).bytes).substr(0, 20),
+                                                  "-endian numbers; only little-endian ones are read"));
   const KeptBytes bytes = zip.read(*entry);
-  const Pickle pickle = read_pickle(bytes.bytes, cat(entry->name, " in ", zip.path()), {.strict = options.strict});
+  const Pickle pickle = read_pickle(bytes.bytes, str_cat(entry->name, " in ", zip.path()), {.strict = options.strict});
   ZipStorages storages(zip, root);
   return tensors_of(pickle, storages, zip.path(), options);
 }
@@ -143,26 +145,27 @@ StateDict read_torch_stream(std::shared_ptr<const MappedFile> file, const TorchO
   for (const PickleValue* v : s.object.storages) declared.emplace(v->items[1]->text, v);
   StreamStorages storages;
   storages.file = file;
-  ByteReader r(file->bytes().subspan(s.end), cat("the storages of ", file->path()));
+  ByteReader r(file->bytes().subspan(s.end), str_cat("the storages of ", file->path()));
   for (const PickleValue* key : s.keys.root->items) {
     const auto it = key->is(Kind::text) ? declared.find(key->text) : declared.end();
     if (it == declared.end())
       throw Error(Error::Kind::format,
-                  cat(file->path(), " lists as a storage ", describe(*key), ", which no tensor has"));
+                  str_cat(file->path(), " lists as a storage ", describe(*key), ", which no tensor has"));
     const TorchDtype* type = torch_storage(*it->second->items[0]);
     if (!type)
       throw Error(Error::Kind::unsupported,
-                  cat(file->path(), " has a storage made by ", describe(*it->second->items[0])));
+                  str_cat(file->path(), " has a storage made by ", describe(*it->second->items[0])));
     const auto numel = static_cast<int64_t>(r.read<uint64_t>());
     int64_t bytes = 0;
     if (numel < 0 || numel != it->second->items[3]->integer ||
         !checked_mul(numel, static_cast<int64_t>(type->size), bytes))
-      throw Error(Error::Kind::format, cat("storage '", key->text, "' of ", file->path(), " should have ",
-                                           it->second->items[3]->integer, " elements, and says ", numel));
+      throw Error(Error::Kind::format, str_cat("storage '", key->text, "' of ", file->path(), " should have ",
+                                               it->second->items[3]->integer, " elements, and says ", numel));
     if (!storages.found.emplace(std::string(key->text), r.take(static_cast<uint64_t>(bytes))).second)
-      throw Error(Error::Kind::format, cat(file->path(), " lists the storage '", key->text, "' twice"));
+      throw Error(Error::Kind::format, str_cat(file->path(), " lists the storage '", key->text, "' twice"));
   }
-  if (r.left() != 0) throw Error(Error::Kind::format, cat(r.left(), " bytes after the last storage of ", file->path()));
+  if (r.left() != 0)
+    throw Error(Error::Kind::format, str_cat(r.left(), " bytes after the last storage of ", file->path()));
   return tensors_of(s.object, storages, file->path(), options);
 }
 
@@ -175,7 +178,7 @@ std::vector<std::string> inspect_pickle(const std::string& path) {
     if (text_of(file->bytes()).starts_with("PK")) {
       const Zip zip = Zip::open(file);
       for (const ZipEntry& e : zip.entries())
-        if (e.name.ends_with(".pkl")) read_pickle(zip.read(e).bytes, cat(e.name, " in ", path), options);
+        if (e.name.ends_with(".pkl")) read_pickle(zip.read(e).bytes, str_cat(e.name, " in ", path), options);
     } else if (is_torch_stream(file->bytes())) {
       read_stream(*file, options);
     } else if (text_of(file->bytes()).starts_with('\x80')) {

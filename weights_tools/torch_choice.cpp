@@ -14,8 +14,8 @@ using Kind = PickleValue::Kind;
 std::string suspects_of(const Pickle& pickle) {
   std::string s;
   for (const std::string& g : pickle.globals)
-    if (is_suspicious_global(g)) s += cat(s.empty() ? "" : ", ", g);
-  return s.empty() ? s : cat("the file names ", s, ", which checkpoints have no use for; fovea ran nothing");
+    if (is_suspicious_global(g)) s += str_cat(s.empty() ? "" : ", ", g);
+  return s.empty() ? s : str_cat("the file names ", s, ", which checkpoints have no use for; fovea ran nothing");
 }
 
 // A dict inside a checkpoint that has tensors of its own.
@@ -42,9 +42,9 @@ class Places {
     constexpr size_t kShown = 4;
     std::string s;
     for (size_t i = 0; i < std::min(found_.size(), kShown); ++i)
-      s += cat(i ? ", " : "there are ", found_[i].tensors, " under ", found_[i].told);
+      s += str_cat(i ? ", " : "there are ", found_[i].tensors, " under ", found_[i].told);
     if (found_.empty()) return s;
-    return cat(s, "; OpenOptions::key takes them, and so does: fovea convert FILE NEW_FILE --key ", found_[0].path);
+    return str_cat(s, "; OpenOptions::key takes them, and so does: fovea convert FILE NEW_FILE --key ", found_[0].path);
   }
 
  private:
@@ -56,8 +56,8 @@ class Places {
     for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
       if (!dict.items[i]->is(Kind::text)) continue;
       const std::string_view key = dict.items[i]->text;
-      walk(*dict.items[i + 1], path.empty() ? std::string(key) : cat(path, "/", key),
-           told.empty() ? cat("'", key, "'") : cat("'", key, "' in ", told), depth + 1);
+      walk(*dict.items[i + 1], path.empty() ? std::string(key) : str_cat(path, "/", key),
+           told.empty() ? str_cat("'", key, "'") : str_cat("'", key, "' in ", told), depth + 1);
     }
   }
   std::unordered_set<const PickleValue*> seen_;
@@ -66,7 +66,7 @@ class Places {
 
 std::string advice(const Pickle& pickle) {
   const std::string suspects = suspects_of(pickle), places = Places(*pickle.root).told();
-  return suspects.empty() || places.empty() ? suspects + places : cat(suspects, "; ", places);
+  return suspects.empty() || places.empty() ? suspects + places : str_cat(suspects, "; ", places);
 }
 
 // Keys may have slashes themselves: the longest one that there is counts.
@@ -82,15 +82,16 @@ const PickleValue* follow(const PickleValue& dict, std::string_view path) {
 
 const PickleValue& choose_weights(const Pickle& pickle, const std::string& path, const TorchChoice& choice) {
   const PickleValue& root = *pickle.root;
-  if (is_torch_tensor(root)) throw Error(Error::Kind::format, cat(path, " holds a single tensor, not tensors by name"));
+  if (is_torch_tensor(root))
+    throw Error(Error::Kind::format, str_cat(path, " holds a single tensor, not tensors by name"));
   if (!root.is(Kind::dict))
-    throw Error(Error::Kind::format, cat(path, " holds ", describe(root), ", not a dict of tensors"),
+    throw Error(Error::Kind::format, str_cat(path, " holds ", describe(root), ", not a dict of tensors"),
                 suspects_of(pickle));
   const PickleValue* chosen = &root;
   std::string_view from = choice.key;
   if (!choice.key.empty()) {
     chosen = follow(root, choice.key);
-    if (!chosen) throw Error(Error::Kind::not_found, cat(path, " has no '", choice.key, "'"), advice(pickle));
+    if (!chosen) throw Error(Error::Kind::not_found, str_cat(path, " has no '", choice.key, "'"), advice(pickle));
   } else {
     for (std::string_view key : {"state_dict_ema", "model_ema", "state_dict", "model"}) {
       const bool averaged = key.ends_with("_ema");
@@ -103,12 +104,13 @@ const PickleValue& choose_weights(const Pickle& pickle, const std::string& path,
   }
   if (!chosen->is(Kind::dict))
     throw Error(Error::Kind::format,
-                cat("'", from, "' in ", path, " is ", describe(*chosen), ", not a dict of tensors"), advice(pickle));
+                str_cat("'", from, "' in ", path, " is ", describe(*chosen), ", not a dict of tensors"),
+                advice(pickle));
   return *chosen;
 }
 
 void no_tensors(const Pickle& pickle, const std::string& path) {
-  throw Error(Error::Kind::format, cat(path, " has no tensors by name"), advice(pickle));
+  throw Error(Error::Kind::format, str_cat(path, " has no tensors by name"), advice(pickle));
 }
 
 }  // namespace fovea

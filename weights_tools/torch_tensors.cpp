@@ -103,7 +103,7 @@ const TorchDtype* torch_storage(const PickleValue& global) {
 bool is_torch_tensor(const PickleValue& v) { return v.is(Kind::object) && rebuild_of(*v.items[0]) != Rebuild::other; }
 
 void TorchTensors::bad(const std::string& name, const std::string& what) const {
-  throw Error(Error::Kind::format, cat("tensor '", name, "' in ", path_, ": ", what),
+  throw Error(Error::Kind::format, str_cat("tensor '", name, "' in ", path_, ": ", what),
               "the file is damaged or was made to mislead");
 }
 Tensor TorchTensors::foreign(const PickleValue* shape, std::string kind, const std::string& name,
@@ -112,7 +112,7 @@ Tensor TorchTensors::foreign(const PickleValue* shape, std::string kind, const s
   if (shape && !(read_dims(*shape, s) && describable(s, kLargestElement))) s = {};
   return foreign_tensor(s, std::move(kind),
                         Error(Error::Kind::unsupported,
-                              cat("tensor '", name, "' in ", path_, " is ", what, ", which fovea does not have")));
+                              str_cat("tensor '", name, "' in ", path_, " is ", what, ", which fovea does not have")));
 }
 
 Tensor TorchTensors::make(const PickleValue& v, const std::string& name) {
@@ -120,17 +120,17 @@ Tensor TorchTensors::make(const PickleValue& v, const std::string& name) {
   constexpr int kMostWrappers = 8;
   for (int depth = 0; depth < kMostWrappers; ++depth) {
     if (!args) {
-      if (!call->is(Kind::object)) bad(name, cat("it is ", describe(*call)));
+      if (!call->is(Kind::object)) bad(name, str_cat("it is ", describe(*call)));
       callee = call->items[0], args = call->items[1];
     }
     switch (rebuild_of(*callee)) {
       case Rebuild::plain: return strided(*args, nullptr, name);
       case Rebuild::untyped: {
-        if (args->items.size() < 7) bad(name, cat("it is rebuilt from ", args->items.size(), " values"));
+        if (args->items.size() < 7) bad(name, str_cat("it is rebuilt from ", args->items.size(), " values"));
         const TorchDtype* type = torch_dtype(*args->items[6]);
         if (!type && !args->items[6]->is(Kind::global)) bad(name, "its dtype is no dtype");
         const std::string kind(args->items[6]->name());
-        return type ? strided(*args, type, name) : foreign(args->items[2], kind, name, cat("of dtype ", kind));
+        return type ? strided(*args, type, name) : foreign(args->items[2], kind, name, str_cat("of dtype ", kind));
       }
       case Rebuild::wrapped:
         if (args->items.empty()) bad(name, "a parameter of nothing");
@@ -147,7 +147,7 @@ Tensor TorchTensors::make(const PickleValue& v, const std::string& name) {
       case Rebuild::meta: return foreign(nullptr, "meta", name, "on the meta device, without data");
       case Rebuild::nested: return foreign(nullptr, "nested", name, "nested");
       case Rebuild::subclass: return foreign(nullptr, "special", name, "of a special class of tensors");
-      case Rebuild::other: bad(name, cat("it is made by ", describe(*callee)));
+      case Rebuild::other: bad(name, str_cat("it is made by ", describe(*callee)));
     }
   }
   bad(name, "it is wrapped too often");
@@ -165,7 +165,7 @@ std::shared_ptr<Storage> TorchTensors::storage(const PickleValue& v, const Torch
                                               std::const_pointer_cast<void>(data.keep)});
   }
   if (known->bytes != static_cast<uint64_t>(bytes))
-    bad(name, cat("its storage '", key, "' should have ", bytes, " bytes, and has ", known->bytes));
+    bad(name, str_cat("its storage '", key, "' should have ", bytes, " bytes, and has ", known->bytes));
   // Streams put storages anywhere; every element type is aligned to at most 8.
   if (reinterpret_cast<uintptr_t>(known->data) % 8 != 0 && bytes != 0) {
     const Tensor room = empty({bytes}, DType::u8);
@@ -183,9 +183,9 @@ Tensor TorchTensors::strided(const PickleValue& args, const TorchDtype* given, c
   const TorchDtype* stored = torch_storage(*from.items[0]);
   if (!stored)
     return foreign(a[2], std::string(from.items[0]->name()), name,
-                   cat("on a storage made by ", describe(*from.items[0])));
+                   str_cat("on a storage made by ", describe(*from.items[0])));
   const TorchDtype* type = given ? given : stored;
-  if (type->dtype == DType::none) return foreign(a[2], std::string(type->name), name, cat("of dtype ", type->name));
+  if (type->dtype == DType::none) return foreign(a[2], std::string(type->name), name, str_cat("of dtype ", type->name));
   const size_t metadata = given ? 7 : 6;
   if (a.size() > metadata && a[metadata]->is(Kind::dict) && !a[metadata]->items.empty())
     return foreign(a[2], "view", name, "a conjugated or negated view");
@@ -193,7 +193,7 @@ Tensor TorchTensors::strided(const PickleValue& args, const TorchDtype* given, c
 
   Meta m{.dtype = type->dtype};
   if (!read_dims(*a[2], m.shape) || !read_dims(*a[3], m.strides) || m.shape.size() != m.strides.size())
-    bad(name, cat("its size and stride are not two lists of at most ", Dims::kMax, " numbers, none negative"));
+    bad(name, str_cat("its size and stride are not two lists of at most ", Dims::kMax, " numbers, none negative"));
   int64_t offset = a[1]->integer, elements = static_cast<int64_t>(bytes->bytes / size_of(type->dtype));
   int64_t start = 0;
   if (from.items.size() == 5 && from.items[4]->is(Kind::tuple)) {  // old files: a window of another storage
@@ -203,14 +203,14 @@ Tensor TorchTensors::strided(const PickleValue& args, const TorchDtype* given, c
     int64_t end = 0;
     start = window[1]->integer;
     if (start < 0 || window[2]->integer < 0 || !checked_add(start, window[2]->integer, end) || end > elements)
-      bad(name, cat("it views elements ", start, " to ", end, " of a storage of ", elements));
+      bad(name, str_cat("it views elements ", start, " to ", end, " of a storage of ", elements));
     elements = window[2]->integer;
   }
   int64_t end = 0;
   if (offset < 0 || !describable(m.shape, size_of(m.dtype)) || !reach(m.shape, m.strides, offset, end) ||
       end > elements)
-    bad(name, cat("size ", m.shape, ", strides ", m.strides, " and offset ", offset, " leave its storage of ", elements,
-                  " elements"));
+    bad(name, str_cat("size ", m.shape, ", strides ", m.strides, " and offset ", offset, " leave its storage of ",
+                      elements, " elements"));
 
   auto out = std::make_shared<TensorImpl>();
   out->meta = m;

@@ -27,7 +27,8 @@ void append_central(std::string& directory, const std::string& common, const std
 
 void ZipWriter::begin(const std::string& name, uint64_t size, uint32_t crc) {
   if (name.size() > 0xFFFF)
-    throw Error(Error::Kind::argument, cat("a name of ", name.size(), " characters does not fit into a zip archive"));
+    throw Error(Error::Kind::argument,
+                str_cat("a name of ", name.size(), " characters does not fit into a zip archive"));
   const uint64_t at = file_.written();
   const bool wide = size >= kIn64 || at >= kIn64;
   std::string common;  // what the local header and the directory have in common
@@ -47,7 +48,7 @@ void ZipWriter::begin(const std::string& name, uint64_t size, uint32_t crc) {
   append_le(local, uint32_t{0x04034b50});
   local += common;
   append_le(local, static_cast<uint16_t>(extra.size()));
-  file_.write(cat(local, name, extra));
+  file_.write(str_cat(local, name, extra));
   append_central(directory_, common, name, wide, size, at);
   ++entries_;
 }

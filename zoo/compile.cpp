@@ -10,7 +10,7 @@ namespace fovea::zoo {
 Graph trace(ImageModel& model, const CompileOptions& o) {
   if (o.batch < 1 || o.height < 0 || o.width < 0)
     throw Error(Error::Kind::argument,
-                cat("a batch of ", o.batch, " images of ", o.height, " x ", o.width, " cannot be compiled"));
+                str_cat("a batch of ", o.batch, " images of ", o.height, " x ", o.width, " cannot be compiled"));
   const auto [channels, height, width] = model.input_size();
   const Meta image = make_meta(DType::f32, {o.batch, channels, o.height ? o.height : height, o.width ? o.width : width},
                                Memory::contiguous, o.target.device);

@@ -15,25 +15,25 @@ const PretrainedCfg& row_of(const ModelName& n) {
     if (cfg.tag == n.tag) return cfg;
     if (!cfg.tag.empty()) known.emplace_back(cfg.tag);
   }
-  const std::string what = cat("no weights '", n.tag, "' of ", n.architecture);
+  const std::string what = str_cat("no weights '", n.tag, "' of ", n.architecture);
   if (known.empty()) throw Error(Error::Kind::not_found, what, "timm publishes none for it");
   const std::vector<std::string> near = closest(n.tag, known);
   throw Error(Error::Kind::not_found, what,
-              cat(near.empty() ? "there are: " : "closest: ", join(near.empty() ? known : near, ", ")));
+              str_cat(near.empty() ? "there are: " : "closest: ", join(near.empty() ? known : near, ", ")));
 }
 
 void want_stride(int stride, int least) {
   std::string known;
   for (int s = least; s <= 32; s *= 2) {
     if (s == stride) return;
-    known += cat(known.empty() ? "" : s == 32 ? " or " : ", ", s);
+    known += str_cat(known.empty() ? "" : s == 32 ? " or " : ", ", s);
   }
-  throw Error(Error::Kind::argument, cat("output_stride is ", stride), cat("it is ", known));
+  throw Error(Error::Kind::argument, str_cat("output_stride is ", stride), str_cat("it is ", known));
 }
 
 void want_accepted(const Family& f, std::string_view name, const ModelOptions& o) {
   const auto refuse = [&](std::string_view option, std::string_view why) {
-    throw Error(Error::Kind::argument, cat(name, " has no ", option), std::string(why));
+    throw Error(Error::Kind::argument, str_cat(name, " has no ", option), std::string(why));
   };
   if (o.output_stride && !f.accepts.output_stride)
     refuse("output_stride", "its family does not trade strides for dilation");
@@ -49,10 +49,10 @@ ModelOptions completed(const ModelOptions& given, const PretrainedCfg& row) {
   if (!o.in_chans) o.in_chans = row.input_size[0];
   if (!o.img_size && row.fixed_input_size) o.img_size = {row.input_size[1], row.input_size[2]};
   if (*o.num_classes < 0)
-    throw Error(Error::Kind::argument, cat("num_classes is ", *o.num_classes), "0 leaves out the classifier");
-  if (*o.in_chans < 1) throw Error(Error::Kind::argument, cat("in_chans is ", *o.in_chans));
+    throw Error(Error::Kind::argument, str_cat("num_classes is ", *o.num_classes), "0 leaves out the classifier");
+  if (*o.in_chans < 1) throw Error(Error::Kind::argument, str_cat("in_chans is ", *o.in_chans));
   if (o.drop_rate && !(*o.drop_rate >= 0 && *o.drop_rate <= 1))
-    throw Error(Error::Kind::argument, cat("drop_rate is ", *o.drop_rate), "it is between 0 and 1");
+    throw Error(Error::Kind::argument, str_cat("drop_rate is ", *o.drop_rate), "it is between 0 and 1");
   return o;
 }
 

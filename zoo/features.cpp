@@ -65,7 +65,7 @@ Tensor ImageModel::as_map(const Tap& t, int64_t height, int64_t width) const {
   const auto* model = dynamic_cast<const TokenModel*>(this);
   if (!model)
     throw Error(Error::Kind::internal,
-                cat(full_name(), " taps ", to_string(x.meta()), " and does not say where they lie"));
+                str_cat(full_name(), " taps ", to_string(x.meta()), " and does not say where they lie"));
   const Size2 grid = model->token_grid(height, width);
   return permute(unflatten(slice(x, 1, model->prefix_tokens(), x.dim(1)), 1, {grid.h, grid.w}), {0, 3, 1, 2});
 }
@@ -73,7 +73,7 @@ Tensor ImageModel::as_map(const Tap& t, int64_t height, int64_t width) const {
 Tensor ImageModel::features_end(const Tensor& image, const AttentionMask& mask) {
   if (!mask.mask && !mask.causal) return forward_features(image);
   auto* model = dynamic_cast<MaskedModel*>(this);
-  if (!model) throw Error(Error::Kind::unsupported, cat(full_name(), " takes no attention mask"));
+  if (!model) throw Error(Error::Kind::unsupported, str_cat(full_name(), " takes no attention mask"));
   return model->forward_masked(image, mask);
 }
 

@@ -15,8 +15,8 @@ std::optional<Error> in_weights(const ImageModel& model) {
   for (const NamedParameter& p : model.named_state())
     if (const auto what = first_not_finite(p.tensor()))
       return Error(Error::Kind::weights,
-                   cat("the weights of ", model.full_name(), " are not finite: ", p.name, " ", p.tensor().meta(),
-                       " holds ", *what),
+                   str_cat("the weights of ", model.full_name(), " are not finite: ", p.name, " ", p.tensor().meta(),
+                           " holds ", *what),
                    "the file is damaged, or was saved by a training run that diverged");
   return {};
 }
@@ -40,8 +40,8 @@ class Watch final : public Executor {
   [[noreturn]] static void found(const Site& site, const Tensor& result, const std::string& what) {
     const std::string scope = current_scope();
     throw Error(Error::Kind::weights,
-                cat(scope.empty() ? "the model" : scope, " (", site.op.name(), ") gives ", result.meta(), " with ",
-                    what, ", the first that is not finite"),
+                str_cat(scope.empty() ? "the model" : scope, " (", site.op.name(), ") gives ", result.meta(), " with ",
+                        what, ", the first that is not finite"),
                 "weights and image are finite: the weights are of another model or of a training run that diverged");
   }
   Eager eager_;
@@ -56,7 +56,7 @@ void want_finite_weights(const ImageModel& model) {
 Error why_not_finite(ImageModel& model, const Tensor& images) {
   if (const std::optional<Error> e = in_weights(model)) return *e;
   if (const auto what = first_not_finite(images))
-    return Error(Error::Kind::argument, cat("the images ", images.meta(), " are not finite: they hold ", *what));
+    return Error(Error::Kind::argument, str_cat("the images ", images.meta(), " are not finite: they hold ", *what));
   Watch watch;
   try {
     const NoGrad no_grad;
@@ -66,7 +66,7 @@ Error why_not_finite(ImageModel& model, const Tensor& images) {
   } catch (const Error& e) {
     return e;
   }
-  return Error(Error::Kind::unsupported, cat(model.full_name(), ": compiled, it gives values that are not finite"),
+  return Error(Error::Kind::unsupported, str_cat(model.full_name(), ": compiled, it gives values that are not finite"),
                "op by op all of them are: sums of values beyond 1e37 overflow in compiled convolutions "
                "(docs/numerics.md)");
 }

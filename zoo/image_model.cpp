@@ -29,7 +29,7 @@ Tensor ImageModel::forward_head(const Tensor& features, bool pre_logits) {
 
 void ImageModel::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {
   if (num_classes < 0)
-    throw Error(Error::Kind::argument, cat("num_classes is ", num_classes), "0 takes the classifier away");
+    throw Error(Error::Kind::argument, str_cat("num_classes is ", num_classes), "0 takes the classifier away");
   const bool linear = kind_ == Classifier::linear;
   if (global_pool) pool_ = replace("global_pool", std::make_unique<GlobalPool>(*global_pool, linear));
   num_classes_ = num_classes;
@@ -40,18 +40,18 @@ void ImageModel::reset_classifier(int num_classes, std::optional<std::string_vie
 void ImageModel::set_input_size(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows) {
   if (image[0] < 1 || image[1] < 1 || (patch && *patch < 1))
     throw Error(Error::Kind::argument,
-                cat("an input of ", image[0], " x ", image[1], " with patches of ", patch.value_or(0)));
+                str_cat("an input of ", image[0], " x ", image[1], " with patches of ", patch.value_or(0)));
   auto* windowed = dynamic_cast<WindowedModel*>(this);
   auto* sized = dynamic_cast<SizedModel*>(this);
   if (!windowed && (!windows.sizes.empty() || !windows.ratios.empty() || windows.always_partition))
-    throw Error(Error::Kind::unsupported, cat(full_name(), " has no windows to set"));
+    throw Error(Error::Kind::unsupported, str_cat(full_name(), " has no windows to set"));
   if (windowed) windowed->resize_windows(image, patch, windows);
   else if (sized) sized->resize_input(image, patch);
   else if (pretrained_.fixed_input_size)
-    throw Error(Error::Kind::unsupported, cat(full_name(), " cannot change its image size once it is built"),
+    throw Error(Error::Kind::unsupported, str_cat(full_name(), " cannot change its image size once it is built"),
                 "give img_size when creating it");
   else
-    throw Error(Error::Kind::unsupported, cat(full_name(), " is not built for one image size"),
+    throw Error(Error::Kind::unsupported, str_cat(full_name(), " is not built for one image size"),
                 "it takes images of any size as they are");
   input_size_ = {input_size_[0], image[0], image[1]};
   for (std::vector<FeatureInfo>& info : feature_info_) info.clear();
@@ -59,7 +59,7 @@ void ImageModel::set_input_size(std::array<int, 2> image, std::optional<int> pat
 
 const std::string& ImageModel::global_pool() const { return pool_->type(); }
 
-std::string ImageModel::full_name() const { return tag_.empty() ? architecture_ : cat(architecture_, '.', tag_); }
+std::string ImageModel::full_name() const { return tag_.empty() ? architecture_ : str_cat(architecture_, '.', tag_); }
 
 Tensor ImageModel::run(Module& stage, const Tensor& x) {
   return recomputes() ? checkpointed(stage, x) : stage(x);

@@ -19,7 +19,7 @@ constexpr int kLast = std::numeric_limits<int>::max();  // behind all others
 bool captured(std::string_view name, const std::string& pattern, std::vector<int>& numbers) {
   const auto count = std::ranges::count(pattern, '#');
   std::string with = "\x01";
-  for (int i = 1; i <= count; ++i) with += cat('$', i, '\x01');
+  for (int i = 1; i <= count; ++i) with += str_cat('$', i, '\x01');
   const Rename row{pattern.c_str(), with.c_str()};
   const std::string marked = rename(name, std::span(&row, 1));
   size_t at = marked.find('\x01');

@@ -14,12 +14,13 @@ Levels wanted_levels(const std::vector<int>& indices, int last, int count, const
   Levels w;
   if (last < 0 || last > count)
     throw Error(Error::Kind::argument,
-                cat("the last ", last, " feature levels of ", model, " are wanted, but it has ", count));
+                str_cat("the last ", last, " feature levels of ", model, " are wanted, but it has ", count));
   if (!indices.empty()) {
     for (const int i : indices) {
       if (i < -count || i >= count)
-        throw Error(Error::Kind::argument, cat("feature level ", i, " of ", model, " is wanted, but it has ", count),
-                    cat("levels go from 0 to ", count - 1, ", or from -", count, " to -1"));
+        throw Error(Error::Kind::argument,
+                    str_cat("feature level ", i, " of ", model, " is wanted, but it has ", count),
+                    str_cat("levels go from 0 to ", count - 1, ", or from -", count, " to -1"));
       w.order.push_back(i < 0 ? i + count : i);
     }
   } else {

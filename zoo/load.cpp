@@ -43,7 +43,8 @@ const Tensor* part_of(const StateDict& weights, const std::string& module) {
 }  // namespace
 
 std::string classes_taken(int64_t theirs, int64_t before) {
-  return cat("the classifier has ", theirs, theirs == 1 ? " class" : " classes", " as the weights have, not ", before);
+  return str_cat("the classifier has ", theirs, theirs == 1 ? " class" : " classes", " as the weights have, not ",
+                 before);
 }
 
 /// Weights on their way into a model, and what became of them.
@@ -86,10 +87,11 @@ class FittedWeights {
       if (source > 0 && source * ours->dim(1) == theirs->dim(1) * channels)
         fitted = adapt_input_conv(*theirs, channels, source);
       if (fitted) {
-        say_adapted(cat(name, " adapted from ", source, " to ", channels, " input channels"));
+        say_adapted(str_cat(name, " adapted from ", source, " to ", channels, " input channels"));
         weights_.set(name, std::move(fitted));
       } else if (options_.fine_tune) {
-        say_adapted(cat(name, " is for ", theirs->dim(1), " channels instead of ", ours->dim(1), ": it starts anew"));
+        say_adapted(
+            str_cat(name, " is for ", theirs->dim(1), " channels instead of ", ours->dim(1), ": it starts anew"));
         own_.push_back(name);
       }
     }
@@ -100,7 +102,7 @@ class FittedWeights {
     for (const std::string& name : classifiers_of(model_))
       if (const Tensor* t = part_of(weights_, name); t && t->rank() > 0 && t->dim(0) > 0) {
         if (t->dim(0) <= std::numeric_limits<int>::max()) return static_cast<int>(t->dim(0));
-        throw Error(Error::Kind::weights, cat(source_, " has a classifier of ", t->dim(0), " classes"));
+        throw Error(Error::Kind::weights, str_cat(source_, " has a classifier of ", t->dim(0), " classes"));
       }
     return {};
   }
@@ -113,11 +115,11 @@ class FittedWeights {
       say_adapted(classes_taken(*theirs, ours));
       take_classes(*theirs);
     } else if (theirs && ours == 0) {
-      say_adapted(cat("the classifier of ", *theirs, " classes is left out"));
+      say_adapted(str_cat("the classifier of ", *theirs, " classes is left out"));
       drop_classifier();
     } else if (options_.fine_tune && !model_.classes_left_open()) {
-      say_adapted(theirs ? cat("the classifier of ", *theirs, " classes is dropped: one of ", ours, " starts anew")
-                         : cat("the file has no classifier: one of ", ours, " classes starts anew"));
+      say_adapted(theirs ? str_cat("the classifier of ", *theirs, " classes is dropped: one of ", ours, " starts anew")
+                         : str_cat("the file has no classifier: one of ", ours, " classes starts anew"));
       drop_classifier();
       for (const std::string& name : classifiers_of(model_))
         for (const char* part : {".weight", ".bias"}) own_.push_back(name + part);
@@ -125,10 +127,10 @@ class FittedWeights {
       say_adapted("the file has no classifier");
       take_classes(0);
     } else if (theirs && options_.strict == Strict::yes) {
-      throw Error(
-          Error::Kind::weights,
-          cat(source_, " is for ", *theirs, " classes, but ", ours, " of ", model_.architecture(), " were asked for"),
-          "num_classes left open takes the file's; .fine_tune (create: .pretrained) starts a new classifier");
+      throw Error(Error::Kind::weights,
+                  str_cat(source_, " is for ", *theirs, " classes, but ", ours, " of ", model_.architecture(),
+                          " were asked for"),
+                  "num_classes left open takes the file's; .fine_tune (create: .pretrained) starts a new classifier");
     }
   }
 
@@ -172,9 +174,10 @@ class FittedWeights {
       return std::ranges::any_of(classifiers, [&](const std::string& c) { return row.first.starts_with(c + "."); });
     };
     if (classes_of_weights() || !std::ranges::all_of(report.missing, of_classifier)) return;
-    throw Error(Error::Kind::weights,
-                cat(source_, " fits ", model_.full_name(), ", but has no classifier (", report.missing[0].first, ")"),
-                "with .num_classes = 0 it gives features, and so does `fovea features`");
+    throw Error(
+        Error::Kind::weights,
+        str_cat(source_, " fits ", model_.full_name(), ", but has no classifier (", report.missing[0].first, ")"),
+        "with .num_classes = 0 it gives features, and so does `fovea features`");
   }
 
   ImageModel& model_;

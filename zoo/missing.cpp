@@ -24,19 +24,20 @@ std::string families_of(const std::vector<std::string>& names) {
   families.erase(std::unique(families.begin(), families.end()), families.end());
   const bool more = families.size() > kShown;
   if (more) families.resize(kShown);
-  return cat(families.size() == 1 ? "family " : "families ", join(families, ", "), more ? ", ..." : "");
+  return str_cat(families.size() == 1 ? "family " : "families ", join(families, ", "), more ? ", ..." : "");
 }
 
 std::string why_none(const ListOptions& o, const std::string& called) {
   if (const std::vector<std::string> rest = list_missing(o); !rest.empty())
-    return cat("timm has ", rest.size(), rest.size() == 1 ? " model" : " models", called, ", but this build lacks ",
-               families_of(rest), "; fovea models --all lists what timm has");
+    return str_cat("timm has ", rest.size(), rest.size() == 1 ? " model" : " models", called, ", but this build lacks ",
+                   families_of(rest), "; fovea models --all lists what timm has");
   if (o.patterns.empty() || !list({.patterns = o.patterns, .tags = o.tags}).empty())
-    return cat("the other options leave out all models", called);
+    return str_cat("the other options leave out all models", called);
   const std::string& pattern = o.patterns[0];
-  if (const std::string_view now = replacement_for(pattern); !now.empty()) return cat(pattern, " is now called ", now);
+  if (const std::string_view now = replacement_for(pattern); !now.empty())
+    return str_cat(pattern, " is now called ", now);
   const std::vector<std::string> near = closest(pattern, list());
-  return cat("there is no model", called, near.empty() ? "" : "; closest: " + join(near, ", "));
+  return str_cat("there is no model", called, near.empty() ? "" : "; closest: " + join(near, ", "));
 }
 
 }  // namespace
@@ -61,10 +62,10 @@ std::vector<std::string> found_nothing(const ListOptions& o, const std::vector<s
     if (std::ranges::any_of(names, [&](const std::string& name) { return stands_for(pattern, name); })) continue;
     ListOptions alone = o;
     alone.patterns = {pattern};
-    out.push_back(why_none(alone, cat(" '", pattern, "'")));
+    out.push_back(why_none(alone, str_cat(" '", pattern, "'")));
   }
   if (o.patterns.empty() && names.empty())
-    out.push_back(why_none(o, o.module.empty() ? "" : cat(" of module ", o.module)));
+    out.push_back(why_none(o, o.module.empty() ? "" : str_cat(" of module ", o.module)));
   return out;
 }
 

@@ -33,21 +33,21 @@ std::string description(const ImageModel& model, const ModelOptions& made_with, 
   graph.update(traced.print());
   for (const Value& v : traced.values) {
     if (!v.constant) continue;
-    graph.update(cat(v.name, " ", v.meta, "\n"));
+    graph.update(str_cat(v.name, " ", v.meta, "\n"));
     if (!v.constant.has_bytes()) continue;
     const Tensor whole = dense(v.constant);
     graph.update(Bytes(whole.numel() ? whole.bytes() : nullptr, static_cast<size_t>(whole.meta().bytes())));
   }
   if (target.calibration)
     for (const auto& [name, seen] : target.calibration->values) {
-      ranges.update(cat(name, " ", seen.lo, " ", seen.hi, " ", seen.mean.size(), "\n"));
+      ranges.update(str_cat(name, " ", seen.lo, " ", seen.hi, " ", seen.mean.size(), "\n"));
       ranges.update(std::as_bytes(std::span(seen.mean)));
     }
   std::string settings;
-  for (const auto& [name, value] : made_with.set) settings += cat(name, "=", value, " ");
-  return cat("model ", model.full_name(), " ", settings, "graph ", hex(graph.finish()), " dtype ",
-             name_of(target.dtype), " threads ", target.threads ? target.threads : threads(), " without ",
-             join(target.without, ","), " ranges ", hex(ranges.finish()));
+  for (const auto& [name, value] : made_with.set) settings += str_cat(name, "=", value, " ");
+  return str_cat("model ", model.full_name(), " ", settings, "graph ", hex(graph.finish()), " dtype ",
+                 name_of(target.dtype), " threads ", target.threads ? target.threads : threads(), " without ",
+                 join(target.without, ","), " ranges ", hex(ranges.finish()));
 }
 
 bool owned_folder(const std::string& path) {
@@ -70,7 +70,7 @@ std::string stamp_of(const struct stat& s) {
   for (const auto v : {static_cast<int64_t>(s.st_dev), static_cast<int64_t>(s.st_ino), static_cast<int64_t>(s.st_size),
                        static_cast<int64_t>(s.st_mtim.tv_sec), static_cast<int64_t>(s.st_mtim.tv_nsec),
                        static_cast<int64_t>(s.st_ctim.tv_sec), static_cast<int64_t>(s.st_ctim.tv_nsec)})
-    text += cat(v, " ");
+    text += str_cat(v, " ");
   return text;
 }
 
@@ -115,7 +115,7 @@ std::optional<std::string> contents_sum(const std::string& path, const std::stri
 
 std::string record_path(const std::string& folder, const std::string& weights) {
   std::error_code ignored;
-  return cat(folder, "/", sha256(fs::absolute(weights, ignored).string()).substr(0, 32), ".sum");
+  return str_cat(folder, "/", sha256(fs::absolute(weights, ignored).string()).substr(0, 32), ".sum");
 }
 
 std::optional<std::string> recorded_sum(const std::string& path, const std::string& stamp) {
@@ -132,8 +132,8 @@ std::optional<std::string> recorded_sum(const std::string& path, const std::stri
 }
 
 void record_sum(const std::string& path, const std::string& stamp, const std::string& sum) {
-  const std::string temporary = cat(path, ".", static_cast<int64_t>(::getpid()), ".tmp");
-  const std::string text = cat(stamp, "\n", sum, "\n");
+  const std::string temporary = str_cat(path, ".", static_cast<int64_t>(::getpid()), ".tmp");
+  const std::string text = str_cat(stamp, "\n", sum, "\n");
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return;
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
@@ -200,9 +200,11 @@ std::string PlanCache::folder() {
 
 PlanCache::PlanCache(const ImageModel& model, const ModelOptions& made_with, const Graph& traced, std::string weights,
                      const Target& target)
-    : folder_(folder()), weights_(std::move(weights)), stamp_(stamp_of(weights_, &settled_)),
+    : folder_(folder()),
+      weights_(std::move(weights)),
+      stamp_(stamp_of(weights_, &settled_)),
       what_(description(model, made_with, traced, target)),
-      prefix_(sha256(cat(what_, build_identity(), processor_identity())).substr(0, 32)) {
+      prefix_(sha256(str_cat(what_, build_identity(), processor_identity())).substr(0, 32)) {
   if (folder_.empty() || stamp_.empty()) return;
   const bool ours = owned_folder(folder_);
   if (ours) sum_ = recorded_sum(record_path(folder_, weights_), stamp_);
@@ -217,8 +219,10 @@ std::optional<std::string> PlanCache::summed() const {
   return sum;
 }
 
-std::string PlanCache::path_for(const std::string& sum) const { return cat(folder_, "/", prefix_, "-", sum, ".plan"); }
-std::string PlanCache::key_for(const std::string& sum) const { return cat(what_, " weights ", sum); }
+std::string PlanCache::path_for(const std::string& sum) const {
+  return str_cat(folder_, "/", prefix_, "-", sum, ".plan");
+}
+std::string PlanCache::key_for(const std::string& sum) const { return str_cat(what_, " weights ", sum); }
 
 std::optional<Session> PlanCache::load() const {
   if (!sum_ || !owned_folder(folder_)) return {};

@@ -14,7 +14,7 @@ namespace {
 }  // namespace
 
 std::string PretrainedCfg::name() const {
-  return tag.empty() ? std::string(architecture) : cat(architecture, '.', tag);
+  return tag.empty() ? std::string(architecture) : str_cat(architecture, '.', tag);
 }
 
 ModelName split_name(std::string_view name) {

@@ -50,14 +50,15 @@ std::string in_torch_cache(const PretrainedCfg& row) {
 std::string pretrained_file(const ImageModel& model) {
   const PretrainedCfg& row = model.pretrained_cfg();
   if (!row.has_weights())
-    throw Error(Error::Kind::not_found, cat("nobody published weights of ", model.full_name()),
+    throw Error(Error::Kind::not_found, str_cat("nobody published weights of ", model.full_name()),
                 "materialise() starts from random ones");
   std::string path = in_hub_cache(row);
   if (path.empty()) path = in_torch_cache(row);
   if (!path.empty()) return path;
-  const std::string from = row.hf_hub_id.empty() ? std::string(row.url) : cat("https://huggingface.co/", row.hf_hub_id);
-  throw Error(Error::Kind::not_found, cat("the weights of ", model.full_name(), " are not on this machine"),
-              cat("get them from ", from, " and name the file"));
+  const std::string from =
+      row.hf_hub_id.empty() ? std::string(row.url) : str_cat("https://huggingface.co/", row.hf_hub_id);
+  throw Error(Error::Kind::not_found, str_cat("the weights of ", model.full_name(), " are not on this machine"),
+              str_cat("get them from ", from, " and name the file"));
 }
 
 LoadReport load_pretrained(ImageModel& model) {

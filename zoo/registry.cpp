@@ -88,19 +88,19 @@ std::vector<std::pair<std::string, std::string>> settings(std::string_view name)
 
 const Entry& known_entry(std::string_view architecture) {
   if (const Entry* e = find_entry(architecture)) return *e;
-  const std::string what = cat("no model '", architecture, "'");
+  const std::string what = str_cat("no model '", architecture, "'");
   if (const std::span<const PretrainedCfg> tags = tags_of(architecture); !tags.empty())
-    throw Error(Error::Kind::not_found, cat("timm's model '", architecture, "' is not in this build of fovea"),
-                cat("its family ", tags[0].module, " is missing; there are: ", join(modules(), ", ")));
+    throw Error(Error::Kind::not_found, str_cat("timm's model '", architecture, "' is not in this build of fovea"),
+                str_cat("its family ", tags[0].module, " is missing; there are: ", join(modules(), ", ")));
   if (const std::vector<std::string> near = closest(architecture, all_names()); !near.empty())
     throw Error(Error::Kind::not_found, what, "closest: " + join(near, ", "));
   std::vector<std::string> others;
   for (const PretrainedCfg& row : catalogue())
     if (others.empty() || others.back() != row.architecture) others.emplace_back(row.architecture);
   const std::vector<std::string> near = closest(architecture, others);
-  throw Error(Error::Kind::not_found, what,
-              near.empty() ? "fovea models lists all of them"
-                           : cat("closest, but not in this build: ", join(near, ", ")));
+  throw Error(
+      Error::Kind::not_found, what,
+      near.empty() ? "fovea models lists all of them" : str_cat("closest, but not in this build: ", join(near, ", ")));
 }
 
 }  // namespace fovea::zoo

@@ -55,24 +55,24 @@ bool read_setting(std::string_view text, std::span<int> v) {
   return true;
 }
 
-std::string write_setting(int v) { return cat(v); }
-std::string write_setting(bool v) { return cat(v); }
-std::string write_setting(float v) { return cat(v); }
-std::string write_setting(double v) { return cat(v); }
+std::string write_setting(int v) { return str_cat(v); }
+std::string write_setting(bool v) { return str_cat(v); }
+std::string write_setting(float v) { return str_cat(v); }
+std::string write_setting(double v) { return str_cat(v); }
 std::string write_setting(std::string_view v) { return std::string(v); }
 std::string write_setting(const Act& v) { return std::string(name_of(v)); }
 std::string write_setting(const Padding& v) {
   switch (v.kind) {
     case Padding::Kind::same: return "same";
     case Padding::Kind::valid: return "valid";
-    case Padding::Kind::fixed: return cat(v.amount.h);
+    case Padding::Kind::fixed: return str_cat(v.amount.h);
     case Padding::Kind::symmetric: break;
   }
   return "";
 }
 std::string write_setting(std::span<const int> v) {
   std::string s;
-  for (const int n : v) s += cat(s.empty() ? "" : ",", n);
+  for (const int n : v) s += str_cat(s.empty() ? "" : ",", n);
   return s;
 }
 
@@ -82,12 +82,12 @@ void change_setting(const SettingsRef& settings, std::string_view model, std::st
     names.emplace_back(s.name);
     if (s.name != name) continue;
     if (s.read(text, s.field)) return;
-    throw Error(Error::Kind::argument, cat(model, ": '", text, "' is no value for ", name),
-                cat("it is ", s.write(s.field), " now"));
+    throw Error(Error::Kind::argument, str_cat(model, ": '", text, "' is no value for ", name),
+                str_cat("it is ", s.write(s.field), " now"));
   }
   const std::vector<std::string> near = closest(name, names);
-  throw Error(Error::Kind::argument, cat(model, " has no setting '", name, "'"),
-              cat(near.empty() ? "there are: " : "closest: ", join(near.empty() ? names : near, ", ")));
+  throw Error(Error::Kind::argument, str_cat(model, " has no setting '", name, "'"),
+              str_cat(near.empty() ? "there are: " : "closest: ", join(near.empty() ? names : near, ", ")));
 }
 
 std::vector<std::pair<std::string, std::string>> print_settings(const SettingsRef& settings) {

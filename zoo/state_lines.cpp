@@ -32,8 +32,8 @@ std::string state_lines(const Module& m) {
   for (const NamedParameter& n : m.named_state()) {
     const bool parameter = n.parameter->kind == Parameter::Kind::parameter && seen.insert(n.parameter).second;
     std::string shape;
-    for (const int64_t d : n.tensor().shape()) shape += cat(shape.empty() ? "" : ",", d);
-    all += cat(n.name, '\t', shape, '\t', torch_name(n.tensor().dtype()), '\t', parameter ? 'p' : 'b', '\n');
+    for (const int64_t d : n.tensor().shape()) shape += str_cat(shape.empty() ? "" : ",", d);
+    all += str_cat(n.name, '\t', shape, '\t', torch_name(n.tensor().dtype()), '\t', parameter ? 'p' : 'b', '\n');
   }
   return all;
 }

@@ -27,7 +27,7 @@ bool offer_tap(std::string_view module, const Tensor& x, TapKind kind, int chann
   const int number = c->seen_++;
   if (c->all_ || std::ranges::binary_search(c->wanted_, number)) {
     const std::string scope = current_scope();
-    c->taps_.push_back({scope.empty() ? std::string(module) : cat(scope, '.', module), x, channel_axis});
+    c->taps_.push_back({scope.empty() ? std::string(module) : str_cat(scope, '.', module), x, channel_axis});
   }
   if (!c->all_ && c->stop_early_ && (c->wanted_.empty() || number >= c->wanted_.back())) c->stopped_ = true;
   return c->stopped_;

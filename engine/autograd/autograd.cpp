@@ -25,14 +25,14 @@ class EnableGrad {
 };
 
 std::string name_of(const Node& n) {
-  return cat(n.op ? n.op->name() : std::string_view("checkpoint"), n.scope.empty() ? "" : " at ", n.scope);
+  return str_cat(n.op ? n.op->name() : std::string_view("checkpoint"), n.scope.empty() ? "" : " at ", n.scope);
 }
 
 void check_gradient(const Node& n, size_t operand, const Tensor& g) {
   const Meta& want = n.in[operand];
   if (g.shape() == want.shape && g.dtype() == want.dtype) return;
-  throw Error(Error::Kind::internal, cat("the gradient of ", n.op->name(), " for operand ", operand, " is ", g.meta(),
-                                         ", the operand is ", want));
+  throw Error(Error::Kind::internal, str_cat("the gradient of ", n.op->name(), " for operand ", operand, " is ",
+                                             g.meta(), ", the operand is ", want));
 }
 
 Tensors run_vjp(const std::shared_ptr<Node>& n, std::span<const Tensor> grads) {
@@ -40,8 +40,8 @@ Tensors run_vjp(const std::shared_ptr<Node>& n, std::span<const Tensor> grads) {
   try {
     Tensors out = n->op->vjp(Backward(n, grads));
     if (out.size() > n->edges.size())
-      throw Error(Error::Kind::internal, cat("the vjp of ", n->op->name(), " gives ", out.size(), " gradients for ",
-                                             n->edges.size(), " operands"));
+      throw Error(Error::Kind::internal, str_cat("the vjp of ", n->op->name(), " gives ", out.size(), " gradients for ",
+                                                 n->edges.size(), " operands"));
     out.resize(n->edges.size());
     for (size_t i = 0; i < out.size(); ++i)
       if (out[i] && n->edges[i]) check_gradient(*n, i, out[i]);
@@ -49,7 +49,7 @@ Tensors run_vjp(const std::shared_ptr<Node>& n, std::span<const Tensor> grads) {
   } catch (const Error& e) {
     const std::string text = e.what();
     const std::string help = text.size() > e.summary().size() ? text.substr(e.summary().size() + 1) : "";
-    throw Error(e.kind(), e.summary(), cat(help, help.empty() ? "" : "\n", "in the gradient of ", name_of(*n)));
+    throw Error(e.kind(), e.summary(), str_cat(help, help.empty() ? "" : "\n", "in the gradient of ", name_of(*n)));
   }
 }
 
@@ -123,7 +123,7 @@ class Walk {
       out = node.recompute->results();
     }
     if (out.size() != grads.size())
-      throw Error(Error::Kind::argument, cat(name_of(node), ": the segment gave another number of results"));
+      throw Error(Error::Kind::argument, str_cat(name_of(node), ": the segment gave another number of results"));
     wanted_.clear();                               // nodes may have been freed and their addresses used again
     for (size_t i = 0; i < out.size(); ++i)
       if (out[i] && grads[i]) seed(out[i], grads[i]);
@@ -189,19 +189,20 @@ class Walk {
 
 Tensor first_gradient(const Tensor& output, const Tensor& seed, bool create_graph) {
   if (!output.requires_grad())
-    throw Error(Error::Kind::argument,
-                cat("the gradient of ", output.meta(), " was asked for, but nothing it depends on requires gradients"),
-                "set_requires_grad() on a leaf before the forward pass, and no NoGrad around it");
+    throw Error(
+        Error::Kind::argument,
+        str_cat("the gradient of ", output.meta(), " was asked for, but nothing it depends on requires gradients"),
+        "set_requires_grad() on a leaf before the forward pass, and no NoGrad around it");
   if (!seed) {
     if (output.numel() != 1)
       throw Error(Error::Kind::argument,
-                  cat("backward from ", output.meta(), ", which has ", output.numel(), " elements"),
+                  str_cat("backward from ", output.meta(), ", which has ", output.numel(), " elements"),
                   "reduce it to a scalar loss, or give the gradient to start from");
     return full(output.shape(), 1, output.dtype(), output.device());
   }
   if (seed.shape() != output.shape() || seed.dtype() != output.dtype())
     throw Error(Error::Kind::shape,
-                cat("the gradient to start from is ", seed.meta(), ", the output is ", output.meta()));
+                str_cat("the gradient to start from is ", seed.meta(), ", the output is ", output.meta()));
   return create_graph ? seed : seed.detach();
 }
 
@@ -227,12 +228,13 @@ void backward(const Tensor& loss, const Tensor& seed, bool create_graph) {
 Tensors grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs, std::span<const Tensor> seeds,
              bool create_graph) {
   if (!seeds.empty() && seeds.size() != outputs.size())
-    throw Error(Error::Kind::argument, cat(seeds.size(), " gradients to start from for ", outputs.size(), " outputs"));
+    throw Error(Error::Kind::argument,
+                str_cat(seeds.size(), " gradients to start from for ", outputs.size(), " outputs"));
   if (inputs.empty()) return {};
   for (const Tensor& t : inputs)
     if (!t.requires_grad())
       throw Error(Error::Kind::argument,
-                  cat("the gradient for ", t.meta(), " was asked for, which does not require gradients"),
+                  str_cat("the gradient for ", t.meta(), " was asked for, which does not require gradients"),
                   "set_requires_grad() before the forward pass");
   const EnableGrad mode(create_graph);
   Walk walk(inputs);

@@ -21,18 +21,18 @@ struct KeyWriter final : FieldVisitor {
 struct Printer final : FieldVisitor {
   explicit Printer(std::string& t) : text(t) {}
   void integer(const char* name, int64_t v) override {
-    if (v != 0) put(name, cat(v));
+    if (v != 0) put(name, str_cat(v));
   }
   void named(const char* name, int64_t v, std::string_view word) override {
     if (v != 0) put(name, word);
   }
   void real(const char* name, double v) override {
-    if (v != 0) put(name, cat(v));
+    if (v != 0) put(name, str_cat(v));
   }
   void dims(const char* name, const Dims& v) override {
     if (!v.empty()) put(name, to_string(v));
   }
-  void put(const char* name, std::string_view value) { text += cat(text.empty() ? "" : ", ", name, "=", value); }
+  void put(const char* name, std::string_view value) { text += str_cat(text.empty() ? "" : ", ", name, "=", value); }
   std::string& text;
 };
 

@@ -53,7 +53,7 @@ class Adapted final : public Plan {
   Adapted(PlanPtr inner, const Site& outer, Metas in, Metas out, std::string_view how)
       : inner_(std::move(inner)),
         convert_(converter(device_of(outer))) {
-    name = cat(inner_->name, " ", how);
+    name = str_cat(inner_->name, " ", how);
     scratch = (inner_->scratch + 63) & ~size_t{63};
     constant_ = outer.constant;
     for (size_t i = 0; i < in.size(); ++i)
@@ -197,8 +197,8 @@ UseBackend::UseBackend(std::string_view name) : before_(only) {
       return;
     }
   std::string known;
-  for (const Backend* b : backends()) known += cat(known.empty() ? "" : " ", b->name);
-  throw Error(Error::Kind::not_found, cat("no backend '", name, "'"), "built in: " + known);
+  for (const Backend* b : backends()) known += str_cat(known.empty() ? "" : " ", b->name);
+  throw Error(Error::Kind::not_found, str_cat("no backend '", name, "'"), "built in: " + known);
 }
 UseBackend::~UseBackend() { only = before_; }
 
@@ -209,13 +209,13 @@ PlanPtr make_plan(const Site& s) {
   if (PlanPtr p = plan_by_f32(s)) return p;
   std::string tried, operands;
   for (const Backend* b : backends())
-    if (serves(*b, s)) tried += cat(tried.empty() ? "" : " ", b->name);
+    if (serves(*b, s)) tried += str_cat(tried.empty() ? "" : " ", b->name);
   for (const Meta& m : s.in)
-    if (m.present()) operands += cat(operands.empty() ? "" : ", ", m);
+    if (m.present()) operands += str_cat(operands.empty() ? "" : ", ", m);
   const std::string scope = current_scope();
   throw Error(Error::Kind::unsupported,
-              cat(s.op.name(), ": no kernel for ", operands, scope.empty() ? "" : " at ", scope),
-              cat("backends tried: ", tried, "   attributes: ", to_string(s.attrs_ref)));
+              str_cat(s.op.name(), ": no kernel for ", operands, scope.empty() ? "" : " at ", scope),
+              str_cat("backends tried: ", tried, "   attributes: ", to_string(s.attrs_ref)));
 }
 
 namespace {

@@ -47,8 +47,8 @@ Tensors Eager::emit(const Site& site, std::span<const Tensor> in, Metas out) {
     if (in[i] && !in[i].has_bytes()) {
       const std::string scope = current_scope();
       throw Error(Error::Kind::argument,
-                  cat(site.op.name(), ": operand ", i, " (", in[i].meta(), ") has no values",
-                      scope.empty() ? "" : " at ", scope),
+                  str_cat(site.op.name(), ": operand ", i, " (", in[i].meta(), ") has no values",
+                          scope.empty() ? "" : " at ", scope),
                   "load() weights or materialise() the model first");
     }
   if (site.op.traits.view)

@@ -53,10 +53,12 @@ std::optional<std::string> find(const Tensor& rows) {
   const std::span<const T> values = rows.data<T>();
   for (size_t i = 0; i < values.size(); ++i)
     if (const double v = number(values[i]); !std::isfinite(v) && count++ == 0)
-      first = cat(std::isnan(v) ? "nan" : v > 0 ? "inf" : "-inf", " at ",
-                  place_of(static_cast<int64_t>(i), rows.shape()));
+      first = str_cat(std::isnan(v) ? "nan"
+                      : v > 0       ? "inf"
+                                    : "-inf",
+                      " at ", place_of(static_cast<int64_t>(i), rows.shape()));
   if (count == 0) return {};
-  return count == 1 ? first : cat(first, ", ", count, " such values in all");
+  return count == 1 ? first : str_cat(first, ", ", count, " such values in all");
 }
 
 }  // namespace

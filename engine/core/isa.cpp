@@ -10,7 +10,7 @@ namespace fovea {
 Isa parse_isa(std::string_view text) {
   for (const Isa isa : {Isa::sse2, Isa::avx2, Isa::avx512})
     if (text == name_of(isa)) return isa;
-  throw Error(Error::Kind::argument, cat("FOVEA_ISA is '", text, "'"),
+  throw Error(Error::Kind::argument, str_cat("FOVEA_ISA is '", text, "'"),
               "give the most that kernels may use: sse2, avx2 or avx512; or unset it");
 }
 

@@ -84,7 +84,7 @@ Tensor Backward::in(int i) const {
   const Tensor& t = node_->saved_in[static_cast<size_t>(i)];
   if (!t)
     throw Error(Error::Kind::internal,
-                cat("the vjp of ", node_->op->name(), " reads operand ", i, ", which its Saves do not name"));
+                str_cat("the vjp of ", node_->op->name(), " reads operand ", i, ", which its Saves do not name"));
   return t;
 }
 
@@ -92,7 +92,7 @@ Tensor Backward::out(int i) const {
   const Tensor& t = node_->saved_out[static_cast<size_t>(i)];
   if (!t)
     throw Error(Error::Kind::internal,
-                cat("the vjp of ", node_->op->name(), " reads result ", i, ", which its Saves do not name"));
+                str_cat("the vjp of ", node_->op->name(), " reads result ", i, ", which its Saves do not name"));
   Tensor linked = t.detach();
   linked.impl()->node = node_;
   linked.impl()->output = i;

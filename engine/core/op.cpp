@@ -40,10 +40,10 @@ std::string OpDef::operand(size_t at) const {
     const size_t to = std::min(s.find(',', from), close);
     std::string_view name = s.substr(from, to - from);
     while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
-    if (name.ends_with("...")) return cat(name.substr(0, name.size() - 3), at - i);
+    if (name.ends_with("...")) return str_cat(name.substr(0, name.size() - 3), at - i);
     if (name.ends_with('?')) name.remove_suffix(1);
     if (i == at) return std::string(name);
-    if (to == close) return cat("operand ", at);
+    if (to == close) return str_cat("operand ", at);
     from = to + 1;
   }
 }
@@ -57,35 +57,36 @@ void OpDef::set_epilogue(Attrs& attrs, const Epilogue& e) const {
 
 void Site::fail(const std::string& what) const {
   std::string where;
-  if (const std::string scope = current_scope(); !scope.empty()) where = cat("at ", scope, "   ");
+  if (const std::string scope = current_scope(); !scope.empty()) where = str_cat("at ", scope, "   ");
   std::string operands;
   for (size_t i = 0; i < in.size(); ++i)
     if (in[i].present())
-      operands += cat(operands.empty() ? "" : "   ", op.operand(i), ": ", in[i], is_host(in[i].device) ? " cpu" : "");
-  throw Error(Error::Kind::shape, cat(op.name(), ": ", what), where + operands);
+      operands +=
+          str_cat(operands.empty() ? "" : "   ", op.operand(i), ": ", in[i], is_host(in[i].device) ? " cpu" : "");
+  throw Error(Error::Kind::shape, str_cat(op.name(), ": ", what), where + operands);
 }
 
 int Site::axis(const char* name, int64_t dim, int extra) const {
   const int rank = operand(0).rank() + extra;
   const int64_t at = dim < 0 ? dim + rank : dim;
-  if (at < 0 || at >= rank) fail(cat(name, "=", dim, " is outside a tensor of rank ", rank));
+  if (at < 0 || at >= rank) fail(str_cat(name, "=", dim, " is outside a tensor of rank ", rank));
   return static_cast<int>(at);
 }
 
 void Site::want_floating(int i) const {
   if (!is_floating(operand(i).dtype))
-    fail(cat(op.operand(static_cast<size_t>(i)), " must be floating, not ", name_of(operand(i).dtype)));
+    fail(str_cat(op.operand(static_cast<size_t>(i)), " must be floating, not ", name_of(operand(i).dtype)));
 }
 
 void Site::want_rank(int i, int rank) const {
   if (operand(i).rank() != rank)
-    fail(cat(op.operand(static_cast<size_t>(i)), " must have rank ", rank, ", not shape ", operand(i).shape));
+    fail(str_cat(op.operand(static_cast<size_t>(i)), " must have rank ", rank, ", not shape ", operand(i).shape));
 }
 
 void Site::want_same_dtype() const {
   for (size_t i = 1; i < in.size(); ++i)
     if (in[i].present() && in[i].dtype != in[0].dtype)
-      fail(cat(op.operand(0), " is ", name_of(in[0].dtype), ", but ", op.operand(i), " is ", name_of(in[i].dtype)));
+      fail(str_cat(op.operand(0), " is ", name_of(in[0].dtype), ", but ", op.operand(i), " is ", name_of(in[i].dtype)));
 }
 
 Executor& executor() {
@@ -105,8 +106,8 @@ Tensors call(const OpDef& op, std::span<const Tensor> in, AttrsRef attrs) {
     if (!metas[i].present()) continue;
     if (first == metas.size()) first = i;
     if (metas[i].device != metas[first].device)
-      site.fail(
-          cat(op.operand(i), " is on ", metas[i].device, ", but ", op.operand(first), " is on ", metas[first].device));
+      site.fail(str_cat(op.operand(i), " is on ", metas[i].device, ", but ", op.operand(first), " is on ",
+                        metas[first].device));
   }
   Metas out = op.infer(site);
   site.out = out;
@@ -126,7 +127,7 @@ Shape broadcast(const Site& site, const Shape& a, const Shape& b) {
     const int ia = i - (rank - a.size()), ib = i - (rank - b.size());
     const int64_t da = ia < 0 ? 1 : a[ia], db = ib < 0 ? 1 : b[ib];
     if (da != db && da != 1 && db != 1)
-      site.fail(cat("shapes ", a, " and ", b, " do not broadcast (", da, " against ", db, ")"));
+      site.fail(str_cat("shapes ", a, " and ", b, " do not broadcast (", da, " against ", db, ")"));
     out[i] = da == 1 ? db : da;
   }
   return out;

@@ -46,10 +46,10 @@ const Runtime& runtime_of(Device d) {
   for (const Backend* b : backends())
     if (b->device == d.kind && b->runtime) {
       if (d.index >= 0 && d.index < b->runtime->devices()) return *b->runtime;
-      throw Error(Error::Kind::unsupported, cat("there is no ", d, ": this machine has ", b->runtime->devices()),
+      throw Error(Error::Kind::unsupported, str_cat("there is no ", d, ": this machine has ", b->runtime->devices()),
                   "devices are counted from 0");
     }
-  throw Error(Error::Kind::unsupported, cat("no backend for ", d, " was built in"));
+  throw Error(Error::Kind::unsupported, str_cat("no backend for ", d, " was built in"));
 }
 
 Stream current_stream(Device d) {

@@ -30,7 +30,7 @@ const Tensor* StateDict::find(std::string_view name) const {
 const Tensor& StateDict::at(std::string_view name) const {
   if (const Tensor* t = find(name)) return *t;
   const std::vector<std::string> near = closest(name, names());
-  throw Error(Error::Kind::not_found, cat("no tensor '", name, "' among ", size()),
+  throw Error(Error::Kind::not_found, str_cat("no tensor '", name, "' among ", size()),
               near.empty() ? "" : "closest: " + join(near, ", "));
 }
 

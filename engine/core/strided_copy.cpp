@@ -77,7 +77,8 @@ void convert_to(const std::vector<Loop>& loops, DType from, const std::byte* sou
     case DType::bf16:
       return move<bfloat16, To>(loops, source, target, [&](bfloat16 v) { return convert(to_float(v)); });
     case DType::f16: return move<float16, To>(loops, source, target, [&](float16 v) { return convert(to_float(v)); });
-    default: throw Error(Error::Kind::internal, cat("copy_strided converts floating dtypes only, not ", name_of(from)));
+    default:
+      throw Error(Error::Kind::internal, str_cat("copy_strided converts floating dtypes only, not ", name_of(from)));
   }
 }
 
@@ -106,7 +107,8 @@ void copy_strided(const Meta& from, const std::byte* source, const Meta& to, std
       return convert_to<float16>(loops, from.dtype, source, target,
                                  [](auto v) { return to_float16(static_cast<float>(v)); });
     default:
-      throw Error(Error::Kind::internal, cat("copy_strided converts floating dtypes only, not to ", name_of(to.dtype)));
+      throw Error(Error::Kind::internal,
+                  str_cat("copy_strided converts floating dtypes only, not to ", name_of(to.dtype)));
   }
 }
 

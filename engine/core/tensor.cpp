@@ -69,7 +69,7 @@ Tensor on_host(const Tensor& t) { return is_host(t.device()) ? t.detach() : copi
 Tensor Tensor::to(Device d) const {
   if (device() == d) return *this;
   if (grad_enabled() && requires_grad())
-    throw Error(Error::Kind::argument, cat("a copy to ", d, " of ", meta(), ", which requires gradients"),
+    throw Error(Error::Kind::argument, str_cat("a copy to ", d, " of ", meta(), ", which requires gradients"),
                 "detach() it first; a model and its images are on one device");
   if (is_host(device()) || is_host(d) || device().kind == d.kind) return copied_to(*this, d);
   return copied_to(on_host(*this), d);
@@ -85,7 +85,7 @@ Tensor deferred_tensor(const Meta& m, std::shared_ptr<Deferred> how) {
 
 std::byte* Tensor::bytes() const {
   if (!has_bytes())
-    throw Error(Error::Kind::argument, cat("the values of ", meta(), " were asked for, but it has none"),
+    throw Error(Error::Kind::argument, str_cat("the values of ", meta(), " were asked for, but it has none"),
                 impl_->trace ? "it is being traced: a forward may branch on shapes, not on values"
                              : "a parameter gets its values from load() or materialise()");
   if (impl_->storage->deferred) make_bytes(*impl_->storage);
@@ -95,16 +95,17 @@ std::byte* Tensor::bytes() const {
 void* Tensor::checked(DType t) const {
   const Meta& m = meta();
   if (m.dtype != t)
-    throw Error(Error::Kind::argument, cat("data<", name_of(t), "> of a tensor of ", m), "cast() it first");
+    throw Error(Error::Kind::argument, str_cat("data<", name_of(t), "> of a tensor of ", m), "cast() it first");
   if (m.device.kind != Device::Kind::cpu)
-    throw Error(Error::Kind::argument, cat("data<> of a tensor on ", m.device), "to(cpu()) copies it to the host");
+    throw Error(Error::Kind::argument, str_cat("data<> of a tensor on ", m.device), "to(cpu()) copies it to the host");
   if (!m.is_contiguous())
-    throw Error(Error::Kind::argument, cat("data<> of ", m, ", which is not row-major"), "contiguous() it first");
+    throw Error(Error::Kind::argument, str_cat("data<> of ", m, ", which is not row-major"), "contiguous() it first");
   return bytes();
 }
 
 double Tensor::item() const {
-  if (numel() != 1) throw Error(Error::Kind::argument, cat("item() of ", meta(), ", which has ", numel(), " elements"));
+  if (numel() != 1)
+    throw Error(Error::Kind::argument, str_cat("item() of ", meta(), ", which has ", numel(), " elements"));
   const Tensor here = is_host(device()) ? *this : on_host(*this);
   const std::byte* p = here.bytes();
   auto as = [p]<class T>(T) { T v; std::memcpy(&v, p, sizeof v); return v; };
@@ -126,9 +127,9 @@ bool Tensor::requires_grad() const { return impl_ && (impl_->requires_grad || im
 
 Tensor& Tensor::set_requires_grad(bool on) {
   if (on && !is_floating(dtype()))
-    throw Error(Error::Kind::argument, cat("only floating tensors have gradients, not ", meta()));
+    throw Error(Error::Kind::argument, str_cat("only floating tensors have gradients, not ", meta()));
   if (impl_->node)
-    throw Error(Error::Kind::argument, cat("requires_grad of ", meta(), ", which an op made"), "detach() it first");
+    throw Error(Error::Kind::argument, str_cat("requires_grad of ", meta(), ", which an op made"), "detach() it first");
   impl_->requires_grad = on;
   return *this;
 }
@@ -158,7 +159,7 @@ Tensor empty(const Meta& m) {
 
 Tensor empty(const Shape& s, DType t, Memory m, Device d) {
   for (int64_t n : s)
-    if (n < 0) throw Error(Error::Kind::argument, cat("a tensor of shape ", s, ": sizes are not negative"));
+    if (n < 0) throw Error(Error::Kind::argument, str_cat("a tensor of shape ", s, ": sizes are not negative"));
   return empty(make_meta(t, s, m, d));
 }
 
@@ -200,7 +201,7 @@ Tensor filled(const Meta& m, double value) {
 
 Tensor full(const Shape& s, double value, DType t, Device d) {
   for (int64_t n : s)
-    if (n < 0) throw Error(Error::Kind::argument, cat("a tensor of shape ", s, ": sizes are not negative"));
+    if (n < 0) throw Error(Error::Kind::argument, str_cat("a tensor of shape ", s, ": sizes are not negative"));
   return filled(make_meta(t, s, Memory::contiguous, d), value);
 }
 Tensor zeros(const Shape& s, DType t, Device d) { return full(s, 0, t, d); }
@@ -226,7 +227,7 @@ Tensor eye(int64_t n, DType t, Device d) {
 namespace detail {
 Tensor from_bytes(const void* data, size_t count, DType t, const Shape& s) {
   if (static_cast<int64_t>(count) != numel(s))
-    throw Error(Error::Kind::argument, cat(count, " values for a tensor of shape ", s));
+    throw Error(Error::Kind::argument, str_cat(count, " values for a tensor of shape ", s));
   Tensor out = empty(s, t);
   if (count) std::memcpy(out.bytes(), data, count * size_of(t));
   return out;

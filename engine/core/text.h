@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine/core/text.h — putting messages together: cat("conv2d: x has ", c, " channels").
+// engine/core/text.h — putting messages together: str_cat("conv2d: x has ", c, " channels").
 #pragma once
 #include <cstdint>
 #include <span>
@@ -33,7 +33,7 @@ void append(std::string& s, const T& v) { s += to_string(v); }
 
 /// Joins values of any printable type into one string.
 template <class... T>
-std::string cat(const T&... values) {
+std::string str_cat(const T&... values) {
   std::string s;
   (text::append(s, values), ...);
   return s;

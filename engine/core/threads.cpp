@@ -15,7 +15,7 @@ int initial_threads() {
     char* end = nullptr;
     const long n = std::strtol(text, &end, 10);
     if (*end || n < 1 || n > 4096)
-      throw Error(Error::Kind::argument, cat("FOVEA_THREADS is '", text, "'"), "give a number from 1 to 4096");
+      throw Error(Error::Kind::argument, str_cat("FOVEA_THREADS is '", text, "'"), "give a number from 1 to 4096");
     return static_cast<int>(n);
   }
   return usable_processors();
@@ -29,7 +29,7 @@ std::atomic<int>& number() {
 thread_local int here = 0;                         // 0: as everywhere
 
 void want_positive(std::string_view who, int n) {
-  if (n < 1) throw Error(Error::Kind::argument, cat(who, "(", n, ")"), "at least one thread is needed");
+  if (n < 1) throw Error(Error::Kind::argument, str_cat(who, "(", n, ")"), "at least one thread is needed");
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ std::string_view name_of(DType t) { return kNames[static_cast<size_t>(t)]; }
 DType parse_dtype(std::string_view name) {
   for (size_t i = 1; i < std::size(kNames); ++i)
     if (name == kNames[i] || name == kLongNames[i]) return static_cast<DType>(i);
-  throw Error(Error::Kind::argument, cat("no dtype '", name, "'"), "known: f32 f64 bf16 f16 i64 i32 i8 u8 bool");
+  throw Error(Error::Kind::argument, str_cat("no dtype '", name, "'"), "known: f32 f64 bf16 f16 i64 i32 i8 u8 bool");
 }
 
 float to_float(bfloat16 v) { return std::bit_cast<float>(static_cast<uint32_t>(v.bits) << 16); }
@@ -56,7 +56,7 @@ float16 to_float16(float v) {
 std::string_view name_of(Device::Kind k) { return kDevices[static_cast<size_t>(k)]; }
 
 std::string to_string(Device d) {
-  return d.kind == Device::Kind::cpu ? "cpu" : cat(name_of(d.kind), ":", static_cast<int>(d.index));
+  return d.kind == Device::Kind::cpu ? "cpu" : str_cat(name_of(d.kind), ":", static_cast<int>(d.index));
 }
 
 Device parse_device(std::string_view name) {
@@ -68,10 +68,10 @@ Device parse_device(std::string_view name) {
   for (size_t i = 0; i < std::size(kDevices); ++i)
     if (whole && name.substr(0, colon) == kDevices[i] && (i > 0 || index == 0))
       return {static_cast<Device::Kind>(i), static_cast<int8_t>(index)};
-  throw Error(Error::Kind::argument, cat("no device '", name, "'"), "devices are named as in cpu, cuda:0");
+  throw Error(Error::Kind::argument, str_cat("no device '", name, "'"), "devices are named as in cpu, cuda:0");
 }
 
-void Dims::too_many() { throw Error(Error::Kind::unsupported, cat("a tensor has at most ", kMax, " dimensions")); }
+void Dims::too_many() { throw Error(Error::Kind::unsupported, str_cat("a tensor has at most ", kMax, " dimensions")); }
 
 void Dims::insert(int at, int64_t v) {
   push_back(0);
@@ -90,7 +90,7 @@ constexpr int64_t kMostElements = INT64_MAX / 8;
 bool multiplied(int64_t& n, int64_t by) { return !__builtin_mul_overflow(n, by, &n) && n <= kMostElements; }
 
 [[noreturn]] void too_large(const Shape& s) {
-  throw Error(Error::Kind::shape, cat("a tensor of shape ", s, " has more elements than any memory"));
+  throw Error(Error::Kind::shape, str_cat("a tensor of shape ", s, " has more elements than any memory"));
 }
 }  // namespace
 
@@ -106,7 +106,7 @@ int64_t numel(const Shape& s) {
 
 std::string to_string(const Dims& d) {
   std::string s = "[";
-  for (int i = 0; i < d.size(); ++i) s += cat(i ? ", " : "", d[i]);
+  for (int i = 0; i < d.size(); ++i) s += str_cat(i ? ", " : "", d[i]);
   return s + "]";
 }
 
@@ -136,7 +136,7 @@ Strides strides_for(const Shape& s, Memory m) {
 int64_t Meta::dim(int i) const {
   const int at = i < 0 ? i + rank() : i;
   if (at < 0 || at >= rank())
-    throw Error(Error::Kind::argument, cat("no dimension ", i, " in a tensor of shape ", shape));
+    throw Error(Error::Kind::argument, str_cat("no dimension ", i, " in a tensor of shape ", shape));
   return shape[at];
 }
 
@@ -181,9 +181,9 @@ int64_t span_of(const Meta& m) {
 
 std::string to_string(const Meta& m) {
   if (!m.present()) return "absent";
-  std::string s = cat(name_of(m.dtype), m.shape);
-  if (!m.is_contiguous()) s += m.is_channels_last() ? " channels_last" : cat(" strides ", m.strides);
-  return m.device == cpu() ? s : cat(s, " on ", m.device);
+  std::string s = str_cat(name_of(m.dtype), m.shape);
+  if (!m.is_contiguous()) s += m.is_channels_last() ? " channels_last" : str_cat(" strides ", m.strides);
+  return m.device == cpu() ? s : str_cat(s, " on ", m.device);
 }
 
 }  // namespace fovea

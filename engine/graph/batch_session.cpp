@@ -41,13 +41,13 @@ Meta times(Meta m, int64_t n) {
 void check(const Session& s) {
   const std::vector<Meta> in = s.inputs();
   if (in.size() != 1 || in[0].rank() == 0 || !s.graph().state.empty())
-    throw Error(Error::Kind::argument,
-                cat("BatchSession: the graph has ", in.size(), " inputs and ", s.graph().state.size(),
-                    " values of state"),
-                "slices are of one input, and must not change one another");
+    throw Error(
+        Error::Kind::argument,
+        str_cat("BatchSession: the graph has ", in.size(), " inputs and ", s.graph().state.size(), " values of state"),
+        "slices are of one input, and must not change one another");
   for (const int v : s.graph().outputs)
     if (const Meta& m = s.graph().meta(v); m.rank() == 0 || m.shape[0] != in[0].shape[0])
-      throw Error(Error::Kind::argument, cat("BatchSession: a result is ", m, " for an input of ", in[0]),
+      throw Error(Error::Kind::argument, str_cat("BatchSession: a result is ", m, " for an input of ", in[0]),
                   "results must have the first dimension of the input");
 }
 
@@ -110,10 +110,10 @@ std::span<const Tensor> BatchSession::run_borrowed(const Tensor& batch) {
   const Meta& m = batch.meta();
   const int64_t each = s.in.shape[0], n = m.rank() == s.in.rank() ? m.shape[0] / each : 0;
   if (n < 1 || m.shape != times(s.in, n).shape || m.dtype != s.in.dtype || m.device != s.in.device)
-    throw Error(Error::Kind::shape, cat("run(): a batch is ", m, ", the graph was compiled for slices of ", s.in),
+    throw Error(Error::Kind::shape, str_cat("run(): a batch is ", m, ", the graph was compiled for slices of ", s.in),
                 "compile again for another shape");
   if (!m.is_contiguous() && !m.is_channels_last())
-    throw Error(Error::Kind::argument, cat("run(): a batch of ", m, " is not dense"),
+    throw Error(Error::Kind::argument, str_cat("run(): a batch of ", m, " is not dense"),
                 "contiguous() brings it into order");
   if (n != s.slices) {
     s.results.clear();

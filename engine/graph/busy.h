@@ -13,7 +13,7 @@ class Busy {
   /// Throws Error(argument) while another Busy holds the flag: two threads would overwrite each other's values.
   Busy(std::atomic<bool>& flag, const char* who, const char* help) : flag_(flag) {
     if (flag_.exchange(true, std::memory_order_acquire))
-      throw Error(Error::Kind::argument, cat("a ", who, " was used by two threads at once"), help);
+      throw Error(Error::Kind::argument, str_cat("a ", who, " was used by two threads at once"), help);
   }
   ~Busy() { flag_.store(false, std::memory_order_release); }
   Busy(const Busy&) = delete;

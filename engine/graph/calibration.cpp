@@ -16,8 +16,8 @@ std::vector<std::string> value_names(const Graph& g) {
   std::map<std::string, int> seen;
   for (const Step& s : g.steps)
     for (int v : s.out) {
-      std::string name = cat(s.scope, ":", s.op->name());
-      if (const int again = ++seen[name]; again > 1) name += cat("#", again);
+      std::string name = str_cat(s.scope, ":", s.op->name());
+      if (const int again = ++seen[name]; again > 1) name += str_cat("#", again);
       names[static_cast<size_t>(v)] = std::move(name);
     }
   return names;
@@ -81,7 +81,7 @@ Calibration Calibrator::result() const {
     for (const double sum : w.sums) o.mean.push_back(static_cast<float>(sum / static_cast<double>(w.places)));
     if (!std::isfinite(lo) || !std::isfinite(hi) ||
         !std::all_of(o.mean.begin(), o.mean.end(), [](float v) { return std::isfinite(v); }))
-      throw Error(Error::Kind::weights, cat("some values of ", w.name, " are not finite: they have no range"),
+      throw Error(Error::Kind::weights, str_cat("some values of ", w.name, " are not finite: they have no range"),
                   "weights or images hold NaN, infinity or numbers that overflow");
     c.values[w.name] = std::move(o);
   }

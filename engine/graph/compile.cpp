@@ -21,7 +21,8 @@ void check_pass_names(const Target& t) {
   const std::vector<std::string> known = passes_but("");
   for (const std::string& name : t.without)
     if (!listed(known, name))
-      throw Error(Error::Kind::argument, cat("no pass '", name, "' to leave out"), cat("passes: ", join(known, " ")));
+      throw Error(Error::Kind::argument, str_cat("no pass '", name, "' to leave out"),
+                  str_cat("passes: ", join(known, " ")));
 }
 
 void check_values(const Graph& g, const Target& t) {
@@ -29,8 +30,8 @@ void check_values(const Graph& g, const Target& t) {
   for (const Value& v : g.values) {
     if (v.meta.device != t.device)
       throw Error(Error::Kind::argument,
-                  cat("compile for ", t.device, ": ", v.name.empty() ? "a value" : v.name.c_str(), " was traced on ",
-                      v.meta.device));
+                  str_cat("compile for ", t.device, ": ", v.name.empty() ? "a value" : v.name.c_str(),
+                          " was traced on ", v.meta.device));
     if (v.constant && !v.constant.has_bytes()) missing.push_back(v.name);
   }
   for (const State& s : g.state)
@@ -39,7 +40,7 @@ void check_values(const Graph& g, const Target& t) {
   const size_t more = missing.size() > 4 ? missing.size() - 4 : 0;
   missing.resize(missing.size() - more);
   throw Error(Error::Kind::weights,
-              cat("compile: no values for ", join(missing, ", "), more ? cat(" and ", more, " more") : ""),
+              str_cat("compile: no values for ", join(missing, ", "), more ? str_cat(" and ", more, " more") : ""),
               "load() weights or materialise() the model before tracing");
 }
 

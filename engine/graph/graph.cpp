@@ -23,11 +23,11 @@ void for_each_use(const Graph& g, F f) {
 
 std::string describe(const Graph& g, size_t step) {
   const Step& s = g.steps[step];
-  return cat("step ", step, " (", s.op ? s.op->name() : std::string_view("no op"), s.scope.empty() ? "" : " at ",
-             s.scope, ")");
+  return str_cat("step ", step, " (", s.op ? s.op->name() : std::string_view("no op"), s.scope.empty() ? "" : " at ",
+                 s.scope, ")");
 }
 
-[[noreturn]] void wrong(const std::string& what) { throw Error(Error::Kind::internal, cat("graph: ", what)); }
+[[noreturn]] void wrong(const std::string& what) { throw Error(Error::Kind::internal, str_cat("graph: ", what)); }
 
 class Verifier {
  public:
@@ -42,7 +42,7 @@ class Verifier {
     for (const State& s : g_.state) {
       want_made(s.out, "state '" + s.name + "'");
       if (g_.meta(s.out) != g_.meta(s.in))
-        wrong(cat("state '", s.name, "' is ", g_.meta(s.in), " before a run and ", g_.meta(s.out), " after it"));
+        wrong(str_cat("state '", s.name, "' is ", g_.meta(s.in), " before a run and ", g_.meta(s.out), " after it"));
     }
     if (!g_.places.empty() && g_.places.size() != g_.values.size()) wrong("some values have places, others not");
   }
@@ -52,20 +52,20 @@ class Verifier {
     const Value& v = g_.values[i];
     if (!v.constant) return;
     if (v.constant.meta() != v.meta)
-      wrong(cat("constant %", i, " ", v.name, " is ", v.constant.meta(), ", its value says ", v.meta));
+      wrong(str_cat("constant %", i, " ", v.name, " is ", v.constant.meta(), ", its value says ", v.meta));
     made_[i] = true;
   }
   void in_range(int v, const std::string& who) const {
-    if (v < 0 || at(v) >= g_.values.size()) wrong(cat(who, " names %", v, " of ", g_.values.size(), " values"));
+    if (v < 0 || at(v) >= g_.values.size()) wrong(str_cat(who, " names %", v, " of ", g_.values.size(), " values"));
   }
   void define(int v, const std::string& who) {
     in_range(v, who);
-    if (made_[at(v)]) wrong(cat(who, " makes %", v, ", which is there already"));
+    if (made_[at(v)]) wrong(str_cat(who, " makes %", v, ", which is there already"));
     made_[at(v)] = true;
   }
   void want_made(int v, const std::string& who) const {
     in_range(v, who);
-    if (!made_[at(v)]) wrong(cat(who, " uses %", v, " before it is made"));
+    if (!made_[at(v)]) wrong(str_cat(who, " uses %", v, " before it is made"));
   }
   void check_step(size_t i) {
     const Step& s = g_.steps[i];
@@ -76,10 +76,10 @@ class Verifier {
     for (int v : s.out) define(v, who);
     const Metas inferred = infer_step(g_, s);
     if (inferred.size() != s.out.size())
-      wrong(cat(who, " has ", s.out.size(), " results instead of ", inferred.size()));
+      wrong(str_cat(who, " has ", s.out.size(), " results instead of ", inferred.size()));
     for (size_t k = 0; k < inferred.size(); ++k)
       if (g_.meta(s.out[k]) != inferred[k])
-        wrong(cat(who, ": %", s.out[k], " is ", g_.meta(s.out[k]), ", but infer gives ", inferred[k]));
+        wrong(str_cat(who, ": %", s.out[k], " is ", g_.meta(s.out[k]), ", but infer gives ", inferred[k]));
   }
 
   const Graph& g_;
@@ -176,22 +176,22 @@ std::string Graph::print() const {
   const auto name = [&](int v) {
     if (v < 0) return std::string("-");
     const std::string& n = values[at(v)].name;
-    return cat("%", v, n.empty() ? "" : " ", n);
+    return str_cat("%", v, n.empty() ? "" : " ", n);
   };
-  for (int v : inputs) text += cat(name(v), ": ", meta(v), " input\n");
-  for (const State& s : state) text += cat("%", s.in, " ", s.name, ": ", meta(s.in), " state\n");
+  for (int v : inputs) text += str_cat(name(v), ": ", meta(v), " input\n");
+  for (const State& s : state) text += str_cat("%", s.in, " ", s.name, ": ", meta(s.in), " state\n");
   for (const Step& s : steps) {
     std::string results, operands;
-    for (int v : s.out) results += cat(results.empty() ? "" : ", ", "%", v, ": ", meta(v));
-    for (int v : s.in) operands += cat(operands.empty() ? "" : ", ", name(v));
+    for (int v : s.out) results += str_cat(results.empty() ? "" : ", ", "%", v, ": ", meta(v));
+    for (int v : s.in) operands += str_cat(operands.empty() ? "" : ", ", name(v));
     const std::string attrs = to_string(s.attrs.ref());
-    text += cat(results, " = ", s.op->name(), "(", operands, ")", attrs.empty() ? "" : " ", attrs,
-                s.scope.empty() ? "" : " at ", s.scope, "\n");
+    text += str_cat(results, " = ", s.op->name(), "(", operands, ")", attrs.empty() ? "" : " ", attrs,
+                    s.scope.empty() ? "" : " at ", s.scope, "\n");
   }
   for (const State& s : state)
-    if (s.out != s.in) text += cat(s.name, " becomes %", s.out, "\n");
+    if (s.out != s.in) text += str_cat(s.name, " becomes %", s.out, "\n");
   std::string results;
-  for (int v : outputs) results += cat(results.empty() ? "" : ", ", name(v));
+  for (int v : outputs) results += str_cat(results.empty() ? "" : ", ", name(v));
   return text + "return " + results + "\n";
 }
 

@@ -76,7 +76,7 @@ std::string processor_identity() {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) bits[2] = b, bits[3] = c, bits[4] = d;
   if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) bits[5] = a, bits[6] = d;
   if (bits[0] >> 27 & 1) asm volatile("xgetbv" : "=a"(bits[7]), "=d"(d) : "c"(0));   // what the system keeps of it
-  return cat("x86_64 ", hex(bits, sizeof bits), " up to ", name_of(isa_limit()));
+  return str_cat("x86_64 ", hex(bits, sizeof bits), " up to ", name_of(isa_limit()));
 #else
   return "plain";
 #endif

@@ -74,7 +74,7 @@ void PlanFile::check() const {
   struct stat s {};
   if (fd_ < 0) return;
   if (::fstat(fd_, &s) == 0 && static_cast<size_t>(s.st_size) == size_ && order(s.st_mtim) == order(written_)) return;
-  throw Error(Error::Kind::io, cat("the compiled model in ", path_, " was written over while it was in use"),
+  throw Error(Error::Kind::io, str_cat("the compiled model in ", path_, " was written over while it was in use"),
               "compile it again; a file of a plan cache is replaced as a whole, or deleted, never changed");
 }
 

@@ -184,14 +184,15 @@ const Session::Program& Session::program() const {
 void Session::take_inputs(std::span<const Tensor> in, Stream& stream) {
   const Program& p = program();
   if (in.size() != p.graph.inputs.size())
-    throw Error(Error::Kind::argument, cat("run() with ", in.size(), " inputs, the graph has ", p.graph.inputs.size()));
+    throw Error(Error::Kind::argument,
+                str_cat("run() with ", in.size(), " inputs, the graph has ", p.graph.inputs.size()));
   for (size_t i = 0; i < in.size(); ++i) {
     const Value& want = p.graph.values[static_cast<size_t>(p.graph.inputs[i])];
     const Meta& m = in[i].meta();
     if (m.shape != want.meta.shape || m.dtype != want.meta.dtype || m.device != want.meta.device)
       throw Error(Error::Kind::shape,
-                  cat("run(): ", want.name, " is ", m, ", the graph was compiled for ", p.inputs[i]),
-                  m.device != want.meta.device ? cat("to() copies it to ", want.meta.device)
+                  str_cat("run(): ", want.name, " is ", m, ", the graph was compiled for ", p.inputs[i]),
+                  m.device != want.meta.device ? str_cat("to() copies it to ", want.meta.device)
                                                : "compile again for another shape");
     const std::byte* bytes = in[i].bytes();
     const bool fits = m.strides == want.meta.strides || (m.is_contiguous() && want.meta.is_contiguous());

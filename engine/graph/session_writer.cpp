@@ -52,7 +52,7 @@ class File {
  public:
   explicit File(const std::string& path) : path_(path) {
     static std::atomic<unsigned> counter{0};
-    temporary_ = cat(path, ".", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
+    temporary_ = str_cat(path, ".", static_cast<int64_t>(::getpid()), ".", counter.fetch_add(1), ".tmp");
     unfinished_.emplace(temporary_);
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd_ < 0) fail();
@@ -81,7 +81,7 @@ class File {
 
  private:
   [[noreturn]] void fail() const {
-    throw Error(Error::Kind::io, cat("cannot write ", path_, ": ", std::strerror(errno)));
+    throw Error(Error::Kind::io, str_cat("cannot write ", path_, ": ", std::strerror(errno)));
   }
   std::string path_, temporary_;
   std::optional<Temporary> unfinished_;
@@ -162,7 +162,7 @@ class SessionWriter {
   void describe_step(const Step& s, const PlannedStep* planned) {
     const OpRow* row = find_op(s.op->name());
     if (!row || row->op != s.op || row->attrs != s.attrs.ref().type)
-      throw Error(Error::Kind::unsupported, cat("a session with ", s.op->name(), " cannot be saved"));
+      throw Error(Error::Kind::unsupported, str_cat("a session with ", s.op->name(), " cannot be saved"));
     w_.text(s.op->name());
     Fields fields(w_);
     if (row->attrs) row->attrs->visit(s.attrs.ref().data, fields);

@@ -53,14 +53,14 @@ class Tracer final : public Executor {
   bool known(const Tensor& t) const {
     if (t.impl()->trace == id_) return true;
     if (t.impl()->trace != 0)
-      throw Error(Error::Kind::argument, cat("a traced value (", t.meta(), ") was used in another trace"),
+      throw Error(Error::Kind::argument, str_cat("a traced value (", t.meta(), ") was used in another trace"),
                   "it has no values to capture; make it an input of the inner trace");
     return false;
   }
 
   int value_of(const Tensor& t, const OpDef& op, size_t operand, const std::string& scope) {
     if (known(t)) return t.impl()->value;
-    return constant(t, cat(scope, scope.empty() ? "" : ".", op.operand(operand)));
+    return constant(t, str_cat(scope, scope.empty() ? "" : ".", op.operand(operand)));
   }
 
   int constant(const Tensor& t, std::string fallback) {
@@ -85,10 +85,11 @@ class HeldSlots {
   HeldSlots(const std::vector<Slot>& slots, Tracer& tracer) : slots_(slots) {
     for (const Slot& s : slots) {
       if (!s.tensor || !*s.tensor)
-        throw Error(Error::Kind::argument, cat("trace: state '", s.name, "' holds no tensor"));
+        throw Error(Error::Kind::argument, str_cat("trace: state '", s.name, "' holds no tensor"));
       for (const Tensor& other : before_)
         if (other.same(*s.tensor))
-          throw Error(Error::Kind::argument, cat("trace: state '", s.name, "' holds a tensor that is listed already"));
+          throw Error(Error::Kind::argument,
+                      str_cat("trace: state '", s.name, "' holds a tensor that is listed already"));
       before_.push_back(*s.tensor);
     }
     for (const Slot& s : slots) {
@@ -113,8 +114,8 @@ class HeldSlots {
       const Tensor now = *slots_[i].tensor;
       const Meta want = tracer.graph.meta(s.in);
       if (!now || now.shape() != want.shape || now.dtype() != want.dtype)
-        throw Error(Error::Kind::argument,
-                    cat("trace: state '", s.name, "' was ", want, " and became ", now ? cat(now.meta()) : "absent"));
+        throw Error(Error::Kind::argument, str_cat("trace: state '", s.name, "' was ", want, " and became ",
+                                                   now ? str_cat(now.meta()) : "absent"));
       int value = tracer.result(now, s.name);
       if (tracer.graph.meta(value) != want)
         value = tracer.result(call1(ops::copy, {now}, CopyAttrs{want.memory()}), s.name);
@@ -133,7 +134,7 @@ Graph trace(const Traceable& f, std::span<const Meta> in, const TraceOptions& o)
   Tracer tracer(o.names);
   Tensors inputs;
   for (size_t i = 0; i < in.size(); ++i) {
-    std::string name = i < o.input_names.size() ? o.input_names[i] : in.size() == 1 ? "input" : cat("input", i);
+    std::string name = i < o.input_names.size() ? o.input_names[i] : in.size() == 1 ? "input" : str_cat("input", i);
     tracer.graph.inputs.push_back(tracer.graph.add_value(dense_like(in[i], in[i].shape), std::move(name)));
     inputs.push_back(tracer.traced(tracer.graph.inputs.back()));
   }
@@ -142,8 +143,8 @@ Graph trace(const Traceable& f, std::span<const Meta> in, const TraceOptions& o)
     const UseExecutor use(tracer);
     const Tensors out = f(inputs);
     for (size_t i = 0; i < out.size(); ++i) {
-      if (!out[i]) throw Error(Error::Kind::argument, cat("trace: result ", i, " is absent"));
-      tracer.graph.outputs.push_back(tracer.result(out[i], cat("output", i)));
+      if (!out[i]) throw Error(Error::Kind::argument, str_cat("trace: result ", i, " is absent"));
+      tracer.graph.outputs.push_back(tracer.result(out[i], str_cat("output", i)));
     }
     slots.take_results(tracer);
   }

@@ -17,7 +17,8 @@ Metas infer_cat(const Site& s) {
     const Shape& x = s.in[i].shape;
     bool fits = x.size() == y.size();
     for (int d = 0; fits && d < y.size(); ++d) fits = d == dim || x[d] == y[d];
-    if (!fits) s.fail(cat("xs", i, " has shape ", x, ", xs0 ", s.operand(0).shape, "; only dim ", dim, " may differ"));
+    if (!fits)
+      s.fail(str_cat("xs", i, " has shape ", x, ", xs0 ", s.operand(0).shape, "; only dim ", dim, " may differ"));
     y[dim] += x[dim];
   }
   return {dense_like(s.operand(0), y)};
@@ -37,17 +38,17 @@ Tensors vjp_cat(const Backward& b) {
 
 void check_pad(const Site& s, const Shape& x, const PadAttrs& a) {
   if (a.lo.size() != x.size() || a.hi.size() != x.size())
-    s.fail(cat("amounts ", a.lo, " and ", a.hi, " for ", x.size(), " dimensions"));
+    s.fail(str_cat("amounts ", a.lo, " and ", a.hi, " for ", x.size(), " dimensions"));
   for (int i = 0; i < x.size(); ++i) {
     const int64_t lo = a.lo[i], hi = a.hi[i], most = lo > hi ? lo : hi;
     if (x[i] + lo + hi < 0 || lo < -x[i] || hi < -x[i])
-      s.fail(cat("amounts ", lo, " and ", hi, " crop more than the ", x[i], " elements of dim ", i));
+      s.fail(str_cat("amounts ", lo, " and ", hi, " crop more than the ", x[i], " elements of dim ", i));
     if (a.mode == PadMode::constant || (lo == 0 && hi == 0)) continue;
     if (lo < 0 || hi < 0)
-      s.fail(cat("mode ", name_of(a.mode), " with negative amounts ", lo, " and ", hi, " along dim ", i));
+      s.fail(str_cat("mode ", name_of(a.mode), " with negative amounts ", lo, " and ", hi, " along dim ", i));
     if (a.mode == PadMode::replicate ? x[i] == 0 : a.mode == PadMode::reflect ? most >= x[i] : most > x[i])
-      s.fail(
-          cat("mode ", name_of(a.mode), " with amounts ", lo, " and ", hi, " of the ", x[i], " elements of dim ", i));
+      s.fail(str_cat("mode ", name_of(a.mode), " with amounts ", lo, " and ", hi, " of the ", x[i], " elements of dim ",
+                     i));
   }
 }
 Metas infer_pad(const Site& s) {
@@ -66,7 +67,7 @@ Metas infer_pad_dx(const Site& s) {
   const auto& a = s.attrs<PadAttrs>();
   Shape x = s.operand(0).shape;
   if (a.lo.size() != x.size() || a.hi.size() != x.size())
-    s.fail(cat("amounts ", a.lo, " and ", a.hi, " for ", x.size(), " dimensions"));
+    s.fail(str_cat("amounts ", a.lo, " and ", a.hi, " for ", x.size(), " dimensions"));
   for (int i = 0; i < x.size(); ++i) x[i] -= a.lo[i] + a.hi[i];
   check_pad(s, x, a);
   return {dense_like(s.operand(0), x)};
@@ -78,8 +79,8 @@ Metas infer_unslice(const Site& s) {
   const int dim = s.axis("dim", a.dim);
   const int64_t count = s.operand(0).shape[dim];
   if (a.start < 0 || a.start > a.stop || a.stop > a.size || a.step < 1 || step_count(a) != count)
-    s.fail(cat("start=", a.start, ", stop=", a.stop, ", step=", a.step, " of ", a.size, " is no place for ", count,
-               " elements"));
+    s.fail(str_cat("start=", a.start, ", stop=", a.stop, ", step=", a.step, " of ", a.size, " is no place for ", count,
+                   " elements"));
   return {dense_like(s.operand(0), with_dim(s.operand(0).shape, dim, a.size))};
 }
 Tensors vjp_unslice(const Backward& b) {
@@ -94,7 +95,7 @@ Metas infer_flip(const Site& s) {
 Tensors vjp_flip(const Backward& b) { return {flip(b.grad(), b.attrs<DimsAttrs>().axes)}; }
 Metas infer_roll(const Site& s) {
   const auto& a = s.attrs<DimsAttrs>();
-  if (a.axes.size() != a.shifts.size()) s.fail(cat("shifts=", a.shifts, " for dims=", a.axes));
+  if (a.axes.size() != a.shifts.size()) s.fail(str_cat("shifts=", a.shifts, " for dims=", a.axes));
   for (int64_t axis : a.axes) s.axis("dim", axis);
   return same_as(s.operand(0));
 }
@@ -108,7 +109,7 @@ Tensors vjp_roll(const Backward& b) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef cat{.signature = "cat(xs...) -> y", .infer = infer_cat, .vjp = vjp_cat, .role = Role::move};
+constinit const OpDef cat{.signature = "str_cat(xs...) -> y", .infer = infer_cat, .vjp = vjp_cat, .role = Role::move};
 constinit const OpDef pad{.signature = "pad(x) -> y", .infer = infer_pad, .vjp = vjp_pad, .role = Role::move};
 constinit const OpDef pad_dx{
     .signature = "pad_dx(gy) -> gx", .infer = infer_pad_dx, .vjp = vjp_pad_dx, .role = Role::move};
@@ -131,7 +132,7 @@ Tensor stack(std::span<const Tensor> xs, int dim) {
   Tensors rows;
   for (const Tensor& x : xs) {
     if (x.shape() != xs[0].shape())
-      reject(ops::cat, {xs[0], x}, cat("stack of shapes ", xs[0].shape(), " and ", x.shape()));
+      reject(ops::cat, {xs[0], x}, str_cat("stack of shapes ", xs[0].shape(), " and ", x.shape()));
     rows.push_back(unsqueeze(x, at));
   }
   return cat(std::span<const Tensor>(rows), at);
@@ -139,11 +140,11 @@ Tensor stack(std::span<const Tensor> xs, int dim) {
 
 Tensor repeat(const Tensor& x, const Dims& times) {
   const int lead = times.size() - x.rank();
-  if (lead < 0) reject(ops::cat, {x}, cat("repeat ", times, " times for ", x.rank(), " dimensions"));
+  if (lead < 0) reject(ops::cat, {x}, str_cat("repeat ", times, " times for ", x.rank(), " dimensions"));
   Tensor y = x;
   for (int i = 0; i < lead; ++i) y = unsqueeze(y, 0);
   for (int i = 0; i < times.size(); ++i) {
-    if (times[i] < 0) reject(ops::cat, {x}, cat("repeat ", times, " times"));
+    if (times[i] < 0) reject(ops::cat, {x}, str_cat("repeat ", times, " times"));
     if (times[i] == 1) continue;
     Shape wide = y.shape();
     wide.insert(i, times[i]);
@@ -153,7 +154,7 @@ Tensor repeat(const Tensor& x, const Dims& times) {
 }
 Tensor repeat_interleave(const Tensor& x, int64_t times, int dim) {
   const int at = axis_of(ops::cat, x, dim);
-  if (times < 0) reject(ops::cat, {x}, cat("repeat_interleave ", times, " times"));
+  if (times < 0) reject(ops::cat, {x}, str_cat("repeat_interleave ", times, " times"));
   Shape wide = x.shape();
   wide.insert(at + 1, times);
   return flatten(expand(unsqueeze(x, at + 1), wide), at, at + 1);
@@ -165,7 +166,7 @@ Tensor pad(const Tensor& x, const Dims& lo, const Dims& hi, PadMode mode, float 
 }
 Tensor pad_last(const Tensor& x, const std::vector<int64_t>& amounts, PadMode mode, float value) {
   if (amounts.size() % 2 || amounts.size() / 2 > static_cast<size_t>(x.rank()))
-    reject(ops::pad, {x}, cat(amounts.size(), " amounts for ", x.rank(), " dimensions"));
+    reject(ops::pad, {x}, str_cat(amounts.size(), " amounts for ", x.rank(), " dimensions"));
   Dims lo = Dims::filled(x.rank(), 0), hi = lo;
   for (size_t i = 0; i + 1 < amounts.size(); i += 2) {
     const int dim = x.rank() - 1 - static_cast<int>(i / 2);
@@ -186,13 +187,13 @@ Tensor roll(const Tensor& x, const Dims& shifts, const Dims& dims) {
 
 Tensor pixel_shuffle(const Tensor& x, int64_t factor) {
   if (x.rank() != 4 || factor < 1 || factor > x.dim(1) || x.dim(1) % (factor * factor))
-    reject(ops::permute, {x}, cat("pixel_shuffle by ", factor, " of shape ", x.shape()));
+    reject(ops::permute, {x}, str_cat("pixel_shuffle by ", factor, " of shape ", x.shape()));
   const int64_t n = x.dim(0), c = x.dim(1) / (factor * factor), h = x.dim(2), w = x.dim(3);
   return reshape(permute(reshape(x, {n, c, factor, factor, h, w}), {0, 1, 4, 2, 5, 3}), {n, c, h * factor, w * factor});
 }
 Tensor pixel_unshuffle(const Tensor& x, int64_t factor) {
   if (x.rank() != 4 || factor < 1 || x.dim(2) % factor || x.dim(3) % factor)
-    reject(ops::permute, {x}, cat("pixel_unshuffle by ", factor, " of shape ", x.shape()));
+    reject(ops::permute, {x}, str_cat("pixel_unshuffle by ", factor, " of shape ", x.shape()));
   const int64_t n = x.dim(0), c = x.dim(1), h = x.dim(2) / factor, w = x.dim(3) / factor;
   return reshape(permute(reshape(x, {n, c, h, factor, w, factor}), {0, 1, 3, 5, 2, 4}), {n, c * factor * factor, h, w});
 }

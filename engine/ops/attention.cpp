@@ -15,21 +15,22 @@ Metas infer_sdpa(const Site& s) {
   s.want_floating(0);
   const Meta &q = s.operand(0), &k = s.operand(1), &v = s.operand(2);
   const int rank = q.rank();
-  if (rank < 3) s.fail(cat("q must be [..., L, D] with at least one leading dimension, not ", q.shape));
+  if (rank < 3) s.fail(str_cat("q must be [..., L, D] with at least one leading dimension, not ", q.shape));
   s.want_rank(1, rank);
   s.want_rank(2, rank);
   if (k.dtype != q.dtype || v.dtype != q.dtype)
-    s.fail(cat("q is ", name_of(q.dtype), ", k ", name_of(k.dtype), ", v ", name_of(v.dtype)));
+    s.fail(str_cat("q is ", name_of(q.dtype), ", k ", name_of(k.dtype), ", v ", name_of(v.dtype)));
   if (leading(k.shape) != leading(q.shape) || leading(v.shape) != leading(q.shape))
     s.fail("q, k and v differ in their leading dimensions");
-  if (q.dim(-1) != k.dim(-1)) s.fail(cat("q has ", q.dim(-1), " features, k ", k.dim(-1)));
-  if (k.dim(-2) != v.dim(-2)) s.fail(cat("k has ", k.dim(-2), " rows, v ", v.dim(-2)));
+  if (q.dim(-1) != k.dim(-1)) s.fail(str_cat("q has ", q.dim(-1), " features, k ", k.dim(-1)));
+  if (k.dim(-2) != v.dim(-2)) s.fail(str_cat("k has ", k.dim(-2), " rows, v ", v.dim(-2)));
   if (s.has(3)) {
     const Meta& mask = s.operand(3);
     const Shape scores = scores_shape(q.shape, k.shape);
     if (mask.dtype != DType::boolean && mask.dtype != q.dtype)
-      s.fail(cat("the mask must be bool or ", name_of(q.dtype), ", not ", name_of(mask.dtype)));
-    if (broadcast(s, mask.shape, scores) != scores) s.fail(cat("mask ", mask.shape, " does not broadcast to ", scores));
+      s.fail(str_cat("the mask must be bool or ", name_of(q.dtype), ", not ", name_of(mask.dtype)));
+    if (broadcast(s, mask.shape, scores) != scores)
+      s.fail(str_cat("mask ", mask.shape, " does not broadcast to ", scores));
   }
   return {make_meta(q.dtype, with_dim(q.shape, rank - 1, v.dim(-1)), Memory::contiguous, q.device)};
 }
@@ -91,8 +92,9 @@ constinit const OpDef sdpa{.signature = "sdpa(q, k, v, mask?) -> y",
 Tensor sdpa(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, const AttentionOptions& o) {
   for (const Tensor* t : {&q, &k, &v})
     if (t->rank() < 2)
-      reject(ops::sdpa, {q, k, v}, cat("operands are matrices [..., rows, features], not ", t->shape()));
-  if (o.dropout < 0 || o.dropout > 1) reject(ops::sdpa, {q, k, v}, cat("dropout=", o.dropout, " is no probability"));
+      reject(ops::sdpa, {q, k, v}, str_cat("operands are matrices [..., rows, features], not ", t->shape()));
+  if (o.dropout < 0 || o.dropout > 1)
+    reject(ops::sdpa, {q, k, v}, str_cat("dropout=", o.dropout, " is no probability"));
   const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(q.dim(-1))));
   const AttentionAttrs a{static_cast<float>(scale), o.causal};
   const Tensor bias = mask && mask.dtype() != DType::boolean ? cast(mask, q.dtype()) : mask;

@@ -10,14 +10,15 @@ namespace {
 void check_attrs(const Site& s, const ConvAttrs& a, int n) {
   for (const Dims* d : {&a.stride, &a.dilation, &a.pad_lo, &a.pad_hi})
     if (d->size() != n)
-      s.fail(
-          cat("stride=", a.stride, ", dilation=", a.dilation, ", pad=", a.pad_lo, " for ", n, " spatial dimensions"));
+      s.fail(str_cat("stride=", a.stride, ", dilation=", a.dilation, ", pad=", a.pad_lo, " for ", n,
+                     " spatial dimensions"));
   for (int i = 0; i < n; ++i) {
     if (a.stride[i] < 1 || a.dilation[i] < 1)
-      s.fail(cat("stride=", a.stride, ", dilation=", a.dilation, ": both must be positive"));
-    if (a.pad_lo[i] < 0 || a.pad_hi[i] < 0) s.fail(cat("pad=", a.pad_lo, " and ", a.pad_hi, " must not be negative"));
+      s.fail(str_cat("stride=", a.stride, ", dilation=", a.dilation, ": both must be positive"));
+    if (a.pad_lo[i] < 0 || a.pad_hi[i] < 0)
+      s.fail(str_cat("pad=", a.pad_lo, " and ", a.pad_hi, " must not be negative"));
   }
-  if (a.groups < 1) s.fail(cat("groups=", a.groups));
+  if (a.groups < 1) s.fail(str_cat("groups=", a.groups));
 }
 
 // The spatial size of y for x's; fails where the kernel does not fit.
@@ -26,8 +27,8 @@ Dims result_size(const Site& s, const ConvAttrs& a, const Dims& x, const Dims& k
   for (int i = 0; i < x.size(); ++i) {
     const int64_t count = window_count(x[i], kernel[i], a.stride[i], a.dilation[i], a.pad_lo[i], a.pad_hi[i]);
     if (count < 1 || kernel[i] < 1)
-      s.fail(cat("a kernel of ", kernel[i], " with dilation=", a.dilation[i], " does not fit into ", x[i],
-                 " elements padded by ", a.pad_lo[i], " and ", a.pad_hi[i]));
+      s.fail(str_cat("a kernel of ", kernel[i], " with dilation=", a.dilation[i], " does not fit into ", x[i],
+                     " elements padded by ", a.pad_lo[i], " and ", a.pad_hi[i]));
     y.push_back(count);
   }
   return y;
@@ -35,7 +36,8 @@ Dims result_size(const Site& s, const ConvAttrs& a, const Dims& x, const Dims& k
 
 int spatial_rank(const Site& s, int i, std::string_view name) {
   const int rank = s.operand(i).rank();
-  if (rank < 3 || rank > 5) s.fail(cat(name, " must have 1 to 3 spatial dimensions, not shape ", s.operand(i).shape));
+  if (rank < 3 || rank > 5)
+    s.fail(str_cat(name, " must have 1 to 3 spatial dimensions, not shape ", s.operand(i).shape));
   return rank - 2;
 }
 
@@ -48,13 +50,14 @@ Metas infer_conv(const Site& s) {
   check_attrs(s, a, n);
   const Shape &x = s.operand(0).shape, &w = s.operand(1).shape;
   if (x[1] != w[1] * a.groups)
-    s.fail(cat("x has ", x[1], " channels, but w ", w, " with groups=", a.groups, " takes ", w[1] * a.groups));
-  if (w[0] % a.groups) s.fail(cat("w ", w, " gives ", w[0], " channels, which groups=", a.groups, " does not divide"));
+    s.fail(str_cat("x has ", x[1], " channels, but w ", w, " with groups=", a.groups, " takes ", w[1] * a.groups));
+  if (w[0] % a.groups)
+    s.fail(str_cat("w ", w, " gives ", w[0], " channels, which groups=", a.groups, " does not divide"));
   if (s.has(2) && s.operand(2).shape != Shape{w[0]})
-    s.fail(cat("b has shape ", s.operand(2).shape, ", w ", w, " gives ", w[0], " channels"));
+    s.fail(str_cat("b has shape ", s.operand(2).shape, ", w ", w, " gives ", w[0], " channels"));
   const Shape y = with_spatial(x[0], w[0], result_size(s, a, spatial(x), spatial(w)));
   if (a.epilogue.residual != s.has(3) || (s.has(3) && s.operand(3).shape != y))
-    s.fail(cat("the residual must be given with epilogue.residual and have shape ", y));
+    s.fail(str_cat("the residual must be given with epilogue.residual and have shape ", y));
   return {dense_like(s.operand(0), y)};
 }
 
@@ -84,11 +87,11 @@ Metas infer_conv_dx(const Site& s) {
   s.want_rank(1, n + 2);
   check_attrs(s, a, n);
   const Shape &gy = s.operand(0).shape, &w = s.operand(1).shape;
-  if (a.size.size() != n) s.fail(cat("size=", a.size, " for ", n, " spatial dimensions"));
-  if (gy[1] != w[0]) s.fail(cat("gy has ", gy[1], " channels, but w ", w, " has ", w[0], " rows"));
-  if (w[0] % a.groups) s.fail(cat("groups=", a.groups, " does not divide the ", w[0], " rows of w ", w));
+  if (a.size.size() != n) s.fail(str_cat("size=", a.size, " for ", n, " spatial dimensions"));
+  if (gy[1] != w[0]) s.fail(str_cat("gy has ", gy[1], " channels, but w ", w, " has ", w[0], " rows"));
+  if (w[0] % a.groups) s.fail(str_cat("groups=", a.groups, " does not divide the ", w[0], " rows of w ", w));
   const Dims expected = result_size(s, a, a.size, spatial(w));
-  if (spatial(gy) != expected) s.fail(cat("gy covers ", spatial(gy), ", but size=", a.size, " gives ", expected));
+  if (spatial(gy) != expected) s.fail(str_cat("gy covers ", spatial(gy), ", but size=", a.size, " gives ", expected));
   return {dense_like(s.operand(0), with_spatial(gy[0], w[1] * a.groups, a.size))};
 }
 Tensors vjp_conv_dx(const Backward& b) {
@@ -108,12 +111,13 @@ Metas infer_conv_dw(const Site& s) {
   s.want_rank(1, n + 2);
   check_attrs(s, a, n);
   const Shape &gy = s.operand(0).shape, &x = s.operand(1).shape;
-  if (a.size.size() != n) s.fail(cat("size=", a.size, " for ", n, " spatial dimensions"));
-  if (gy[0] != x[0]) s.fail(cat("gy has ", gy[0], " samples, x ", x[0]));
+  if (a.size.size() != n) s.fail(str_cat("size=", a.size, " for ", n, " spatial dimensions"));
+  if (gy[0] != x[0]) s.fail(str_cat("gy has ", gy[0], " samples, x ", x[0]));
   if (gy[1] % a.groups || x[1] % a.groups)
-    s.fail(cat("groups=", a.groups, " does not divide ", gy[1], " and ", x[1], " channels"));
+    s.fail(str_cat("groups=", a.groups, " does not divide ", gy[1], " and ", x[1], " channels"));
   const Dims expected = result_size(s, a, spatial(x), a.size);
-  if (spatial(gy) != expected) s.fail(cat("gy covers ", spatial(gy), ", but x and size=", a.size, " give ", expected));
+  if (spatial(gy) != expected)
+    s.fail(str_cat("gy covers ", spatial(gy), ", but x and size=", a.size, " give ", expected));
   return {make_meta(s.operand(0).dtype, with_spatial(gy[1], x[1] / a.groups, a.size), Memory::contiguous,
                     s.operand(0).device)};
 }
@@ -133,8 +137,8 @@ int64_t windows_of(const Site& s, const UnfoldAttrs& a, const Dims& size) {
                               ? 0
                               : window_count(size[i], a.kernel[i], a.stride[i], a.dilation[i], a.pad[i], a.pad[i]);
     if (count < 1)
-      s.fail(cat("no window of kernel=", a.kernel, ", stride=", a.stride, ", dilation=", a.dilation, ", pad=", a.pad,
-                 " fits into ", size));
+      s.fail(str_cat("no window of kernel=", a.kernel, ", stride=", a.stride, ", dilation=", a.dilation,
+                     ", pad=", a.pad, " fits into ", size));
     n *= count;
   }
   return n;
@@ -143,8 +147,8 @@ void check_unfold(const Site& s, const UnfoldAttrs& a) {
   s.want_floating(0);
   for (const Dims* d : {&a.kernel, &a.stride, &a.pad, &a.dilation})
     if (d->size() != 2)
-      s.fail(cat("kernel=", a.kernel, ", stride=", a.stride, ", pad=", a.pad, ", dilation=", a.dilation,
-                 ": two entries each"));
+      s.fail(str_cat("kernel=", a.kernel, ", stride=", a.stride, ", pad=", a.pad, ", dilation=", a.dilation,
+                     ": two entries each"));
 }
 Metas infer_unfold(const Site& s) {
   const auto& a = s.attrs<UnfoldAttrs>();
@@ -163,11 +167,12 @@ Metas infer_fold(const Site& s) {
   const auto& a = s.attrs<UnfoldAttrs>();
   s.want_rank(0, 3);
   check_unfold(s, a);
-  if (a.size.size() != 2) s.fail(cat("size=", a.size, ": two entries"));
+  if (a.size.size() != 2) s.fail(str_cat("size=", a.size, ": two entries"));
   const Meta& x = s.operand(0);
   const int64_t windows = windows_of(s, a, a.size), area = a.kernel[0] * a.kernel[1];
-  if (x.shape[2] != windows) s.fail(cat("x has ", x.shape[2], " columns, size=", a.size, " has ", windows, " windows"));
-  if (x.shape[1] % area) s.fail(cat("x has ", x.shape[1], " rows, no multiple of the kernel's ", area));
+  if (x.shape[2] != windows)
+    s.fail(str_cat("x has ", x.shape[2], " columns, size=", a.size, " has ", windows, " windows"));
+  if (x.shape[1] % area) s.fail(str_cat("x has ", x.shape[1], " rows, no multiple of the kernel's ", area));
   return {make_meta(x.dtype, {x.shape[0], x.shape[1] / area, a.size[0], a.size[1]}, Memory::contiguous, x.device)};
 }
 Tensors vjp_fold(const Backward& b) {
@@ -216,8 +221,8 @@ namespace {
 // x and w must be known to have 1 to 3 spatial dimensions before options can be spread over them.
 int checked_spatial_rank(const OpDef& op, const Tensor& x, const Tensor& w) {
   if (x.rank() < 3 || x.rank() > 5)
-    reject(op, {x, w}, cat("x must have 1 to 3 spatial dimensions, not shape ", x.shape()));
-  if (w.rank() != x.rank()) reject(op, {x, w}, cat("w must have rank ", x.rank(), ", not shape ", w.shape()));
+    reject(op, {x, w}, str_cat("x must have 1 to 3 spatial dimensions, not shape ", x.shape()));
+  if (w.rank() != x.rank()) reject(op, {x, w}, str_cat("w must have rank ", x.rank(), ", not shape ", w.shape()));
   return x.rank() - 2;
 }
 }  // namespace
@@ -231,7 +236,7 @@ Tensor conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions
   a.pad_hi = o.pad_hi.empty() ? a.pad_lo : per_axis(ops::conv, x, "pad_hi", o.pad_hi, n);
   a.groups = o.groups;
   for (int i = 0; o.same && i < n; ++i) {
-    if (a.stride[i] < 1) reject(ops::conv, {x, w}, cat("stride=", a.stride));
+    if (a.stride[i] < 1) reject(ops::conv, {x, w}, str_cat("stride=", a.stride));
     const auto [lo, hi] = same_padding(x.dim(i + 2), w.dim(i + 2), a.stride[i], a.dilation[i]);
     a.pad_lo[i] = lo;
     a.pad_hi[i] = hi;

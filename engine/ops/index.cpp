@@ -6,7 +6,7 @@ namespace fovea {
 namespace {
 
 void want_indices(const Site& s, int i) {
-  if (s.operand(i).dtype != DType::i64) s.fail(cat("index must be i64, not ", name_of(s.operand(i).dtype)));
+  if (s.operand(i).dtype != DType::i64) s.fail(str_cat("index must be i64, not ", name_of(s.operand(i).dtype)));
 }
 // PyTorch's rule: where the index is smaller than x in another dimension, the rest of x is not looked at.
 void check_index(const Site& s, int dim) {
@@ -14,7 +14,7 @@ void check_index(const Site& s, int dim) {
   s.want_rank(1, s.operand(0).rank());
   for (int d = 0; d < s.operand(0).rank(); ++d)
     if (d != dim && s.operand(1).shape[d] > s.operand(0).shape[d])
-      s.fail(cat("index ", s.operand(1).shape, " is larger than x ", s.operand(0).shape, " along dim ", d));
+      s.fail(str_cat("index ", s.operand(1).shape, " is larger than x ", s.operand(0).shape, " along dim ", d));
 }
 
 Metas infer_gather(const Site& s) {
@@ -28,9 +28,9 @@ Tensors vjp_gather(const Backward& b) {
 Metas infer_scatter_add(const Site& s) {
   check_index(s, s.axis("dim", s.attrs<AxisAttrs>().dim));
   if (s.operand(2).dtype != s.operand(0).dtype)
-    s.fail(cat("x is ", name_of(s.operand(0).dtype), ", but src is ", name_of(s.operand(2).dtype)));
+    s.fail(str_cat("x is ", name_of(s.operand(0).dtype), ", but src is ", name_of(s.operand(2).dtype)));
   if (s.operand(2).shape != s.operand(1).shape)
-    s.fail(cat("src ", s.operand(2).shape, " and index ", s.operand(1).shape, " differ in shape"));
+    s.fail(str_cat("src ", s.operand(2).shape, " and index ", s.operand(1).shape, " differ in shape"));
   return same_as(s.operand(0));
 }
 Tensors vjp_scatter_add(const Backward& b) {
@@ -55,8 +55,8 @@ Metas infer_index_add(const Site& s) {
   want_indices(s, 1);
   s.want_rank(1, 1);
   if (s.operand(1).shape[0] != s.operand(0).shape[dim])
-    s.fail(cat(s.operand(1).shape[0], " indices for ", s.operand(0).shape[dim], " rows along dim ", dim));
-  if (a.size < 0) s.fail(cat("size=", a.size));
+    s.fail(str_cat(s.operand(1).shape[0], " indices for ", s.operand(0).shape[dim], " rows along dim ", dim));
+  if (a.size < 0) s.fail(str_cat("size=", a.size));
   return {dense_like(s.operand(0), with_dim(s.operand(0).shape, dim, a.size))};
 }
 Tensors vjp_index_add(const Backward& b) {

@@ -14,7 +14,7 @@ Tensor reduced(const Tensor& x, Reduction r) {
 }
 
 [[noreturn]] void mismatch(std::string_view loss, const Tensor& x, const Tensor& target, std::string_view wanted) {
-  throw Error(Error::Kind::shape, cat(loss, ": prediction ", x.meta(), " with target ", target.meta()),
+  throw Error(Error::Kind::shape, str_cat(loss, ": prediction ", x.meta(), " with target ", target.meta()),
               std::string(wanted));
 }
 void want_same_shape(std::string_view loss, const Tensor& x, const Tensor& target) {
@@ -48,7 +48,7 @@ class Classes {
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& o) {
   if (o.smoothing < 0 || o.smoothing > 1)
-    throw Error(Error::Kind::argument, cat("cross_entropy: smoothing=", o.smoothing, " is not from 0 to 1"));
+    throw Error(Error::Kind::argument, str_cat("cross_entropy: smoothing=", o.smoothing, " is not from 0 to 1"));
   if (logits.rank() != 2) mismatch("cross_entropy", logits, target, "predictions are [N, C]");
   const Tensor rows = log_softmax(logits, 1);
   const auto smoothed = [&](const Tensor& loss) {

@@ -21,11 +21,11 @@ Metas infer_matmul(const Site& s) {
   s.want_floating(0);
   s.want_same_dtype();
   for (int i = 0; i < 2; ++i)
-    if (s.operand(i).rank() < 2) s.fail(cat(i ? "b" : "a", " must be a matrix, not shape ", s.operand(i).shape));
+    if (s.operand(i).rank() < 2) s.fail(str_cat(i ? "b" : "a", " must be a matrix, not shape ", s.operand(i).shape));
   const Matrix a = matrix_of(s.operand(0), t.transpose_a), b = matrix_of(s.operand(1), t.transpose_b);
   if (a.columns != b.rows)
-    s.fail(cat("a", t.transpose_a ? " transposed" : "", " has ", a.columns, " columns, but b",
-               t.transpose_b ? " transposed" : "", " has ", b.rows, " rows"));
+    s.fail(str_cat("a", t.transpose_a ? " transposed" : "", " has ", a.columns, " columns, but b",
+                   t.transpose_b ? " transposed" : "", " has ", b.rows, " rows"));
   Shape y = broadcast(s, leading(s.operand(0).shape), leading(s.operand(1).shape));
   y.push_back(a.rows);
   y.push_back(b.columns);
@@ -54,12 +54,12 @@ Metas infer_linear(const Site& s) {
   s.want_rank(1, 2);
   const Meta &x = s.operand(0), &w = s.operand(1);
   if (x.rank() < 1 || x.dim(-1) != w.shape[1])
-    s.fail(cat("x has ", x.rank() ? x.dim(-1) : 0, " features, but w ", w.shape, " takes ", w.shape[1]));
+    s.fail(str_cat("x has ", x.rank() ? x.dim(-1) : 0, " features, but w ", w.shape, " takes ", w.shape[1]));
   if (s.has(2) && s.operand(2).shape != Shape{w.shape[0]})
-    s.fail(cat("b has shape ", s.operand(2).shape, ", w ", w.shape, " gives ", w.shape[0], " features"));
+    s.fail(str_cat("b has shape ", s.operand(2).shape, ", w ", w.shape, " gives ", w.shape[0], " features"));
   const Shape y = with_dim(x.shape, x.rank() - 1, w.shape[0]);
   if (e.residual != s.has(3) || (e.residual && s.operand(3).shape != y))
-    s.fail(cat("the residual must be given with epilogue.residual and have shape ", y));
+    s.fail(str_cat("the residual must be given with epilogue.residual and have shape ", y));
   return {make_meta(x.dtype, y, Memory::contiguous, x.device)};
 }
 
@@ -83,7 +83,7 @@ struct Letters {
 bool has(const std::string& s, char c) { return s.find(c) != std::string::npos; }
 
 [[noreturn]] void bad_equation(std::string_view equation, const std::string& why) {
-  throw Error(Error::Kind::argument, cat("einsum: '", equation, "': ", why),
+  throw Error(Error::Kind::argument, str_cat("einsum: '", equation, "': ", why),
               "written like \"bhwc,hkc->bhwk\": one or two operands and the result");
 }
 
@@ -96,13 +96,13 @@ Letters parse(std::string_view equation) {
     if (c == ',' && part == &l.a) part = &l.b;
     else if (c == '-' && part != &l.out && equation.substr(i, 2) == "->") part = &l.out, ++i;
     else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
-      if (has(*part, c)) bad_equation(equation, cat("'", c, "' occurs twice in '", *part, c, "'"));
+      if (has(*part, c)) bad_equation(equation, str_cat("'", c, "' occurs twice in '", *part, c, "'"));
       *part += c;
-    } else bad_equation(equation, cat("'", c, "' has no meaning here"));
+    } else bad_equation(equation, str_cat("'", c, "' has no meaning here"));
   }
   if (part != &l.out) bad_equation(equation, "the result is missing");
   for (char c : l.out)
-    if (!has(l.a, c) && !has(l.b, c)) bad_equation(equation, cat("'", c, "' of the result is in no operand"));
+    if (!has(l.a, c) && !has(l.b, c)) bad_equation(equation, str_cat("'", c, "' of the result is in no operand"));
   return l;
 }
 
@@ -150,12 +150,12 @@ Tensor as_matrix(const Tensor& x, const std::string& letters, const Grouped& g, 
 void check_sizes(std::string_view equation, const Tensor& x, const std::string& letters, const Tensor& other,
                  const std::string& others) {
   if (static_cast<size_t>(x.rank()) != letters.size())
-    bad_equation(equation, cat("'", letters, "' for shape ", x.shape()));
+    bad_equation(equation, str_cat("'", letters, "' for shape ", x.shape()));
   for (size_t i = 0; i < letters.size(); ++i)
     if (const size_t at = others.find(letters[i]);
         at != std::string::npos && other.shape()[static_cast<int>(at)] != x.shape()[static_cast<int>(i)])
-      bad_equation(equation, cat("'", letters[i], "' is ", x.shape()[static_cast<int>(i)], " in ", x.shape(), " and ",
-                                 other.shape()[static_cast<int>(at)], " in ", other.shape()));
+      bad_equation(equation, str_cat("'", letters[i], "' is ", x.shape()[static_cast<int>(i)], " in ", x.shape(),
+                                     " and ", other.shape()[static_cast<int>(at)], " in ", other.shape()));
 }
 
 int64_t work_matmul(const Site& s) {

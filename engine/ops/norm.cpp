@@ -11,13 +11,13 @@ DType stats_dtype(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
 void check_affine(const Site& s, int i, std::string_view name, const Shape& wanted) {
   if (!s.has(i)) return;
   const Meta& m = s.operand(i);
-  if (m.shape != wanted) s.fail(cat(name, " has shape ", m.shape, ", not ", wanted));
+  if (m.shape != wanted) s.fail(str_cat(name, " has shape ", m.shape, ", not ", wanted));
   if (m.dtype != s.operand(0).dtype && m.dtype != stats_dtype(s.operand(0).dtype))
-    s.fail(cat("x is ", name_of(s.operand(0).dtype), ", but ", name, " is ", name_of(m.dtype)));
+    s.fail(str_cat("x is ", name_of(s.operand(0).dtype), ", but ", name, " is ", name_of(m.dtype)));
 }
 void check_channels(const Site& s) {
   s.want_floating(0);
-  if (s.operand(0).rank() < 2) s.fail(cat("x must have a channel dimension, not shape ", s.operand(0).shape));
+  if (s.operand(0).rank() < 2) s.fail(str_cat("x must have a channel dimension, not shape ", s.operand(0).shape));
 }
 
 Tensor times(const Tensor& x, const Tensor& w) { return w ? x * w : x; }
@@ -31,7 +31,7 @@ Tensor through_centred(const Tensor& g, const Tensor& normal, const Tensor& inv,
 // One value is its own mean: it would come out as 0, whatever it is.
 void want_several(const Site& s, int64_t values, std::string_view together) {
   if (values == 1)
-    s.fail(cat("x of shape ", s.operand(0).shape, " has one value ", together, "; statistics need more than one"));
+    s.fail(str_cat("x of shape ", s.operand(0).shape, " has one value ", together, "; statistics need more than one"));
 }
 
 Metas infer_batch_norm(const Site& s) {
@@ -95,7 +95,7 @@ Tensors vjp_batch_norm_eval(const Backward& b) {
 
 Shape trailing(const Site& s, int dims) {
   const Shape& x = s.operand(0).shape;
-  if (dims < 1 || dims > x.size()) s.fail(cat("dims=", dims, " trailing dimensions of shape ", x));
+  if (dims < 1 || dims > x.size()) s.fail(str_cat("dims=", dims, " trailing dimensions of shape ", x));
   return Shape(x.end() - dims, x.end());
 }
 Dims trailing_axes(int rank, int dims) {
@@ -143,7 +143,7 @@ Metas infer_group_norm(const Site& s) {
   const int groups = s.attrs<NormAttrs>().groups;
   const int64_t channels = s.operand(0).shape[1];
   if (groups < 1 || channels % groups)
-    s.fail(cat("groups=", groups, " does not divide the ", channels, " channels of x"));
+    s.fail(str_cat("groups=", groups, " does not divide the ", channels, " channels of x"));
   check_affine(s, 1, "w", {channels});
   check_affine(s, 2, "b", {channels});
   want_several(s, s.operand(0).numel() / groups, "a group");
@@ -218,7 +218,7 @@ Tensor group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups,
 }
 Tensor instance_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps) {
   if (x.rank() > 1 && x.numel() == x.dim(0) * x.dim(1))
-    throw Error(Error::Kind::shape, cat("instance_norm: x of shape ", x.shape(), " has one value a channel"),
+    throw Error(Error::Kind::shape, str_cat("instance_norm: x of shape ", x.shape(), " has one value a channel"),
                 "statistics need more than one");
   return group_norm(x, w, b, static_cast<int>(x.dim(1)), eps);
 }

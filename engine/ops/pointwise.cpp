@@ -78,8 +78,10 @@ Tensors vjp_cast(const Backward& b) { return {cast(b.grad(), b.in_meta(0).dtype)
 Metas infer_unary(const Site& s) {
   const Unary fn = s.attrs<UnaryAttrs>().fn;
   const DType t = s.operand(0).dtype;
-  if (t == DType::boolean && fn != Unary::logical_not && fn != Unary::identity) s.fail(cat(name_of(fn), " of a bool"));
-  if (!is_floating(t) && !takes_integers(fn)) s.fail(cat(name_of(fn), " needs a floating operand, not ", name_of(t)));
+  if (t == DType::boolean && fn != Unary::logical_not && fn != Unary::identity)
+    s.fail(str_cat(name_of(fn), " of a bool"));
+  if (!is_floating(t) && !takes_integers(fn))
+    s.fail(str_cat(name_of(fn), " needs a floating operand, not ", name_of(t)));
   Metas out = same_as(s.operand(0));
   if (fn == Unary::logical_not) out[0].dtype = DType::boolean;
   return out;
@@ -172,10 +174,11 @@ Metas infer_binary(const Site& s) {
   s.want_same_dtype();
   const DType t = s.operand(0).dtype;
   const bool logical = fn == Binary::logical_and || fn == Binary::logical_or;
-  if (logical && t != DType::boolean) s.fail(cat(name_of(fn), " needs bool operands, not ", name_of(t)));
+  if (logical && t != DType::boolean) s.fail(str_cat(name_of(fn), " needs bool operands, not ", name_of(t)));
   if (t == DType::boolean && !gives_bool(fn) && fn != Binary::maximum && fn != Binary::minimum)
-    s.fail(cat(name_of(fn), " of bools"));
-  if (fn == Binary::div && !is_floating(t)) s.fail(cat("div of ", name_of(t), "; cast() first, or use floor_divide"));
+    s.fail(str_cat(name_of(fn), " of bools"));
+  if (fn == Binary::div && !is_floating(t))
+    s.fail(str_cat("div of ", name_of(t), "; cast() first, or use floor_divide"));
   return broadcast_result(s, gives_bool(fn) ? DType::boolean : t, broadcast(s, s.operand(0).shape, s.operand(1).shape));
 }
 Tensors vjp_binary(const Backward& b) {
@@ -192,9 +195,9 @@ Saves saves_binary(AttrsRef attrs) {
 }
 
 Metas infer_where(const Site& s) {
-  if (!holds(s, 0, DType::boolean)) s.fail(cat("the condition must be bool, not ", name_of(s.operand(0).dtype)));
+  if (!holds(s, 0, DType::boolean)) s.fail(str_cat("the condition must be bool, not ", name_of(s.operand(0).dtype)));
   if (s.operand(1).dtype != s.operand(2).dtype)
-    s.fail(cat("a is ", name_of(s.operand(1).dtype), ", but b is ", name_of(s.operand(2).dtype)));
+    s.fail(str_cat("a is ", name_of(s.operand(1).dtype), ", but b is ", name_of(s.operand(2).dtype)));
   const Shape full = broadcast(s, s.operand(0).shape, broadcast(s, s.operand(1).shape, s.operand(2).shape));
   return broadcast_result(s, s.operand(1).dtype, full);
 }
@@ -262,7 +265,7 @@ namespace {
 void want_fitting_number(const Tensor& x, double v) {
   if (is_floating(x.dtype()) || v == std::trunc(v)) return;
   throw Error(Error::Kind::argument,
-              cat(name_of(x.dtype()), x.shape(), " with the number ", v, ", which is no integer"),
+              str_cat(name_of(x.dtype()), x.shape(), " with the number ", v, ", which is no integer"),
               "cast() it to a floating type first");
 }
 // Attributes are floats; a number that is not exactly one goes with f64 as a tensor.
@@ -298,7 +301,7 @@ Tensor operator-(const Tensor& x, double v) { return affine(x, 1, -v); }
 Tensor operator*(const Tensor& x, double v) { return affine(x, v, 0); }
 Tensor operator/(const Tensor& x, double v) {
   if (!is_floating(x.dtype()))
-    reject(ops::binary, {x}, cat("div of ", name_of(x.dtype()), "; cast() first, or use floor_divide"));
+    reject(ops::binary, {x}, str_cat("div of ", name_of(x.dtype()), "; cast() first, or use floor_divide"));
   return affine(x, 1 / v, 0);
 }
 Tensor operator+(double v, const Tensor& x) { return affine(x, 1, v); }
@@ -355,7 +358,7 @@ Tensor log_sigmoid(const Tensor& x) { return unary(x, Unary::log_sigmoid); }
 Tensor prelu(const Tensor& x, const Tensor& slope) {
   if (slope.rank() != 1 || (slope.dim(0) != 1 && (x.rank() < 2 || slope.dim(0) != x.dim(1))))
     reject(ops::binary, {x, slope},
-           cat("prelu: slope ", slope.shape(), " is neither [1] nor one a channel of x ", x.shape()));
+           str_cat("prelu: slope ", slope.shape(), " is neither [1] nor one a channel of x ", x.shape()));
   return where(greater(x, 0.0), x, x * (slope.dim(0) == 1 ? slope : along_channels(slope, x.rank())));
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 int spatial_rank(const Site& s) {
   const int rank = s.operand(0).rank();
-  if (rank < 3 || rank > 5) s.fail(cat("x must have 1 to 3 spatial dimensions, not shape ", s.operand(0).shape));
+  if (rank < 3 || rank > 5) s.fail(str_cat("x must have 1 to 3 spatial dimensions, not shape ", s.operand(0).shape));
   s.want_floating(0);
   return rank - 2;
 }
@@ -16,19 +16,19 @@ Dims pooled_size(const Site& s, const PoolAttrs& a, const Dims& x) {
   const int n = x.size();
   for (const Dims* d : {&a.kernel, &a.stride, &a.pad_lo, &a.pad_hi, &a.dilation})
     if (d->size() != n)
-      s.fail(cat("kernel=", a.kernel, ", stride=", a.stride, ", pad=", a.pad_lo, ", dilation=", a.dilation, " for ", n,
-                 " spatial dimensions"));
+      s.fail(str_cat("kernel=", a.kernel, ", stride=", a.stride, ", pad=", a.pad_lo, ", dilation=", a.dilation, " for ",
+                     n, " spatial dimensions"));
   Dims y;
   for (int i = 0; i < n; ++i) {
     if (a.kernel[i] < 1 || a.stride[i] < 1 || a.dilation[i] < 1)
-      s.fail(cat("kernel=", a.kernel, ", stride=", a.stride, ", dilation=", a.dilation, ": all must be positive"));
+      s.fail(str_cat("kernel=", a.kernel, ", stride=", a.stride, ", dilation=", a.dilation, ": all must be positive"));
     const int64_t extent = a.dilation[i] * (a.kernel[i] - 1) + 1;
     if (a.pad_lo[i] < 0 || a.pad_hi[i] < 0 || a.pad_lo[i] > extent / 2 || a.pad_hi[i] > extent / 2)
-      s.fail(cat("pad=", a.pad_lo[i], " and ", a.pad_hi[i], " must be at most half of the kernel's ", extent));
+      s.fail(str_cat("pad=", a.pad_lo[i], " and ", a.pad_hi[i], " must be at most half of the kernel's ", extent));
     y.push_back(window_count(x[i], a.kernel[i], a.stride[i], a.dilation[i], a.pad_lo[i], a.pad_hi[i], a.ceil_mode));
     if (y.back() < 1)
-      s.fail(cat("a window of ", extent, " does not fit into ", x[i], " elements padded by ", a.pad_lo[i], " and ",
-                 a.pad_hi[i]));
+      s.fail(str_cat("a window of ", extent, " does not fit into ", x[i], " elements padded by ", a.pad_lo[i], " and ",
+                     a.pad_hi[i]));
   }
   return y;
 }
@@ -58,8 +58,8 @@ Metas infer_max_pool(const Site& s) {
 
 void check_avg(const Site& s, const PoolAttrs& a) {
   for (int64_t d : a.dilation)
-    if (d != 1) s.fail(cat("dilation=", a.dilation, " of a mean"));
-  if (a.divisor < 0) s.fail(cat("divisor=", a.divisor));
+    if (d != 1) s.fail(str_cat("dilation=", a.dilation, " of a mean"));
+  if (a.divisor < 0) s.fail(str_cat("divisor=", a.divisor));
 }
 Metas infer_avg_pool(const Site& s) {
   spatial_rank(s);
@@ -78,9 +78,9 @@ Metas infer_avg_pool_dx(const Site& s) {
   const auto& a = s.attrs<PoolAttrs>();
   check_avg(s, a);
   const Meta& gy = s.operand(0);
-  if (a.size.size() != n) s.fail(cat("size=", a.size, " for ", n, " spatial dimensions"));
+  if (a.size.size() != n) s.fail(str_cat("size=", a.size, " for ", n, " spatial dimensions"));
   if (pooled_size(s, a, a.size) != spatial(gy.shape))
-    s.fail(cat("gy covers ", spatial(gy.shape), ", but size=", a.size, " gives ", pooled_size(s, a, a.size)));
+    s.fail(str_cat("gy covers ", spatial(gy.shape), ", but size=", a.size, " gives ", pooled_size(s, a, a.size)));
   return {dense_like(gy, with_size(gy.shape, a.size))};
 }
 Tensors vjp_avg_pool_dx(const Backward& b) {
@@ -92,9 +92,9 @@ Tensors vjp_avg_pool_dx(const Backward& b) {
 Shape adapted(const Site& s) {
   const int n = spatial_rank(s);
   const Dims& size = s.attrs<AdaptivePoolAttrs>().size;
-  if (size.size() != n) s.fail(cat("size=", size, " for ", n, " spatial dimensions"));
+  if (size.size() != n) s.fail(str_cat("size=", size, " for ", n, " spatial dimensions"));
   for (int64_t d : size)
-    if (d < 1) s.fail(cat("size=", size, " must be positive"));
+    if (d < 1) s.fail(str_cat("size=", size, " must be positive"));
   if (numel(spatial(s.operand(0).shape)) == 0) s.fail("no elements to pool");
   return with_size(s.operand(0).shape, size);
 }
@@ -109,7 +109,7 @@ Metas infer_adaptive_max_pool(const Site& s) { return with_indices(s.operand(0),
 
 PoolAttrs attrs_of(const OpDef& op, const Tensor& x, const PoolOptions& o) {
   if (x.rank() < 3 || x.rank() > 5)
-    reject(op, {x}, cat("x must have 1 to 3 spatial dimensions, not shape ", x.shape()));
+    reject(op, {x}, str_cat("x must have 1 to 3 spatial dimensions, not shape ", x.shape()));
   const int n = x.rank() - 2;
   PoolAttrs a;
   a.kernel = per_axis(op, x, "kernel", o.kernel, n);
@@ -121,7 +121,7 @@ PoolAttrs attrs_of(const OpDef& op, const Tensor& x, const PoolOptions& o) {
   a.count_include_pad = o.count_include_pad;
   a.divisor = o.divisor;
   for (int i = 0; o.same && i < n; ++i) {
-    if (a.stride[i] < 1) reject(op, {x}, cat("stride=", a.stride));
+    if (a.stride[i] < 1) reject(op, {x}, str_cat("stride=", a.stride));
     const auto [lo, hi] = same_padding(x.dim(i + 2), a.kernel[i], a.stride[i], a.dilation[i]);
     a.pad_lo[i] = lo;
     a.pad_hi[i] = hi;

@@ -12,16 +12,16 @@ constexpr std::array<std::string_view, 3> kRandomNames{"uniform", "normal", "ber
 Metas infer_random(const Site& s) {
   const auto& a = s.attrs<RandomAttrs>();
   if (!is_floating(a.dtype) && !(a.kind == Random::bernoulli && a.dtype == DType::boolean))
-    s.fail(cat(name_of(a.kind), " numbers of dtype ", name_of(a.dtype)));
+    s.fail(str_cat(name_of(a.kind), " numbers of dtype ", name_of(a.dtype)));
   for (int64_t d : a.shape)
-    if (d < 0) s.fail(cat("shape ", a.shape, ": sizes are not negative"));
-  if (!(a.p >= 0 && a.p <= 1)) s.fail(cat("p=", a.p, " is no probability"));
+    if (d < 0) s.fail(str_cat("shape ", a.shape, ": sizes are not negative"));
+  if (!(a.p >= 0 && a.p <= 1)) s.fail(str_cat("p=", a.p, " is no probability"));
   return {make_meta(a.dtype, a.shape, Memory::contiguous, a.device)};
 }
 
 void check_probability(std::string_view what, double p) {
   if (!(p >= 0 && p <= 1))
-    throw Error(Error::Kind::argument, cat(what, ": p=", p, " is no probability"), "from 0 (keeps all) to 1");
+    throw Error(Error::Kind::argument, str_cat(what, ": p=", p, " is no probability"), "from 0 (keeps all) to 1");
 }
 
 }  // namespace

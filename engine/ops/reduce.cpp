@@ -39,7 +39,7 @@ Metas infer_reduce(const Site& s) {
   else if (a.fn == Reduce::mean || a.fn == Reduce::sum_squares) s.want_floating(0);
   else if (!is_floating(t) && (a.fn == Reduce::sum || a.fn == Reduce::prod)) t = DType::i64;
   const bool extreme = a.fn == Reduce::max || a.fn == Reduce::min;
-  if (extreme && count_along(x.shape, a.axes) == 0) s.fail(cat(name_of(a.fn), " over no elements, dims ", a.axes));
+  if (extreme && count_along(x.shape, a.axes) == 0) s.fail(str_cat(name_of(a.fn), " over no elements, dims ", a.axes));
   return {result_like(x, without(x.shape, a.axes, a.keepdim), a.keepdim, t)};
 }
 
@@ -81,7 +81,7 @@ Metas infer_argreduce(const Site& s) {
   const auto& a = s.attrs<ArgReduceAttrs>();
   const int dim = s.axis("dim", a.dim);
   const Meta& x = s.operand(0);
-  if (x.shape[dim] == 0) s.fail(cat("the ", a.largest ? "largest" : "smallest", " of no elements along dim ", dim));
+  if (x.shape[dim] == 0) s.fail(str_cat("the ", a.largest ? "largest" : "smallest", " of no elements along dim ", dim));
   return {result_like(x, without(x.shape, {dim}, a.keepdim), a.keepdim, DType::i64)};
 }
 
@@ -100,7 +100,7 @@ Metas infer_topk(const Site& s) {
   const auto& a = s.attrs<TopkAttrs>();
   const int dim = s.axis("dim", a.dim);
   const Meta& x = s.operand(0);
-  if (a.k < 0 || a.k > x.shape[dim]) s.fail(cat("k=", a.k, " of ", x.shape[dim], " elements along dim ", dim));
+  if (a.k < 0 || a.k > x.shape[dim]) s.fail(str_cat("k=", a.k, " of ", x.shape[dim], " elements along dim ", dim));
   Meta values = dense_like(x, with_dim(x.shape, dim, a.k)), indices = values;
   indices.dtype = DType::i64;
   return {values, indices};
@@ -210,7 +210,7 @@ Tensor sum_to(const Tensor& x, const Shape& s) {
   for (int i = 0; i < x.rank(); ++i) {
     const int64_t wanted = i < lead ? 1 : s[i - lead];
     if (wanted == x.shape()[i]) continue;
-    if (wanted != 1) reject(ops::reduce, {x}, cat("sum_to ", s, ", which does not broadcast to ", x.shape()));
+    if (wanted != 1) reject(ops::reduce, {x}, str_cat("sum_to ", s, ", which does not broadcast to ", x.shape()));
     axes.push_back(i);
   }
   const Tensor y = axes.empty() ? x : sum(x, axes, keep_dims);

@@ -13,20 +13,21 @@ constexpr std::array<std::string_view, 3> kInterpolationNames{"nearest", "linear
 Metas infer_interpolate(const Site& s) {
   const auto& a = s.attrs<InterpolateAttrs>();
   const Meta& x = s.operand(0);
-  if (x.rank() < 3 || x.rank() > 5) s.fail(cat("x must have 1 to 3 spatial dimensions, not shape ", x.shape));
+  if (x.rank() < 3 || x.rank() > 5) s.fail(str_cat("x must have 1 to 3 spatial dimensions, not shape ", x.shape));
   const int n = x.rank() - 2;
   s.want_floating(0);
-  if (a.size.size() != n) s.fail(cat("size=", a.size, " for ", n, " spatial dimensions"));
+  if (a.size.size() != n) s.fail(str_cat("size=", a.size, " for ", n, " spatial dimensions"));
   for (int64_t d : a.size)
-    if (d < 1) s.fail(cat("size=", a.size, " must be positive"));
+    if (d < 1) s.fail(str_cat("size=", a.size, " must be positive"));
   if (numel(spatial(x.shape)) == 0) s.fail("no elements to interpolate");
-  if (a.mode == Interpolation::cubic && n != 2) s.fail(cat("cubic interpolation is for images, not shape ", x.shape));
+  if (a.mode == Interpolation::cubic && n != 2)
+    s.fail(str_cat("cubic interpolation is for images, not shape ", x.shape));
   if (a.antialias && (n != 2 || a.mode == Interpolation::nearest))
-    s.fail(
-        cat("antialias is for linear and cubic interpolation of images, not ", name_of(a.mode), " of shape ", x.shape));
+    s.fail(str_cat("antialias is for linear and cubic interpolation of images, not ", name_of(a.mode), " of shape ",
+                   x.shape));
   if (a.align_corners && a.mode == Interpolation::nearest) s.fail("align_corners with nearest");
   for (double v : a.scale)
-    if (!(v >= 0) || std::isinf(v)) s.fail(cat("scale ", v));
+    if (!(v >= 0) || std::isinf(v)) s.fail(str_cat("scale ", v));
   return {dense_like(x, with_spatial(x.shape[0], x.shape[1], a.size))};
 }
 
@@ -52,11 +53,11 @@ std::string_view name_of(Interpolation m) { return kInterpolationNames[static_ca
 
 Tensor interpolate(const Tensor& x, const Dims& size, const InterpolateOptions& o) {
   if (x.rank() < 3 || x.rank() > 5)
-    reject(ops::interpolate, {x}, cat("x must have 1 to 3 spatial dimensions, not shape ", x.shape()));
+    reject(ops::interpolate, {x}, str_cat("x must have 1 to 3 spatial dimensions, not shape ", x.shape()));
   const int n = x.rank() - 2;
   InterpolateAttrs a{o.mode, o.align_corners, o.antialias, {}, {}};
   if (o.scale.size() > 1 && o.scale.size() != static_cast<size_t>(n))
-    reject(ops::interpolate, {x}, cat(o.scale.size(), " scales for ", n, " spatial dimensions"));
+    reject(ops::interpolate, {x}, str_cat(o.scale.size(), " scales for ", n, " spatial dimensions"));
   for (int i = 0; i < n && !o.scale.empty(); ++i)
     a.scale[static_cast<size_t>(i)] = o.scale[o.scale.size() == 1 ? 0 : static_cast<size_t>(i)];
   if (!size.empty()) a.size = per_axis(ops::interpolate, x, "size", size, n);

@@ -14,7 +14,7 @@ void reject(const OpDef& op, std::initializer_list<Tensor> in, const std::string
 int axis_of(const OpDef& op, const Tensor& x, int64_t dim, int extra) {
   const int rank = x.rank() + extra;
   const int64_t at = dim < 0 ? dim + rank : dim;
-  if (at < 0 || at >= rank) reject(op, {x}, cat("dim=", dim, " is outside a tensor of rank ", rank));
+  if (at < 0 || at >= rank) reject(op, {x}, str_cat("dim=", dim, " is outside a tensor of rank ", rank));
   return static_cast<int>(at);
 }
 
@@ -25,7 +25,7 @@ Dims axes_of(const OpDef& op, const Tensor& x, const Dims& dims) {
   for (int64_t d : dims) out.push_back(axis_of(op, x, d));
   std::sort(out.begin(), out.end());
   if (std::adjacent_find(out.begin(), out.end()) != out.end())
-    reject(op, {x}, cat("dims ", dims, " name an axis twice"));
+    reject(op, {x}, str_cat("dims ", dims, " name an axis twice"));
   return out;
 }
 
@@ -68,7 +68,7 @@ Shape with_dim(Shape s, int dim, int64_t size) {
 
 Dims per_axis(const OpDef& op, const Tensor& x, const char* name, const Dims& given, int n) {
   if (given.size() == n) return given;
-  if (given.size() != 1) reject(op, {x}, cat(name, "=", given, " for ", n, " spatial dimensions"));
+  if (given.size() != 1) reject(op, {x}, str_cat(name, "=", given, " for ", n, " spatial dimensions"));
   return Dims::filled(n, given[0]);
 }
 

@@ -13,9 +13,9 @@ Metas infer_reshape(const Site& s) {
   const Meta& x = s.operand(0);
   const Shape& wanted = s.attrs<ShapeAttrs>().shape;
   if (std::any_of(wanted.begin(), wanted.end(), [](int64_t d) { return d < 0; }) || numel(wanted) != x.numel())
-    s.fail(cat("x has ", x.numel(), " elements, shape ", wanted, " has another number"));
+    s.fail(str_cat("x has ", x.numel(), " elements, shape ", wanted, " has another number"));
   const std::optional<Strides> strides = reshape_strides(x, wanted);
-  if (!strides) s.fail(cat("no strides show x as ", wanted, "; contiguous() it first"));
+  if (!strides) s.fail(str_cat("no strides show x as ", wanted, "; contiguous() it first"));
   return {seen_as(x, wanted, *strides)};
 }
 Tensors vjp_reshape(const Backward& b) { return {reshape(b.grad(), b.in_meta(0).shape)}; }
@@ -31,7 +31,7 @@ Metas infer_permute(const Site& s) {
     y.strides.push_back(x.strides[static_cast<int>(d)]);
   }
   if (order.size() != x.rank() || y.rank() != x.rank())
-    s.fail(cat("order=", order, " is no permutation of ", x.rank(), " dimensions"));
+    s.fail(str_cat("order=", order, " is no permutation of ", x.rank(), " dimensions"));
   return {y};
 }
 Tensors vjp_permute(const Backward& b) {
@@ -46,8 +46,8 @@ Metas infer_slice(const Site& s) {
   const int dim = s.axis("dim", a.dim);
   Meta y = s.operand(0);
   if (a.start < 0 || a.start > a.stop || a.stop > y.shape[dim] || a.step < 1)
-    s.fail(cat("start=", a.start, ", stop=", a.stop, ", step=", a.step, " of ", y.shape[dim], " elements along dim ",
-               dim));
+    s.fail(str_cat("start=", a.start, ", stop=", a.stop, ", step=", a.step, " of ", y.shape[dim],
+                   " elements along dim ", dim));
   y.shape[dim] = step_count(a);
   if (y.shape[dim] > 1) y.strides[dim] *= a.step;
   return {y};
@@ -73,7 +73,7 @@ Metas infer_expand(const Site& s) {
     else fits = x.shape[i] == 1 && wanted[lead + i] >= 0;
   }
   for (int i = 0; i < lead; ++i) fits &= wanted[i] >= 0;
-  if (!fits) s.fail(cat("shape ", x.shape, " does not expand to ", wanted));
+  if (!fits) s.fail(str_cat("shape ", x.shape, " does not expand to ", wanted));
   return {seen_as(x, wanted, strides)};
 }
 Tensors vjp_expand(const Backward& b) { return {sum_to(b.grad(), b.in_meta(0).shape)}; }
@@ -126,13 +126,13 @@ Tensor reshape(const Tensor& x, const Shape& s) {
   int open = -1;
   for (int i = 0; i < s.size(); ++i) {
     if (s[i] != -1) continue;
-    if (open >= 0) reject(ops::reshape, {x}, cat("shape ", s, " leaves two sizes open"));
+    if (open >= 0) reject(ops::reshape, {x}, str_cat("shape ", s, " leaves two sizes open"));
     open = i;
   }
   if (open >= 0) {
     const int64_t known = known_elements(s);
     if (known <= 0 || x.numel() % known)
-      reject(ops::reshape, {x}, cat("no size for the -1 in ", s, " gives ", x.numel(), " elements"));
+      reject(ops::reshape, {x}, str_cat("no size for the -1 in ", s, " gives ", x.numel(), " elements"));
     wanted[open] = x.numel() / known;
   }
   if (wanted == x.shape()) return x;
@@ -162,21 +162,21 @@ Tensor slice(const Tensor& x, int dim, int64_t start, int64_t stop, int64_t step
   const int64_t size = x.shape()[at];
   const auto inside = [size](int64_t v) { return std::clamp<int64_t>(v < 0 ? v + size : v, 0, size); };
   const int64_t from = inside(start), to = std::max(inside(stop), from);
-  if (step < 1) reject(ops::slice, {x}, cat("step=", step, "; flip() goes backwards"));
+  if (step < 1) reject(ops::slice, {x}, str_cat("step=", step, "; flip() goes backwards"));
   return from == 0 && to == size && step == 1 ? x : call1(ops::slice, {x}, SliceAttrs{at, from, to, step});
 }
 
 Tensor narrow(const Tensor& x, int dim, int64_t start, int64_t length) {
   const int at = axis_of(ops::slice, x, dim);
   if (start < 0 || length < 0 || length > x.shape()[at] || start > x.shape()[at] - length)
-    reject(ops::slice, {x}, cat(length, " elements from ", start, " on of ", x.shape()[at], " along dim ", at));
+    reject(ops::slice, {x}, str_cat(length, " elements from ", start, " on of ", x.shape()[at], " along dim ", at));
   return slice(x, at, start, start + length);
 }
 
 Tensor select(const Tensor& x, int dim, int64_t index) {
   const int at = axis_of(ops::slice, x, dim);
   const int64_t size = x.shape()[at], i = index < 0 ? index + size : index;
-  if (i < 0 || i >= size) reject(ops::slice, {x}, cat("element ", index, " of ", size, " along dim ", at));
+  if (i < 0 || i >= size) reject(ops::slice, {x}, str_cat("element ", index, " of ", size, " along dim ", at));
   return squeeze(narrow(x, at, i, 1), at);
 }
 
@@ -191,7 +191,8 @@ Tensor expand_as(const Tensor& x, const Tensor& like) { return expand(x, like.sh
 
 Tensor squeeze(const Tensor& x, int dim) {
   const int at = axis_of(ops::reshape, x, dim);
-  if (x.shape()[at] != 1) reject(ops::reshape, {x}, cat("squeeze of dim ", dim, ", which has size ", x.shape()[at]));
+  if (x.shape()[at] != 1)
+    reject(ops::reshape, {x}, str_cat("squeeze of dim ", dim, ", which has size ", x.shape()[at]));
   Shape s = x.shape();
   s.erase(at);
   return reshape(x, s);
@@ -230,7 +231,7 @@ Tensor contiguous(const Tensor& x, Memory m) {
 }
 
 std::vector<Tensor> split(const Tensor& x, int64_t size, int dim) {
-  if (size < 1) reject(ops::slice, {x}, cat("split into pieces of ", size));
+  if (size < 1) reject(ops::slice, {x}, str_cat("split into pieces of ", size));
   std::vector<int64_t> sizes;
   for (int64_t left = x.dim(dim); left > 0; left -= size) sizes.push_back(std::min(size, left));
   return split(x, sizes, dim);
@@ -242,11 +243,12 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
     out.push_back(narrow(x, dim, at, size));
     at += size;
   }
-  if (at != x.dim(dim)) reject(ops::slice, {x}, cat("split sizes add up to ", at, ", dim ", dim, " has ", x.dim(dim)));
+  if (at != x.dim(dim))
+    reject(ops::slice, {x}, str_cat("split sizes add up to ", at, ", dim ", dim, " has ", x.dim(dim)));
   return out;
 }
 std::vector<Tensor> chunk(const Tensor& x, int64_t pieces, int dim) {
-  if (pieces < 1) reject(ops::slice, {x}, cat("chunk into ", pieces, " pieces"));
+  if (pieces < 1) reject(ops::slice, {x}, str_cat("chunk into ", pieces, " pieces"));
   return split(x, std::max<int64_t>(1, (x.dim(dim) + pieces - 1) / pieces), dim);
 }
 std::vector<Tensor> unbind(const Tensor& x, int dim) {

@@ -57,7 +57,7 @@ void* take(size_t bytes) {
   void* p = fresh(bytes);
   if (!p && trim() > 0) p = fresh(bytes);
   if (!p)
-    throw Error(Error::Kind::unsupported, cat("no memory for ", bytes, " bytes"),
+    throw Error(Error::Kind::unsupported, str_cat("no memory for ", bytes, " bytes"),
                 "a smaller batch or image needs less");
   return p;
 }

@@ -326,7 +326,7 @@ class CastPlan final : public Plan {
         from_(size_of(s.operand(0).dtype)),
         to_(size_of(s.result().dtype)),
         range_(range) {
-    name = cat("cpu:", loops().name);
+    name = str_cat("cpu:", loops().name);
   }
   bool possible() const { return walk_.step(0) == 1 && walk_.step(1) == 1; }
   void run(const Args& a, Stream&) const override {

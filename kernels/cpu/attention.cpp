@@ -48,7 +48,7 @@ class AttentionPlan final : public Plan {
     if (mask_type_ == DType::f32) scale_ = attrs_.scale, factor_ = 1;
     else scale_ = attrs_.scale < 0 ? -1.f : 1.f, factor_ = std::abs(attrs_.scale);
     factor_ *= 1.44269504f;                        // e^x = 2^(x / ln 2)
-    name = cat("cpu:attention ", set_->name);
+    name = str_cat("cpu:attention ", set_->name);
   }
 
   void run(const Args& a, Stream&) const override {

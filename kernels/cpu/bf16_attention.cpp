@@ -35,7 +35,7 @@ class Bf16Attention final : public Plan {
     rows_ = std::min(queries_, kRows);
     // Few heads: several pieces of each, every one with its own packed copy.
     pieces_ = std::clamp<int64_t>(8 / std::max<int64_t>(heads_, 1), 1, std::max<int64_t>(queries_ / (4 * kRows), 1));
-    name = cat("cpu:attention ", set_->name);
+    name = str_cat("cpu:attention ", set_->name);
   }
 
   void run(const Args& a, Stream&) const override {

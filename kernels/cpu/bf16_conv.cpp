@@ -67,7 +67,7 @@ class Bf16ProductConv final : public Bf16LastConv {
                 .residual_step = shape.outputs,
                 .finish = finish};
     reserve_weights(s, product_.packing.bytes());
-    name = cat("cpu:product ", product_.set->name);
+    name = str_cat("cpu:product ", product_.set->name);
   }
 
   void pack_weights(const bfloat16* w, std::byte* to) const override {

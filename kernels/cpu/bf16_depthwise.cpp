@@ -18,7 +18,7 @@ class Bf16DepthwiseConv final : public Bf16LastConv {
     zeros_.assign(static_cast<size_t>(DepthwiseRows<bfloat16>::chunk(shape)), bfloat16{});
     const int64_t elements = pairs_ ? DepthwisePairs::pairs(shape) : shape.taps() * w_step_;
     reserve_weights(s, static_cast<size_t>(elements) * sizeof(float));
-    name = pairs_ ? cat("cpu:depthwise ", bf16_avx512.name) : cat("cpu:depthwise ", set_->name, " bf16");
+    name = pairs_ ? str_cat("cpu:depthwise ", bf16_avx512.name) : str_cat("cpu:depthwise ", set_->name, " bf16");
   }
 
   void pack_weights(const bfloat16* w, std::byte* out) const override {

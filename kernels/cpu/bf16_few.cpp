@@ -12,7 +12,7 @@ class Bf16FewConv final : public Bf16LastConv {
       : Bf16LastConv(s, false), layout_(shape, s.operand(0), loops()),
         packing_(pair_packing(1, shape.outputs, layout_.taps(shape), layout_.depth(shape))), set_(&loops()) {
     reserve_weights(s, packing_.bytes());
-    name = cat("cpu:few ", bf16_avx512.name);
+    name = str_cat("cpu:few ", bf16_avx512.name);
   }
 
   void pack_weights(const bfloat16* w, std::byte* to) const override {

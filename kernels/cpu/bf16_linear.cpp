@@ -26,7 +26,7 @@ class Bf16Linear final : public Plan {
           .elements = depth, .inner = std::max<int64_t>(1, depth)};
     operands_.reserve(s, product_.packing.bytes(), scratch);
     residual_ = e.residual ? static_cast<int>(s.in.size()) - 1 : -1;
-    name = cat("cpu:product ", product_.set->name);
+    name = str_cat("cpu:product ", product_.set->name);
   }
 
   size_t packed_bytes(int operand) const override { return operands_.packed_bytes(operand); }

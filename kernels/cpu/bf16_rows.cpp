@@ -13,7 +13,7 @@ namespace fovea::kernels::cpu {
 namespace {
 
 struct RowsPlan : Plan {
-  RowsPlan() : set(&loops()) { name = cat("cpu:", set->name, " bf16"); }
+  RowsPlan() : set(&loops()) { name = str_cat("cpu:", set->name, " bf16"); }
   const Loops* set;
 };
 

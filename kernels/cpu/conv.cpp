@@ -93,7 +93,7 @@ class ProductConv final : public LastConv {
     packing_ = Packing(*set, shape.groups, shape.outputs / shape.groups, rows_.taps, rows_.depth);
     if (rows_.needs_zeros) zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
     reserve_weights();
-    name = cat("cpu:product ", set->name);
+    name = str_cat("cpu:product ", set->name);
   }
 
   size_t weight_bytes() const override { return packing_.bytes(); }

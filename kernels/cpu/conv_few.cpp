@@ -15,7 +15,7 @@ class FewConv final : public LastConv {
       : LastConv(s, false), layout_(shape, s.operand(0), *set),
         packing_(*set, 1, shape.outputs, layout_.taps(shape), layout_.depth(shape)) {
     reserve_weights();
-    name = cat("cpu:few ", set->name);
+    name = str_cat("cpu:few ", set->name);
   }
 
   size_t weight_bytes() const override { return packing_.bytes(); }

@@ -16,7 +16,7 @@ class DepthwiseConv final : public LastConv {
     w_step_ = depthwise_step(shape, *set);
     zeros_.assign(static_cast<size_t>(DepthwiseRows<float>::chunk(shape)), 0.f);
     reserve_weights();
-    name = cat("cpu:depthwise ", set->name);
+    name = str_cat("cpu:depthwise ", set->name);
   }
 
   size_t weight_bytes() const override { return static_cast<size_t>(shape.taps() * w_step_) * sizeof(float); }

@@ -93,7 +93,7 @@ void DnnPlan::finish(const dnnl::primitive& p, const memory::desc& scratchpad, c
   scratchpad_ = scratchpad;
   scratchpad_at_ = scratch;
   scratch += aligned(scratchpad.get_size());
-  name = cat("dnn:", implementation);
+  name = str_cat("dnn:", implementation);
 }
 
 void DnnPlan::run(const Args& a, Stream&) const {

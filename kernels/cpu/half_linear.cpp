@@ -126,7 +126,7 @@ class HalfLinear final : public Plan {
   explicit HalfLinear(const Site& s)
       : loops_(&loops()), dots_(dots_of(*loops_)), finish_(s.attrs<LinearAttrs>().epilogue),
         rows_(s.operand(0).shape[0]), depth_(s.operand(1).shape[1]), outputs_(s.operand(1).shape[0]) {
-    name = cat("cpu:half ", loops_->name);
+    name = str_cat("cpu:half ", loops_->name);
   }
   void run(const Args& a, Stream&) const override {
     const float *x = floats(a.in[0]), *bias = floats(a.in[2]);

@@ -22,7 +22,7 @@ class LinearPlan final : public Plan {
     packed_ = s.is_constant(1);
     residual_ = s.attrs<LinearAttrs>().epilogue.residual ? static_cast<int>(s.in.size()) - 1 : -1;
     if (!packed_) scratch = packing_.bytes();
-    name = cat("cpu:product ", set_->name);
+    name = str_cat("cpu:product ", set_->name);
   }
 
   void run(const Args& a, Stream&) const override {
@@ -112,7 +112,7 @@ class MatmulPlan final : public Plan {
     packing_ = Packing(*set_, 1, y.shape.back(), 1, depth_);
     scale_ = attrs.scale;
     shared_b_ = std::all_of(b_.batch.begin(), b_.batch.end(), [](int64_t step) { return step == 0; });
-    name = cat("cpu:product ", set_->name);
+    name = str_cat("cpu:product ", set_->name);
   }
 
   // Many small products: one thread each. Few large ones: all threads on each.

@@ -33,7 +33,7 @@ bool one_order(const Meta& x, const Meta& y) {
 }
 
 struct NormPlan : Plan {
-  explicit NormPlan(const Site& s) : set(&loops()), eps(s.attrs<NormAttrs>().eps) { name = cat("cpu:", set->name); }
+  explicit NormPlan(const Site& s) : set(&loops()), eps(s.attrs<NormAttrs>().eps) { name = str_cat("cpu:", set->name); }
   const Loops* set;
   float eps;
 };

@@ -296,7 +296,7 @@ Buffer& free_buffer() {
   thread_local std::array<Buffer, kMost> buffers;
   for (Buffer& b : buffers)
     if (!b.taken) return b;
-  throw Error(Error::Kind::internal, cat("more than ", kMost, " arrays lent by one thread at a time"));
+  throw Error(Error::Kind::internal, str_cat("more than ", kMost, " arrays lent by one thread at a time"));
 }
 }  // namespace
 

@@ -14,7 +14,7 @@ namespace {
 
 struct PointwisePlan : Plan {
   explicit PointwisePlan(std::initializer_list<const Meta*> operands) : walk(operands), set(&loops()) {
-    name = cat("cpu:", set->name);
+    name = str_cat("cpu:", set->name);
   }
   Walk walk;
   const Loops* set;

@@ -65,7 +65,7 @@ class PoolPlan final : public Plan {
     height_ = x.rank() == 4 ? x.shape[2] : 1;
     width_ = x.shape[x.rank() - 1];
     last_ = lies_as(x, Memory::channels_last) && !lies_as(x, Memory::contiguous);
-    name = cat("cpu:", set_->name);
+    name = str_cat("cpu:", set_->name);
   }
   Dividing dividing;
 
@@ -148,7 +148,7 @@ class LastPool final : public Plan {
     channels_ = x.shape[1];
     width_ = x.shape[x.rank() - 1];
     image_ = x.numel() / batch_;
-    name = cat("cpu:", set_->name, std::is_same_v<T, float> ? "" : " bf16");
+    name = str_cat("cpu:", set_->name, std::is_same_v<T, float> ? "" : " bf16");
   }
   void run(const Args& a, Stream&) const override {
     const auto* x = reinterpret_cast<const T*>(a.in[0]);

@@ -47,7 +47,7 @@ class QuantProductConv final : public Plan {
                 merge_ ? shape_.kernel[2] * channels : channels};
     zeros_.assign(static_cast<size_t>(inner_.pads ? shape_.channels : 0), static_cast<uint8_t>(attrs_.x.zero));
     packing_.fill = set_->fill;
-    name = cat("cpu:quant product ", set_->name);
+    name = str_cat("cpu:quant product ", set_->name);
   }
 
   size_t packed_bytes(int operand) const override {

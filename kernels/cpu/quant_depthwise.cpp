@@ -19,8 +19,8 @@ class QuantDepthwise final : public Plan {
         finish_(attrs_.conv.epilogue), pairs_(attrs_.x && DepthwisePairs::possible_u8(shape_)),
         w_step_(pairs_ ? DepthwisePairs::channel_pairs(shape_) : depthwise_step(shape_, *set_)) {
     outside_.assign(static_cast<size_t>(DepthwiseRows<T, Out>::chunk(shape_)), static_cast<T>(attrs_.x.zero));
-    name = cat("cpu:depthwise ", pairs_ ? quant_vnni.name : set_->name, attrs_.x ? " u8" : " f32",
-               attrs_.y ? " to u8" : " to f32");
+    name = str_cat("cpu:depthwise ", pairs_ ? quant_vnni.name : set_->name, attrs_.x ? " u8" : " f32",
+                   attrs_.y ? " to u8" : " to f32");
   }
 
   size_t packed_bytes(int operand) const override {

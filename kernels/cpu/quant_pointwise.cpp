@@ -25,7 +25,7 @@ class QuantizePlan final : public Plan {
  public:
   QuantizePlan(const Site& s, bool back)
       : quant_(s.attrs<QuantAttrs>().quant), loops_(&quant_loops()), n_(s.operand(0).numel()), back_(back) {
-    name = cat("cpu:", loops_->name);
+    name = str_cat("cpu:", loops_->name);
   }
   void run(const Args& a, Stream&) const override {
     const auto zero = static_cast<float>(quant_.zero);
@@ -55,7 +55,7 @@ class QuantizeFinePlan final : public Plan {
   explicit QuantizeFinePlan(const Site& s)
       : quant_(s.attrs<QuantAttrs>().quant), loops_(&quant_loops()), channels_(s.operand(0).shape[1]),
         rows_(s.operand(0).numel() / std::max<int64_t>(1, channels_)) {
-    name = cat("cpu:", loops_->name);
+    name = str_cat("cpu:", loops_->name);
   }
   void run(const Args& a, Stream&) const override {
     parallel_for(rows_, 32768 / (channels_ + 1) + 1, [&](int64_t first, int64_t end) {
@@ -81,7 +81,7 @@ class GatePlan final : public Plan {
   explicit GatePlan(const Site& s)
       : attrs_(s.attrs<QuantGateAttrs>()), loops_(&quant_loops()), channels_(s.operand(0).shape[1]),
         places_(places_of(s.operand(0))), rows_(s.operand(0).shape[0] * places_) {
-    name = cat("cpu:", loops_->name);
+    name = str_cat("cpu:", loops_->name);
   }
   void run(const Args& a, Stream&) const override {
     parallel_for(rows_, 16384 / channels_ + 1, [&](int64_t first, int64_t end) {
@@ -112,7 +112,7 @@ class MeanPlan final : public Plan {
   explicit MeanPlan(const Site& s)
       : quant_(s.attrs<QuantAttrs>().quant), loops_(&quant_loops()), batch_(s.operand(0).shape[0]),
         channels_(s.operand(0).shape[1]), places_(places_of(s.operand(0))) {
-    name = cat("cpu:", loops_->name);
+    name = str_cat("cpu:", loops_->name);
   }
   void run(const Args& a, Stream&) const override {
     constexpr int64_t kBlock = 64;                 // channels
@@ -142,7 +142,7 @@ class MaxPlan final : public Plan {
  public:
   explicit MaxPlan(const Site& s)
       : shape_(window(s), s.operand(0).shape, weights(s), s.result().shape), loops_(&quant_loops()) {
-    name = cat("cpu:", loops_->name);
+    name = str_cat("cpu:", loops_->name);
   }
   void run(const Args& a, Stream&) const override {
     parallel_for(shape_.batch * shape_.out[1], 16384 / (shape_.out[2] * shape_.channels + 1) + 1,

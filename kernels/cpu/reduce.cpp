@@ -81,7 +81,7 @@ class ReducePlan final : public Plan {
     // on the batch, so that an image has the same sums alone and among others.
     if (reduced * width() >= 16384) parts_ = std::clamp<int64_t>(reduced_.total / kPart, 1, kMostParts);
     if (parts_ > 1) scratch = aligned(static_cast<size_t>(parts_ * kept_.total * width()) * 4);
-    name = cat("cpu:", set_->name, std::is_same_v<T, float> ? "" : " bf16");
+    name = str_cat("cpu:", set_->name, std::is_same_v<T, float> ? "" : " bf16");
   }
 
   void run(const Args& a, Stream&) const override {
@@ -202,7 +202,7 @@ class SoftmaxPlan final : public Plan {
         size_(s.operand(0).shape[dim]),
         step_(strides_for(s.operand(0).shape, order)[dim]),
         rows_(size_ ? s.operand(0).numel() / size_ : 0) {
-    name = cat("cpu:", set_->name);
+    name = str_cat("cpu:", set_->name);
   }
   void run(const Args& a, Stream&) const override {
     const float* x = floats(a.in[0]);

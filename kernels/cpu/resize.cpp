@@ -51,7 +51,7 @@ class InterpolatePlan final : public Plan {
     width_ = x[3];
     rows_ = taps(a, x[2], y[2], a.scale[0]);
     columns_ = taps(a, x[3], y[3], a.scale[1]);
-    name = cat("cpu:", set_->name);
+    name = str_cat("cpu:", set_->name);
   }
 
   void run(const Args& a, Stream&) const override {

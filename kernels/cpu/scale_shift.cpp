@@ -25,7 +25,7 @@ class ScaleShift : public Plan {
       parts_.push_back({s.in[i].shape[1], at});
       at += s.in[i].shape[1];
     }
-    name = cat("cpu:", set_->name);
+    name = str_cat("cpu:", set_->name);
   }
 
   const Loops* set_;

@@ -29,7 +29,7 @@ class WinogradConv final : public LastConv {
     tiles_ = shape.batch * down_ * across_;
     zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
     reserve_weights();
-    name = cat("cpu:winograd ", set->name);
+    name = str_cat("cpu:winograd ", set->name);
   }
 
   size_t weight_bytes() const override { return static_cast<size_t>(kPoints) * packing_.bytes(); }

@@ -30,7 +30,7 @@ std::shared_ptr<Storage> HostMemory::allocate(size_t bytes, const Stream& s) con
   constexpr size_t alignment = 64;
   const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   void* p = rounded < bytes ? nullptr : std::aligned_alloc(alignment, rounded ? rounded : alignment);
-  if (!p) throw Error(Error::Kind::unsupported, cat("no memory for ", bytes, " bytes"));
+  if (!p) throw Error(Error::Kind::unsupported, str_cat("no memory for ", bytes, " bytes"));
   auto storage = std::make_shared<Storage>();
   storage->keep = std::shared_ptr<void>(p, std::free);
   storage->data = static_cast<std::byte*>(p);

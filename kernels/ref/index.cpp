@@ -9,7 +9,7 @@ namespace {
 std::vector<int64_t> indices(const Run& r, const Source& index, int dim, int64_t size) {
   std::vector<int64_t> all = load<int64_t>(index);
   for (int64_t i : all)
-    if (i < 0 || i >= size) r.fail(fovea::cat("index ", i, " is outside dimension ", dim, " of size ", size));
+    if (i < 0 || i >= size) r.fail(fovea::str_cat("index ", i, " is outside dimension ", dim, " of size ", size));
   return all;
 }
 

@@ -29,7 +29,7 @@ class Run {
   const A& attrs() const { return site_.attrs.as<A>(); }
   /// Bad values are only seen while running: indices out of range, an integer divided by zero.
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error(Error::Kind::argument, cat(site_.op.name(), ": ", what));
+    throw Error(Error::Kind::argument, str_cat(site_.op.name(), ": ", what));
   }
 
  private:

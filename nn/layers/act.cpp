@@ -34,7 +34,8 @@ Act parse_act(std::string_view name) {
     if (n.name == name) return n.act;
     names.emplace_back(n.name);
   }
-  throw Error(Error::Kind::argument, cat("no activation '", name, "'"), "closest: " + join(closest(name, names), ", "));
+  throw Error(Error::Kind::argument, str_cat("no activation '", name, "'"),
+              "closest: " + join(closest(name, names), ", "));
 }
 
 std::string_view name_of(const Act& a) {

@@ -10,7 +10,7 @@ namespace fovea {
 
 int head_channels(int dim, int heads) {
   if (heads < 1 || dim % heads != 0)
-    throw Error(Error::Kind::argument, cat(dim, " channels do not divide into ", heads, " heads"), current_scope());
+    throw Error(Error::Kind::argument, str_cat(dim, " channels do not divide into ", heads, " heads"), current_scope());
   return dim / heads;
 }
 
@@ -59,7 +59,7 @@ Attention::Attention(int dim, const SelfAttentionOptions& o)
 void Attention::add_products(int dim, int head, const SelfAttentionOptions& o) {
   const int inner = head * heads_, kv = head * kv_heads_;
   if (heads_ % kv_heads_ != 0 || (o.qkv_fused && kv_heads_ != heads_))
-    throw Error(Error::Kind::argument, cat(heads_, " heads cannot share the keys of ", kv_heads_),
+    throw Error(Error::Kind::argument, str_cat(heads_, " heads cannot share the keys of ", kv_heads_),
                 "these divide them, and qkv_fused is false");
   if (!o.qkv_fused) {
     q_proj_ = add("q_proj", Linear(dim, inner, o.qkv_bias));

@@ -153,7 +153,7 @@ std::unique_ptr<Module> channel_attention(std::string_view kind, int channels, c
     return std::make_unique<GlobalContext>(channels,
                                            GlobalContextOptions{.squeeze = o, .fuse_add = true, .fuse_scale = false});
   if (kind == "cbam") return std::make_unique<CbamModule>(channels, o);
-  throw Error(Error::Kind::argument, cat("no channel attention '", kind, "'"),
+  throw Error(Error::Kind::argument, str_cat("no channel attention '", kind, "'"),
               "there are se, ese, eca, ceca, gc, gca and cbam");
 }
 

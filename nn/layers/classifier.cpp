@@ -11,7 +11,7 @@ namespace {
 std::unique_ptr<GlobalPool> pool_of_one_width(std::string_view type) {
   auto pool = std::make_unique<GlobalPool>(type, false);
   if (pool->width() != 1)
-    throw Error(Error::Kind::argument, cat("a head with a norm has no pooling '", type, "'"),
+    throw Error(Error::Kind::argument, str_cat("a head with a norm has no pooling '", type, "'"),
                 "its norm takes as many channels as the features have");
   return pool;
 }

@@ -30,7 +30,7 @@ std::vector<int64_t> shares(int channels, size_t n) {
 void want_groups(int in, int out, int groups) {
   if (groups < 1 || in < 1 || out < 1 || in % groups != 0 || out % groups != 0)
     throw Error(Error::Kind::argument,
-                cat("a convolution from ", in, " to ", out, " channels cannot have ", groups, " groups"),
+                str_cat("a convolution from ", in, " to ", out, " channels cannot have ", groups, " groups"),
                 current_scope());
 }
 
@@ -47,7 +47,8 @@ Padding parse_padding(std::string_view name) {
   if (name.empty()) return {};
   if (name == "same") return Padding::Kind::same;
   if (name == "valid") return Padding::Kind::valid;
-  throw Error(Error::Kind::argument, cat("no padding '", name, "'"), "there are '' (symmetric), 'same' and 'valid'");
+  throw Error(Error::Kind::argument, str_cat("no padding '", name, "'"),
+              "there are '' (symmetric), 'same' and 'valid'");
 }
 
 Conv2d::Conv2d(int in, int out, Size2 kernel, const Conv2dOptions& o) : kernel_(kernel), options_(o) {
@@ -75,8 +76,9 @@ MixedConv2d::MixedConv2d(int in, int out, const std::vector<int>& kernels, const
     : splits_(shares(in, kernels.size())) {
   const bool depthwise = o.groups == in && o.groups > 1;
   if (!depthwise && o.groups != 1)
-    throw Error(Error::Kind::argument,
-                cat("convolutions of several kernel sizes have 1 group or are depthwise, not ", o.groups, " groups"));
+    throw Error(
+        Error::Kind::argument,
+        str_cat("convolutions of several kernel sizes have 1 group or are depthwise, not ", o.groups, " groups"));
   const std::vector<int64_t> outs = shares(out, kernels.size());
   for (size_t i = 0; i < kernels.size(); ++i) {
     Conv2dOptions part = o;

@@ -8,7 +8,8 @@ namespace fovea {
 namespace {
 
 double checked_rate(double rate) {
-  if (!(rate >= 0 && rate <= 1)) throw Error(Error::Kind::argument, cat("a drop rate is between 0 and 1, not ", rate));
+  if (!(rate >= 0 && rate <= 1))
+    throw Error(Error::Kind::argument, str_cat("a drop rate is between 0 and 1, not ", rate));
   return rate;
 }
 

@@ -12,7 +12,7 @@ namespace fovea {
 DropBlock2d::DropBlock2d(const DropBlockOptions& o) : options_(o) {
   if (!(o.rate >= 0 && o.rate <= 1) || o.size < 1 || !(o.gamma_scale > 0))
     throw Error(Error::Kind::argument,
-                cat("a drop block with rate ", o.rate, ", size ", o.size, " and scale ", o.gamma_scale));
+                str_cat("a drop block with rate ", o.rate, ", size ", o.size, " and scale ", o.gamma_scale));
 }
 
 // [batch, 1, height, width]: 0 inside of dropped regions, elsewhere the factor that makes up for them.

@@ -9,7 +9,7 @@ namespace fovea {
 GluMlp::GluMlp(int in, const GluMlpOptions& o) : act_(o.act), gate_last_(o.gate_last) {
   const int hidden = o.hidden ? o.hidden : in;
   if (hidden % 2 != 0)
-    throw Error(Error::Kind::argument, cat("a gated MLP cannot halve ", hidden, " channels"), current_scope());
+    throw Error(Error::Kind::argument, str_cat("a gated MLP cannot halve ", hidden, " channels"), current_scope());
   fc1 = add("fc1", Linear(in, hidden, o.bias));
   drop1_ = add("drop1", Dropout(o.drop));
   if (o.norm) norm_ = add("norm", token_norm(o.norm, hidden / 2));

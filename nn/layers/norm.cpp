@@ -15,7 +15,7 @@ int groups_of(const NormSpec& n, int channels) {
   if (groups < 1 || channels % groups != 0 || (n.group_size && channels % n.group_size != 0))
     throw Error(
         Error::Kind::argument,
-        cat(channels, " channels do not divide into groups of ", n.group_size ? n.group_size : channels / n.groups),
+        str_cat(channels, " channels do not divide into groups of ", n.group_size ? n.group_size : channels / n.groups),
         current_scope());
   return groups;
 }
@@ -66,7 +66,7 @@ LayerNorm::LayerNorm(int channels, double eps, bool affine, bool with_bias) : ep
 }
 Tensor LayerNorm::forward(const Tensor& x) {
   if (x.dim(-1) != channels_)
-    throw Error(Error::Kind::shape, cat("layer norm of ", channels_, " channels met ", to_string(x.meta())),
+    throw Error(Error::Kind::shape, str_cat("layer norm of ", channels_, " channels met ", to_string(x.meta())),
                 current_scope());
   return layer_norm(x, weight, bias, eps_);
 }

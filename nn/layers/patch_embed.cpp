@@ -11,14 +11,14 @@
 namespace fovea {
 namespace {
 
-std::string sides(int64_t height, int64_t width) { return cat(height, " x ", width); }
+std::string sides(int64_t height, int64_t width) { return str_cat(height, " x ", width); }
 
 }  // namespace
 
 PatchEmbed::PatchEmbed(int channels, int dim, const PatchEmbedOptions& o) : options_(o) {
   if (o.patch.h < 1 || o.patch.w < 1 || o.image.h < 0 || o.image.w < 0 || (o.image.h > 0 && patches() < 1))
-    throw Error(Error::Kind::argument,
-                cat("an image of ", sides(o.image.h, o.image.w), " has no patches of ", sides(o.patch.h, o.patch.w)));
+    throw Error(Error::Kind::argument, str_cat("an image of ", sides(o.image.h, o.image.w), " has no patches of ",
+                                               sides(o.patch.h, o.patch.w)));
   proj = add("proj", Conv2d(channels, dim, o.patch, {.stride = o.patch, .padding = 0, .bias = o.bias}));
   norm_ = add("norm", token_norm(o.norm, dim));
 }
@@ -28,12 +28,12 @@ void PatchEmbed::check(int64_t height, int64_t width) const {
   if (h == 0) return;
   if (options_.strict_size) {
     if (height != h || width != w)
-      throw Error(Error::Kind::shape, cat("an image of ", sides(height, width), " met a model for ", sides(h, w)),
+      throw Error(Error::Kind::shape, str_cat("an image of ", sides(height, width), " met a model for ", sides(h, w)),
                   current_scope() + ": create it with img_size, or call set_input_size()");
   } else if (!options_.pad && (height % options_.patch.h != 0 || width % options_.patch.w != 0)) {
     const auto [ph, pw] = options_.patch;
     throw Error(Error::Kind::shape,
-                cat("an image of ", sides(height, width), " does not divide into patches of ", sides(ph, pw)),
+                str_cat("an image of ", sides(height, width), " does not divide into patches of ", sides(ph, pw)),
                 current_scope());
   }
 }
@@ -75,7 +75,7 @@ PatchDropout::PatchDropout(double rate, int prefix_tokens, bool ordered)
       prefix_tokens_(prefix_tokens),
       ordered_(ordered) {
   if (!(rate >= 0 && rate < 1))
-    throw Error(Error::Kind::argument, cat("the share of dropped patches is at least 0 and below 1, not ", rate));
+    throw Error(Error::Kind::argument, str_cat("the share of dropped patches is at least 0 and below 1, not ", rate));
 }
 
 PatchDropout::Kept PatchDropout::keep(const Tensor& x) {

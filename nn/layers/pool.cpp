@@ -53,7 +53,7 @@ GlobalPool::GlobalPool(std::string_view type, bool flatten, bool channels_last)
   if (type.empty()) return;
   for (const std::string_view known : kTypes)
     if (plain(type) == known) return;
-  throw Error(Error::Kind::argument, cat("no global pooling '", type, "'"),
+  throw Error(Error::Kind::argument, str_cat("no global pooling '", type, "'"),
               "there are '', avg, max, avgmax, catavgmax, and each with 'fast' in front");
 }
 
@@ -78,7 +78,7 @@ Tensor ZeroPad2d::forward(const Tensor& x) { return pad_last(x, {amounts_.begin(
 
 BlurPool2d::BlurPool2d(int channels, int filter, int stride, bool reflect)
     : channels_(channels), filter_(filter), stride_(stride), reflect_(reflect) {
-  if (filter < 2) throw Error(Error::Kind::argument, cat("a blur filter has at least 2 taps, not ", filter));
+  if (filter < 2) throw Error(Error::Kind::argument, str_cat("a blur filter has at least 2 taps, not ", filter));
 }
 
 Tensor BlurPool2d::forward(const Tensor& x) {
@@ -93,7 +93,7 @@ std::unique_ptr<Module> anti_alias(std::string_view kind, int channels, int stri
   if (kind == "avg" || kind == "avgpool") return std::make_unique<AvgPool2d>(stride);
   if (kind == "blur" || kind == "blurpool") return std::make_unique<BlurPool2d>(channels, 3, stride);
   if (kind == "blurpc") return std::make_unique<BlurPool2d>(channels, 3, stride, false);
-  throw Error(Error::Kind::argument, cat("no anti-aliasing '", kind, "'"), "there are avg, blur and blurpc");
+  throw Error(Error::Kind::argument, str_cat("no anti-aliasing '", kind, "'"), "there are avg, blur and blurpc");
 }
 
 }  // namespace fovea

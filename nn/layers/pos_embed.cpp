@@ -90,9 +90,9 @@ Tensor resample_positions(const Tensor& positions, Size2 grid, std::optional<Siz
   }
   if (*old == grid && tokens == static_cast<int64_t>(grid.h) * grid.w) return positions;
   if (static_cast<int64_t>(old->h) * old->w != tokens)
-    throw Error(Error::Kind::shape, cat(tokens, " position embeddings do not form a grid of ", old->h, " x ", old->w),
-                current_scope());
-  say_adapted(cat("position embedding resampled from ", old->h, " x ", old->w, " to ", grid.h, " x ", grid.w));
+    throw Error(Error::Kind::shape,
+                str_cat(tokens, " position embeddings do not form a grid of ", old->h, " x ", old->w), current_scope());
+  say_adapted(str_cat("position embedding resampled from ", old->h, " x ", old->w, " to ", grid.h, " x ", grid.w));
   const Tensor each = cast(slice(positions, 1, prefix_tokens, positions.dim(1)), DType::f32);
   const Tensor map = resized(permute(reshape(each, {1, old->h, old->w, channels}), {0, 3, 1, 2}), grid.h, grid.w, o);
   const Tensor back = cast(reshape(permute(map, {0, 2, 3, 1}), {1, -1, channels}), positions.dtype());
@@ -102,7 +102,7 @@ Tensor resample_positions(const Tensor& positions, Size2 grid, std::optional<Siz
 Tensor resample_patch_kernel(const Tensor& kernel, Size2 size, const ResampleOptions& o) {
   const auto h = static_cast<int>(kernel.dim(2)), w = static_cast<int>(kernel.dim(3));
   if (Size2(h, w) == size) return kernel;
-  say_adapted(cat("patch kernel resampled from ", h, " x ", w, " to ", size.h, " x ", size.w));
+  say_adapted(str_cat("patch kernel resampled from ", h, " x ", w, " to ", size.h, " x ", size.w));
   // resizing works on rows and columns one after the other, and so does its inverse
   const Device d = kernel.device();
   const Tensor rows = pseudo_inverse(resizing(h, size.h, o)).to(d),

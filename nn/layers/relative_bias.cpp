@@ -58,7 +58,7 @@ Size2 old_offsets(int64_t rows, Size2 wanted) {
   const auto side = static_cast<int>(std::sqrt(static_cast<double>(rows)));
   if (count(side) == rows) return side;
   if (count(wanted) == rows) return wanted;
-  throw Error(Error::Kind::weights, cat("a table of ", rows, " relative positions is of no square window"),
+  throw Error(Error::Kind::weights, str_cat("a table of ", rows, " relative positions is of no square window"),
               current_scope());
 }
 
@@ -107,11 +107,11 @@ Tensor resample_relative_bias(const Tensor& table, Size2 window, std::optional<S
   const Size2 to = offsets_of(window), from = old ? offsets_of(*old) : old_offsets(table.dim(0), to);
   if (count(from) != table.dim(0))
     throw Error(Error::Kind::shape,
-                cat(table.dim(0), " relative positions are not those of a window of ", old->h, " x ", old->w),
+                str_cat(table.dim(0), " relative positions are not those of a window of ", old->h, " x ", old->w),
                 current_scope());
   if (from == to) return table;
-  say_adapted(cat("relative position bias resampled from windows of ", (from.h + 1) / 2, " x ", (from.w + 1) / 2,
-                  " to ", window.h, " x ", window.w));
+  say_adapted(str_cat("relative position bias resampled from windows of ", (from.h + 1) / 2, " x ", (from.w + 1) / 2,
+                      " to ", window.h, " x ", window.w));
   const NoGrad no_grad;
   const auto heads = static_cast<size_t>(table.dim(1)), columns = static_cast<size_t>(from.w);
   const Tensor dense = contiguous(cast(on_host(table), DType::f32));

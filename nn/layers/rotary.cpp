@@ -77,7 +77,7 @@ Tensor rotated(const Tensor& x, const Rotary& r) {
 
 RotaryEmbedding::RotaryEmbedding(const RotaryOptions& o) : options_(o) {
   if (o.head_dim < 4 || o.head_dim % 4 != 0)
-    throw Error(Error::Kind::argument, cat("heads of ", o.head_dim, " channels cannot turn by rows and columns"),
+    throw Error(Error::Kind::argument, str_cat("heads of ", o.head_dim, " channels cannot turn by rows and columns"),
                 "their channels are a multiple of 4");
   if (o.type != RopeType::mixed) return;
   freqs_ = param("freqs", {2, o.depth, o.heads, o.head_dim / 2});

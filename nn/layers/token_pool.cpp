@@ -16,7 +16,7 @@ Tensor pool_tokens(const Tensor& x, std::string_view type, int prefix_tokens, bo
   if (type == "avg") return mean(pooled, {1});
   if (type == "max") return amax(pooled, {1});
   if (type == "avgmax") return (amax(pooled, {1}) + mean(pooled, {1})) * 0.5;
-  throw Error(Error::Kind::argument, cat("no pooling '", type, "' of tokens"),
+  throw Error(Error::Kind::argument, str_cat("no pooling '", type, "' of tokens"),
               "there are: token, avg, max, avgmax, and \"\" for none");
 }
 

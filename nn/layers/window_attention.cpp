@@ -9,7 +9,8 @@ namespace fovea {
 WindowAttention::WindowAttention(int dim, const WindowAttentionOptions& o) : heads_(o.heads), attn_drop_(o.attn_drop) {
   const int head = o.head_dim || o.heads < 1 ? o.head_dim : dim / o.heads, inner = head * o.heads;
   if (head < 1 || o.heads < 1)
-    throw Error(Error::Kind::argument, cat(o.heads, " heads of ", head, " channels cannot attend"), current_scope());
+    throw Error(Error::Kind::argument, str_cat(o.heads, " heads of ", head, " channels cannot attend"),
+                current_scope());
   const Param table =
       param("relative_position_bias_table", RelativeTable::shape(o.window, heads_), init::trunc_normal(0.02));
   table_ = {table, constant("relative_position_index", relative_positions(o.window)), o.window, false};

@@ -21,7 +21,7 @@ namespace {
 std::string states(const std::vector<int>& children) {
   std::string all;
   for (const int id : children) {
-    std::ifstream file(cat("/proc/", id, "/stat"));
+    std::ifstream file(str_cat("/proc/", id, "/stat"));
     std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     const size_t name = text.rfind(") ");
     if (name != std::string::npos) all += text[name + 2];

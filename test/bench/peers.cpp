@@ -66,7 +66,7 @@ std::string example() {
 }
 
 std::string report(const std::string& arguments) {
-  const std::string command = cat("python3 " FOVEA_SOURCE_DIR "/bench/peers/report.py ", arguments);
+  const std::string command = str_cat("python3 " FOVEA_SOURCE_DIR "/bench/peers/report.py ", arguments);
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe);
   std::string out;
@@ -91,7 +91,7 @@ bool says(const std::string& text, const std::string& part) { return text.find(p
 TEST_CASE("the comparison's tables pair rounds, void other answers and hide no loser", "[bench]") {
   const Scratch scratch;
   const std::string results = scratch.file("r.jsonl", example()), page = scratch / "page.md";
-  const std::string text = report(cat(results, " --page ", page)), markdown = read_file(page);
+  const std::string text = report(str_cat(results, " --page ", page)), markdown = read_file(page);
   const std::string ahead = line_of(text, "ahead"), behind = line_of(text, "behind");
   CHECK(says(ahead, "2.10 (2.00 to 2.20)"));       // the calm rounds: 20, 21 and 22 to 10
   CHECK(says(ahead, "10.00"));

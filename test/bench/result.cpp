@@ -155,7 +155,7 @@ TEST_CASE("steps of products carry the model's multiply-adds", "[bench]") {
 TEST_CASE("the table lists every step", "[bench]") {
   const Result& r = convolutions();
   const std::string all = step_table(r), top = step_table(r, 3);
-  for (const StepTime& t : r.steps) CHECK(all.find(cat("  ", t.step.scope, " ")) != std::string::npos);
+  for (const StepTime& t : r.steps) CHECK(all.find(str_cat("  ", t.step.scope, " ")) != std::string::npos);
   CHECK(all.find("roof") != std::string::npos);
   CHECK(count_of(all, "\n") - count_of(top, "\n") == r.steps.size() - 3);
   Result unmeasured = r;
@@ -241,10 +241,10 @@ TEST_CASE("the page has its plots and asks for nothing else", "[bench]") {
   for (const char* element : {"svg", "section", "table", "div", "rect", "circle", "title", "details", "main", "body"}) {
     INFO(element);
     const size_t empty = count_of(page, "'/>");
-    CHECK(count_of(page, cat("</", element, ">")) <= count_of(page, cat("<", element)));
+    CHECK(count_of(page, str_cat("</", element, ">")) <= count_of(page, str_cat("<", element)));
     if (std::string_view(element) != "rect" && std::string_view(element) != "circle")
-      CHECK(count_of(page, cat("</", element, ">")) ==
-            count_of(page, cat("<", element, ">")) + count_of(page, cat("<", element, " ")));
+      CHECK(count_of(page, str_cat("</", element, ">")) ==
+            count_of(page, str_cat("<", element, ">")) + count_of(page, str_cat("<", element, " ")));
     CHECK(empty > 0);
   }
   CHECK(page.find("Known &amp; &lt;fast&gt;") != std::string::npos);

@@ -145,7 +145,7 @@ TEST_CASE("the tool: weights that do not fit", "[cli]") {
 TEST_CASE("the tool: nothing in a hostile pickle runs, and it can be listed", "[cli]") {
   const Scratch folder;  // where anything that ran would leave its mark
   for (const char* layout : {".zip.pth", ".stream.pth"}) {
-    const auto hostile = [&](const char* name) { return golden(cat("hostile_", name, layout)); };
+    const auto hostile = [&](const char* name) { return golden(str_cat("hostile_", name, layout)); };
     check_refused(run_tool(folder / "", {"convert", hostile("root"), "out.safetensors"}),
                   {"holds the result of posix.system", "fovea ran nothing"});
     check_refused(run_tool(folder / "", {"classify", kModel, kPhoto, "--weights", hostile("dict")}),

@@ -256,7 +256,7 @@ TEST_CASE("the tool: bench answers as a worker", "[cli]") {
     if (!train)
       for (size_t i = 0; i < 8; ++i) CHECK(ready["out"][i].get<double>() == Approx(logits[i]).margin(1e-4));
     for (const int runs : {1, 3}) {
-      worker.say(cat("run ", runs));
+      worker.say(str_cat("run ", runs));
       const json ms = json::parse(worker.hear());
       CHECK(ms.size() == static_cast<size_t>(runs));
       for (const json& m : ms) CHECK(m.get<double>() > 0);

@@ -63,7 +63,7 @@ void check_labels(const Outcome& o, F name) {
   for (size_t i = 0; i < pairs.size(); i += 2) CHECK(pairs[i] == name(std::stoi(pairs[i + 1])));
 }
 
-std::string plain(int i) { return cat("class ", i); }
+std::string plain(int i) { return str_cat("class ", i); }
 std::string of_imagenet(int i) { return std::string(data::label(i)); }
 
 }  // namespace
@@ -280,7 +280,7 @@ TEST_CASE("the tool: a wildcard that stands for nothing says why", "[cli]") {
   if (missing.empty()) return;
   const std::string_view family = zoo::tags_of(missing[0])[0].module;
   CHECK_THAT(note({missing[0]}),
-             contains_text(cat("timm has 1 model '", missing[0], "', but this build lacks family ", family)) &&
+             contains_text(str_cat("timm has 1 model '", missing[0], "', but this build lacks family ", family)) &&
                  contains_text("--all"));
   CHECK_THAT(note({"--module", std::string(family)}), contains_text("this build lacks"));
   const Outcome bench = run_tool({}, {"bench", missing[0] + "*"});
@@ -306,7 +306,7 @@ TEST_CASE("the page of what is there names all that is linked", "[meta]") {
   size_t found = 0;
   for (const char* part :
        {"kernels", "kernels/cpu", "weights_tools", "data", "zoo", "engine", "nn", "train", "api", "bench", "cli"}) {
-    const std::string path = cat(FOVEA_SOURCE_DIR, "/", part, "/meson.build");
+    const std::string path = str_cat(FOVEA_SOURCE_DIR, "/", part, "/meson.build");
     if (!std::filesystem::exists(path)) continue;
     const std::string text = read_file(path);
     for (const std::string call : {"dependency('", "find_library('"})

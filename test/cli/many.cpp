@@ -199,7 +199,7 @@ TEST_CASE("the tool: images from standard input and from lists", "[cli][many]") 
 TEST_CASE("the tool: images in batches give what they give alone", "[cli][many]") {
   const Scene scene;
   for (int i = 0; i < 7; ++i)
-    scene.photo(cat("p/", i, ".png"), i % 3 ? i % 3 == 1 ? "coffee.png" : "chelsea.png" : "rocket.jpg");
+    scene.photo(str_cat("p/", i, ".png"), i % 3 ? i % 3 == 1 ? "coffee.png" : "chelsea.png" : "rocket.jpg");
   for (const char* threads : {"1", "3"}) {
     const auto run = [&](Names args) {
       args.insert(args.end(), {"--threads", threads});

@@ -28,7 +28,7 @@ using Names = std::vector<std::string>;
 
 struct Weights {
   Scratch scratch;
-  std::string path = scratch / "w.safetensors", cache = cat("FOVEA_CACHE=", scratch / "plans");
+  std::string path = scratch / "w.safetensors", cache = str_cat("FOVEA_CACHE=", scratch / "plans");
   Weights() {
     const std::unique_ptr<zoo::ImageModel> model = zoo::create(kModel);
     fill_weights(*model);
@@ -92,7 +92,7 @@ TEST_CASE("the tool: a limit on the size of files", "[cli][system]") {
   const Weights w;
   const Scratch folder;
   const Around limited{
-      .folder = folder / "", .settings = {cat("FOVEA_CACHE=", folder / "cache")}, .most_file_bytes = 100 << 10};
+      .folder = folder / "", .settings = {str_cat("FOVEA_CACHE=", folder / "cache")}, .most_file_bytes = 100 << 10};
   const Outcome answer = run_tool_in(limited, w.classify({"--json"}));
   INFO(answer.err);
   CHECK(answer.code == 0);  // only the plan cannot be kept

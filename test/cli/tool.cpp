@@ -53,7 +53,7 @@ int wait_for(int process, rusage* used = nullptr) {
 
 int open_or_throw(const std::string& path, int flags) {
   const int file = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
-  if (file < 0) throw Error(Error::Kind::io, cat("cannot open ", path));
+  if (file < 0) throw Error(Error::Kind::io, str_cat("cannot open ", path));
   return file;
 }
 
@@ -85,7 +85,7 @@ struct Terminal {
 Outcome run_tool_in(const Around& around, const std::vector<std::string>& args) {
   const Scratch caught;
   Around all = around;
-  all.settings.insert(all.settings.begin(), cat("FOVEA_CACHE=", caught / "plans"));  // a later setting of it wins
+  all.settings.insert(all.settings.begin(), str_cat("FOVEA_CACHE=", caught / "plans"));  // a later setting of it wins
   const int in = open_or_throw(around.in, O_RDONLY);
   const int out = open_or_throw(around.out.empty() ? caught / "out" : around.out, O_WRONLY | O_CREAT);
   Outcome outcome;
@@ -151,7 +151,7 @@ void RunningTool::stop_hearing() {
 }
 
 size_t RunningTool::threads() const {
-  const std::filesystem::directory_iterator tasks(cat("/proc/", process_, "/task"));
+  const std::filesystem::directory_iterator tasks(str_cat("/proc/", process_, "/task"));
   return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
 }
 

@@ -211,8 +211,8 @@ TEST_CASE("cut-off images are truncated, and can be read as far as they go", "[d
   std::ifstream in(photo("rocket.jpg"), std::ios::binary);
   const std::string whole{std::istreambuf_iterator<char>(in), {}};
   const std::string half = whole.substr(0, whole.size() / 2);
-  CHECK(decode_error(half) == cat("it is a truncated JPEG image: it ends after ", half.size(),
-                                  " bytes, before the last row\n  allow_truncated keeps the part that is there"));
+  CHECK(decode_error(half) == str_cat("it is a truncated JPEG image: it ends after ", half.size(),
+                                      " bytes, before the last row\n  allow_truncated keeps the part that is there"));
   const Image full = read_image(photo("rocket.jpg"));
   const Image part = decode(std::as_bytes(std::span(half)), {.allow_truncated = true});
   REQUIRE(part.pixels.size() == full.pixels.size());

@@ -87,8 +87,8 @@ TEST_CASE("names match shells, sort naturally and find their neighbours", "[core
 }
 
 TEST_CASE("text keeps every digit of a number", "[core]") {
-  CHECK(cat("a ", 1, ' ', -2.5, " ", true, " ", Dims{1, 2}, " ", size_t{3}) == "a 1 -2.5 true [1, 2] 3");
-  CHECK(cat(0.1f, " ", 0.1) == "0.1 0.1");
+  CHECK(str_cat("a ", 1, ' ', -2.5, " ", true, " ", Dims{1, 2}, " ", size_t{3}) == "a 1 -2.5 true [1, 2] 3");
+  CHECK(str_cat(0.1f, " ", 0.1) == "0.1 0.1");
 }
 
 TEST_CASE("tensors say what is wrong with a request", "[core]") {

@@ -144,7 +144,7 @@ TEST_CASE("devices that are not there are refused by name", "[far]") {
   CHECK(parse_device("cuda") == Device{Device::Kind::cuda, 0});
   CHECK(parse_device("far:1") == kFar1);
   for (const char* wrong : {"", "gpu", "cuda:", "cuda:-1", "cuda:1x", "cuda:128", "cpu:1"})
-    CHECK_THAT(message_of([&] { parse_device(wrong); }), contains_text(cat("no device '", wrong, "'")));
+    CHECK_THAT(message_of([&] { parse_device(wrong); }), contains_text(str_cat("no device '", wrong, "'")));
 }
 
 TEST_CASE("copies that gradients would have to pass are refused", "[far]") {

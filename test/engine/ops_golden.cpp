@@ -75,13 +75,13 @@ void resizing(const Maker& x, Results& r) {
        {std::pair{Interpolation::linear, "bilinear"}, std::pair{Interpolation::cubic, "bicubic"}}) {
     for (const bool align : {false, true})
       for (const Dims& size : {Dims{7, 3}, Dims{2, 8}}) {
-        const std::string rest = cat(" align=", align ? 1 : 0, " ", size[0], "x", size[1]);
-        put(r, cat("resize ", name, rest), {interpolate(image, size, {.mode = mode, .align_corners = align})});
-        put(r, cat("resize ", name, " antialias", rest),
+        const std::string rest = str_cat(" align=", align ? 1 : 0, " ", size[0], "x", size[1]);
+        put(r, str_cat("resize ", name, rest), {interpolate(image, size, {.mode = mode, .align_corners = align})});
+        put(r, str_cat("resize ", name, " antialias", rest),
             {interpolate(image, size, {.mode = mode, .align_corners = align, .antialias = true})});
       }
-    put(r, cat("resize ", name, " by 1.3 and 0.7"), {interpolate(image, {}, {.mode = mode, .scale = {1.3, 0.7}})});
-    put(r, cat("resize ", name, " antialias by 0.6"),
+    put(r, str_cat("resize ", name, " by 1.3 and 0.7"), {interpolate(image, {}, {.mode = mode, .scale = {1.3, 0.7}})});
+    put(r, str_cat("resize ", name, " antialias by 0.6"),
         {interpolate(image, {}, {.mode = mode, .antialias = true, .scale = {0.6}})});
   }
   put(r, "resize nearest 7x3", {interpolate(image, {7, 3})});
@@ -250,7 +250,7 @@ void compare(const Results& results, double tolerance) {
   std::set<std::string> met;
   for (const auto& [name, tensors] : results)
     for (size_t i = 0; i < tensors.size(); ++i) {
-      const std::string full = tensors.size() == 1 ? name : cat(name, ".", i);
+      const std::string full = tensors.size() == 1 ? name : str_cat(name, ".", i);
       INFO(full);
       REQUIRE(figures.contains(full));
       met.insert(full);

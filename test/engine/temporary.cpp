@@ -33,7 +33,7 @@ TEST_CASE("unfinished files can be removed, finished ones cannot", "[core]") {
 TEST_CASE("more unfinished files than there are places", "[core]") {
   const Scratch folder;
   std::vector<std::unique_ptr<Temporary>> many;
-  for (int i = 0; i < 200; ++i) many.push_back(std::make_unique<Temporary>(folder.file(cat(i), "x")));
+  for (int i = 0; i < 200; ++i) many.push_back(std::make_unique<Temporary>(folder.file(str_cat(i), "x")));
   many.clear();
   const Temporary last(folder.file("last", "x"));
   remove_temporaries();

@@ -84,7 +84,7 @@ TEST_CASE("cpu: convolution of few channels", "[cpu][bf16]") {
           const kc::UseLoops use(*set);
           const UseBackend cpu("cpu");
           const PlanPtr plan = layer.plan();
-          if (type == DType::f32) REQUIRE(plan->name == cat("cpu:few ", set->name));
+          if (type == DType::f32) REQUIRE(plan->name == str_cat("cpu:few ", set->name));
           else if (!kc::bf16_set()) continue;
           else REQUIRE(plan->name == "cpu:few avx512_bf16");
           std::vector<double> first;

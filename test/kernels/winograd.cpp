@@ -77,7 +77,7 @@ TEST_CASE("cpu: Winograd's convolution", "[cpu]") {
       const kc::UseLoops use(*set);
       const UseBackend cpu("cpu");
       const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
-      REQUIRE(plan->name == cat("cpu:winograd ", set->name));
+      REQUIRE(plan->name == str_cat("cpu:winograd ", set->name));
       const Tensor got = test::run_packed(*plan, {x, weights, bias, c.residual ? residual : Tensor()}, 0b10, out[0]);
       CHECK(relative_error(values_of(got), values_of(expected)) < 2e-6);
     }
@@ -109,7 +109,7 @@ TEST_CASE("cpu: how large pixels may be for Winograd's convolution", "[cpu]") {
       const UseBackend cpu("cpu");
       const Metas in{x.meta(), weights.meta(), bias.meta()}, out{x.meta()};
       const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
-      REQUIRE(plan->name == cat("cpu:winograd ", set->name));
+      REQUIRE(plan->name == str_cat("cpu:winograd ", set->name));
       return values_of(test::run_packed(*plan, {x, weights, bias, Tensor()}, 0b10, out[0]));
     };
     const auto direct = [&](const Tensor& x) {

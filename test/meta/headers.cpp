@@ -103,7 +103,7 @@ TEST_CASE("zoo/family.h stays within its budget of preprocessed lines", "[meta]"
   const TemporaryFolder folder;
   REQUIRE_FALSE(folder.path.empty());
   const std::string out = (folder.path / "family.i").string();
-  REQUIRE(shell(cat(compiler(), " -E -P -x c++ ", FOVEA_SOURCE_DIR, "/zoo/family.h -o ", out)));
+  REQUIRE(shell(str_cat(compiler(), " -E -P -x c++ ", FOVEA_SOURCE_DIR, "/zoo/family.h -o ", out)));
   const size_t lines = lines_of_code(out);
   CAPTURE(lines);
   CHECK(lines > 1000);
@@ -117,9 +117,9 @@ TEST_CASE("the first program of the README builds as it says, and runs", "[meta]
   }
   const TemporaryFolder folder;
   const std::string first = build_first_program(folder);
-  CHECK(shell(cat(first, " 2> ", first, ".log; test $? = 1")));
+  CHECK(shell(str_cat(first, " 2> ", first, ".log; test $? = 1")));
   CHECK(lines_of(first + ".log") == std::vector<std::string>{"usage: first model.safetensors photo.jpg"});
-  CHECK(shell(cat(first, " none.safetensors none.jpg 2> ", first, ".log; test $? = 1")));
+  CHECK(shell(str_cat(first, " none.safetensors none.jpg 2> ", first, ".log; test $? = 1")));
   CHECK(lines_of(first + ".log") ==
         std::vector<std::string>{"cannot open none.safetensors: No such file or directory"});
 }
@@ -129,8 +129,8 @@ TEST_CASE("the first program of the README names what is on a photo", "[.real]")
   REQUIRE(weights != nullptr);
   const TemporaryFolder folder;
   const std::string first = build_first_program(folder);
-  CHECK(shell(cat(first, " ", weights, "/lite0.safetensors ", FOVEA_SOURCE_DIR, "/docs/images/coffee.png > ", first,
-                  ".log")));
+  CHECK(shell(str_cat(first, " ", weights, "/lite0.safetensors ", FOVEA_SOURCE_DIR, "/docs/images/coffee.png > ", first,
+                      ".log")));
   const std::vector<std::string> lines = lines_of(first + ".log");
   REQUIRE(lines.size() == 5);
   CHECK(lines[0] == "0.951  espresso");
@@ -163,7 +163,8 @@ void calls(const Tensor& x, const Tensor& w) {
   trace([](std::span<const Tensor> in) { return Tensors(in.begin(), in.end()); }, {x.meta()}, {.input_names = {"image"}});
 }
 )";
-  const bool quiet = shell(cat(compiler(), " -Wall -Wextra -Wpedantic -Werror -fsyntax-only ", source, " 2> ", log));
+  const bool quiet =
+      shell(str_cat(compiler(), " -Wall -Wextra -Wpedantic -Werror -fsyntax-only ", source, " 2> ", log));
   const std::vector<std::string> said = lines_of(log);
   INFO((said.empty() ? std::string() : said[0]));
   CHECK(quiet);
@@ -186,13 +187,13 @@ TEST_CASE("each public header compiles alone", "[meta][slow]") {
   const auto work = [&] {
     for (size_t i; (i = next++) < headers.size();) {
       const std::string log = (folder.path / std::to_string(i)).string();
-      const std::string header = cat(FOVEA_SOURCE_DIR, "/", headers[i]);
-      const std::string alone = cat(" -Wall -Wextra -Werror -fsyntax-only -include ", header, " -x c++ /dev/null");
-      if (shell(cat(compiler(), alone, " > ", log, " 2>&1"))) continue;
+      const std::string header = str_cat(FOVEA_SOURCE_DIR, "/", headers[i]);
+      const std::string alone = str_cat(" -Wall -Wextra -Werror -fsyntax-only -include ", header, " -x c++ /dev/null");
+      if (shell(str_cat(compiler(), alone, " > ", log, " 2>&1"))) continue;
       std::ifstream in(log);
       const std::string text{std::istreambuf_iterator<char>(in), {}};
       const std::lock_guard lock(mutex);
-      failures += cat("\n", headers[i], ":\n", text.substr(0, 1500));
+      failures += str_cat("\n", headers[i], ":\n", text.substr(0, 1500));
     }
   };
   std::vector<std::thread> team;

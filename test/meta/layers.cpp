@@ -92,7 +92,7 @@ std::vector<std::string> layer_violations() {
   for (const SourceFile& f : source_files())
     for (const std::string& line : f.lines)
       if (const Include i = include_of(line); f.is_cpp() && i.quoted && !allowed(f.path, i.name))
-        found.push_back(cat(f.path, " may not include ", i.name));
+        found.push_back(str_cat(f.path, " may not include ", i.name));
   return found;
 }
 
@@ -156,13 +156,13 @@ TEST_CASE("vendor headers stay in their one place", "[meta]") {
       const auto is_here = [&](const VendorUse& v) { return is_vendors(v) && inside(f.path, v.folder); };
       if (std::none_of(std::begin(kVendors), std::end(kVendors), is_vendors)) continue;
       const VendorUse* use = std::find_if(std::begin(kVendors), std::end(kVendors), is_here);
-      if (use == std::end(kVendors)) found.push_back(cat(f.path, " may not include ", name));
+      if (use == std::end(kVendors)) found.push_back(str_cat(f.path, " may not include ", name));
       else users[use].insert(f.path);
     }
   for (const auto& [use, files] : users)
     if (use->one_file && files.size() > 1)
       for (std::string_view f : files)
-        found.push_back(cat(use->header, "... is named by more than one file of ", use->folder, ": ", f));
+        found.push_back(str_cat(use->header, "... is named by more than one file of ", use->folder, ": ", f));
   INFO(joined(found));
   CHECK(found.empty());
 }
@@ -173,7 +173,7 @@ TEST_CASE("public headers stay cheap to include", "[meta]") {
     for (const std::string& line : f.lines)
       if (const Include i = include_of(line); is_public_header(f) && !i.quoted)
         if (std::find(std::begin(kHeavy), std::end(kHeavy), i.name) != std::end(kHeavy))
-          found.push_back(cat(f.path, " includes <", i.name, ">"));
+          found.push_back(str_cat(f.path, " includes <", i.name, ">"));
   INFO(joined(found));
   CHECK(found.empty());
 }
@@ -190,9 +190,9 @@ TEST_CASE("every source file says its licence and its one idea", "[meta]") {
     const size_t first = !f.lines.empty() && f.lines[0].starts_with("#!") ? 1 : 0;
     const auto line = [&](size_t i) { return i < f.lines.size() ? std::string_view(f.lines[i]) : std::string_view(); };
     if (line(first).find("SPDX-License-Identifier: Apache-2.0") == std::string_view::npos)
-      found.push_back(cat(f.path, ": no SPDX line at the top"));
-    if (f.is_cpp() && !header_says_it(f) && line(first + 1).find(cat(f.path, " — ")) == std::string_view::npos)
-      found.push_back(cat(f.path, ": the second line is not `// ", f.path, " — its one idea`"));
+      found.push_back(str_cat(f.path, ": no SPDX line at the top"));
+    if (f.is_cpp() && !header_says_it(f) && line(first + 1).find(str_cat(f.path, " — ")) == std::string_view::npos)
+      found.push_back(str_cat(f.path, ": the second line is not `// ", f.path, " — its one idea`"));
   }
   INFO(joined(found));
   CHECK(found.empty());
@@ -203,12 +203,13 @@ TEST_CASE("lines and files stay readable", "[meta]") {
   std::vector<std::string> found;
   for (const SourceFile& f : source_files()) {
     const bool table = f.ends_with(".inc") || f.ends_with("_variants.cpp");
-    if (!table && f.lines.size() > 600) found.push_back(cat(f.path, " has ", f.lines.size(), " lines, more than 600"));
+    if (!table && f.lines.size() > 600)
+      found.push_back(str_cat(f.path, " has ", f.lines.size(), " lines, more than 600"));
     for (size_t i = 0; i < f.lines.size(); ++i) {
-      const auto at = [&] { return cat(f.path, ":", i + 1, ": "); };
+      const auto at = [&] { return str_cat(f.path, ":", i + 1, ": "); };
       if (f.is_cpp() && !table && columns(f.lines[i]) > 120) found.push_back(at() + "longer than 120 columns");
       for (const std::string& word : unfinished)
-        if (f.lines[i].find(word) != std::string::npos) found.push_back(cat(at(), "says ", word));
+        if (f.lines[i].find(word) != std::string::npos) found.push_back(str_cat(at(), "says ", word));
     }
   }
   INFO(joined(found));

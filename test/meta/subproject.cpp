@@ -19,7 +19,7 @@ namespace {
 // What Meson says of a build folder: its targets or its dependencies.
 json told(const Scratch& folder, const std::string& kind) {
   const std::string file = folder / kind + ".json";
-  REQUIRE(std::system(cat(FOVEA_MESON " introspect --", kind, " ", folder / "build", " > ", file).c_str()) == 0);
+  REQUIRE(std::system(str_cat(FOVEA_MESON " introspect --", kind, " ", folder / "build", " > ", file).c_str()) == 0);
   return json::parse(read_file(file));
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("as a subproject fovea is the library alone", "[meta][slow]") {
               "project('user', 'cpp', default_options: ['cpp_std=c++20'])\n"
               "fovea = subproject('fovea').get_variable('fovea_dep')\n"
               "executable('user', 'user.cpp', dependencies: fovea)\n");
-  const std::string setup = cat(FOVEA_MESON " setup ", folder / "build", " ", folder / "", " > ", folder / "log");
+  const std::string setup = str_cat(FOVEA_MESON " setup ", folder / "build", " ", folder / "", " > ", folder / "log");
   REQUIRE(std::system(setup.c_str()) == 0);
   std::set<std::string> programs;
   for (const json& t : told(folder, "targets"))

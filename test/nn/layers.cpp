@@ -43,7 +43,7 @@ void check_figure(const std::string& name, const Tensor& t) {
   REQUIRE(rows().count(name) == 1);
   const Row& row = rows().at(name);
   std::string shape;
-  for (const int64_t d : t.shape()) shape += cat(shape.empty() ? "" : ",", d);
+  for (const int64_t d : t.shape()) shape += str_cat(shape.empty() ? "" : ",", d);
   CHECK(shape == row.shape);
   const Tensor dense = contiguous(t);
   const std::span<const float> v = dense.data<float>();

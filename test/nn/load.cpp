@@ -138,7 +138,7 @@ TEST_CASE("lines about adapted weights are heard where somebody listens", "[nn]"
 TEST_CASE("long reports are cut", "[nn]") {
   Net to;
   StateDict d;
-  for (int i = 0; i < 40; ++i) d.set(cat("layer", i, ".weight"), zeros({1}));
+  for (int i = 0; i < 40; ++i) d.set(str_cat("layer", i, ".weight"), zeros({1}));
   CHECK(says(message(to, d), "unexpected  and 28 more"));
 }
 

@@ -34,8 +34,8 @@ TEST_CASE("EfficientNet-Lite in 8-bit integers sees what it sees in f32", "[.rea
   const char* folder = std::getenv("FOVEA_LITE_WEIGHTS");
   REQUIRE(folder != nullptr);
   const int which = GENERATE(0, 1, 2);
-  const auto model = zoo::create(cat("tf_efficientnet_lite", which));
-  zoo::load_weights(*model, cat(folder, "/lite", which, ".safetensors"));
+  const auto model = zoo::create(str_cat("tf_efficientnet_lite", which));
+  zoo::load_weights(*model, str_cat(folder, "/lite", which, ".safetensors"));
   std::vector<data::Image> photos;
   for (const char* name : {"chelsea.png", "coffee.png", "rocket.jpg"})
     photos.push_back(data::read_image(std::string(FOVEA_SOURCE_DIR "/docs/images/") + name));

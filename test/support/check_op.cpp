@@ -149,7 +149,7 @@ using Setting = Vars::Setting;
 
 // What the gradient starts from; the same at every call.
 Tensor cotangent(const Tensor& y, size_t i) {
-  return filled(cat("cotangent", i), y.shape(), y.dtype(), {0.25, 1.25}).to(y.device());
+  return filled(str_cat("cotangent", i), y.shape(), y.dtype(), {0.25, 1.25}).to(y.device());
 }
 
 bool differentiable(const Tensor& y) { return is_floating(y.dtype()) && y.requires_grad(); }
@@ -200,14 +200,14 @@ class Checker {
   }
 
   void compare(const Tensors& got, const Tensors& want, double tolerance, bool exact_integers, const std::string& how) {
-    if (got.size() != want.size()) return fail(how, cat(got.size(), " results, not ", want.size()));
+    if (got.size() != want.size()) return fail(how, str_cat(got.size(), " results, not ", want.size()));
     for (size_t i = 0; i < got.size(); ++i) {
       const bool floating = is_floating(want[i].dtype());
       if (!floating && !exact_integers) continue;
-      const std::string one = cat(how, ", result ", i, ": ", got[i].meta());
-      if (got[i].shape() != want[i].shape()) return fail(one, cat("expected ", want[i].meta()));
+      const std::string one = str_cat(how, ", result ", i, ": ", got[i].meta());
+      if (got[i].shape() != want[i].shape()) return fail(one, str_cat("expected ", want[i].meta()));
       const double error = relative_error(values_of(got[i]), values_of(want[i])), most = floating ? tolerance : 0;
-      if (!(error <= most)) fail(one, cat("differs by ", error, ", allowed ", most));
+      if (!(error <= most)) fail(one, str_cat("differs by ", error, ", allowed ", most));
     }
   }
 
@@ -216,18 +216,18 @@ class Checker {
     Setting wide, narrow;
     wide.rounded = narrow.rounded = narrow.dtype = t;
     const Tensors want = run(wide, "ref");
-    compare(run(narrow, ""), want, tolerance, exact, cat("as planned, ", name_of(t)));
+    compare(run(narrow, ""), want, tolerance, exact, str_cat("as planned, ", name_of(t)));
     for (const Backend* b : backends()) {
       if (b->device != Device::Kind::cpu) continue;
       try {
-        compare(run(narrow, b->name), want, tolerance, exact, cat(b->name, ", ", name_of(t)));
+        compare(run(narrow, b->name), want, tolerance, exact, str_cat(b->name, ", ", name_of(t)));
       } catch (const Error& e) {
         if (e.kind() != Error::Kind::unsupported) throw;
       }
     }
     if (options_.gradient)
       compare(gradients(narrow, ""), gradients(wide, "ref"), tolerance * 5, false,
-              cat("gradient as planned, ", name_of(t)));
+              str_cat("gradient as planned, ", name_of(t)));
   }
 
   void layouts_agree() {
@@ -240,10 +240,10 @@ class Checker {
       wide.rounded = narrow.rounded = narrow.dtype = DType::f32;
       wide.layout = narrow.layout = layout;
       wide.dense = true;
-      compare(run(narrow, ""), run(wide, "ref"), options_.f32, true, cat(name, " operands"));
+      compare(run(narrow, ""), run(wide, "ref"), options_.f32, true, str_cat(name, " operands"));
       if (!options_.gradient || layout == Vars::Layout::broadcast) continue;
       compare(gradients(narrow, ""), gradients(wide, "ref"), options_.f32 * 5, false,
-              cat("gradient with ", name, " operands"));
+              str_cat("gradient with ", name, " operands"));
     }
   }
 
@@ -260,7 +260,7 @@ class Checker {
     return total;
   }
 
-  void fail(const std::string& how, const std::string& what) { problems_.push_back(cat(how, ": ", what)); }
+  void fail(const std::string& how, const std::string& what) { problems_.push_back(str_cat(how, ": ", what)); }
 
   void check_slope(const Tensor& gradient, const Tensor& direction, double difference, const std::string& how) {
     const std::vector<double> g = values_of(gradient), d = values_of(direction);
@@ -270,7 +270,7 @@ class Checker {
       scale += g[i] * g[i] * d[i] * d[i];
     }
     if (!(std::abs(slope - difference) <= 1e-6 * (std::sqrt(scale) + std::abs(difference)) + 1e-8))
-      fail(how, cat("the vjp gives ", slope, ", differences give ", difference));
+      fail(how, str_cat("the vjp gives ", slope, ", differences give ", difference));
   }
 
   static constexpr double kStep = 2e-6;
@@ -282,7 +282,7 @@ class Checker {
     for (size_t k = 0; k < gs.size(); ++k)
       for (int n = 0; n < 2; ++n) {
         const Vars::Entry& e = vars_.entries()[entries[k]];
-        const Tensor direction = filled(cat("direction", n, e.name), e.master.shape(), DType::f64);
+        const Tensor direction = filled(str_cat("direction", n, e.name), e.master.shape(), DType::f64);
         const double difference =
             (loss(entries[k], direction, kStep) - loss(entries[k], direction, -kStep)) / (2 * kStep);
         check_slope(gs[k], direction, difference, "gradient of " + e.name);
@@ -328,7 +328,7 @@ class Checker {
     if (gs.empty()) fail("gradient of the gradient", "there is none, not even for the gradient that came in");
     for (size_t k = 0; k < gs.size(); ++k) {
       const std::string name =
-          k < entries.size() ? vars_.entries()[entries[k]].name : cat("cotangent ", k - entries.size());
+          k < entries.size() ? vars_.entries()[entries[k]].name : str_cat("cotangent ", k - entries.size());
       const Tensor direction = filled("direction" + name, at[k].shape(), DType::f64);
       const double difference =
           (slope(k, direction, kStep, nullptr, nullptr) - slope(k, direction, -kStep, nullptr, nullptr)) / (2 * kStep);
@@ -363,7 +363,7 @@ class Checker {
       Setting here, there;
       here.rounded = here.dtype = there.rounded = there.dtype = t;
       there.device = far_device(t == DType::bf16);
-      const std::string how = cat(there.device, ", ", name_of(t));
+      const std::string how = str_cat(there.device, ", ", name_of(t));
       compare(run(there, ""), run(here, "ref"), 0, true, how);
       if (options_.gradient) compare(gradients(there, ""), gradients(here, "ref"), 0, true, "gradient on " + how);
     }
@@ -397,7 +397,7 @@ class Checker {
         },
         metas);
     compare(compile(g, {.device = s.device}).run(values), want, options_.f32, true,
-            cat("traced and compiled for ", s.device));
+            str_cat("traced and compiled for ", s.device));
   }
 
   const Description& describe_;

@@ -131,7 +131,7 @@ class FarMemory {
       return p;
     }
     if (size > kReserved - used_)
-      throw Error(Error::Kind::unsupported, cat("no memory for ", size, " bytes on ", s.device));
+      throw Error(Error::Kind::unsupported, str_cat("no memory for ", size, " bytes on ", s.device));
     std::byte* const p = reserved_ + used_;
     used_ += size;
     return p;
@@ -174,7 +174,7 @@ class FarRuntime final : public Runtime {
 
   Stream stream(Device d, int number) const override {
     if (number < 0 || number >= kStreams)
-      throw Error(Error::Kind::argument, cat("stream ", number, " of ", d, ", which has ", kStreams));
+      throw Error(Error::Kind::argument, str_cat("stream ", number, " of ", d, ", which has ", kStreams));
     return {d, &memory_of(d).stream(number)};
   }
 

@@ -11,14 +11,14 @@ namespace fovea {
 
 nlohmann::json read_json(const std::string& path) {
   std::ifstream file(path);
-  if (!file) throw Error(Error::Kind::io, cat("cannot read ", path));
+  if (!file) throw Error(Error::Kind::io, str_cat("cannot read ", path));
   return nlohmann::json::parse(file);
 }
 
 std::vector<nlohmann::json> recorded_cases(const std::string& kind) {
   std::vector<nlohmann::json> cases;
   for (const std::string& module : zoo::modules())
-    for (nlohmann::json& c : read_json(cat(FOVEA_SOURCE_DIR "/test/golden/", kind, "/", module, ".json")))
+    for (nlohmann::json& c : read_json(str_cat(FOVEA_SOURCE_DIR "/test/golden/", kind, "/", module, ".json")))
       cases.push_back(std::move(c));
   return cases;
 }

@@ -45,7 +45,7 @@ TEST_CASE("what wrappers put in front of names comes off, in every format", "[we
   for (const char* wrapper : {"module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod.", "module.module.",
                               "module._orig_mod.module.", "_orig_mod._orig_mod."}) {
     CAPTURE(wrapper);
-    const std::string weight = cat(wrapper, "fc.weight"), bias = cat(wrapper, "fc.bias");
+    const std::string weight = str_cat(wrapper, "fc.weight"), bias = str_cat(wrapper, "fc.bias");
     StateDict d;
     d.metadata = {{"format", "pt"}};
     d.set(weight, ones({1}));

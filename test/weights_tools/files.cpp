@@ -10,11 +10,11 @@
 
 namespace fovea::test {
 
-std::string golden(std::string_view name) { return cat(FOVEA_SOURCE_DIR, "/test/golden/weights/", name); }
+std::string golden(std::string_view name) { return str_cat(FOVEA_SOURCE_DIR, "/test/golden/weights/", name); }
 
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in) throw Error(Error::Kind::not_found, cat("no file ", path));
+  if (!in) throw Error(Error::Kind::not_found, str_cat("no file ", path));
   return {std::istreambuf_iterator<char>(in), {}};
 }
 void write_file(const std::string& path, std::string_view content) {
@@ -95,7 +95,7 @@ std::string make_checkpoint(const std::string& pickle,
 
 std::string unicode(std::string_view s) { return "X" + le(s.size(), 4) + std::string(s); }
 std::string integer(int64_t v) { return "\x8a\x08" + le(static_cast<uint64_t>(v), 8); }
-std::string global(std::string_view module, std::string_view name) { return cat("c", module, "\n", name, "\n"); }
+std::string global(std::string_view module, std::string_view name) { return str_cat("c", module, "\n", name, "\n"); }
 std::string tuple(const std::vector<std::string>& items) {
   std::string s = "(";
   for (const std::string& i : items) s += i;

@@ -17,7 +17,7 @@ using K = Error::Kind;
 
 namespace {
 std::string npy(std::string_view header, std::string_view data = {}) {
-  return "\x93NUMPY\1" + std::string(1, '\0') + le(header.size(), 2) + cat(header, data);
+  return "\x93NUMPY\1" + std::string(1, '\0') + le(header.size(), 2) + str_cat(header, data);
 }
 NpzEntry read(const std::string& content) { return read_npy(bytes_of(content), "x", nullptr); }
 }  // namespace

@@ -84,25 +84,26 @@ TEST_CASE("opcodes on operands of a wrong type are refused", "[weights]") {
     if (!good) CHECK(e.kind() == Error::Kind::format);
   };
   for (const Operand& o : operands) {
-    check(cat("APPEND on ", o.name), o.code + "Na", o.list_like);
-    check(cat("APPENDS on ", o.name), o.code + "(NNe", o.list_like);
-    check(cat("SETITEM on ", o.name), o.code + "K\1Ns", o.dict_like);
-    check(cat("SETITEMS on ", o.name), o.code + "(K\1Nu", o.dict_like);
-    check(cat("ADDITEMS on ", o.name), o.code + "(K\1\x90", o.set_like);
-    check(cat("BUILD on ", o.name), o.code + "}b", o.takes_state);
-    check(cat("REDUCE of ", o.name), o.code + ")R", o.callable);
-    check(cat("REDUCE with ", o.name), global("a", "B") + o.code + "R", o.is_tuple);
-    check(cat("NEWOBJ of ", o.name), o.code + ")\x81", o.callable);
-    check(cat("NEWOBJ with ", o.name), global("a", "B") + o.code + "\x81", o.is_tuple);
-    check(cat("NEWOBJ_EX of ", o.name), o.code + ")}\x92", o.callable);
-    check(cat("NEWOBJ_EX with names ", o.name), global("a", "B") + ")" + o.code + "\x92", o.dict_like && !o.list_like);
-    check(cat("STACK_GLOBAL of ", o.name), o.code + unicode("b") + "\x93", o.is_text);
-    check(cat("STACK_GLOBAL to ", o.name), unicode("b") + o.code + "\x93", o.is_text);
-    check(cat("BINPERSID of ", o.name), o.code + "Q", o.is_id);
+    check(str_cat("APPEND on ", o.name), o.code + "Na", o.list_like);
+    check(str_cat("APPENDS on ", o.name), o.code + "(NNe", o.list_like);
+    check(str_cat("SETITEM on ", o.name), o.code + "K\1Ns", o.dict_like);
+    check(str_cat("SETITEMS on ", o.name), o.code + "(K\1Nu", o.dict_like);
+    check(str_cat("ADDITEMS on ", o.name), o.code + "(K\1\x90", o.set_like);
+    check(str_cat("BUILD on ", o.name), o.code + "}b", o.takes_state);
+    check(str_cat("REDUCE of ", o.name), o.code + ")R", o.callable);
+    check(str_cat("REDUCE with ", o.name), global("a", "B") + o.code + "R", o.is_tuple);
+    check(str_cat("NEWOBJ of ", o.name), o.code + ")\x81", o.callable);
+    check(str_cat("NEWOBJ with ", o.name), global("a", "B") + o.code + "\x81", o.is_tuple);
+    check(str_cat("NEWOBJ_EX of ", o.name), o.code + ")}\x92", o.callable);
+    check(str_cat("NEWOBJ_EX with names ", o.name), global("a", "B") + ")" + o.code + "\x92",
+          o.dict_like && !o.list_like);
+    check(str_cat("STACK_GLOBAL of ", o.name), o.code + unicode("b") + "\x93", o.is_text);
+    check(str_cat("STACK_GLOBAL to ", o.name), unicode("b") + o.code + "\x93", o.is_text);
+    check(str_cat("BINPERSID of ", o.name), o.code + "Q", o.is_id);
   }
   for (const char* op :
        {"2", "V\n", "S'a'\n", "i", "o", "l", "d", "P", "p0\n", "g0\n", "\x82\1", "\x83\1\1", "\x84\1\1\1\1", "\x97"})
-    CHECK(mentions(refused(cat("N", op, ".")), "opcode"));
+    CHECK(mentions(refused(str_cat("N", op, ".")), "opcode"));
 }
 
 TEST_CASE("storages are named by five values of fixed types", "[weights]") {
@@ -140,7 +141,7 @@ TEST_CASE("integers of any length, and those of protocol 1", "[weights]") {
   for (const int n : {9, 16, 17, 26, 255}) {  // 2 ** 200 takes 26 bytes
     INFO(n);
     const std::string bytes(static_cast<size_t>(n), '\1');
-    const std::string code = cat('\x8a', static_cast<char>(n), bytes, '.');
+    const std::string code = str_cat('\x8a', static_cast<char>(n), bytes, '.');
     const Pickle p = read(code);
     CHECK(p.root->is(Kind::big_integer));
     CHECK(p.root->text == bytes);
@@ -158,7 +159,7 @@ TEST_CASE("integers of any length, and those of protocol 1", "[weights]") {
   CHECK(read(large).root->is(Kind::big_integer));
   CHECK(read(large).root->text == "119547037146038801333356");
   for (const char* wrong : {"I\n", "L\n", "L-\n", "I1x\n", "L1LL\n", "I0x10\n", "L"})
-    CHECK(refused(cat(wrong, ".")).kind() == Error::Kind::format);
+    CHECK(refused(str_cat(wrong, ".")).kind() == Error::Kind::format);
 }
 
 TEST_CASE("frozensets, objects made with names, tuples that hold themselves", "[weights]") {

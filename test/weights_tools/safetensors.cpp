@@ -20,7 +20,7 @@ std::string with_header(std::string_view json, size_t data_bytes) {
   return le(json.size(), 8) + std::string(json) + std::string(data_bytes, '\0');
 }
 std::string one(std::string_view fields, size_t data_bytes) {
-  return with_header(cat("{\"x\":{", fields, "}}"), data_bytes);
+  return with_header(str_cat("{\"x\":{", fields, "}}"), data_bytes);
 }
 constexpr std::string_view kFine = R"("dtype":"F32","shape":[2],"data_offsets":[0,8])";
 }  // namespace
@@ -104,10 +104,10 @@ TEST_CASE("numbers at odd addresses are copied to proper ones", "[weights]") {
 TEST_CASE("what safetensors may also look like", "[weights]") {
   const Scratch scratch;
   const auto read = [&](const std::string& content) { return read_safetensors(scratch.file("x", content)); };
-  CHECK(read(with_header(cat(" \n{\"x\":{", kFine, "}}  "), 8)).size() == 1);
+  CHECK(read(with_header(str_cat(" \n{\"x\":{", kFine, "}}  "), 8)).size() == 1);
   CHECK(read(with_header("{}", 0)).empty());
-  CHECK(read(one(cat(kFine, R"(,"more":[{"deep":[1,null,"x",2.5,true]},7])"), 8)).size() == 1);
-  CHECK(read(with_header(cat("{\"__metadata__\":null,\"x\":{", kFine, "}}"), 8)).size() == 1);
+  CHECK(read(one(str_cat(kFine, R"(,"more":[{"deep":[1,null,"x",2.5,true]},7])"), 8)).size() == 1);
+  CHECK(read(with_header(str_cat("{\"__metadata__\":null,\"x\":{", kFine, "}}"), 8)).size() == 1);
   CHECK(read(one(R"("dtype":"F64","shape":[],"data_offsets":[0,8])", 8)).at("x").rank() == 0);
   CHECK(read(one(R"("dtype":"I8","shape":[0,4294967296],"data_offsets":[0,0])", 0)).at("x").numel() == 0);
 }
@@ -117,7 +117,7 @@ TEST_CASE("every fault of a header has its own message", "[weights]") {
     std::string content, says;
     K kind = K::format;
   };
-  const std::string nested = cat(kFine, R"(,"deep":)", std::string(70, '['), std::string(70, ']'));
+  const std::string nested = str_cat(kFine, R"(,"deep":)", std::string(70, '['), std::string(70, ']'));
   const std::vector<Row> rows = {
       {"1234567", "7 bytes"},
       {le(100'000'001, 8) + "{}", "at most 100000000"},
@@ -131,8 +131,8 @@ TEST_CASE("every fault of a header has its own message", "[weights]") {
       {with_header("{} {}", 0), "no valid JSON"},
       {with_header(std::string_view("{}\0{", 4), 0), "a zero byte"},
       {with_header("{\"x\":{\"dtype\":NaN}}", 0), "no valid JSON"},
-      {with_header(cat("{\"x\":{", kFine, "},\"x\":{", kFine, "}}"), 8), "'x' occurs twice"},
-      {one(cat(kFine, R"(,"dtype":"F32")"), 8), "'dtype' occurs twice"},
+      {with_header(str_cat("{\"x\":{", kFine, "},\"x\":{", kFine, "}}"), 8), "'x' occurs twice"},
+      {one(str_cat(kFine, R"(,"dtype":"F32")"), 8), "'dtype' occurs twice"},
       {with_header(R"({"__metadata__":{"a":"1","a":"2"}})", 0), "'a' occurs twice"},
       {with_header(R"({"__metadata__":{"a":1}})", 0), "where only texts may be"},
       {with_header(R"({"__metadata__":"a"})", 0), "where only texts may be"},
@@ -151,7 +151,8 @@ TEST_CASE("every fault of a header has its own message", "[weights]") {
       {one(R"("dtype":"F32","shape":[2],"data_offsets":[0,8,9])", 8), "3 numbers, not 2"},
       {one(R"("dtype":"F32","shape":[2],"data_offsets":[8,0])", 8), "before its start"},
       {one(R"("dtype":"F32","shape":[2],"data_offsets":[4,12])", 12), "a hole from 0 to 4"},
-      {with_header(cat("{\"x\":{", kFine, "},\"y\":{", R"("dtype":"F32","shape":[2],"data_offsets":[4,12])", "}}"), 12),
+      {with_header(str_cat("{\"x\":{", kFine, "},\"y\":{", R"("dtype":"F32","shape":[2],"data_offsets":[4,12])", "}}"),
+                   12),
        "inside the one before"},
       {one(R"("dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8])", 8), "overflows"},
       {one(R"("dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,8])", 8), "overflows"},
@@ -159,10 +160,9 @@ TEST_CASE("every fault of a header has its own message", "[weights]") {
        K::unsupported},
       {one(R"("dtype":"F4","shape":[1],"data_offsets":[0,1])", 1), "inside a byte"},
       {one(R"("dtype":"F32","shape":[3],"data_offsets":[0,8])", 8), "takes 12 bytes"},
-      {with_header(
-           R"({"x":{"dtype":"U16","shape":[],"data_offsets":[0,2]},)"
-           R"("y":{"dtype":"U8","shape":[],"data_offsets":[3,4]}})",
-           4),
+      {with_header(R"({"x":{"dtype":"U16","shape":[],"data_offsets":[0,2]},)"
+                   R"("y":{"dtype":"U8","shape":[],"data_offsets":[3,4]}})",
+                   4),
        "a hole"},
       {one(kFine, 7), "has 7 bytes of data"},
       {one(kFine, 9), "1 bytes after the last tensor"},

@@ -45,7 +45,7 @@ TEST_CASE("a tree of digests sees every byte, the order and the length", "[weigh
     CHECK(sha256_tree(bytes_of(text)) == sum);
   }
   const std::string_view all = text;
-  const std::string swapped = cat(all.substr(1 << 20, 1 << 20), all.substr(0, 1 << 20), all.substr(2 << 20));
+  const std::string swapped = str_cat(all.substr(1 << 20, 1 << 20), all.substr(0, 1 << 20), all.substr(2 << 20));
   CHECK(sha256_tree(bytes_of(swapped)) != sum);
   CHECK(sha256_tree(bytes_of(all.substr(0, all.size() - 1))) != sum);
   for (const size_t at : {size_t{0}, size_t{1} << 20, text.size() - 1}) {

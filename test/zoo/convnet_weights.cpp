@@ -86,7 +86,7 @@ TEST_CASE("BiT's archives become a ResNetV2", "[zoo]") {
     int stage = 0, block = 0;
     char part[32] = {};
     if (std::sscanf(name.c_str(), "stages.%d.blocks.%d.%31s", &stage, &block, part) == 3) {
-      const std::string unit = cat("resnet/block", stage + 1, "/unit0", block + 1, '/'), tail = part;
+      const std::string unit = str_cat("resnet/block", stage + 1, "/unit0", block + 1, '/'), tail = part;
       const char letter = static_cast<char>('a' + tail[4] - '1');
       if (tail.starts_with("downsample")) of = unit + "a/proj/standardized_conv2d/kernel";
       else if (tail.starts_with("conv")) of = unit + letter + "/standardized_conv2d/kernel";

@@ -115,7 +115,7 @@ TEST_CASE("torchvision's names of RegNet and DenseNet are understood", "[zoo]") 
     if (theirs[0] == 's' && theirs[2] == '.') {        // s3.b2.x -> trunk_output.block3.block3-1.x
       const size_t dot = theirs.find('.', 3);
       const int block = std::stoi(theirs.substr(4, dot - 4)) - 1;
-      theirs = cat("trunk_output.block", theirs[1], ".block", theirs[1], "-", block, theirs.substr(dot));
+      theirs = str_cat("trunk_output.block", theirs[1], ".block", theirs[1], "-", block, theirs.substr(dot));
     }
     foreign.set(theirs, t);
   }
@@ -130,7 +130,7 @@ TEST_CASE("torchvision's names of RegNet and DenseNet are understood", "[zoo]") 
   for (const auto& [name, t] : dense->state_dict()) {
     std::string theirs = name;
     for (const char* part : {"norm1", "norm2", "conv1", "conv2"})
-      if (const size_t at = theirs.find(cat(".", part, "."));
+      if (const size_t at = theirs.find(str_cat(".", part, "."));
           at != std::string::npos && theirs.find("denselayer") != std::string::npos)
         theirs.insert(at + 5, ".");
     dotted.set(theirs, t);
@@ -142,7 +142,7 @@ TEST_CASE("torchvision's names of RegNet and DenseNet are understood", "[zoo]") 
 TEST_CASE("names of SEER checkpoints are understood", "[zoo]") {
   StateDict seer;
   const auto put = [&](const char* name, const Shape& shape = {1}) {
-    seer.set(cat("classy_state_dict.base_model.model.", name), zeros(shape));
+    seer.set(str_cat("classy_state_dict.base_model.model.", name), zeros(shape));
   };
   put("trunk._feature_blocks.conv1.stem.0.weight");
   put("trunk._feature_blocks.res2.block1-0.f.final_bn.weight");

@@ -191,10 +191,10 @@ TEST_CASE("OpenCLIP's projections become a ConvNeXt's head", "[zoo]") {
     StateDict theirs;
     for (const auto& [name, t] : own)
       if (!name.starts_with("head.fc") && !name.starts_with("head.pre_logits"))
-        theirs.set(cat("visual.trunk.", name), t);
+        theirs.set(str_cat("visual.trunk.", name), t);
     if (deep)
       for (const char* part : {"weight", "bias"})
-        theirs.set(cat("visual.head.mlp.fc1.", part), own.at(cat("head.pre_logits.fc.", part)));
+        theirs.set(str_cat("visual.head.mlp.fc1.", part), own.at(str_cat("head.pre_logits.fc.", part)));
     theirs.set(deep ? "visual.head.mlp.fc2.weight" : "visual.head.proj.weight", own.at("head.fc.weight"));
     theirs.set("text.positional_embedding", zeros({4, 4}));
     CHECK(load_weights(*other, theirs, "OpenCLIP").clean());

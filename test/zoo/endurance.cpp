@@ -53,7 +53,7 @@ std::vector<Kind> kinds_of(ImageModel& model) {
       for (const int64_t width : {64, 80, 128}) {
         Kind kind{&model, golden_input({batch, 3, height, width}), {}};
         const Tensor have = kind.compiled().run(kind.images);
-        INFO(cat(kind.images.shape()));
+        INFO(str_cat(kind.images.shape()));
         CHECK(golden::largest_difference(have, model(kind.images)) < 1e-4);
         kind.answer = test::values_of(have);
         kinds.push_back(std::move(kind));

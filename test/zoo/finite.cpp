@@ -41,7 +41,7 @@ TEST_CASE("weights that are not finite are named with the value and its place", 
     INFO(name);
     const auto broken = model_with(name, 3, kNaN);
     const std::string text = why(*broken);
-    CHECK(text.find(cat("the weights of ", broken->full_name(), " are not finite: ", name, " f32[")) == 0);
+    CHECK(text.find(str_cat("the weights of ", broken->full_name(), " are not finite: ", name, " f32[")) == 0);
     CHECK(text.find("holds nan at [") != std::string::npos);
     const Error e = test::error_of([&] { want_finite_weights(*broken); });
     CHECK(e.kind() == Error::Kind::weights);

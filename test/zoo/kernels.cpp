@@ -56,9 +56,9 @@ Lines lines_of(const std::string& name) {
     Target target{.threads = 1};
     if (std::string_view(type) == "bf16") target.dtype = DType::bf16;
     if (std::string_view(type) == "int8") target.calibration = any_ranges(*model, target);
-    lines.push_back(cat("= ", type));
+    lines.push_back(str_cat("= ", type));
     const Session s = compile(*model, {.target = target, .consume = true});
-    for (const StepInfo& i : s.steps()) lines.push_back(cat(i.scope, "\t", i.op, "\t", i.plan));
+    for (const StepInfo& i : s.steps()) lines.push_back(str_cat(i.scope, "\t", i.op, "\t", i.plan));
   }
   return lines;
 }

@@ -23,11 +23,11 @@ constexpr double kSingle = 1e-5, kHalf = 3e-2;
 
 // What a session is made of: passes that change nothing leave it as it is.
 std::string anatomy(const Session& s) {
-  std::string text = cat(s.arena_bytes(), ' ', s.constant_bytes());
+  std::string text = str_cat(s.arena_bytes(), ' ', s.constant_bytes());
   for (const StepInfo& step : s.steps()) {
-    text += cat('\n', step.op, ' ', step.plan, ' ', step.attrs);
+    text += str_cat('\n', step.op, ' ', step.plan, ' ', step.attrs);
     for (const Metas* metas : {&step.in, &step.out})
-      for (const Meta& m : *metas) text += cat(' ', m.shape, name_of(m.dtype), m.strides);
+      for (const Meta& m : *metas) text += str_cat(' ', m.shape, name_of(m.dtype), m.strides);
   }
   return text;
 }

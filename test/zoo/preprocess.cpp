@@ -21,7 +21,7 @@ TEST_CASE("preprocess() takes all that a row says", "[zoo]") {
   const data::Image image = test::pattern(1, 100, 60, 3);
   std::set<std::string> tried;  // a model for each family and crop mode
   for (const PretrainedCfg& row : catalogue()) {
-    if (!is_model(row.architecture) || !tried.insert(cat(row.module, " ", row.crop_mode)).second) continue;
+    if (!is_model(row.architecture) || !tried.insert(str_cat(row.module, " ", row.crop_mode)).second) continue;
     CAPTURE(row.name());
     const auto m = create(row.name());
     const data::EvalConfig c = eval_config(*m);

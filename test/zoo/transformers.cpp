@@ -53,10 +53,10 @@ TEST_CASE("an XCiT of its authors computes queries of all tokens", "[zoo]") {
   StateDict foreign = m->state_dict();
   for (int i : {0, 1})
     for (const char* kind : {"weight", "bias"}) {
-      const std::string attn = cat("cls_attn_blocks.", i, ".attn.");
-      const auto part = [&](char p) { return foreign.at(cat(attn, p, '.', kind)); };
-      foreign.set(cat(attn, "qkv.", kind), cat({part('q'), part('k'), part('v')}, 0));
-      for (const char p : {'q', 'k', 'v'}) foreign.erase(cat(attn, p, '.', kind));
+      const std::string attn = str_cat("cls_attn_blocks.", i, ".attn.");
+      const auto part = [&](char p) { return foreign.at(str_cat(attn, p, '.', kind)); };
+      foreign.set(str_cat(attn, "qkv.", kind), cat({part('q'), part('k'), part('v')}, 0));
+      for (const char p : {'q', 'k', 'v'}) foreign.erase(str_cat(attn, p, '.', kind));
     }
   constexpr Rename back[] = {{"^pos_embed", "pos_embeder"}};
   check_same(m->state_dict(), adapt_weights(*m, rename(foreign, back)));

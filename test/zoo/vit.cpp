@@ -59,7 +59,7 @@ StateDict as_jax(const StateDict& w, int blocks, int64_t heads) {
   norm("Transformer/encoder_norm", "norm");
   dense("head", "head");
   for (int i = 0; i < blocks; ++i) {
-    const std::string theirs = cat("Transformer/encoderblock_", i, '/'), ours = cat("blocks.", i, '.');
+    const std::string theirs = str_cat("Transformer/encoderblock_", i, '/'), ours = str_cat("blocks.", i, '.');
     const std::string mha = theirs + "MultiHeadDotProductAttention_1/";
     const std::vector<Tensor> weights = chunk(w.at(ours + "attn.qkv.weight"), 3, 0),
                               biases = chunk(w.at(ours + "attn.qkv.bias"), 3, 0);
@@ -74,7 +74,7 @@ StateDict as_jax(const StateDict& w, int blocks, int64_t heads) {
     out.set(mha + "out/bias", w.at(ours + "attn.proj.bias"));
     norm(theirs + "LayerNorm_0", ours + "norm1");
     norm(theirs + "LayerNorm_2", ours + "norm2");
-    for (int k : {0, 1}) dense(cat(theirs, "MlpBlock_3/Dense_", k), cat(ours, "mlp.fc", k + 1));
+    for (int k : {0, 1}) dense(str_cat(theirs, "MlpBlock_3/Dense_", k), str_cat(ours, "mlp.fc", k + 1));
   }
   return out;
 }

@@ -10,7 +10,7 @@ namespace fovea::train {
 SGD::SGD(std::vector<Tensor*> parameters, const SGDOptions& o) : parameters_(std::move(parameters)), options_(o) {
   if (o.lr < 0 || o.momentum < 0 || o.weight_decay < 0)
     throw Error(Error::Kind::argument,
-                cat("SGD with lr ", o.lr, ", momentum ", o.momentum, ", weight decay ", o.weight_decay),
+                str_cat("SGD with lr ", o.lr, ", momentum ", o.momentum, ", weight decay ", o.weight_decay),
                 "none may be negative");
   if (o.nesterov && o.momentum == 0) throw Error(Error::Kind::argument, "Nesterov's rule needs momentum above 0");
   if (o.momentum > 0)

@@ -40,7 +40,7 @@ class Chained : public Base {
     int number = 0;
     for (const auto& child : this->find(parent)->children()) {
       const bool ends = next != levels.end() && *next == number++;
-      append(cat(parent, '.', child->name()), Level{ends});
+      append(str_cat(parent, '.', child->name()), Level{ends});
       if (ends) ++next;
     }
   }

@@ -12,7 +12,7 @@ namespace {
 int groups_of(int group_size, int channels) {
   if (group_size == 0) return 1;
   if (channels % group_size != 0)
-    throw Error(Error::Kind::argument, cat(channels, " channels do not divide into groups of ", group_size),
+    throw Error(Error::Kind::argument, str_cat(channels, " channels do not divide into groups of ", group_size),
                 current_scope());
   return channels / group_size;
 }

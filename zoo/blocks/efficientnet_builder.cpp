@@ -12,7 +12,7 @@ struct BlockText {
   std::string_view whole;                          // for messages
   std::string_view key, value;                     // "se" and "0.25"
   [[noreturn]] void fail(std::string_view why) const {
-    throw Error(Error::Kind::argument, cat("'", key, value, "' in the block '", whole, "' ", why),
+    throw Error(Error::Kind::argument, str_cat("'", key, value, "' in the block '", whole, "' ", why),
                 "a block looks like ir_r2_k3_s2_e6_c24_se0.25");
   }
   template <class T>
@@ -82,7 +82,7 @@ void read_type(BlockArgs& a, std::string_view type, std::string_view whole) {
   else if (type == "mha") a.type = BlockArgs::Type::attention;
   else if (type == "mqa") a.type = BlockArgs::Type::multi_query;
   else
-    throw Error(Error::Kind::argument, cat("the block '", whole, "' is of no known type"),
+    throw Error(Error::Kind::argument, str_cat("the block '", whole, "' is of no known type"),
                 "there are ir, ds, dsa, er, cn, uir, mha and mqa");
   if (type == "uir") a.expand_kernel = a.project_kernel = {0};
   a.project_act = a.noskip = type == "dsa";
@@ -108,11 +108,12 @@ BlockArgs decode_block(std::string_view whole) {
   if (a.type == BlockArgs::Type::separable || a.type == BlockArgs::Type::conv) a.expand = 1;
   if (a.out < 1 || a.repeats < 1 || (a.stride != 1 && a.stride != 2))
     throw Error(Error::Kind::argument,
-                cat("the block '", whole, "' has no channels, no repeats, or a stride that is neither 1 nor 2"));
+                str_cat("the block '", whole, "' has no channels, no repeats, or a stride that is neither 1 nor 2"));
   if (attends(a) && (a.heads < 1 || a.head_dim < 1 || a.kv_stride < 1 || a.kernel.size() > 1))
-    throw Error(Error::Kind::argument,
-                cat("the block '", whole, "' has no heads, no channels in a head, no stride or several kernel sizes"),
-                "attention looks like mqa_r1_k3_h4_s1_v2_d64_c160");
+    throw Error(
+        Error::Kind::argument,
+        str_cat("the block '", whole, "' has no heads, no channels in a head, no stride or several kernel sizes"),
+        "attention looks like mqa_r1_k3_h4_s1_v2_d64_c160");
   return a;
 }
 

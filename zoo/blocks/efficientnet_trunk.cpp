@@ -25,7 +25,7 @@ EfficientNetTrunk::Reached EfficientNetTrunk::run_trunk(const Tensor& image) {
       const Scope scope("blocks");
       x = run(*stages[i], x);
     }
-    if (taps_[i + 1] && tap(cat("blocks.", i), x)) return {x, true};
+    if (taps_[i + 1] && tap(str_cat("blocks.", i), x)) return {x, true};
   }
   return {x, false};
 }

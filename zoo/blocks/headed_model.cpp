@@ -27,7 +27,7 @@ Tensor HeadedModel::forward_head(const Tensor& features, bool pre_logits) { retu
 
 void HeadedModel::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {
   if (num_classes < 0)
-    throw Error(Error::Kind::argument, cat("num_classes is ", num_classes), "0 takes the classifier away");
+    throw Error(Error::Kind::argument, str_cat("num_classes is ", num_classes), "0 takes the classifier away");
   head_->reset(num_classes, global_pool);
   num_classes_ = num_classes;
   head_hidden_size_ = head_->num_features();

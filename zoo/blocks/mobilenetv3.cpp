@@ -45,13 +45,13 @@ Tensor MobileNetV3::forward_head(const Tensor& features, bool pre_logits) {
 
 void MobileNetV3::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {
   if (num_classes < 0)
-    throw Error(Error::Kind::argument, cat("num_classes is ", num_classes), "0 takes the classifier away");
+    throw Error(Error::Kind::argument, str_cat("num_classes is ", num_classes), "0 takes the classifier away");
   if (global_pool) {
     auto pool = std::make_unique<GlobalPool>(*global_pool, false);
     if (pool->width() != pool_->width() && !conv_head_->vacant())
       throw Error(Error::Kind::unsupported,
-                  cat("pooling '", *global_pool, "' gives ", num_features_ * pool->width(),
-                      " channels, but conv_head of ", full_name(), " takes ", num_features_ * pool_->width()),
+                  str_cat("pooling '", *global_pool, "' gives ", num_features_ * pool->width(),
+                          " channels, but conv_head of ", full_name(), " takes ", num_features_ * pool_->width()),
                   "give global_pool when creating the model");
     pool_ = replace("global_pool", std::move(pool));
   }

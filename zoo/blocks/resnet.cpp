@@ -68,12 +68,12 @@ struct Bottleneck final : Residual {
 std::array<bool, 4> bottlenecks_of(std::string_view words) {
   const std::vector<std::string> list = split_list(words);
   if (list.size() != 1 && list.size() != 4)
-    throw Error(Error::Kind::argument, cat("blocks '", words, "'"), "one for all stages or four");
+    throw Error(Error::Kind::argument, str_cat("blocks '", words, "'"), "one for all stages or four");
   std::array<bool, 4> bottleneck{};
   for (size_t i = 0; i < 4; ++i) {
     const std::string& word = list[list.size() == 1 ? 0 : i];
     if (word != "basic" && word != "bottleneck")
-      throw Error(Error::Kind::argument, cat("no residual block '", word, "'"), "there are basic and bottleneck");
+      throw Error(Error::Kind::argument, str_cat("no residual block '", word, "'"), "there are basic and bottleneck");
     bottleneck[i] = word == "bottleneck";
   }
   return bottleneck;
@@ -87,7 +87,7 @@ struct Numbers {
     int n = 0;
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), n);
     if (error != std::errc() || n < 1)
-      throw Error(Error::Kind::argument, cat("the list of pruned channels has no number at '", rest, "'"));
+      throw Error(Error::Kind::argument, str_cat("the list of pruned channels has no number at '", rest, "'"));
     rest.remove_prefix(static_cast<size_t>(end - rest.data()));
     return n;
   }
@@ -101,10 +101,11 @@ ResNetPlace place(const ResNetCfg& c, bool bottleneck, int planes) {
     p.width = planes * c.base_width / 64 * c.cardinality;
     p.out = 4 * planes;
   } else if (c.cardinality != 1 || c.base_width != 64) {
-    throw Error(Error::Kind::argument, cat("basic blocks of ", c.cardinality, " groups and base width ", c.base_width),
+    throw Error(Error::Kind::argument,
+                str_cat("basic blocks of ", c.cardinality, " groups and base width ", c.base_width),
                 "they have neither");
   }
-  if (c.reduce_first < 1) throw Error(Error::Kind::argument, cat("reduce_first is ", c.reduce_first));
+  if (c.reduce_first < 1) throw Error(Error::Kind::argument, str_cat("reduce_first is ", c.reduce_first));
   p.mid = p.width / c.reduce_first;
   p.attended = p.out;  // pruned nets keep the attention of the full one
   return p;
@@ -224,8 +225,8 @@ int ResNetFrame::add_stages(const ResNetCfg& c, const ModelOptions& o, int chann
       stage.add(blocks.block(p));
       channels = p.out;
     }
-    add(cat("layer", s + 1), std::move(stage));
-    level(cat("layer", s + 1));
+    add(str_cat("layer", s + 1), std::move(stage));
+    level(str_cat("layer", s + 1));
   }
   return channels;
 }

@@ -22,12 +22,13 @@ bool read_window(std::string_view text, Size2& v) {
 template <class T>
 const T& of_stage(const std::vector<T>& all, size_t i, std::string_view what) {
   if (all.size() != 1 && all.size() != 4)
-    throw Error(Error::Kind::argument, cat(all.size(), " window ", what, " for 4 stages"), "give one, or one a stage");
+    throw Error(Error::Kind::argument, str_cat(all.size(), " window ", what, " for 4 stages"),
+                "give one, or one a stage");
   return all[all.size() == 1 ? 0 : i];
 }
 
 int positive(int v, std::string_view what) {
-  if (v < 1) throw Error(Error::Kind::argument, cat("a window ", what, " is ", v));
+  if (v < 1) throw Error(Error::Kind::argument, str_cat("a window ", what, " is ", v));
   return v;
 }
 
@@ -49,7 +50,7 @@ bool read_setting(std::string_view text, StageWindows& v) {
 }
 
 std::string write_setting(const StageWindows& v) {
-  const auto text = [](Size2 w) { return w.h == w.w ? cat(w.h) : cat(w.h, 'x', w.w); };
+  const auto text = [](Size2 w) { return w.h == w.w ? str_cat(w.h) : str_cat(w.h, 'x', w.w); };
   if (std::ranges::count(v.of, v.of[0]) == 4) return text(v.of[0]);
   return join(std::vector<std::string>{text(v.of[0]), text(v.of[1]), text(v.of[2]), text(v.of[3])}, ",");
 }

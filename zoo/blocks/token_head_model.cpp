@@ -20,8 +20,8 @@ TokenHeadModel::TokenHeadModel(const ModelOptions& o, const TokenPools& pools)
 void TokenHeadModel::check_pool(std::string_view pool) const {
   const std::vector<std::string> known = split_list(pools_.known);
   if (pool.empty() || std::ranges::count(known, pool) > 0) return;
-  throw Error(Error::Kind::argument, cat("no pooling '", pool, "' of this model's tokens"),
-              cat("there are: ", join(known, ", "), ", and \"\" for none"));
+  throw Error(Error::Kind::argument, str_cat("no pooling '", pool, "' of this model's tokens"),
+              str_cat("there are: ", join(known, ", "), ", and \"\" for none"));
 }
 
 void TokenHeadModel::add_head(int features) {
@@ -37,7 +37,7 @@ Tensor TokenHeadModel::run_levels(Module& blocks, Tensor x) {
       const Scope scope(blocks.name());
       x = run(*block, x);
     }
-    if (tap(cat(blocks.name(), '.', block->name()), x)) break;
+    if (tap(str_cat(blocks.name(), '.', block->name()), x)) break;
   }
   return x;
 }
@@ -61,7 +61,7 @@ Tensor TokenHeadModel::forward_head(const Tensor& tokens, bool pre_logits) {
 
 void TokenHeadModel::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {
   if (num_classes < 0)
-    throw Error(Error::Kind::argument, cat("num_classes is ", num_classes), "0 takes the classifier away");
+    throw Error(Error::Kind::argument, str_cat("num_classes is ", num_classes), "0 takes the classifier away");
   if (global_pool) {
     check_pool(*global_pool);
     pool_ = *global_pool;

@@ -92,7 +92,7 @@ void Vit::add_positions() {
     rel_pos_ = add(c.rel_pos.rel_pos_type == RelPosType::own_bias ? "rel_pos_bias" : "shared_rel_pos",
                    position_bias(position_bias_options(), c.num_heads));
   if (r.rope_grid_indexing != "ij" && r.rope_grid_indexing != "xy")
-    throw Error(Error::Kind::argument, cat("rope_grid_indexing is '", r.rope_grid_indexing, "'"), "it is ij or xy");
+    throw Error(Error::Kind::argument, str_cat("rope_grid_indexing is '", r.rope_grid_indexing, "'"), "it is ij or xy");
   if (r.rope_type != RopeType::none)
     rope_ = add("rope", RotaryEmbedding({.type = r.rope_type,
                                          .head_dim = head_channels(c.embed_dim, c.num_heads),
@@ -242,14 +242,14 @@ Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
       if (rope_ && kept_index) c.rotary = kept(c.rotary, kept_index, prefix_tokens());
     }
     x = run_block(*blocks_[i], x, c);
-    if (tap(cat("blocks.", i), x)) break;
+    if (tap(str_cat("blocks.", i), x)) break;
   }
   return norm_(x);
 }
 
 Tensor Vit::forward_masked(const Tensor& image, const AttentionMask& m) {
   if (cfg_.rel_pos.rel_pos_type != RelPosType::none)
-    throw Error(Error::Kind::unsupported, cat(full_name(), " takes no attention mask"),
+    throw Error(Error::Kind::unsupported, str_cat(full_name(), " takes no attention mask"),
                 "its scores have relative positions added already");
   return forward_features(image, m);
 }
@@ -268,7 +268,7 @@ void Vit::reset_classifier(int num_classes, std::optional<std::string_view> glob
     check_pool(*global_pool);
     if (attentive(*global_pool))
       throw Error(Error::Kind::unsupported,
-                  cat("attention pooling '", *global_pool, "' cannot be added to a finished model"),
+                  str_cat("attention pooling '", *global_pool, "' cannot be added to a finished model"),
                   "give global_pool when creating it");
     if (attn_pool_.get()) {
       replace("attn_pool", std::make_unique<Identity>());
@@ -283,7 +283,7 @@ void Vit::resize_input(std::array<int, 2> image, std::optional<int> patch) {
   patch_embed_->set_input_size(Size2(image[0], image[1]), patch ? std::optional(Size2(*patch)) : std::nullopt);
   const Size2 now = patch_embed_->grid();
   if (now.h < 1 || now.w < 1)
-    throw Error(Error::Kind::argument, cat("an image of ", image[0], " x ", image[1], " is smaller than a patch"));
+    throw Error(Error::Kind::argument, str_cat("an image of ", image[0], " x ", image[1], " is smaller than a patch"));
   if (now == before) return;
   if (rel_pos_) rel_pos_->set_window(now);
   for (VitBlock* block : blocks_) block->set_window(now);

@@ -65,7 +65,7 @@ StateDict adapt_vit(ImageModel& model, StateDict weights) {
   const bool pools = vit.global_pool() == "map";  // SigLIP's towers are used with and without their pooling
   for (const std::string& name : w.names()) {
     const bool hidden = name.starts_with("pre_logits.");
-    if (hidden) say_adapted(cat(name, " is left out: the model has no such layer"));
+    if (hidden) say_adapted(str_cat(name, " is left out: the model has no such layer"));
     if (hidden || (!pools && name.starts_with("attn_pool."))) w.erase(name);
   }
   return w;

@@ -128,7 +128,7 @@ class Cait final : public TokenHeadModel, public TokenModel {
     std::vector<LayerGroup> rows{{0, "^cls_token"}, {0, "^pos_embed"}, {0, "^patch_embed"}, {1, "^blocks.#"}};
     const int first = depth_ - static_cast<int>(token_only_.size());  // the last ones share their layers
     for (size_t i = 0; i < token_only_.size(); ++i)
-      rows.push_back({.group = 1, .pattern = cat("^blocks_token_only.", i), .number = first + static_cast<int>(i)});
+      rows.push_back({.group = 1, .pattern = str_cat("^blocks_token_only.", i), .number = first + static_cast<int>(i)});
     rows.push_back({.group = 1, .pattern = "^norm", .joins_previous = true});
     return rows;
   }

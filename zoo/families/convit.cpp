@@ -149,7 +149,7 @@ class ConVit final : public TokenHeadModel, public TokenModel {
         const Scope scope("blocks");
         x = run(*block, x);
       }
-      if (tap(cat("blocks.", at), at < local_ ? x : slice(x, 1, 1, x.dim(1)))) break;
+      if (tap(str_cat("blocks.", at), at < local_ ? x : slice(x, 1, 1, x.dim(1)))) break;
       ++at;
     }
     return norm_(x);
@@ -172,7 +172,7 @@ class ConVit final : public TokenHeadModel, public TokenModel {
   void add_blocks(const Cfg& c, double drop_path_rate) {
     const Size2 grid = patch_embed_->grid();
     if (grid.h != grid.w)
-      throw Error(Error::Kind::argument, cat("a grid of ", grid.h, " x ", grid.w, " patches"),
+      throw Error(Error::Kind::argument, str_cat("a grid of ", grid.h, " x ", grid.w, " patches"),
                   "ConViT takes square images only");
     const Tensor places = offsets(grid);
     DropPathRamp drop_path(drop_path_rate, c.depth);

@@ -59,7 +59,7 @@ std::unique_ptr<Module> norm_last(const Cfg& c, int channels) {
     case NormSpec::Kind::rms: norm.kind = TokenNorm::Kind::rms; break;
     case NormSpec::Kind::simple: norm.kind = TokenNorm::Kind::simple; break;
     default:
-      throw Error(Error::Kind::argument, cat("a norm of kind '", name_of(c.norm), "' wants N,C,H,W"),
+      throw Error(Error::Kind::argument, str_cat("a norm of kind '", name_of(c.norm), "' wants N,C,H,W"),
                   "set conv_mlp as well");
   }
   return token_norm(norm, channels);
@@ -151,7 +151,7 @@ class ConvNeXt final : public HeadedModel {
         const Scope scope("stages");
         x = run(*stage, x);
       }
-      if (tap(cat("stages.", stage->name()), x)) return x;
+      if (tap(str_cat("stages.", stage->name()), x)) return x;
     }
     return norm_pre_(x);
   }
@@ -266,7 +266,7 @@ void add_missing_norm(const ImageModel& model, StateDict& w) {
     if (!p.name.starts_with("head.norm.") || w.contains(p.name)) continue;
     const Tensor& t = p.tensor();
     w.set(p.name, t.has_bytes() ? t : init::draw(p.parameter->init, t.shape(), t.dtype(), hash_text(p.name)));
-    say_adapted(cat(p.name, " is not in the file: it starts anew"));
+    say_adapted(str_cat(p.name, " is not in the file: it starts anew"));
   }
 }
 

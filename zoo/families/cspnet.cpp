@@ -193,7 +193,7 @@ class CspNet final : public Chained<HeadedModel> {
       const bool strides = i == 0 && c.stem_stride > 1;
       ConvNormActOptions options{.conv{.stride = strides ? 2 : 1}, .norm{.kind = c.norm_layer}, .act = c.act_layer};
       if (i == 0 && c.stem_kernel == 6) options.conv.padding = 2;  // the focus stem: patches that overlap
-      stem.add(cat("conv", i + 1), ConvNormAct(channels, c.stem_chs[i], c.stem_kernel, options));
+      stem.add(str_cat("conv", i + 1), ConvNormAct(channels, c.stem_chs[i], c.stem_kernel, options));
       channels = c.stem_chs[i];
     }
     if (c.stem_pool && c.aa_layer.empty()) {

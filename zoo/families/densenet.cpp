@@ -42,7 +42,7 @@ struct DenseLayer final : Module {
 
 struct DenseBlock final : Module {
   DenseBlock(const Cfg& c, int in, int depth) {
-    for (int i = 0; i < depth; ++i) add(cat("denselayer", i + 1), DenseLayer(c, in + i * c.growth));
+    for (int i = 0; i < depth; ++i) add(str_cat("denselayer", i + 1), DenseLayer(c, in + i * c.growth));
   }
   Tensor forward(const Tensor& x) override {
     Tensor all = x;
@@ -66,10 +66,10 @@ class DenseNet final : public ImageModel {
     Sequential features;
     stem_end_ = add_stem(features, c, o.in_chans.value_or(3), channels);
     for (size_t i = 0; i < 4; ++i) {
-      features.add(cat("denseblock", i + 1), DenseBlock(c, channels, c.depths[i]));
+      features.add(str_cat("denseblock", i + 1), DenseBlock(c, channels, c.depths[i]));
       channels += c.depths[i] * c.growth;
       if (i == 3) break;
-      features.add(cat("transition", i + 1), transition(c, channels));
+      features.add(str_cat("transition", i + 1), transition(c, channels));
       channels /= 2;
     }
     features.add("norm5", norm_act2d({.kind = c.norm}, channels, c.act));
@@ -89,7 +89,7 @@ class DenseNet final : public ImageModel {
       const std::string& name = part->name();
       const bool level =
           name == stem_end_ || name == "norm5" || (name.starts_with("denseblock") && name != "denseblock4");
-      if (level && tap(cat("features.", name), x)) break;
+      if (level && tap(str_cat("features.", name), x)) break;
     }
     return x;
   }
@@ -115,12 +115,12 @@ class DenseNet final : public ImageModel {
     widths.push_back(out);
     const int kernel = c.stem == Stem::conv7 ? 7 : 3;
     for (size_t i = 0; i < widths.size(); ++i) {
-      s.add(cat("conv", i), Conv2d(in, widths[i], kernel, {.stride = i == 0 ? 2 : 1}));
-      s.add(cat("norm", i), norm_act2d({.kind = c.norm}, widths[i], c.act));
+      s.add(str_cat("conv", i), Conv2d(in, widths[i], kernel, {.stride = i == 0 ? 2 : 1}));
+      s.add(str_cat("norm", i), norm_act2d({.kind = c.norm}, widths[i], c.act));
       in = widths[i];
     }
     s.add("pool0", stem_pool(c.anti_alias, out));
-    return cat("norm", widths.size() - 1);
+    return str_cat("norm", widths.size() - 1);
   }
 
   Ref<Sequential> features_;

@@ -175,9 +175,9 @@ class Dla final : public Chained<ImageModel> {
     add("level0", conv_level(width[0], width[0], c.levels[0], 1));
     add("level1", conv_level(width[0], width[1], c.levels[1], 2));
     for (size_t i = 2; i < 6; ++i)
-      add(cat("level", i),
+      add(str_cat("level", i),
           Tree(c, c.levels[i], {.in = width[i - 1], .out = width[i], .stride = 2, .level_root = i > 2}));
-    for (size_t i = 0; i < 6; ++i) level(cat("level", i));
+    for (size_t i = 0; i < 6; ++i) level(str_cat("level", i));
     classifier("fc", width[5], "avg", Classifier::convolution);
     he_normal_convs(*this, Fan::out);
   }

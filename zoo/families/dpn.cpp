@@ -46,7 +46,8 @@ struct DualPathBlock final : Module {
   Ref<Module> c1x1_a, c3x3_b, c1x1_c;
   int out;
   DualPathBlock(const Cfg& c, const Place& p) : out(p.out) {
-    if (p.first) proj = add(cat("c1x1_w_s", p.stride), BnActConv(p.in, p.out + 2 * p.growth, 1, {.stride = p.stride}));
+    if (p.first)
+      proj = add(str_cat("c1x1_w_s", p.stride), BnActConv(p.in, p.out + 2 * p.growth, 1, {.stride = p.stride}));
     c1x1_a = add("c1x1_a", BnActConv(p.in, p.mid, 1));
     c3x3_b = add("c3x3_b", BnActConv(p.mid, p.mid, 3, {.stride = p.stride, .groups = c.groups}));
     if (c.b) {
@@ -84,13 +85,13 @@ class Dpn final : public Chained<ImageModel> {
               .stride = i == 0 ? 1 : 2,
               .first = true};
       for (int j = 1; j <= c.k_sec[i]; ++j) {
-        features.add(cat("conv", i + 2, '_', j), DualPathBlock(c, p));
+        features.add(str_cat("conv", i + 2, '_', j), DualPathBlock(c, p));
         channels = p.first ? p.out + 3 * p.growth : channels + p.growth;
         p.in = channels, p.stride = 1, p.first = false;
       }
       ends.push_back(features.size() - 1);
     }
-    last_ = cat("features.", features.children().back()->name());
+    last_ = str_cat("features.", features.children().back()->name());
     norm_ = features.add("conv5_bn_ac", BnAct(channels, c.act_layer));
     add("features", std::move(features));
     parts("features", ends);

@@ -101,7 +101,7 @@ class EfficientNet final : public EfficientNetTrunk {
         in = path == "conv_stem" ? in : out;
         const auto [end, error] = std::from_chars(channels.data(), channels.data() + channels.size(), out);
         if (error != std::errc() || out < 1)
-          throw Error(Error::Kind::argument, cat("the list of pruned channels has no number for ", path));
+          throw Error(Error::Kind::argument, str_cat("the list of pruned channels has no number for ", path));
         channels.remove_prefix(static_cast<size_t>(end - channels.data()));
         channels.remove_prefix(std::min(channels.size(), channels.find_first_not_of(' ')));
         conv->resize(in, out);

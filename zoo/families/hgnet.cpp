@@ -178,7 +178,7 @@ class HgHead final : public Head {
   static std::unique_ptr<GlobalPool> pooling(std::string_view type, int classes) {
     auto pool = std::make_unique<GlobalPool>(type, false);
     if (pool->width() != 1 || (pool->identity() && classes > 0))
-      throw Error(Error::Kind::argument, cat("HGNet's head has no pooling '", type, "' for ", classes, " classes"),
+      throw Error(Error::Kind::argument, str_cat("HGNet's head has no pooling '", type, "' for ", classes, " classes"),
                   "avg, max and avgmax fit its layers; '' is for none");
     return pool;
   }

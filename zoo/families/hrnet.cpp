@@ -109,8 +109,8 @@ class HrNet final : public ImageModel {
  public:
   HrNet(const Cfg& c, const ModelOptions& o) : ImageModel(o) {
     const auto halve = [this](const char* n, int in, int out) {
-      stem_.push_back(add(cat("conv", n), Conv2d(in, out, 3, {.stride = 2})));
-      stem_.push_back(add(cat("bn", n), BatchNorm2d(out, {}, act::relu)));
+      stem_.push_back(add(str_cat("conv", n), Conv2d(in, out, 3, {.stride = 2})));
+      stem_.push_back(add(str_cat("bn", n), BatchNorm2d(out, {}, act::relu)));
     };
     halve("1", o.in_chans.value_or(3), c.stem_width);
     halve("2", c.stem_width, 64);
@@ -130,7 +130,7 @@ class HrNet final : public ImageModel {
     Tensor y;
     for (size_t i = 0; i < maps.size(); ++i) {
       const Tensor level = run_part(*incre_modules_, i, maps[i]);
-      if (tap(cat("stage", i + 1), level)) return level;
+      if (tap(str_cat("stage", i + 1), level)) return level;
       y = i == 0 ? level : level + run_part(*downsamp_modules_, i - 1, y);
     }
     return run(*final_layer_, y);
@@ -141,7 +141,7 @@ class HrNet final : public ImageModel {
     const int count = static_cast<int>(feature_info().size());
     const int end = wanted_levels(o.indices, o.last, count, full_name()).sorted.back();
     if (end > 0 && (end < count - 1 || o.head))
-      throw Error(Error::Kind::unsupported, cat(full_name(), " has several results when it ends at level ", end),
+      throw Error(Error::Kind::unsupported, str_cat(full_name(), " has several results when it ends at level ", end),
                   "features() gives its levels; prune to level 0, or to the last one with the head kept");
     return ImageModel::prune(o);
   }
@@ -171,9 +171,9 @@ class HrNet final : public ImageModel {
     Sequential newest;
     newest.add(conv_bn(before, c.width << (s + 1), {.stride = 2}));
     into.add(std::to_string(s + 1), std::move(newest));
-    transitions_[static_cast<size_t>(s)] = add(cat("transition", s + 1), std::move(into));
+    transitions_[static_cast<size_t>(s)] = add(str_cat("transition", s + 1), std::move(into));
     for (int i = 0; i < c.modules[static_cast<size_t>(s)]; ++i) exchanges.add(Exchange(c, s + 2));
-    stages_[static_cast<size_t>(s)] = add(cat("stage", s + 2), std::move(exchanges));
+    stages_[static_cast<size_t>(s)] = add(str_cat("stage", s + 2), std::move(exchanges));
   }
 
   void add_head(const Cfg& c) {

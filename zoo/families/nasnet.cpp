@@ -64,7 +64,7 @@ struct Cell final : Joint {
   }
   template <class M>
   void put(size_t i, size_t side, M part) {
-    comb_iter[i][side] = add(cat("comb_iter_", i, side == 0 ? "_left" : "_right"), std::move(part));
+    comb_iter[i][side] = add(str_cat("comb_iter_", i, side == 0 ? "_left" : "_right"), std::move(part));
   }
   void add_reducing(const Cfg& c, int n, int other) {
     const Padding& same = c.pad_type;
@@ -108,18 +108,18 @@ class NasNet final : public CellNet {
     for (int stage = 0; stage < 3; ++stage) {
       const int width = n << stage;
       if (stage > 0) {
-        put(cat("reduction_cell_", stage - 1), {.in = in, .in_before = in_before, .channels = width, .reduces = true},
-            {.keeps_before = true});
+        put(str_cat("reduction_cell_", stage - 1),
+            {.in = in, .in_before = in_before, .channels = width, .reduces = true}, {.keeps_before = true});
         in = 4 * width;
       }
       for (int i = 0; i < 6; ++i) {
         const bool level = i == 5 && stage < 2;
-        put(cat("cell_", 6 * stage + i),
+        put(str_cat("cell_", 6 * stage + i),
             {.in = in,
              .in_before = in_before,
              .channels = width,
              .before = i == 0 ? Before::halved : Before::projected},
-            {.level = level ? cat("reduction_cell_", stage, ".conv_1x1.act") : ""});
+            {.level = level ? str_cat("reduction_cell_", stage, ".conv_1x1.act") : ""});
         in_before = in;
         in = 6 * width;
       }

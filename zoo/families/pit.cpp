@@ -110,8 +110,8 @@ class Pit final : public TokenHeadModel {
     const Tensor map = patch_embed_(image);
     if (map.dim(2) != pos_embed_->dim(2) || map.dim(3) != pos_embed_->dim(3))
       throw Error(Error::Kind::shape,
-                  cat("an image of ", image.dim(2), " x ", image.dim(3), " met a model for ", input_size()[1], " x ",
-                      input_size()[2]),
+                  str_cat("an image of ", image.dim(2), " x ", image.dim(3), " met a model for ", input_size()[1],
+                          " x ", input_size()[2]),
                   "create it with img_size");
     Both x{expand(cls_token_, {map.dim(0), cls_token_->dim(1), map.dim(1)}), pos_drop_(map + *pos_embed_)};
     for (const Ref<Stage>& stage : stages_) {
@@ -120,7 +120,7 @@ class Pit final : public TokenHeadModel {
         x = (*stage)(x, recomputes());
       }
       const bool last = stage.get() == stages_.back().get();
-      if (tap(cat("transformers.", stage->name()), x.map) && !last) return x.class_tokens;
+      if (tap(str_cat("transformers.", stage->name()), x.map) && !last) return x.class_tokens;
     }
     return norm_(x.class_tokens);
   }

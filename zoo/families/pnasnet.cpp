@@ -77,7 +77,7 @@ struct Cell final : Joint {
   }
   template <class M>
   void put(size_t i, size_t side, M part) {
-    comb_iter[i][side] = add(cat("comb_iter_", i, side == 0 ? "_left" : "_right"), std::move(part));
+    comb_iter[i][side] = add(str_cat("comb_iter_", i, side == 0 ? "_left" : "_right"), std::move(part));
   }
 };
 
@@ -96,11 +96,11 @@ class PnasNet final : public CellNet {
     put("cell_stem_0", {.channels = 54, .stem = true, .reduces = true}, "cell_stem_1.conv_1x1.act");
     put("cell_stem_1", {.channels = 108, .reduces = true, .halves_before = true});
     for (int i = 0; i < 12; ++i)  // behind a cell that reduces the value before it is too large
-      put(cat("cell_", i),
+      put(str_cat("cell_", i),
           {.channels = 216 << (i / 4),
            .reduces = i > 0 && i % 4 == 0,
            .halves_before = i == 0 || (i > 1 && i % 4 == 1)},
-          i == 3 || i == 7 ? cat("cell_", i + 1, ".conv_1x1.act") : "");
+          i == 3 || i == 7 ? str_cat("cell_", i + 1, ".conv_1x1.act") : "");
     end(in);
   }
 

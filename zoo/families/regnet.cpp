@@ -53,7 +53,7 @@ struct Stage {
 // were found.
 std::array<Stage, 4> stages_of(const Cfg& c) {
   const auto refuse = [&](std::string_view why) -> Error {
-    return {Error::Kind::argument, cat("depth ", c.depth, ", w0 ", c.w0, ", wa ", c.wa, ", wm ", c.wm, " ", why)};
+    return {Error::Kind::argument, str_cat("depth ", c.depth, ", w0 ", c.w0, ", wa ", c.wa, ", wm ", c.wm, " ", why)};
   };
   if (!(c.wa >= 0) || c.w0 < 1 || c.w0 % 8 != 0 || !(c.wm > 1) || c.depth < 4 || c.depth > 1000 || c.group_size < 1 ||
       !(c.bottle_ratio > 0))
@@ -67,7 +67,7 @@ std::array<Stage, 4> stages_of(const Cfg& c) {
     if (found.empty() || found.back().width != width) found.push_back({.width = width, .group_size = c.group_size});
     ++found.back().depth;
   }
-  if (found.size() != 4) throw refuse(cat("give ", found.size(), " stages, not 4"));
+  if (found.size() != 4) throw refuse(str_cat("give ", found.size(), " stages, not 4"));
   std::array<Stage, 4> stages;
   std::ranges::copy(found, stages.begin());
   for (Stage& s : stages) {
@@ -213,11 +213,11 @@ class RegNet final : public HeadedModel {
                       .first_dilation = b == 0 ? step.first_dilation : step.dilation,
                       .dilation = step.dilation,
                       .drop_path = drop_path.next()};
-        if (c.preact) blocks.add(cat("b", b + 1), PreBottleneck(c, p));
-        else blocks.add(cat("b", b + 1), Bottleneck(c, p));
+        if (c.preact) blocks.add(str_cat("b", b + 1), PreBottleneck(c, p));
+        else blocks.add(str_cat("b", b + 1), Bottleneck(c, p));
         channels = p.out;
       }
-      stages_[s] = add(cat("s", s + 1), std::move(blocks));
+      stages_[s] = add(str_cat("s", s + 1), std::move(blocks));
     }
     return channels;
   }
@@ -266,7 +266,7 @@ std::string counted_from_one(const std::string& name) {
   int block = 0;
   const auto [end, error] = std::from_chars(name.data() + dash + 1, name.data() + dot, block);
   if (error != std::errc() || end != name.data() + dot || block > 1000) return name;
-  return cat("s", name.substr(5, dash - 5), ".b", block + 1, name.substr(dot));
+  return str_cat("s", name.substr(5, dash - 5), ".b", block + 1, name.substr(dot));
 }
 
 StateDict adapt(ImageModel&, StateDict weights) {

@@ -21,7 +21,7 @@ struct Bottle2neck final : Residual {
   Ref<Sequential> convs, bns;
   Maybe<Module> pool;
   Bottle2neck(const Cfg& c, const ResNetPlace& p) {
-    if (c.scale < 1) throw Error(Error::Kind::argument, cat("scale is ", c.scale));
+    if (c.scale < 1) throw Error(Error::Kind::argument, str_cat("scale is ", c.scale));
     const NormSpec norm{.kind = c.net.norm};
     conv1 = add("conv1", Conv2d(p.in, p.width * c.scale, 1));
     bn1 = add("bn1", norm_act2d(norm, p.width * c.scale, c.net.act));

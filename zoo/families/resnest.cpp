@@ -75,7 +75,7 @@ struct Bottleneck final : Residual {
 };
 
 void check(const Cfg& c) {
-  if (c.radix < 1) throw Error(Error::Kind::argument, cat("radix is ", c.radix));
+  if (c.radix < 1) throw Error(Error::Kind::argument, str_cat("radix is ", c.radix));
   if (c.net.reduce_first != 1 || !c.net.attention.empty() || !c.net.anti_alias.empty())
     throw Error(Error::Kind::unsupported, "ResNeSt's blocks know neither reduce_first nor attention nor anti_alias");
 }

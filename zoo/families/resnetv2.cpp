@@ -199,8 +199,8 @@ StateDict adapt(ImageModel&, StateDict weights) {
   move("root_block/" + kernel, "stem.conv.weight");
   for (int s = 0; s < 4; ++s)
     for (int b = 0;; ++b) {
-      const std::string theirs = cat("block", s + 1, "/unit", b < 9 ? "0" : "", b + 1, '/'),
-                        ours = cat("stages.", s, ".blocks.", b, '.');
+      const std::string theirs = str_cat("block", s + 1, "/unit", b < 9 ? "0" : "", b + 1, '/'),
+                        ours = str_cat("stages.", s, ".blocks.", b, '.');
       if (!move(theirs + "a/" + kernel, ours + "conv1.weight")) break;
       move(theirs + "b/" + kernel, ours + "conv2.weight");
       move(theirs + "c/" + kernel, ours + "conv3.weight");

@@ -85,14 +85,14 @@ class SelecSls final : public ImageModel {
         const Scope scope("features");
         x = run(dynamic_cast<Block&>(*blocks[i]), x);
       }
-      if (std::ranges::binary_search(ends_, i) && tap(cat("features.", i), x[0])) return x[0];
+      if (std::ranges::binary_search(ends_, i) && tap(str_cat("features.", i), x[0])) return x[0];
     }
     for (size_t i = 0; i < 4; ++i) {
       {
         const Scope scope("head");
         x[0] = run(*head_->children()[i], x[0]);
       }
-      if (i % 2 == 1 && tap(cat("head.", i), x[0])) break;
+      if (i % 2 == 1 && tap(str_cat("head.", i), x[0])) break;
     }
     return x[0];
   }

@@ -41,8 +41,8 @@ struct Block final : Module {
     int in = p.in;
     const auto layer = [&](int width, int kernel, const Conv2dOptions& o, const Act& act = act::relu) {
       const size_t n = chain.size() / 2 + 1;
-      chain.push_back(add(cat("conv", n), Conv2d(in, width, kernel, o)));
-      chain.push_back(add(cat("bn", n), BatchNorm2d(width, {}, act)));
+      chain.push_back(add(str_cat("conv", n), Conv2d(in, width, kernel, o)));
+      chain.push_back(add(str_cat("bn", n), BatchNorm2d(width, {}, act)));
       in = width;
     };
     switch (c.block) {
@@ -74,9 +74,9 @@ class SeNet final : public Chained<ImageModel> {
     Sequential layer0;
     int channels = o.in_chans.value_or(3);
     const auto conv = [&](int i, int width, int kernel, int stride) {
-      layer0.add(cat("conv", i), Conv2d(channels, width, kernel, {.stride = stride}));
-      layer0.add(cat("bn", i), BatchNorm2d(width));
-      layer0.add(cat("relu", i), Activation(act::relu));
+      layer0.add(str_cat("conv", i), Conv2d(channels, width, kernel, {.stride = stride}));
+      layer0.add(str_cat("bn", i), BatchNorm2d(width));
+      layer0.add(str_cat("relu", i), Activation(act::relu));
       channels = width;
     };
     if (c.input_3x3) conv(1, 64, 3, 2), conv(2, 64, 3, 1), conv(3, c.inplanes, 3, 1);
@@ -95,8 +95,8 @@ class SeNet final : public Chained<ImageModel> {
                       .first = i == 0};
         channels = layer.add(Block(c, p))->out;
       }
-      add(cat("layer", s), std::move(layer));
-      level(cat("layer", s));
+      add(str_cat("layer", s), std::move(layer));
+      level(str_cat("layer", s));
     }
     classifier("last_linear", channels);
     he_normal_convs(*this, Fan::out);

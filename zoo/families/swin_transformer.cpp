@@ -163,7 +163,7 @@ class SwinTransformer final : public HeadedModel, public WindowedModel {
   Tensor forward_features(const Tensor& image) override {
     Tensor x = patch_embed_(image);
     for (const Ref<Stage>& stage : stages_)
-      if (x = pass(*stage, x); tap(cat("layers.", stage->name()), x, TapKind::block, 3)) return x;
+      if (x = pass(*stage, x); tap(str_cat("layers.", stage->name()), x, TapKind::block, 3)) return x;
     return norm_(x);
   }
 
@@ -186,7 +186,8 @@ class SwinTransformer final : public HeadedModel, public WindowedModel {
   void resize_windows(std::array<int, 2> image, std::optional<int> patch, const WindowOptions& o) override {
     const Size2 per = patch ? Size2(*patch) : patch_embed_->patch(), grid(image[0] / per.h, image[1] / per.w);
     if (grid.h < 1 || grid.w < 1)
-      throw Error(Error::Kind::argument, cat("an image of ", image[0], " x ", image[1], " is smaller than a patch"));
+      throw Error(Error::Kind::argument,
+                  str_cat("an image of ", image[0], " x ", image[1], " is smaller than a patch"));
     const StageWindows windows = windows_.fit(grid, o);
     patch_embed_->set_input_size(Size2(image[0], image[1]), per);
     for (int s = 0; s < 4; ++s)

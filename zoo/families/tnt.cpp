@@ -142,7 +142,7 @@ class Tnt final : public TokenHeadModel, public TokenModel {
     Both x = embed(image);
     for (const Ref<Block>& block : blocks_) {
       x = run_block(*block, x);
-      if (tap(cat("blocks.", block->name()), x.patches)) break;
+      if (tap(str_cat("blocks.", block->name()), x.patches)) break;
     }
     return norm_(x.patches);
   }
@@ -173,7 +173,7 @@ class Tnt final : public TokenHeadModel, public TokenModel {
     if (image.dim(2) != image_.h || image.dim(3) != image_.w)
       throw Error(
           Error::Kind::shape,
-          cat("an image of ", image.dim(2), " x ", image.dim(3), " met a model for ", image_.h, " x ", image_.w),
+          str_cat("an image of ", image.dim(2), " x ", image.dim(3), " met a model for ", image_.h, " x ", image_.w),
           "create it with img_size");
     const auto convolved = [&](const Tensor& x) {
       const Scope scope("pixel_embed");

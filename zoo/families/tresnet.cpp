@@ -26,7 +26,7 @@ struct SpaceToDepth final : Module {
   Tensor forward(const Tensor& x) override {
     const int64_t n = x.dim(0), c = x.dim(1), h = x.dim(2), w = x.dim(3);
     if (h % 4 != 0 || w % 4 != 0)
-      throw Error(Error::Kind::shape, cat("an image of ", h, " x ", w, " does not divide into patches of 4 x 4"),
+      throw Error(Error::Kind::shape, str_cat("an image of ", h, " x ", w, " does not divide into patches of 4 x 4"),
                   current_scope());
     const Tensor y = permute(reshape(x, {n, c, h / 4, 4, w / 4, 4}), {0, 3, 5, 1, 2, 4});
     return reshape(y, {n, 16 * c, h / 4, w / 4});
@@ -103,7 +103,7 @@ class TResNet final : public Chained<HeadedModel> {
         layer.add(Block(p));
         channels = p.out();
       }
-      body.add(cat("layer", s + 1), std::move(layer));
+      body.add(str_cat("layer", s + 1), std::move(layer));
     }
     add("body", std::move(body));
     parts("body", {1, 2, 3, 4, 5});

@@ -57,7 +57,9 @@ class Xception final : public ImageModel {
              add("bn2", BatchNorm2d(64)),
              add("act2", Activation(act::relu))};
     constexpr int middle = 728;
-    const auto block = [this](const Place& p) { blocks_.push_back(add(cat("block", blocks_.size() + 1), Block(p))); };
+    const auto block = [this](const Place& p) {
+      blocks_.push_back(add(str_cat("block", blocks_.size() + 1), Block(p)));
+    };
     block({.in = 64, .out = 128, .depth = 2, .stride = 2, .relu_first = false});
     block({.in = 128, .out = 256, .depth = 2, .stride = 2});
     block({.in = 256, .out = middle, .depth = 2, .stride = 2});
@@ -78,7 +80,7 @@ class Xception final : public ImageModel {
       x = run(*blocks_[i - 1], x);
       if (i != 1 && i != 2 && i != 11) continue;
       const Tensor level = relu(x);  // what the next block begins with
-      if (tap(cat("block", i + 1, ".rep.0"), level)) return level;
+      if (tap(str_cat("block", i + 1, ".rep.0"), level)) return level;
     }
     for (const Ref<Module>& part : exit_) x = run(*part, x);
     tap("act4", x);

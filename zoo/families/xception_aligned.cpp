@@ -78,9 +78,9 @@ struct Block final : Joint {
     for (int i = 0; i < 3; ++i) {
       const int in = i == 0 ? p.in : p.out[static_cast<size_t>(i) - 1], to = p.out[static_cast<size_t>(i)];
       const int stride = i == 2 ? p.stride : 1;
-      if (!c.preact && !p.last) s.add(cat("act", i + 1), Activation(c.act_layer));
-      if (c.preact) s.add(cat("conv", i + 1), PreSeparableConv(c, in, to, {stride, p.dilation, i > 0}));
-      else s.add(cat("conv", i + 1), SeparableConv(c, in, to, {stride, p.dilation, p.last}));
+      if (!c.preact && !p.last) s.add(str_cat("act", i + 1), Activation(c.act_layer));
+      if (c.preact) s.add(str_cat("conv", i + 1), PreSeparableConv(c, in, to, {stride, p.dilation, i > 0}));
+      else s.add(str_cat("conv", i + 1), SeparableConv(c, in, to, {stride, p.dilation, p.last}));
     }
     stack = add("stack", std::move(s));
     if (p.drop_path > 0) drop_path = add("drop_path", DropPath(p.drop_path));
@@ -125,9 +125,9 @@ class XceptionAligned final : public HeadedModel {
         const Scope scope("blocks");
         x = run(dynamic_cast<Block&>(*blocks[i]), std::span(x.data(), 1));
       }
-      if (strided_[i] && tap(cat("blocks.", i, level_name_), x[1])) return x[0];
+      if (strided_[i] && tap(str_cat("blocks.", i, level_name_), x[1])) return x[0];
     }
-    if (tap(cat("blocks.", blocks.size() - 1), x[0])) return x[0];
+    if (tap(str_cat("blocks.", blocks.size() - 1), x[0])) return x[0];
     return act_(x[0]);
   }
 

@@ -62,7 +62,7 @@ class ConvPatchEmbed final : public Module {
  public:
   ConvPatchEmbed(int channels, const Cfg& c) {
     if (c.patch_size != 8 && c.patch_size != 16)
-      throw Error(Error::Kind::argument, cat("patch_size is ", c.patch_size), "XCiT has patches of 8 or 16");
+      throw Error(Error::Kind::argument, str_cat("patch_size is ", c.patch_size), "XCiT has patches of 8 or 16");
     Sequential proj;
     for (int part = c.patch_size / 2, in = channels; part >= 1; part /= 2) {
       const int out = c.embed_dim / part;
@@ -220,7 +220,7 @@ class Xcit final : public TokenHeadModel, public TokenModel {
         const Scope scope("blocks");
         x = run(*block, x);
       }
-      if (tap(cat("blocks.", block->name()), flatten(x, 1, 2))) break;
+      if (tap(str_cat("blocks.", block->name()), flatten(x, 1, 2))) break;
     }
     x = flatten(x, 1, 2);
     if (cls_token_) {
@@ -267,7 +267,7 @@ StateDict adapt(ImageModel& model, StateDict weights) {
     if (name.starts_with("cls_attn_blocks.") && at != std::string::npos) {
       const std::vector<Tensor> each = chunk(w.at(name), 3, 0);
       for (size_t i = 0; i < 3; ++i)
-        w.set(cat(name.substr(0, at), "attn.", "qkv"[i], name.substr(at + 8)), contiguous(each[i]));
+        w.set(str_cat(name.substr(0, at), "attn.", "qkv"[i], name.substr(at + 8)), contiguous(each[i]));
       w.erase(name);
     } else if (name.starts_with("pos_embed.") && !model.find("pos_embed")) {
       w.erase(name);

@@ -31,7 +31,7 @@ void evaluate(Graph& g, const Step& s) {
   Tensors in;
   for (int v : s.in) in.push_back(v < 0 ? Tensor() : g.values[static_cast<size_t>(v)].constant);
   const Tensors out = call(*s.op, in, s.attrs.ref());
-  const std::string name = s.scope.empty() ? std::string(s.op->name()) : cat(s.scope, ".", s.op->name());
+  const std::string name = s.scope.empty() ? std::string(s.op->name()) : str_cat(s.scope, ".", s.op->name());
   for (size_t i = 0; i < out.size(); ++i) {
     Value& v = g.values[static_cast<size_t>(s.out[i])];
     v.constant = out[i];

@@ -166,7 +166,7 @@ void absorb(Graph& g, Step& s, const Affine& a) {
   }
   const Device d = g.meta(s.in[1]).device;
   s.in[2] = g.add_constant(wide ? shifted<double>(bias, a, d) : shifted<float>(bias, a, d),
-                           cat(s.scope, s.scope.empty() ? "" : ".", "bias"));
+                           str_cat(s.scope, s.scope.empty() ? "" : ".", "bias"));
 }
 
 }  // namespace

@@ -54,12 +54,12 @@ class Fuser {
       shift.mutable_data<float>()[c] = static_cast<float>((given[2] ? number(2, c) : 0.0) - number(3, c) * by);
     }
     const std::string name = g_.values[static_cast<size_t>(s.in[3])].name;
-    Step fused{
-        &ops::scale_shift,
-        AttrsRef::of(ScaleShiftAttrs{}),
-        {g_.add_constant(gain.to(device), cat(name, ".gain")), g_.add_constant(shift.to(device), cat(name, ".shift"))},
-        s.out,
-        s.scope};
+    Step fused{&ops::scale_shift,
+               AttrsRef::of(ScaleShiftAttrs{}),
+               {g_.add_constant(gain.to(device), str_cat(name, ".gain")),
+                g_.add_constant(shift.to(device), str_cat(name, ".shift"))},
+               s.out,
+               s.scope};
     add_parts(s.in[0], fused.in);
     uses_.resize(g_.values.size(), 1);
     makers_.resize(g_.values.size(), -1);

@@ -42,7 +42,7 @@ void run_pass(const Pass& p, Graph& g, const Target& t) {
     g.verify();
   } catch (const Error& e) {
     if (e.kind() != Error::Kind::internal) throw;
-    throw Error(e.kind(), cat("pass ", p.name, ": ", e.summary()));
+    throw Error(e.kind(), str_cat("pass ", p.name, ": ", e.summary()));
   }
 }
 

@@ -67,7 +67,7 @@ class Walk {
 
  private:
   void take(const Step& s) {
-    const std::string who = cat(s.op->name(), s.scope.empty() ? "" : " at ", s.scope);
+    const std::string who = str_cat(s.op->name(), s.scope.empty() ? "" : " at ", s.scope);
     for (int v : s.in)
       if (v >= 0) read(v, who);
     if (s.op->traits.view) {
@@ -107,7 +107,7 @@ class Walk {
   }
 
   [[noreturn]] void fail(const std::string& who, int v, const char* what) const {
-    throw Error(Error::Kind::internal, cat("memory plan: ", who, ": %", v, " (", g_.meta(v), ") ", what));
+    throw Error(Error::Kind::internal, str_cat("memory plan: ", who, ": %", v, " (", g_.meta(v), ") ", what));
   }
 
   const Graph& g_;

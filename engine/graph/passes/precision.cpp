@@ -76,12 +76,12 @@ class Precision {
 void precision(Graph& g, const Target& t) {
   if (t.dtype == DType::none) return;
   if (!is_floating(t.dtype) || t.dtype == DType::f64)
-    throw Error(Error::Kind::argument, cat("a graph cannot be compiled for ", name_of(t.dtype)),
+    throw Error(Error::Kind::argument, str_cat("a graph cannot be compiled for ", name_of(t.dtype)),
                 "give f32, bf16 or f16");
   for (const State& s : g.state)
     if (changes(g.meta(s.in).dtype, t.dtype))
       throw Error(Error::Kind::unsupported,
-                  cat("compile for ", name_of(t.dtype), ": state '", s.name, "' is ", g.meta(s.in)),
+                  str_cat("compile for ", name_of(t.dtype), ": state '", s.name, "' is ", g.meta(s.in)),
                   "train in the dtype that was traced; casts in the traced code choose others");
   Precision(g, t.dtype).run();
 }

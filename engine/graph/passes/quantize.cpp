@@ -112,7 +112,7 @@ class Quantizer {
       if (g_.is_constant(v))
         if (const auto what = first_not_finite(g_.values[at(v)].constant))
           throw Error(Error::Kind::weights,
-                      cat("8-bit integers: a constant of ", s.op->name(), " at ", s.scope, " holds ", *what),
+                      str_cat("8-bit integers: a constant of ", s.op->name(), " at ", s.scope, " holds ", *what),
                       "only finite weights can be rounded");
   }
 
@@ -311,8 +311,8 @@ class Quantizer {
     const std::string name = g_.values[at(s.in[1])].name;   // a copy: constants are added below
     Step step{&ops::quant_conv,
               {},
-              {wide(x.value, w.dim(1)), add_constant(q.w, name), add_constant(q.scale, cat(name, ".scale")),
-               add_constant(q.bias, cat(name, ".bias"))},
+              {wide(x.value, w.dim(1)), add_constant(q.w, name), add_constant(q.scale, str_cat(name, ".scale")),
+               add_constant(q.bias, str_cat(name, ".bias"))},
               {},
               s.scope};
     if (a.conv.epilogue.residual) {
@@ -346,7 +346,7 @@ class Quantizer {
     const std::string name = g_.values[at(s.in[1])].name;   // a copy: constants are added below
     const int y = r_.emit({&ops::quant_depthwise,
                            AttrsRef::of(a),
-                           {x, add_constant(w, name), add_constant(bias, cat(name, ".bias"))},
+                           {x, add_constant(w, name), add_constant(bias, str_cat(name, ".bias"))},
                            {},
                            s.scope});
     if (a.y) gives_u8(s.out[0], y, a.y);

@@ -10,12 +10,12 @@ namespace fovea {
 namespace {
 
 void want(const Site& s, int i, const char* name, DType t) {
-  if (s.operand(i).dtype != t) s.fail(cat(name, " must be ", name_of(t), ", not ", name_of(s.operand(i).dtype)));
+  if (s.operand(i).dtype != t) s.fail(str_cat(name, " must be ", name_of(t), ", not ", name_of(s.operand(i).dtype)));
 }
 
 void want_quant(const Site& s, const char* name, const Quant& q) {
   if (!(q.scale > 0) || q.zero < 0 || q.zero > 255)
-    s.fail(cat(name, " has scale=", q.scale, " and zero=", q.zero, "; a scale is positive, a zero in 0 to 255"));
+    s.fail(str_cat(name, " has scale=", q.scale, " and zero=", q.zero, "; a scale is positive, a zero in 0 to 255"));
 }
 
 Meta as_type(Meta m, DType t) {
@@ -33,7 +33,7 @@ Metas infer_quantize_fine(const Site& s) {
   want(s, 0, "x", DType::f32);
   want_quant(s, "y", s.attrs<QuantAttrs>().quant);
   const Meta& x = s.operand(0);
-  if (x.rank() < 3) s.fail(cat("x has shape ", x.shape, "; it wants at least 3 dimensions"));
+  if (x.rank() < 3) s.fail(str_cat("x has shape ", x.shape, "; it wants at least 3 dimensions"));
   Shape shape = x.shape;
   shape[1] *= 2;
   return {make_meta(DType::u8, shape, x.memory(), x.device)};
@@ -64,7 +64,7 @@ Metas infer_quant_conv(const Site& s) {
   if (a.y) want_quant(s, "y", a.y);
   if (s.has(4)) want(s, 4, "residual", a.residual ? DType::u8 : DType::f32);
   if (s.operand(2).shape != s.operand(3).shape)
-    s.fail(cat("scale has shape ", s.operand(2).shape, ", bias ", s.operand(3).shape));
+    s.fail(str_cat("scale has shape ", s.operand(2).shape, ", bias ", s.operand(3).shape));
   return {as_type(like_conv(s, a, {0, 1, 3, 4}), a.y ? DType::u8 : DType::f32)};
 }
 
@@ -77,8 +77,8 @@ Metas infer_quant_depthwise(const Site& s) {
   if (a.y) want_quant(s, "y", a.y);
   const Meta &x = s.operand(0), &w = s.operand(1);
   if (x.rank() < 3 || w.rank() != x.rank() || a.conv.groups != x.shape[1] || w.shape[0] != a.conv.groups)
-    s.fail(cat("x has shape ", x.shape, ", w ", w.shape, " and groups=", a.conv.groups,
-               "; each channel has one filter of its own"));
+    s.fail(str_cat("x has shape ", x.shape, ", w ", w.shape, " and groups=", a.conv.groups,
+                   "; each channel has one filter of its own"));
   if (a.conv.epilogue.residual) s.fail("there is no residual here");
   return {as_type(like_conv(s, a, {0, 1, 2}), a.y ? DType::u8 : DType::f32)};
 }
@@ -91,7 +91,7 @@ Metas infer_quant_gate(const Site& s) {
   want_quant(s, "y", a.y);
   const Meta &x = s.operand(0), &gate = s.operand(1);
   if (x.rank() < 3 || gate.numel() != x.shape[0] * x.shape[1] || gate.shape[0] != x.shape[0])
-    s.fail(cat("gate has shape ", gate.shape, "; x ", x.shape, " wants one value for each sample and channel"));
+    s.fail(str_cat("gate has shape ", gate.shape, "; x ", x.shape, " wants one value for each sample and channel"));
   return same_as(x);
 }
 
@@ -109,7 +109,7 @@ Metas infer_half_linear(const Site& s) {
   want(s, 1, "w", DType::f16);
   Metas as_f32(s.in.begin(), s.in.end());
   as_f32[1] = as_type(as_f32[1], DType::f32);
-  if (s.operand(0).rank() != 2) s.fail(cat("x has shape ", s.operand(0).shape, "; it wants rows of features"));
+  if (s.operand(0).rank() != 2) s.fail(str_cat("x has shape ", s.operand(0).shape, "; it wants rows of features"));
   if (s.attrs<LinearAttrs>().epilogue.residual) s.fail("the epilogue has a residual");
   return ops::linear.infer({s.op, as_f32, {}, s.attrs_ref});
 }

@@ -26,7 +26,7 @@ using nlohmann::json;
 
 template <class T>
 std::string differs(const char* what, const T& ours, const T& recorded) {
-  return ours == recorded ? "" : cat(what, " ", ours, ", recorded ", recorded);
+  return ours == recorded ? "" : str_cat(what, " ", ours, ", recorded ", recorded);
 }
 
 // "" when everything that can be said without weights agrees.
@@ -51,7 +51,7 @@ std::string compare_structure(zoo::ImageModel& m, const json& e, const std::stri
     const zoo::FeatureInfo& level = levels[static_cast<size_t>(i)];
     ours.push_back({{"ch", level.channels}, {"red", level.reduction}, {"mod", level.module}});
   }
-  return ours == e["fo_info"] ? "" : cat("fo_info ", ours.dump(), ", recorded ", e["fo_info"].dump());
+  return ours == e["fo_info"] ? "" : str_cat("fo_info ", ours.dump(), ", recorded ", e["fo_info"].dump());
 }
 
 // The recorded outputs in one flat list: features, logits, pre-logits, intermediates.
@@ -125,10 +125,10 @@ std::string compare_pair(const json& e, Way& way, const Tensors& recorded, doubl
     for (int64_t i = 0; i < 2; ++i) {
       const Tensor part = slice(both[k], 0, i, i + 1), &own = alone[i][k];
       if (part.shape() != own.shape())
-        return cat("output ", k, " of two images: ", part.shape(), " for each, alone ", own.shape());
+        return str_cat("output ", k, " of two images: ", part.shape(), " for each, alone ", own.shape());
       const double off = largest_difference(part, own);
       if (!(off <= tol))
-        return cat("output ", k, " of image ", i, " of two is off by ", off, " of absmax, allowed ", tol);
+        return str_cat("output ", k, " of image ", i, " of two is off by ", off, " of absmax, allowed ", tol);
     }
   return {};
 }
@@ -155,7 +155,7 @@ std::string compare_figures(zoo::FeatureNet& net, const json& e, const Options& 
 json steady(const json& e) {
   if (e.value("reference", "") != "f32" || e.contains("kwargs")) return e;
   const auto name = e.at("name").get<std::string>();
-  const std::string file = cat(FOVEA_SOURCE_DIR "/test/golden/steady/", zoo::module_of(name), ".json");
+  const std::string file = str_cat(FOVEA_SOURCE_DIR "/test/golden/steady/", zoo::module_of(name), ".json");
   if (!std::filesystem::exists(file)) return e;
   for (const json& other : read_json(file))
     if (other.at("name") == name) return other;
@@ -191,7 +191,7 @@ Outcome compare_entry(const json& recorded, const std::string& file, const Optio
       if ((o.eager || o.compiled) && !(compiled ? o.compiled : o.eager)) continue;
       if (!compiled) net.model().to(parse_dtype(o.dtype));
       if (std::string text = compare_figures(net, e, o, compiled, &off); !text.empty())
-        return {cat(compiled ? "compiled: " : "eager: ", text), off};
+        return {str_cat(compiled ? "compiled: " : "eager: ", text), off};
     }
     return {{}, off};
   } catch (const Error& error) {

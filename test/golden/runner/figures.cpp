@@ -14,12 +14,12 @@ std::string compare(const std::string& what, const nlohmann::json& figure, const
                     double* most) {
   const auto recorded = figure.at("shape").get<std::vector<int64_t>>();
   const Shape shape(recorded.begin(), recorded.end());
-  if (t.shape() != shape) return cat(what, ": shape ", t.shape(), ", recorded ", shape);
+  if (t.shape() != shape) return str_cat(what, ": shape ", t.shape(), ", recorded ", shape);
   const Tensor dense = contiguous(cast(t, DType::f32));
   const std::span<const float> v = dense.data<float>();
   double sum = 0, squares = 0, largest = 0;
   for (const float x : v) {
-    if (!std::isfinite(x)) return cat(what, ": holds ", x);
+    if (!std::isfinite(x)) return str_cat(what, ": holds ", x);
     sum += static_cast<double>(x);
     largest = std::max(largest, std::abs(static_cast<double>(x)));
   }
@@ -33,8 +33,8 @@ std::string compare(const std::string& what, const nlohmann::json& figure, const
     if (off <= worst) return;
     worst = off;
     if (off > tol)
-      text =
-          cat(what, ": ", name, " ", ours, ", recorded ", theirs, " (off by ", off, " of absmax, allowed ", tol, ")");
+      text = str_cat(what, ": ", name, " ", ours, ", recorded ", theirs, " (off by ", off, " of absmax, allowed ", tol,
+                     ")");
   };
   check("mean", mean, figure.at("mean"));
   check("std", std::sqrt(squares / n), figure.at("std"));
@@ -43,7 +43,7 @@ std::string compare(const std::string& what, const nlohmann::json& figure, const
   const size_t k = samples.size();
   for (size_t i = 0; i < k; ++i) {
     const size_t at = k == 1 ? 0 : i * (v.size() - 1) / (k - 1);
-    check(cat("element ", at), static_cast<double>(v[at]), samples[i].get<double>());
+    check(str_cat("element ", at), static_cast<double>(v[at]), samples[i].get<double>());
   }
   if (most) *most = std::max(*most, worst);
   return text;
@@ -53,10 +53,11 @@ std::string compare_all(const std::string& what, const nlohmann::json& figures, 
                         double* most) {
   if (!figures.is_array())
     return ts.size() == 1 ? compare(what, figures, ts[0], tol, most)
-                          : cat(what, ": ", ts.size(), " tensors, recorded one");
-  if (figures.size() != ts.size()) return cat(what, ": ", ts.size(), " tensors, recorded ", figures.size());
+                          : str_cat(what, ": ", ts.size(), " tensors, recorded one");
+  if (figures.size() != ts.size()) return str_cat(what, ": ", ts.size(), " tensors, recorded ", figures.size());
   for (size_t i = 0; i < ts.size(); ++i)
-    if (std::string text = compare(cat(what, "[", i, "]"), figures[i], ts[i], tol, most); !text.empty()) return text;
+    if (std::string text = compare(str_cat(what, "[", i, "]"), figures[i], ts[i], tol, most); !text.empty())
+      return text;
   return {};
 }
 

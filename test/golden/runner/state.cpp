@@ -51,7 +51,7 @@ std::string first_differences(const std::string& ours, const std::string& record
   for (size_t i = 0; i < std::max(a.size(), b.size()) && most > 0; ++i) {
     const std::string left = i < a.size() ? a[i] : "(ends)", right = i < b.size() ? b[i] : "(ends)";
     if (left == right) continue;
-    text += cat("\n    line ", i + 1, "  ours: ", left, "   recorded: ", right);
+    text += str_cat("\n    line ", i + 1, "  ours: ", left, "   recorded: ", right);
     --most;
   }
   return text;

@@ -38,8 +38,8 @@ StateDict from_beit3(const StateDict& weights) {
     const size_t q = name.find("attn.q_proj.");
     if (q != std::string::npos) {
       const std::string start = name.substr(0, q + 5), kind = name.substr(q + 12);
-      w.set(cat(start, "qkv.", kind),
-            cat({t, renamed.at(cat(start, "k_proj.", kind)), renamed.at(cat(start, "v_proj.", kind))}, 0));
+      w.set(str_cat(start, "qkv.", kind),
+            cat({t, renamed.at(str_cat(start, "k_proj.", kind)), renamed.at(str_cat(start, "v_proj.", kind))}, 0));
     } else if (name == "pos_embed.weight") {  // its first two rows stand for no token
       w.set("pos_embed", contiguous(unsqueeze(slice(t, 0, 2, t.dim(0)), 0)));
     } else if (name.find("attn.k_proj.") == std::string::npos && name.find("attn.v_proj.") == std::string::npos) {

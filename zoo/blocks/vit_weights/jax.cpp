@@ -24,7 +24,7 @@ class JaxVit {
   }
 
  private:
-  static std::string stacked(std::string_view name) { return cat("Transformer/encoderblock/", name); }
+  static std::string stacked(std::string_view name) { return str_cat("Transformer/encoderblock/", name); }
   bool has(std::string_view name) const { return from_.contains(prefix_ + std::string(name)); }
   // All blocks may lie in one tensor, one behind the other.
   Tensor get(const std::string& name) const {
@@ -46,8 +46,8 @@ class JaxVit {
   void into_heads(const std::string& ours, const std::string& mha, std::initializer_list<const char*> parts) {
     Tensors weights, biases;
     for (const char* part : parts) {
-      weights.push_back(transpose(flatten(get(cat(mha, part, "/kernel")), 1), 0, 1));
-      biases.push_back(flatten(get(cat(mha, part, "/bias"))));
+      weights.push_back(transpose(flatten(get(str_cat(mha, part, "/kernel")), 1), 0, 1));
+      biases.push_back(flatten(get(str_cat(mha, part, "/bias"))));
     }
     out_.set(ours + ".weight", cat(weights, 0));
     out_.set(ours + ".bias", cat(biases, 0));
@@ -58,16 +58,16 @@ class JaxVit {
   }
   void block(int i) {
     const bool in_one = has(stacked("LayerNorm_0/scale"));
-    const std::string theirs = in_one ? stacked("") : cat("Transformer/encoderblock_", i, '/'),
-                      ours = cat("blocks.", i, '.');
+    const std::string theirs = in_one ? stacked("") : str_cat("Transformer/encoderblock_", i, '/'),
+                      ours = str_cat("blocks.", i, '.');
     index_ = in_one ? i : -1;
-    const std::string mha = cat(theirs, "MultiHeadDotProductAttention_", big_vision_ ? 0 : 1, '/');
+    const std::string mha = str_cat(theirs, "MultiHeadDotProductAttention_", big_vision_ ? 0 : 1, '/');
     norm(ours + "norm1", theirs + "LayerNorm_0");
     into_heads(ours + "attn.qkv", mha, {"query", "key", "value"});
     out_of_heads(ours + "attn.proj", mha);
-    norm(ours + "norm2", cat(theirs, "LayerNorm_", big_vision_ ? 1 : 2));
+    norm(ours + "norm2", str_cat(theirs, "LayerNorm_", big_vision_ ? 1 : 2));
     for (int layer : {0, 1})
-      dense(cat(ours, "mlp.fc", layer + 1), cat(theirs, "MlpBlock_", big_vision_ ? 0 : 3, "/Dense_", layer));
+      dense(str_cat(ours, "mlp.fc", layer + 1), str_cat(theirs, "MlpBlock_", big_vision_ ? 0 : 3, "/Dense_", layer));
     index_ = -1;
   }
   void pool() {
@@ -77,7 +77,8 @@ class JaxVit {
     into_heads("attn_pool.kv", mha, {"key", "value"});
     out_of_heads("attn_pool.proj", mha);
     norm("attn_pool.norm", "MAPHead_0/LayerNorm_0");
-    for (int layer : {0, 1}) dense(cat("attn_pool.mlp.fc", layer + 1), cat("MAPHead_0/MlpBlock_0/Dense_", layer));
+    for (int layer : {0, 1})
+      dense(str_cat("attn_pool.mlp.fc", layer + 1), str_cat("MAPHead_0/MlpBlock_0/Dense_", layer));
   }
 
   const StateDict& from_;
@@ -91,7 +92,7 @@ class JaxVit {
 
 StateDict from_jax_vit(const StateDict& weights, int blocks) {
   for (std::string_view prefix : {"", "opt/target/", "params/", "params/img/"})
-    if (weights.contains(cat(prefix, "embedding/kernel")))
+    if (weights.contains(str_cat(prefix, "embedding/kernel")))
       return JaxVit(weights, std::string(prefix)).translated(blocks);
   return weights;
 }
