@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/convert.cpp — `fovea convert IN OUT [--model NAME]`: any weight file to safetensors, under the model's own names.
+// cli/convert.cpp — `fovea convert IN OUT [--model NAME] [--fuse]`: any weight file to safetensors, under the model's own
+// names.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "engine/core/error.h"
+#include "nn/fuse.h"
 #include "weights_tools/bytes.h"
 #include "weights_tools/foreign.h"
 #include "weights_tools/open_weights.h"
@@ -20,6 +22,7 @@ namespace {
 struct Arguments {
   std::string in, out, model;
   OpenOptions open;
+  bool fuse = false;
   uint64_t most = 0;  // bytes to write at most; 0: what a file of this size may hold
 };
 
@@ -66,6 +69,8 @@ void run(const Arguments& a) {
   } else {
     const std::unique_ptr<zoo::ImageModel> model = zoo::create(a.model);
     tell_adapted(zoo::load_weights(*model, std::move(weights), a.in, {.headless = true}), a.in);
+    if (a.fuse && fuse(*model) == 0)
+      throw Error(Error::Kind::unsupported, str_cat(a.model, " has no branches to fuse"), "leave out --fuse");
     weights = model->state_dict();
   }
   bench::Counter counter("convert", static_cast<int64_t>(bytes_of(weights)), "bytes");
@@ -83,6 +88,8 @@ void add_convert(CLI::App& app) {
   command->add_option("out", a->out, "the safetensors file to write")->required();
   command->add_option("--model", a->model,
                       "give the tensors the names that this model has for them, and check that they fit");
+  command->add_flag("--fuse", a->fuse, "write what branches and norms amount to after training, a layer for each")
+      ->needs("--model");
   command->add_option("--key", a->open.key,
                       "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
   command->add_option("--prefix", a->open.prefix, "only tensors whose names begin so, without it: backbone.");
