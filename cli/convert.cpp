@@ -47,6 +47,12 @@ double bytes_of(const StateDict& weights) {
   return bytes;
 }
 
+struct ToldProgress final : WriteListener {
+  explicit ToldProgress(int64_t bytes) : counter("convert", bytes, "bytes") {}
+  void written(int64_t bytes) override { counter.add(bytes); }
+  bench::Counter counter;
+};
+
 // Tensors that repeat their elements (stride 0) or share a storage are written whole, each by itself.
 void check_size(const Arguments& a, const StateDict& weights) {
   const double bytes = bytes_of(weights);
@@ -73,9 +79,9 @@ void run(const Arguments& a) {
       throw Error(Error::Kind::unsupported, str_cat(a.model, " has no branches to fuse"), "leave out --fuse");
     weights = model->state_dict();
   }
-  bench::Counter counter("convert", static_cast<int64_t>(bytes_of(weights)), "bytes");
-  write_safetensors(a.out, weights, [&](int64_t bytes) { counter.add(bytes); });
-  counter.clear();
+  ToldProgress progress(static_cast<int64_t>(bytes_of(weights)));
+  write_safetensors(a.out, weights, &progress);
+  progress.counter.clear();
   std::fprintf(stderr, "%s: %zu tensors\n", printable(a.out).c_str(), weights.size());  // the output may be /dev/stdout
 }
 

@@ -335,8 +335,7 @@ std::string header_of(const StateDict& tensors, const std::vector<Planned>& orde
 }
 }  // namespace
 
-void write_safetensors(const std::string& path, const StateDict& tensors,
-                       const std::function<void(int64_t bytes)>& written) {
+void write_safetensors(const std::string& path, const StateDict& tensors, WriteListener* listener) {
   std::vector<Planned> order;
   for (const StateDict::Entry& e : tensors) order.push_back({&e, &file_dtype(e.second.dtype())});
   std::sort(order.begin(), order.end(), [](const Planned& a, const Planned& b) {
@@ -351,7 +350,7 @@ void write_safetensors(const std::string& path, const StateDict& tensors,
   for (const Planned& p : order) {
     const Tensor t = dense(p.entry->second);
     if (t.numel()) file.write(Bytes(t.bytes(), static_cast<size_t>(t.meta().bytes())));
-    if (written) written(t.meta().bytes());
+    if (listener) listener->written(t.meta().bytes());
   }
   file.commit();
 }

@@ -2,7 +2,6 @@
 // weights_tools/safetensors.h — safetensors files: a length, a JSON header, and the bytes of the tensors without gaps.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,10 +23,17 @@ struct SafetensorsOptions {
 StateDict read_safetensors(const std::string& path, const SafetensorsOptions& options = {});
 StateDict read_safetensors(std::shared_ptr<const MappedFile> file, const SafetensorsOptions& options = {});
 
+/// Hears of the bytes of each tensor as it is in the file.
+class WriteListener {
+ public:
+  virtual void written(int64_t bytes) = 0;
+
+ protected:
+  ~WriteListener() = default;
+};
+
 /// Writes atomically, byte for byte as the Python package orders and pads a file. `"format": "pt"` is added to the
-/// metadata unless it names a format. Tensors that share bytes are written once each. `written` hears of the bytes of each
-/// tensor as it is in the file.
-void write_safetensors(const std::string& path, const StateDict& tensors,
-                       const std::function<void(int64_t bytes)>& written = {});
+/// metadata unless it names a format. Tensors that share bytes are written once each.
+void write_safetensors(const std::string& path, const StateDict& tensors, WriteListener* listener = nullptr);
 
 }  // namespace fovea

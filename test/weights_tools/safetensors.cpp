@@ -77,9 +77,13 @@ TEST_CASE("who waits for safetensors to be written hears of every tensor", "[wei
   d.set("a", zeros({3, 5}));
   d.set("none", zeros({0, 4}));
   d.set("b", zeros({7}, DType::u8));
-  std::vector<int64_t> bytes;
+  struct Listener final : WriteListener {
+    std::vector<int64_t> bytes;
+    void written(int64_t n) override { bytes.push_back(n); }
+  } listener;
   const Scratch scratch;
-  write_safetensors(scratch / "x", d, [&](int64_t n) { bytes.push_back(n); });
+  write_safetensors(scratch / "x", d, &listener);
+  std::vector<int64_t>& bytes = listener.bytes;
   std::sort(bytes.begin(), bytes.end());
   CHECK(bytes == std::vector<int64_t>{0, 7, 60});
 }
