@@ -2,9 +2,9 @@
 // zoo/blocks/mobilenetv3.h — the MobileNetV3 that several families are variants of: EfficientNet's stages and a last
 // convolution behind the pooling; https://arxiv.org/abs/1905.02244, https://arxiv.org/abs/2404.10518.
 #pragma once
-#include <string>
 #include <string_view>
 
+#include "zoo/blocks/conv_headed.h"
 #include "zoo/blocks/efficientnet_trunk.h"
 #include "zoo/family.h"
 
@@ -31,24 +31,10 @@ FOVEA_SETTINGS(MobileNetV3Cfg, arch, width, depth, round_limit, group_size, feat
                fix_stem, padding, act, bn_eps, anti_alias, squeeze_gate, squeeze_act, squeeze_divisor,
                squeeze_from_expanded, layer_scale)
 
-class MobileNetV3 final : public EfficientNetTrunk {
+class MobileNetV3 final : public ConvHeaded<EfficientNetTrunk> {
  public:
   MobileNetV3(const MobileNetV3Cfg& c, const ModelOptions& o);
   Tensor forward_features(const Tensor& image) override { return run_trunk(image).x; }
-  Tensor forward_head(const Tensor& features, bool pre_logits = false) override;
-  /// The convolution behind the pooling was made for what the pooling gives: catavgmax neither comes nor goes.
-  void reset_classifier(int num_classes, std::optional<std::string_view> global_pool = {}) override;
-  const std::string& global_pool() const override { return pool_->type(); }
-
- protected:
-  void drop_head() override;
-
- private:
-  Act act_;  // behind the head's convolution; none where the norm holds it
-  Ref<GlobalPool> pool_;
-  Ref<Module> conv_head_, classifier_;
-  Maybe<Module> norm_head_;
-  Maybe<Dropout> drop_;
 };
 
 }  // namespace fovea::zoo
