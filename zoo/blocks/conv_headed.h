@@ -85,10 +85,11 @@ class ConvHeaded : public Base {
   void set_pool(std::string_view type) {
     std::unique_ptr<GlobalPool> pool = pooling(type);
     if (pool->width() != pool_->width() && convolves())
-      throw Error(Error::Kind::unsupported,
-                  str_cat("pooling '", type, "' gives ", this->num_features_ * pool->width(), " channels, but conv_head of ",
-                      this->full_name(), " takes ", this->num_features_ * pool_->width()),
-                  "give global_pool when creating the model");
+      throw Error(
+          Error::Kind::unsupported,
+          str_cat("pooling '", type, "' gives ", this->num_features_ * pool->width(), " channels, but conv_head of ",
+              this->full_name(), " takes ", this->num_features_ * pool_->width()),
+          "give global_pool when creating the model");
     pool_ = this->replace("global_pool", std::move(pool));
   }
 
