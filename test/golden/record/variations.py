@@ -3,7 +3,8 @@
 
 Writes test/golden/variations/<module>.json in the format of the recorded modules: arguments in "kwargs", weights and image filled by the
 formula of test/support/fill.h, figures from f64. A case is an architecture, its arguments, and the image's batch, height and width.
-Arguments that timm takes for features_only models alone come last; such an entry has the maps of that model instead of other outputs.
+Arguments that timm takes for features_only models alone may follow; such an entry has the maps of that model instead of other outputs.
+What the variance of convolutions' weights is scaled by comes last: many branches that are added up need less.
 "fo_info" is left out where a module's table of its levels knows the usual widths only.
 Needs torch and timm.
 """
@@ -58,9 +59,9 @@ def tolerance(exact, single):
     return float(f"{max(5e-5, 10 * worst):.2g}")
 
 
-def entry(name, kwargs, size, for_features=None):
+def entry(name, kwargs, size, for_features=None, gain=1):
     model = create(name, **kwargs).eval()
-    fill(model)
+    fill(model, gain)
     trained = {n for n, _ in model.named_parameters()}
     lines = [f"{n}\t{','.join(map(str, t.shape))}\t{str(t.dtype).removeprefix('torch.')}\t{'p' if n in trained else 'b'}\n"
              for n, t in model.state_dict().items()]
@@ -70,14 +71,14 @@ def entry(name, kwargs, size, for_features=None):
                                  **(for_features or {})).eval()
     answer, of = (maps, backbone) if for_features else (outputs, model)
     if for_features:
-        fill(backbone)
+        fill(backbone, gain)
     levels = backbone.feature_info.get_dicts()
     with torch.no_grad():
         widths_known = all(i["num_chs"] in (t.shape[1], t.shape[-1]) for i, t in zip(levels, backbone(x)))
         single = answer(of, x)
         exact = answer(of.double(), x.double())
     info = [{"ch": i["num_chs"], "red": i["reduction"], "mod": i["module"]} for i in levels]
-    return {"name": name, "kwargs": {**kwargs, **(for_features or {})}, "params": sum(p.numel() for p in model.parameters()), "state_entries": len(lines),
+    return {"name": name, "kwargs": {**kwargs, **(for_features or {})}, **({"fill_gain": gain} if gain != 1 else {}), "params": sum(p.numel() for p in model.parameters()), "state_entries": len(lines),
             "state_fnv1a": f"{fnv1a(''.join(lines).encode()):016x}", "input": list(x.shape[1:]), "batch": b,
             "num_classes": model.num_classes, "num_features": model.num_features, "head_hidden_size": model.head_hidden_size,
             **({"fo_info": info} if widths_known else {}), **exact, "tol": tolerance(exact, single)}
