@@ -160,7 +160,8 @@ void calls(const Tensor& x, const Tensor& w) {
   interpolate(x, {8, 8}, {.mode = Interpolation::linear});
   sdpa(x, x, x, {}, {.causal = true});
   ConvNormAct(3, 8, 3, {.norm = {}});
-  trace([](std::span<const Tensor> in) { return Tensors(in.begin(), in.end()); }, {x.meta()}, {.input_names = {"image"}});
+  const auto same = [](std::span<const Tensor> in) { return Tensors(in.begin(), in.end()); };
+  trace(same, {x.meta()}, {.input_names = {"image"}});
 }
 )";
   const bool quiet =

@@ -24,8 +24,8 @@ HybridEmbed::HybridEmbed(std::unique_ptr<Module> backbone, const HybridEmbedOpti
   measure();
   if (o.proj) proj_ = add("proj", projection(map_channels_, o.dim, o.patch, o.bias));
   else if (map_channels_ != o.dim)
-    throw Error(Error::Kind::argument,
-                str_cat("a map of ", map_channels_, " channels cannot give tokens of ", o.dim, " without a projection"));
+    throw Error(Error::Kind::argument, str_cat("a map of ", map_channels_, " channels cannot give tokens of ", o.dim,
+                                               " without a projection"));
 }
 
 void HybridEmbed::measure() {
@@ -48,8 +48,8 @@ void HybridEmbed::measure() {
   ratio_ = {h / static_cast<int>(map[2]), w / static_cast<int>(map[3])};
   const Size2 patch = options_.patch;
   if (!options_.pad && (map[2] % patch.h != 0 || map[3] % patch.w != 0))
-    throw Error(Error::Kind::argument,
-                str_cat("a map of ", map[2], " x ", map[3], " does not divide into patches of ", patch.h, " x ", patch.w));
+    throw Error(Error::Kind::argument, str_cat("a map of ", map[2], " x ", map[3], " does not divide into patches of ",
+                                               patch.h, " x ", patch.w));
 }
 
 Size2 HybridEmbed::grid_of(int64_t height, int64_t width) const {

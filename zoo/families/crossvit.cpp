@@ -83,7 +83,8 @@ struct Patches final : Module {
       return;
     }
     if (patch != 12 && patch != 16)
-      throw Error(Error::Kind::argument, str_cat("three convolutions read no patches of ", patch), "they are of 12 or 16");
+      throw Error(Error::Kind::argument, str_cat("three convolutions read no patches of ", patch),
+                  "they are of 12 or 16");
     const bool twelve = patch == 12;
     Sequential convs;
     convs.add(Conv2d(in, dim / 4, 7, {.stride = 4, .padding = 3, .bias = true}));

@@ -237,7 +237,8 @@ class MetaHead final : public Head {
  private:
   static std::unique_ptr<GlobalPool> pool_of(std::string_view type) {
     auto pool = std::make_unique<GlobalPool>(type, false);
-    if (pool->width() != 1) throw Error(Error::Kind::argument, str_cat("a head with a norm has no pooling '", type, "'"));
+    if (pool->width() != 1)
+      throw Error(Error::Kind::argument, str_cat("a head with a norm has no pooling '", type, "'"));
     return pool;
   }
   std::unique_ptr<Module> classifier(int classes) const {

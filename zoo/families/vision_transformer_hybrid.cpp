@@ -155,7 +155,8 @@ class JaxBackbone {
   }
   void norm(const std::string& theirs, const std::string& ours) {
     for (const auto& [part, called] : {std::pair{"/scale", ".weight"}, {"/bias", ".bias"}})
-      if (const Tensor* t = from_.find(str_cat(prefix_, theirs, part))) out_.set(str_cat(ours_, ours, called), flatten(*t));
+      if (const Tensor* t = from_.find(str_cat(prefix_, theirs, part)))
+        out_.set(str_cat(ours_, ours, called), flatten(*t));
   }
   const StateDict& from_;
   std::string prefix_, ours_, stem_;
