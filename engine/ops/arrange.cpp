@@ -109,7 +109,7 @@ Tensors vjp_roll(const Backward& b) {
 }  // namespace
 
 namespace ops {
-constinit const OpDef cat{.signature = "str_cat(xs...) -> y", .infer = infer_cat, .vjp = vjp_cat, .role = Role::move};
+constinit const OpDef cat{.signature = "cat(xs...) -> y", .infer = infer_cat, .vjp = vjp_cat, .role = Role::move};
 constinit const OpDef pad{.signature = "pad(x) -> y", .infer = infer_pad, .vjp = vjp_pad, .role = Role::move};
 constinit const OpDef pad_dx{
     .signature = "pad_dx(gy) -> gx", .infer = infer_pad_dx, .vjp = vjp_pad_dx, .role = Role::move};
