@@ -93,11 +93,11 @@ std::string resolved(std::string_view url, std::string_view location) {
   if (location.find("://") != location.npos && location.find("://") < location.find_first_of("/?#"))
     return std::string(location);
   const size_t scheme = url.find("://") + 3;
-  if (location.starts_with("//")) return cat(url.substr(0, scheme - 2), location);
+  if (location.starts_with("//")) return str_cat(url.substr(0, scheme - 2), location);
   const std::string_view base = url.substr(0, url.find_first_of("?#", scheme));
   const std::string_view root = base.substr(0, base.find('/', scheme));
-  if (location.starts_with('/')) return cat(root, location);
-  if (location.starts_with('?')) return cat(base, location);
+  if (location.starts_with('/')) return str_cat(root, location);
+  if (location.starts_with('?')) return str_cat(base, location);
   const size_t folder = base.rfind('/');
   return str_cat(folder < scheme ? str_cat(base, "/") : std::string(base.substr(0, folder + 1)), location);
 }

@@ -130,7 +130,7 @@ void Checkpoints::save(const std::string& name, const Module& model, const std::
   for (const Slot& s : slots)
     if (!saved.contains(s.tensor)) rest.set(s.name, on_host(*s.tensor));
   for (const auto& [key, value] : notes)
-    for (StateDict* d : {&weights, &rest}) d->metadata.emplace_back(cat(kNote, key), value);
+    for (StateDict* d : {&weights, &rest}) d->metadata.emplace_back(str_cat(kNote, key), value);
   const std::string file = name + std::string(kTrain), rest_sum = sum_of(rest);
   write_summed(str_cat(folder_, '/', file), std::move(rest));
   weights.metadata.emplace_back(kRest, file);

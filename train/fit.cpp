@@ -144,7 +144,7 @@ void Fit::end_epoch() {
   schedule_.epoch(epoch_, metric);
   optimizer_.set_lr(schedule_.lr());
   if (checkpoints_) {
-    const std::string name = cat(kCheckpoint, number);
+    const std::string name = str_cat(kCheckpoint, number);
     const double worst = options_.metric == "loss" ? std::numeric_limits<double>::max()
                                                    : std::numeric_limits<double>::lowest();
     save(name, metric.value_or(worst));
@@ -162,7 +162,7 @@ void Fit::prune(int64_t newest) {
   for (std::filesystem::directory_iterator at(checkpoints_->folder(), failed), end; !failed && at != end;
        at.increment(failed)) {
     std::string name = at->path().stem().string();
-    if (!name.starts_with(kCheckpoint) || name.ends_with(".train") || name == cat(kCheckpoint, newest)) continue;
+    if (!name.starts_with(kCheckpoint) || name.ends_with(".train") || name == str_cat(kCheckpoint, newest)) continue;
     if (at->path().extension() != ".safetensors") continue;
     double metric = 0;
     try {

@@ -8,7 +8,7 @@ namespace fovea {
 
 void Average::add(const StateDict& weights, const std::string& source) {
   const auto bad = [&](const std::string& what) {
-    throw Error(Error::Kind::weights, cat(source, what), "means are of weights of one model");
+    throw Error(Error::Kind::weights, str_cat(source, what), "means are of weights of one model");
   };
   for (const auto& [name, t] : first_)
     if (!weights.contains(name)) bad(str_cat(" lacks '", name, "', which the first weights have"));
