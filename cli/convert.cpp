@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/convert.cpp — `fovea convert IN OUT [--model NAME]`: any weight file to safetensors, under the model's own names.
+// cli/convert.cpp — `fovea convert IN OUT [--model NAME] [--fuse]`: any weight file to safetensors, under the model's own
+// names.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include "cli/labels.h"
 #include "engine/core/error.h"
 #include "engine/ops/ops.h"
+#include "nn/fuse.h"
 #include "weights_tools/bytes.h"
 #include "weights_tools/foreign.h"
 #include "weights_tools/open_weights.h"
@@ -26,6 +28,7 @@ struct Arguments {
   std::string in, out, model, dtype, labels, license;
   zoo::ModelOptions options;
   OpenOptions open;
+  bool fuse = false;
   uint64_t most = 0;  // bytes to write at most; 0: what a file of this size may hold
   bool hash = false, remap = false, no_aux_bn = false;
 };
@@ -132,6 +135,9 @@ void run(Arguments a) {
   if (folder && a.model.empty())
     throw Error(Error::Kind::argument, str_cat(a.out, " is a folder"), "--model NAME says of which model the weights are");
   if ((a.remap || folder) && a.model.empty()) throw Error(Error::Kind::argument, "--remap is for a --model");
+  if (a.fuse && folder)
+    throw Error(Error::Kind::argument, str_cat(a.out, " is a folder, and its config.json would not say what --fuse did"),
+                "write a file, or leave out --fuse");
   const std::unique_ptr<zoo::ImageModel> model = a.model.empty() ? nullptr : zoo::create(a.model, a.options);
   a.in = zoo::weights_path(a.in);
   StateDict weights = open_weights(a.in, a.open);
@@ -143,6 +149,8 @@ void run(Arguments a) {
     check_size(a, weights);
   } else {
     tell_adapted(zoo::load_weights(*model, std::move(weights), a.in, {.headless = true}), a.in);
+    if (a.fuse && fuse(*model) == 0)
+      throw Error(Error::Kind::unsupported, str_cat(a.model, " has no branches to fuse"), "leave out --fuse");
     if (!a.dtype.empty()) model->to(parse_dtype(a.dtype));
     if (folder) return write_folder(a, *model);
     weights = model->state_dict();
@@ -175,6 +183,8 @@ void add_convert(CLI::App& app) {
   command->add_flag("--hash", a->hash, "the first 8 digits of the file's SHA-256 become part of its name");
   command->add_option("--labels", a->labels, "of a folder: the names of its classes, or none");
   command->add_option("--license", a->license, "of a folder: what its card says");
+  command->add_flag("--fuse", a->fuse, "write what branches and norms amount to after training, a layer for each")
+      ->needs("--model");
   command->add_option("--key", a->open.key,
                       "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
   command->add_option("--prefix", a->open.prefix, "only tensors whose names begin so, without it: backbone.");
