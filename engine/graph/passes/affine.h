@@ -24,8 +24,14 @@ bool takes_weights(const Graph& g, const Step& s);
 /// Gives such a step another bias.
 void set_bias(Graph& g, Step& s, const std::vector<double>& bias);
 
-/// The uses of values and the steps that make them, kept up to date while steps are joined.
+/// The uses of values and the steps that make them, kept up to date while steps are joined. Constants that passes add
+/// are made by none.
 struct Links {
+  explicit Links(const Graph& g) : uses(g.use_counts()), makers(g.makers()) {}
+  int maker(int v) const {
+    return v >= 0 && static_cast<size_t>(v) < makers.size() ? makers[static_cast<size_t>(v)] : -1;
+  }
+  bool read_once(int v) const { return uses[static_cast<size_t>(v)] == 1; }  // of a value that some step makes
   std::vector<int> uses, makers;
 };
 /// Where steps[n] adds or subtracts two branches over one operand, of convolutions or products or of one and its scaled

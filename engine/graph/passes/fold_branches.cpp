@@ -113,18 +113,16 @@ struct Branch {
 
 // Adds `other` to the step that makes `base`; false where that is no convolution or product, or `other` does not fit.
 bool join(Graph& g, Links& links, const Branch& base, const Branch& other) {
-  const auto made_by = [&](int v) { return links.makers[static_cast<size_t>(v)]; };
-  const auto read_once = [&](int v) { return links.uses[static_cast<size_t>(v)] == 1; };
-  if (base.sign < 0 || made_by(base.value) < 0 || !read_once(base.value)) return false;
-  Step& s = g.steps[static_cast<size_t>(made_by(base.value))];
+  if (base.sign < 0 || links.maker(base.value) < 0 || !links.read_once(base.value)) return false;
+  Step& s = g.steps[static_cast<size_t>(links.maker(base.value))];
   if (!takes_weights(g, s)) return false;
   const int64_t outputs = g.meta(s.in[1]).shape[0];
   std::optional<Addend> a;
   std::vector<double> scale = repeated(1, outputs), shift;
   if (other.value == s.in[0]) {  // dense kernels have an epilogue for that, which rounds less
     if (g.meta(s.in[1]).shape[1] == 1 && outputs > 1) a = of_operand(g, s);
-  } else if (made_by(other.value) >= 0 && read_once(other.value)) {
-    const Step& branch = g.steps[static_cast<size_t>(made_by(other.value))];
+  } else if (links.maker(other.value) >= 0 && links.read_once(other.value)) {
+    const Step& branch = g.steps[static_cast<size_t>(links.maker(other.value))];
     if (std::ranges::find(branch.in, s.in[0]) == branch.in.end()) return false;
     if (branch.in[0] == s.in[0] && (a = of_step(g, s, branch))) {
       shift = vector_operand(g, branch, 2);

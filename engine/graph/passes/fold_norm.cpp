@@ -73,8 +73,8 @@ struct Source {
   int step = -1, channel_axis = -1;
 };
 Source source_of(const Graph& g, const Links& links, int x) {
-  if (x < 0 || links.uses[static_cast<size_t>(x)] != 1 || links.makers[static_cast<size_t>(x)] < 0) return {};
-  const int made_by = links.makers[static_cast<size_t>(x)];
+  const int made_by = links.maker(x);
+  if (made_by < 0 || !links.read_once(x)) return {};
   const Step& s = g.steps[static_cast<size_t>(made_by)];
   if (takes_weights(g, s)) return {made_by, s.op->role == Role::conv ? 1 : g.meta(x).rank() - 1};
   if (s.op != &ops::permute && s.op != &ops::reshape) return {};
@@ -106,8 +106,8 @@ std::vector<double> shifted_bias(const Tensor& weights, std::vector<double> bias
 bool absorb_operand(Graph& g, Links& links, size_t n) {
   Step& s = g.steps[n];
   if (s.op != &ops::linear || !takes_weights(g, s)) return false;
-  const int x = s.in[0], made_by = links.makers[static_cast<size_t>(x)];
-  if (made_by < 0 || links.uses[static_cast<size_t>(x)] != 1) return false;
+  const int x = s.in[0], made_by = links.maker(x);
+  if (made_by < 0 || !links.read_once(x)) return false;
   const Step& before = g.steps[static_cast<size_t>(made_by)];
   for (const int y : before.in) {
     if (y < 0 || g.is_constant(y) || before.out.size() != 1 || g.meta(y) != g.meta(x)) continue;
@@ -146,7 +146,7 @@ bool absorb_into_source(Graph& g, Links& links, size_t n) {
 }  // namespace
 
 void fold_norm(Graph& g, const Target&) {
-  Links links{g.use_counts(), g.makers()};
+  Links links(g);
   for (size_t n = 0; n < g.steps.size(); ++n) {
     while (absorb_operand(g, links, n)) {}
     if (!absorb_into_source(g, links, n)) join_branches(g, links, n);
