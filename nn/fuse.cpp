@@ -24,7 +24,8 @@ void take_over(Module& m, const Param& weight, const Param& bias, const Traceabl
   passes::fold_norm(g, {});
   if (g.steps.size() != 1 || g.steps[0].op != &op || g.steps[0].in[0] != g.inputs[0] ||
       g.meta(g.steps[0].in[1]).shape != weight->shape())
-    throw Error(Error::Kind::internal, str_cat("the branches of '", m.name(), "' are not one ", op.name()), g.print());
+    throw Error(Error::Kind::unsupported, str_cat("the branches of '", m.name(), "' are not one ", op.name(), " together"),
+                "their norms have to be batch norms");
   const Step& s = g.steps[0];
   const auto constant = [&](size_t i) { return g.values[static_cast<size_t>(s.in[i])].constant; };
   weight.set(contiguous(constant(1)));
@@ -37,7 +38,7 @@ int fuse(Module& m) {
   int found = 0;
   m.visit([&](const std::string&, Module& each) {
     auto* fusible = dynamic_cast<Fusible*>(&each);
-    if (!fusible || each.vacant()) return;         // vacant: part of one that was fused before
+    if (!fusible || each.vacant()) return;  // vacant: part of one that was fused before
     fusible->fuse();
     ++found;
   });
