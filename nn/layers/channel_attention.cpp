@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "engine/ops/ops.h"
+#include "nn/layers/conv_norm_act.h"
+#include "nn/layers/drop.h"
 #include "nn/layers/norm.h"
 
 namespace fovea {
@@ -50,6 +52,37 @@ struct SpatialAttention final : Module {
   explicit SpatialAttention(const Act& g) : gate(g) { conv = add("conv", ConvBn(2, 1, 7)); }
   Tensor forward(const Tensor& x) override {
     return x * activate(conv(cat({mean(x, {1}, keep_dims), amax(x, {1}, keep_dims)}, 1)), gate);
+  }
+};
+
+// The transform of BAT, in groups of channels that are mixed alike.
+struct BilinearTransform final : Module {
+  static constexpr int kGroups = 2;
+  Ref<Module> conv1, conv_p, conv_q, conv2;
+  int blocks;
+  BilinearTransform(int channels, int n) : blocks(n) {
+    if (channels % kGroups != 0)
+      throw Error(Error::Kind::argument, str_cat("the ", kGroups, " groups of bat do not divide ", channels, " channels"));
+    conv1 = add("conv1", ConvNormAct(channels, kGroups, 1));
+    const Conv2dOptions inside{.padding = Padding::Kind::valid, .bias = true};
+    conv_p = add("conv_p", Conv2d(kGroups, n * n * kGroups, {n, 1}, inside));
+    conv_q = add("conv_q", Conv2d(kGroups, n * n * kGroups, {1, n}, inside));
+    conv2 = add("conv2", ConvNormAct(channels, channels, 1));
+  }
+  Tensor forward(const Tensor& x) override {
+    const int64_t n = x.dim(0), c = x.dim(1), h = x.dim(2), w = x.dim(3), b = blocks;
+    if (h % b != 0 || w % b != 0)
+      throw Error(Error::Kind::shape, str_cat("bat cuts a map into ", b, " x ", b, " blocks, but it is ", h, " x ", w),
+                  current_scope());
+    const Tensor y = conv1(x);
+    const Tensor rows = amax(reshape(y, {n, kGroups, b, h / b * w}), {3}, keep_dims);
+    const Tensor columns = amax(reshape(y, {n, kGroups, h, b, w / b}), {2, 4}, keep_dims);
+    const Tensor p = sigmoid(reshape(conv_p(rows), {n, kGroups, 1, b, b}));
+    const Tensor q = sigmoid(reshape(conv_q(reshape(columns, {n, kGroups, 1, b})), {n, kGroups, 1, b, b}));
+    const Tensor down = reshape(x, {n, kGroups, c / kGroups, b, h / b * w});
+    const Tensor mixed = matmul(p / sum(p, {4}, keep_dims), down);
+    const Tensor across = reshape(mixed, {n, kGroups, c / kGroups * h, b, w / b});
+    return conv2(reshape(matmul(q / sum(q, {3}, keep_dims), across, {.transpose_a = true}), {n, c, h, w}));
   }
 };
 
@@ -107,18 +140,15 @@ Tensor EcaModule::forward(const Tensor& x) {
 }
 
 GlobalContext::GlobalContext(int channels, const GlobalContextOptions& o) : gate_(o.squeeze.gate) {
-  if (o.attention) {
-    Ref<Conv2d> attn = add("conv_attn", Conv2d(channels, 1, 1, {.bias = true}));
-    attn->weight.slot().init = init::kaiming_normal(attn->weight->shape());
-    conv_attn_ = attn;
-  }
+  if (o.attention) conv_attn_ = add("conv_attn", Conv2d(channels, 1, 1, {.bias = true}));
   const ConvMlpOptions mlp{.hidden = reduction(channels, o.squeeze, 1.0 / 8, 1), .act = o.squeeze.act, .norm = true};
-  if (o.fuse_add) {
-    Ref<ConvMlp> plus = add("mlp_add", ConvMlp(channels, mlp));
-    plus->fc2->weight.slot().init = init::zeros();
-    mlp_add_ = plus;
-  }
+  if (o.fuse_add) mlp_add_ = add("mlp_add", ConvMlp(channels, mlp));
   if (o.fuse_scale) mlp_scale_ = add("mlp_scale", ConvMlp(channels, mlp));
+  start_values();
+}
+void GlobalContext::start_values() {
+  if (conv_attn_) conv_attn_->weight.slot().init = init::kaiming_normal(conv_attn_->weight->shape());
+  if (mlp_add_) mlp_add_->fc2->weight.slot().init = init::zeros();
 }
 Tensor GlobalContext::forward(const Tensor& x) {
   const int64_t n = x.dim(0), c = x.dim(1), area = x.dim(2) * x.dim(3);
@@ -138,6 +168,16 @@ CbamModule::CbamModule(int channels, const SqueezeOptions& o) {
 }
 Tensor CbamModule::forward(const Tensor& x) { return spatial_(channel_(x)); }
 
+BatNonLocalAttn::BatNonLocalAttn(int channels, const SqueezeOptions& o) {
+  const int reduced = o.channels ? o.channels
+                                 : make_divisible(channels * (o.ratio > 0 ? o.ratio : 0.25), o.divisor ? o.divisor : 8);
+  conv1_ = add("conv1", ConvNormAct(channels, reduced, 1));
+  ba_ = add("ba", BilinearTransform(reduced, o.blocks ? o.blocks : 7));
+  conv2_ = add("conv2", ConvNormAct(reduced, channels, 1));
+  dropout_ = add("dropout", Dropout2d(0.2));
+}
+Tensor BatNonLocalAttn::forward(const Tensor& x) { return dropout_(conv2_(ba_(conv1_(x)))) + x; }
+
 std::unique_ptr<Module> channel_attention(std::string_view kind, int channels, const SqueezeOptions& o) {
   if (kind.empty()) return nullptr;
   if (kind == "se") return std::make_unique<SEModule>(channels, o);
@@ -153,8 +193,9 @@ std::unique_ptr<Module> channel_attention(std::string_view kind, int channels, c
     return std::make_unique<GlobalContext>(channels,
                                            GlobalContextOptions{.squeeze = o, .fuse_add = true, .fuse_scale = false});
   if (kind == "cbam") return std::make_unique<CbamModule>(channels, o);
+  if (kind == "bat") return std::make_unique<BatNonLocalAttn>(channels, o);
   throw Error(Error::Kind::argument, str_cat("no channel attention '", kind, "'"),
-              "there are se, ese, eca, ceca, gc, gca and cbam");
+              "there are se, ese, eca, ceca, gc, gca, cbam and bat");
 }
 
 }  // namespace fovea

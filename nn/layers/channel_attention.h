@@ -22,6 +22,7 @@ struct SqueezeOptions {
   Act act = act::relu, gate = act::sigmoid;
   bool max_pool = false;                           // half of the squeeze is the maximum
   bool norm = false;                               // batch norm after the reduction
+  int blocks = 0;                                  // bat: along each side of the image; 0: 7
 };
 
 /// Squeeze-and-excitation as in SE-Nets (fc1, fc2): https://arxiv.org/abs/1709.01507.
@@ -87,6 +88,8 @@ class GlobalContext final : public Module {
  public:
   explicit GlobalContext(int channels, const GlobalContextOptions& o = {});
   Tensor forward(const Tensor& x) override;
+  /// Gives its convolutions their first values: for networks that give all convolutions others.
+  void start_values();
 
  private:
   Maybe<Conv2d> conv_attn_;
@@ -104,7 +107,18 @@ class CbamModule final : public Module {
   Ref<Module> channel_, spatial_;
 };
 
-/// By timm's name: se, ese, eca, ceca, gc, gca, cbam; "" gives null. Throws Error(argument) for others.
+/// Rows of blocks of the image are mixed with each other, and then columns, by weights that the image itself gives:
+/// https://github.com/BA-Transform/BAT-Image-Classification
+class BatNonLocalAttn final : public Module {
+ public:
+  explicit BatNonLocalAttn(int channels, const SqueezeOptions& o = {});  // ratio 1/4, divisor 8
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  Ref<Module> conv1_, ba_, conv2_, dropout_;
+};
+
+/// By timm's name: se, ese, eca, ceca, gc, gca, cbam, bat; "" gives null. Throws Error(argument) for others.
 std::unique_ptr<Module> channel_attention(std::string_view kind, int channels, const SqueezeOptions& o = {});
 
 }  // namespace fovea

@@ -29,6 +29,7 @@ class Head : public Module {
   virtual void reset(int classes, std::optional<std::string_view> pool = {}) = 0;
   /// For operands of so many channels: norm and hidden layer, made for others, go. A reset() has to follow.
   virtual void shorten(int features) = 0;
+  virtual bool shortens() const { return true; }   // else another head has to take its place
   virtual int num_features() const = 0;            // of the pre-logits
   virtual const std::string& pool() const = 0;
 

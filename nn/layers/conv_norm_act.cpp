@@ -11,11 +11,16 @@ ConvNormAct::ConvNormAct(int in, int out, Size2 kernel, const ConvNormActOptions
   Conv2dOptions c = o.conv;
   if (blurs) c.stride = 1;
   conv = add("conv", Conv2d(in, out, kernel, c));
-  bn = add("bn", norm_act2d(o.norm, out, o.act));
+  const bool apart = o.drop.rate > 0 && o.norm.kind == NormSpec::Kind::batch;
+  bn = add("bn", norm_act2d(o.norm, out, apart ? act::none : o.act));
+  if (apart) {
+    drop_ = add("drop", DropBlock2d(o.drop));
+    act_ = add("act", Activation(o.act));
+  }
   if (blurs) aa_ = add("aa", anti_alias(o.anti_alias, out, o.conv.stride.h));
 }
 
-Tensor ConvNormAct::forward(const Tensor& x) { return aa_(bn(conv(x))); }
+Tensor ConvNormAct::forward(const Tensor& x) { return aa_(act_(drop_(bn(conv(x))))); }
 
 SeparableConvNormAct::SeparableConvNormAct(int in, int out, Size2 kernel, const ConvNormActOptions& o) {
   Conv2dOptions depthwise = o.conv;

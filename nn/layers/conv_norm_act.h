@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "nn/layers/conv.h"
+#include "nn/layers/drop_block.h"
 #include "nn/layers/norm.h"
 #include "nn/module.h"
 
@@ -14,6 +15,7 @@ struct ConvNormActOptions {
   NormSpec norm{};
   Act act = act::relu;                             // act::none: the norm alone
   std::string_view anti_alias{};                   // takes the convolution's stride over
+  DropBlockOptions drop{};                         // between the norm and the activation
 };
 
 class ConvNormAct final : public Module {
@@ -25,7 +27,7 @@ class ConvNormAct final : public Module {
   Ref<Module> bn;                                  // with the activation; called so whatever norm it is
 
  private:
-  Maybe<Module> aa_;
+  Maybe<Module> drop_, act_, aa_;                  // drop and act where they stand apart from the norm
 };
 
 /// The same with a depthwise convolution "conv_dw" and a pointwise one "conv_pw".

@@ -15,6 +15,16 @@ class Dropout final : public Module {
   double rate_;
 };
 
+/// Drops whole channels of single samples.
+class Dropout2d final : public Module {
+ public:
+  explicit Dropout2d(double rate);
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  double rate_;
+};
+
 /// Stochastic depth: drops whole samples, https://arxiv.org/abs/1603.09382.
 class DropPath final : public Module {
  public:

@@ -87,24 +87,27 @@ Tensor RmsNorm2d::forward(const Tensor& x) {
   return activate(permute(rms_norm(permute(x, {0, 2, 3, 1}), weight, eps_), {0, 3, 1, 2}), act_);
 }
 
-EvoNorm2dS0::EvoNorm2dS0(int channels, int groups, double eps, bool apply_act) : groups_(groups), eps_(eps) {
+EvoNorm2dS0::EvoNorm2dS0(int channels, int groups, double eps, bool apply_act, bool always_divide)
+    : groups_(groups),
+      eps_(eps),
+      divides_(apply_act || always_divide) {
   weight = param("weight", {channels}, init::ones());
   bias = param("bias", {channels}, init::zeros());
   if (apply_act) v = param("v", {channels}, init::ones());
 }
 Tensor EvoNorm2dS0::forward(const Tensor& x) {
-  Tensor y = x;
-  if (v) {
+  Tensor y = v ? x * sigmoid(x * per_channel(v)) : x;
+  if (divides_) {
     const int64_t n = x.dim(0), c = x.dim(1), h = x.dim(2), w = x.dim(3);
     const Tensor spread = sqrt(var(reshape(x, {n, groups_, c / groups_, h, w}), {2, 3, 4}, keep_dims) + eps_);
     const Tensor each = reshape(expand(spread, {n, groups_, c / groups_, 1, 1}), {n, c, 1, 1});
-    y = x * sigmoid(x * per_channel(v)) / each;
+    y = y / each;
   }
   return y * per_channel(weight) + per_channel(bias);
 }
 
 std::string_view name_of(NormSpec::Kind k) {
-  constexpr std::string_view names[] = {"batch", "group", "layer", "evo_s0", "rms", "simple", "frn_tlu"};
+  constexpr std::string_view names[] = {"batch", "group", "layer", "evo_s0", "rms", "simple", "frn_tlu", "evo_s0a"};
   return static_cast<size_t>(k) < std::size(names) ? names[static_cast<size_t>(k)] : std::string_view();
 }
 
@@ -115,6 +118,9 @@ std::unique_ptr<Module> norm_act2d(const NormSpec& n, int channels, const Act& a
     case NormSpec::Kind::layer: return std::make_unique<LayerNorm2d>(channels, eps, act);
     case NormSpec::Kind::evo_s0:
       return std::make_unique<EvoNorm2dS0>(channels, groups_of(n, channels), eps, !act.identity());
+    case NormSpec::Kind::evo_s0a:
+      return std::make_unique<EvoNorm2dS0>(channels, groups_of(n, channels), n.eps > 0 ? n.eps : 1e-3, !act.identity(),
+                                           true);
     case NormSpec::Kind::rms: return std::make_unique<RmsNorm2d>(channels, n.eps > 0 ? n.eps : 1e-6, act);
     case NormSpec::Kind::simple: return std::make_unique<SimpleNorm2d>(channels, n.eps > 0 ? n.eps : 1e-6, act);
     case NormSpec::Kind::frn_tlu: return std::make_unique<FilterResponseNormTlu2d>(channels, eps, !act.identity());

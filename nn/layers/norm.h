@@ -84,21 +84,23 @@ class RmsNorm2d final : public Module {
 /// https://arxiv.org/abs/2004.02967
 class EvoNorm2dS0 final : public Module {
  public:
-  EvoNorm2dS0(int channels, int groups, double eps = 1e-5, bool apply_act = true);
+  /// always_divide: also where it is no activation.
+  EvoNorm2dS0(int channels, int groups, double eps = 1e-5, bool apply_act = true, bool always_divide = false);
   Tensor forward(const Tensor& x) override;
   Param weight, bias, v;
 
  private:
   int groups_;
   double eps_;
+  bool divides_;
 };
 
 /// Which norm a network uses, as data.
 struct NormSpec {
-  enum class Kind : uint8_t { batch, group, layer, evo_s0, rms, simple, frn_tlu } kind = Kind::batch;
+  enum class Kind : uint8_t { batch, group, layer, evo_s0, rms, simple, frn_tlu, evo_s0a } kind = Kind::batch;
   double eps = 0;                                  // 0: the layer's own default
   double momentum = 0.1;                           // batch
-  // group, evo_s0: channels per group when not 0, else the number of groups
+  // group, evo_s0, evo_s0a: channels per group when not 0, else the number of groups
   int groups = 32, group_size = 0;
   friend bool operator==(const NormSpec&, const NormSpec&) = default;
 };

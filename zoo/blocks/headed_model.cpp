@@ -19,7 +19,12 @@ void HeadedModel::head(int features, std::unique_ptr<Head> head) {
 }
 
 void HeadedModel::drop_head() {
-  head_->shorten(num_features_);
+  if (head_->shortens()) {
+    head_->shorten(num_features_);
+  } else {
+    head_ = replace("head", std::make_unique<ClassifierHead>(num_features_, 0, ClassifierHeadOptions{.pool = ""}));
+    classifier_name_ = "head.fc";
+  }
   ImageModel::drop_head();
 }
 
