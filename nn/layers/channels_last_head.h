@@ -12,7 +12,7 @@ struct ChannelsLastHeadOptions {
   int hidden = 0;            // not 0: a layer of this width between pooling and classifier
   bool hidden_norm = false;  // a norm behind the hidden layer's activation
   Act act = act::gelu;
-  TokenNorm norm;
+  TokenNorm norm{};
 };
 /// What timm calls ClNormMlpClassifierHead, and MambaOut's head.
 class ChannelsLastHead final : public Head {

@@ -16,7 +16,7 @@ struct BranchedConvOptions {
   int branches = 0;                           // under "conv_kxk.0" and so on; 0: one, "conv_kxk"
   std::string_view pointwise = "conv_scale";  // what the 1x1 branch is called; "": there is none
   bool identity = true;                       // a norm alone, where the shapes allow it
-  NormSpec norm;
+  NormSpec norm{};
   DropBlockOptions drop_block{};
   double drop_path = 0;  // where there is an identity
 };

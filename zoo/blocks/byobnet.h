@@ -23,7 +23,7 @@ struct ByobCfg {
   // A block: its kind (basic, bottle, dark, edge, rep, one), then with '_' between d: repeats, c: channels (default: as
   // before), s: stride of a stage that begins with it, gs: channels of a group (0: one group), br: the share of
   // channels in the middle, k: kernel, n: branches, se: squeeze-and-excitation whatever attn_layer says.
-  std::string_view blocks;
+  std::string_view blocks{};
   std::string_view downsample = "conv1x1";  // shortcuts where shapes change: conv1x1, avg or none ("")
   ByobStem stem_type = ByobStem::conv3;
   std::string_view stem_pool = "maxpool";  // maxpool, avgpool (3x3), max2, avg2 (2x2) or ""
@@ -34,10 +34,10 @@ struct ByobCfg {
   Act act_layer = act::relu;
   NormSpec::Kind norm_layer = NormSpec::Kind::batch;
   int norm_group_size = 0;
-  std::string_view aa_layer;
+  std::string_view aa_layer{};
   ByobHead head_type = ByobHead::classifier;
   int head_hidden_size = 0;  // of the mlp and the attention; 0: as many as the features
-  std::string_view attn_layer;
+  std::string_view attn_layer{};
   double attn_rd_ratio = 0;  // 0: its default
   int attn_rd_divisor = 0, attn_block_size = 0;
   // bottlenecks: a second kxk convolution; the middle counts from the block's input; any block: no activation at its end

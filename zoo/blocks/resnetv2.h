@@ -23,7 +23,7 @@ struct ResNetV2Cfg {
   Act act_layer = act::relu;
   NormSpec::Kind norm_layer = NormSpec::Kind::batch;
   double standardize = 0;  // of the weights of convolutions, but the classifier's
-  Padding padding;         // of convolutions
+  Padding padding{};       // of convolutions
   bool zero_init_last = false;
 };
 FOVEA_SETTINGS(ResNetV2Cfg, layers, channels, width_factor, stem_chs, stem_type, avg_down, preact, basic, bottle_ratio,
