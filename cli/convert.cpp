@@ -8,7 +8,7 @@
 #include "bench/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
-#include "cli/labels.h"
+#include "api/labels.h"
 #include "engine/core/error.h"
 #include "engine/ops/ops.h"
 #include "nn/fuse.h"

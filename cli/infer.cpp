@@ -11,7 +11,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/evaluate.h"
-#include "cli/labels.h"
+#include "api/labels.h"
 #include "cli/signals.h"
 #include "cli/training.h"
 #include "engine/core/error.h"
