@@ -47,8 +47,9 @@ void run(const Arguments& a) {
   const Logits logits_of;
   ReadyModel ready(a.model, logits_of);
   const zoo::ImageModel& model = ready.model();
-  const bool tag_given = a.model.pretrained || !zoo::split_name(a.model.name).tag.empty();
-  Classifier classifier(model, {.given = a.labels, .weights = ready.weights(), .tag_given = tag_given, .type = a.label_type});
+  const bool tag_given = a.model.weights.empty() || !zoo::split_name(a.model.name).tag.empty();
+  Classifier classifier(
+      model, {.given = a.labels, .weights = ready.weights(), .tag_given = tag_given, .type = a.label_type});
   if (!a.json && !a.csv)
     std::printf("%s: ready in %s%s\n", model.full_name().c_str(), duration(bench::now() - began).c_str(),
                 ready.from_cache() ? " (from the plan cache)" : "");

@@ -21,5 +21,7 @@ struct OpenOptions {
 /// A folder stands for the file in it that weights_file() (weights_folder.h) says. Throws Error(format) for anything
 /// else, saying what the file starts with. An npy file gives one tensor, "arr_0". Names come unwrapped() (rename.h).
 StateDict open_weights(const std::string& file_or_folder, const OpenOptions& options = {});
+/// The same of a file that is open. Its access is not asked for again.
+StateDict open_weights(std::shared_ptr<const MappedFile> file, const OpenOptions& options = {});
 
 }  // namespace fovea
