@@ -51,7 +51,7 @@ constexpr VendorUse kVendors[] = {
     {"tiffio.h", "data"},             {"zlib.h", "data", false},
     {"zlib.h", "weights_tools"},      {"curl/", "hub"},
     {"nlohmann/", "weights_tools", false}, {"nlohmann/", "zoo"},
-    {"nlohmann/", "api"},             {"nlohmann/", "cli", false},
+    {"nlohmann/", "api", false},      {"nlohmann/", "cli", false},
     {"nlohmann/", "bench", false},    {"nlohmann/", "test", false},
     {"CLI/", "cli", false},           {"CLI/", "test", false},
     {"zlib.h", "test"},               {"catch2/", "test/support"},
