@@ -13,6 +13,7 @@ void add_bench(CLI::App& app);
 void add_cache(CLI::App& app);
 void add_classify(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_doctor(CLI::App& app);
 void add_download(CLI::App& app);
 void add_export(CLI::App& app);
 void add_features(CLI::App& app);

@@ -70,6 +70,7 @@ int run(int argc, char** argv) {
   fovea::cli::add_validate(app);
   fovea::cli::add_infer(app);
   fovea::cli::add_bench(app);
+  fovea::cli::add_doctor(app);
   fovea::cli::DownloadBar bar;
   try {
     want_command(app, argc, argv);
