@@ -187,27 +187,6 @@ TEST_CASE("DaViT of its authors, and Florence's, which has no norm for a classif
   }
 }
 
-TEST_CASE("CSATv2 of its authors ends stages with the convolution of the next", "[zoo]") {
-  const Pair p("csatv2", {{"dims", "8,12,16,20"}});
-  StateDict theirs;
-  constexpr Rename rows[] = {{"^stem_dct", "dct"},         {"conv_y", "Y_Conv"},          {"conv_cb", "Cb_Conv"},
-                             {"conv_cr", "Cr_Conv"},       {"grn.weight", "grn.gamma"},   {"grn.bias", "grn.beta"},
-                             {"mlp.fc1", "ff.net.0"},      {"mlp.fc2", "ff.net.3"},       {"^head.norm", "norm"},
-                             {"^head.fc", "head"},         {"^stages.1.0", "stages1.3"},  {"^stages.2.0", "stages2.3"},
-                             {"^stages.3.0", "stages3.9"}, {"^stages.0.#", "stages1.$1"}, {"^stages.1.1", "stages2.0"},
-                             {"^stages.1.2", "stages2.1"}, {"^stages.1.3", "stages2.2"}};
-  for (const auto& [name, t] : rename(p.own, rows)) {
-    const bool later = name.starts_with("stages.2.") || name.starts_with("stages.3.");
-    std::string called = name;
-    if (later) {  // one place earlier, in a stage counted from one
-      const size_t end = name.find('.', 9);
-      called = str_cat("stages", name[7] - '0' + 1, '.', std::stoi(name.substr(9, end - 9)) - 1, name.substr(end));
-    }
-    theirs.set(called, name.find("grn.") != std::string::npos ? reshape(t, {1, 1, 1, -1}) : t);
-  }
-  p.check(theirs, "stages3.9.weight");
-}
-
 TEST_CASE("a hybrid ViT of JAX counts blocks from one and has kernels H, W, in, out", "[zoo]") {
   const Pair p("vit_small_r26_s32_224", {{"embed_dim", "16"}, {"depth", "1"}, {"num_heads", "2"}}, std::array{32, 32});
   StateDict theirs;

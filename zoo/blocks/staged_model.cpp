@@ -2,8 +2,6 @@
 // zoo/blocks/staged_model.cpp — stages in a row and what follows them.
 #include "zoo/blocks/staged_model.h"
 
-#include "zoo/blocks/stages.h"
-
 namespace fovea::zoo {
 
 std::vector<StagePlace> stage_places(std::span<const int> depths, std::span<const int> dims, int stem_stride,

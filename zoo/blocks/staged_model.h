@@ -6,6 +6,7 @@
 
 #include "zoo/blocks/chained.h"
 #include "zoo/blocks/headed_model.h"
+#include "zoo/blocks/stages.h"
 
 namespace fovea::zoo {
 
@@ -22,6 +23,13 @@ struct StagePlace {
 std::vector<StagePlace> stage_places(std::span<const int> depths, std::span<const int> dims, int stem_stride = 4,
                                      int output_stride = 32);
 
+/// What shrinks the map, where something does, and blocks.
+struct ShrinkingStage : Module {
+  Maybe<Module> downsample;
+  Ref<Module> blocks;
+  Tensor forward(const Tensor& x) override { return blocks(downsample(x)); }
+};
+
 struct StagedHead {
   NormSpec norm{.kind = NormSpec::Kind::layer, .eps = 1e-6};
   bool norm_first = false;  // in front of the pooling, as a child of the model; else behind it, in the head
@@ -36,8 +44,19 @@ class StagedModel : public Chained<HeadedModel> {
 
  protected:
   explicit StagedModel(const ModelOptions& o) : Chained(o) {}
-  /// "stem", and the children of `name`, each of which ends a level.
-  void stem_and_stages(std::string_view name = "stages");
+  /// Behind the child "stem": a Stage(cfg, place, drop_path) for each place, all as the child `name`, each of which ends
+  /// a level. `drop_path_rate` is what stochastic depth grows to where nobody asks for another rate.
+  template <class Stage, class Cfg>
+  void add_stages(const Cfg& c, const std::vector<StagePlace>& places, const ModelOptions& o,
+                  std::string_view name = "stages", float drop_path_rate = 0) {
+    int depth = 0;
+    for (const StagePlace& p : places) depth += p.depth;
+    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(drop_path_rate)), depth);
+    Sequential stages;
+    for (const StagePlace& p : places) stages.add(Stage(c, p, drop_path));
+    add(name, std::move(stages));
+    stem_and_stages(name);
+  }
   /// The children of `name`, of which those with these numbers end levels.
   void stages_are(std::string_view name, const std::vector<int>& levels);
   /// Ends the constructor.
@@ -46,6 +65,7 @@ class StagedModel : public Chained<HeadedModel> {
   Tensor final_norm(const Tap& tapped) override;
 
  private:
+  void stem_and_stages(std::string_view name);
   std::string stages_, last_level_;
   Maybe<Module> norm_;
 };

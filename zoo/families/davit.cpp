@@ -8,7 +8,6 @@
 #include "weights_tools/edit.h"
 #include "zoo/blocks/missing_values.h"
 #include "zoo/blocks/staged_model.h"
-#include "zoo/blocks/stages.h"
 #include "zoo/blocks/vit_init.h"
 #include "zoo/blocks/windows.h"
 #include "zoo/family.h"
@@ -147,9 +146,7 @@ struct Downsample final : Module {
   Tensor forward(const Tensor& x) override { return conv(even() ? padded(norm(x), kernel) : norm(x)); }
 };
 
-struct Stage final : Module {
-  Maybe<Module> downsample;
-  Ref<Module> blocks;
+struct Stage final : ShrinkingStage {
   Stage(const Cfg& c, const StagePlace& p, DropPathRamp& drop_path) {
     if (p.stage > 0) downsample = add("downsample", Downsample(c, p.in, p.out));
     Sequential all;
@@ -167,19 +164,13 @@ struct Stage final : Module {
     }
     blocks = add("blocks", std::move(all));
   }
-  Tensor forward(const Tensor& x) override { return blocks(downsample(x)); }
 };
 
 class DaVit final : public StagedModel {
  public:
   DaVit(const Cfg& c, const ModelOptions& o) : StagedModel(o) {
     add("stem", Stem(c, o.in_chans.value_or(3)));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
-    Sequential stages;
-    for (const StagePlace& p : stage_places(c.depths, c.embed_dims)) stages.add(Stage(c, p, drop_path));
-    add("stages", std::move(stages));
-    stem_and_stages();
+    add_stages<Stage>(c, stage_places(c.depths, c.embed_dims), o);
     staged_head(c.embed_dims[3], {.norm = norm_of(c), .norm_first = c.head_norm_first});
     start_vit_values(*this, VitInit::timm, num_classes_);
   }

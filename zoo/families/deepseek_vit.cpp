@@ -125,7 +125,7 @@ class DeepseekVit final : public ImageModel, public TokenModel {
       classifier_name_ = "head";
     }
     measure_width();
-    start_vit_values(*this, VitInit::timm, num_classes_);
+    start_vit_values(*this, VitInit::eva, num_classes_);  // gates stay as they are
   }
 
   /// Normalised tokens N,H,W,C; in front of a classifier those that were projected, where they are, [N, L, C].
@@ -222,7 +222,7 @@ class DeepseekVit final : public ImageModel, public TokenModel {
     x = flatten(map, 1, 2);
     for (size_t i = 0; i < parts_.blocks.size(); ++i) {
       {
-        const Scope scope(within("blocks"));
+        const Scope encoder(path_), list("blocks");
         x = run_block(*parts_.blocks[i], x, c);
       }
       if (tap(block_path(i), x)) break;

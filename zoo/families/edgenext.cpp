@@ -6,7 +6,6 @@
 #include "zoo/blocks/cross_covariance.h"
 #include "zoo/blocks/first_values.h"
 #include "zoo/blocks/staged_model.h"
-#include "zoo/blocks/stages.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::edgenext {
@@ -119,9 +118,7 @@ class SplitTransposeBlock final : public Block {
   Ref<Module> norm_xca_, xca_;
 };
 
-struct Stage final : Module {
-  Maybe<Module> downsample;
-  Ref<Module> blocks;
+struct Stage final : ShrinkingStage {
   Stage(const Cfg& c, const StagePlace& p, DropPathRamp& drop_path) {
     int channels = p.in;
     if (!c.downsample_block && p.stride > 1) {
@@ -142,23 +139,18 @@ struct Stage final : Module {
     }
     blocks = add("blocks", std::move(all));
   }
-  Tensor forward(const Tensor& x) override { return blocks(downsample(x)); }
 };
 
 class EdgeNeXt final : public StagedModel {
  public:
   EdgeNeXt(const Cfg& c, const ModelOptions& o) : StagedModel(o) {
     const bool overlaps = c.stem_type == Stem::overlap;
-    Sequential stem, stages;
+    Sequential stem;
     stem.add(Conv2d(o.in_chans.value_or(3), c.dims[0], overlaps ? 9 : 4,
                     {.stride = 4, .padding = overlaps ? 4 : 0, .bias = c.conv_bias}));
     stem.add(norm2d(kNorm, c.dims[0]));
     add("stem", std::move(stem));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
-    for (const StagePlace& p : stage_places(c.depths, c.dims)) stages.add(Stage(c, p, drop_path));
-    add("stages", std::move(stages));
-    stem_and_stages();
+    add_stages<Stage>(c, stage_places(c.depths, c.dims), o);
     staged_head(c.dims[3], {.norm = kNorm, .norm_first = c.head_norm_first});
     start_weights(*this, init::trunc_normal_tf(0.02));
     if (dynamic_cast<Linear*>(find("head.fc"))) scale_first_values(find("head.fc"), c.head_init_scale);

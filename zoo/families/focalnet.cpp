@@ -5,7 +5,6 @@
 
 #include "zoo/blocks/first_values.h"
 #include "zoo/blocks/staged_model.h"
-#include "zoo/blocks/stages.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::focalnet {
@@ -131,16 +130,13 @@ struct Downsample final : Module {
   Tensor forward(const Tensor& x) override { return norm(proj(x)); }
 };
 
-struct Stage final : Module {
-  Maybe<Module> downsample;
-  Ref<Module> blocks;
+struct Stage final : ShrinkingStage {
   Stage(const Cfg& c, const StagePlace& p, DropPathRamp& drop_path) {
     if (p.stage > 0) downsample = add("downsample", Downsample(c, p.in, p.out, 2));
     Sequential all;
     for (int i = 0; i < p.depth; ++i) all.add(Block(c, p, drop_path.next()));
     blocks = add("blocks", std::move(all));
   }
-  Tensor forward(const Tensor& x) override { return blocks(downsample(x)); }
 };
 
 class FocalNet final : public StagedModel {
@@ -148,13 +144,7 @@ class FocalNet final : public StagedModel {
   FocalNet(const Cfg& c, const ModelOptions& o) : StagedModel(o) {
     const int d = c.embed_dim;
     add("stem", Downsample(c, o.in_chans.value_or(3), d, 4));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.1f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
-    Sequential stages;
-    for (const StagePlace& p : stage_places(c.depths, std::array{d, 2 * d, 4 * d, 8 * d}))
-      stages.add(Stage(c, p, drop_path));
-    add("layers", std::move(stages));
-    stem_and_stages("layers");
+    add_stages<Stage>(c, stage_places(c.depths, std::array{d, 2 * d, 4 * d, 8 * d}), o, "layers", 0.1f);
     staged_head(
         8 * d,
         {.norm = kNorm, .norm_first = c.head_hidden_size == 0, .norm_name = "norm", .hidden = c.head_hidden_size});

@@ -5,7 +5,6 @@
 
 #include "zoo/blocks/first_values.h"
 #include "zoo/blocks/staged_model.h"
-#include "zoo/blocks/stages.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::inception_next {
@@ -62,9 +61,7 @@ struct Block final : Module {
   }
 };
 
-struct Stage final : Module {
-  Maybe<Module> downsample;
-  Ref<Sequential> blocks;
+struct Stage final : ShrinkingStage {
   Stage(const Cfg& c, const StagePlace& p, DropPathRamp& drop_path) {
     if (p.halves()) {
       Sequential down;
@@ -80,7 +77,6 @@ struct Stage final : Module {
     for (int i = 0; i < p.depth; ++i) all.add(Block(c, p, drop_path.next()));
     blocks = add("blocks", std::move(all));
   }
-  Tensor forward(const Tensor& x) override { return blocks(downsample(x)); }
 };
 
 /// Two linear layers behind the pooling, which has to be.
@@ -139,16 +135,11 @@ class MlpHead final : public Head {
 class MetaNeXt final : public StagedModel {
  public:
   MetaNeXt(const Cfg& c, const ModelOptions& o) : StagedModel(o) {
-    Sequential stem, stages;
+    Sequential stem;
     stem.add(Conv2d(o.in_chans.value_or(3), c.dims[0], 4, {.stride = 4, .padding = 0, .bias = true}));
     stem.add(norm(c, c.dims[0]));
     add("stem", std::move(stem));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
-    for (const StagePlace& p : stage_places(c.depths, c.dims, 4, o.output_stride.value_or(32)))
-      stages.add(Stage(c, p, drop_path));
-    add("stages", std::move(stages));
-    stem_and_stages();
+    add_stages<Stage>(c, stage_places(c.depths, c.dims, 4, o.output_stride.value_or(32)), o);
     auto last = std::make_unique<MlpHead>(c.dims[3], num_classes_, wanted_pool("avg"), static_cast<double>(drop_rate_));
     mlp_head_ = last.get();
     head(c.dims[3], std::move(last));

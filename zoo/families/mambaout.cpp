@@ -4,7 +4,6 @@
 #include "nn/layers/channels_last_head.h"
 #include "zoo/blocks/first_values.h"
 #include "zoo/blocks/staged_model.h"
-#include "zoo/blocks/stages.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::mambaout {
@@ -101,16 +100,13 @@ struct GatedConvBlock final : Module {
   }
 };
 
-struct Stage final : Module {
-  Maybe<Module> downsample;
-  Ref<Module> blocks;
+struct Stage final : ShrinkingStage {
   Stage(const Cfg& c, const StagePlace& p, DropPathRamp& drop_path) {
     if (p.stage > 0) downsample = add("downsample", Downsample(c, p.in, p.out));
     Sequential all;
     for (int i = 0; i < p.depth; ++i) all.add(GatedConvBlock(c, p.out, drop_path.next()));
     blocks = add("blocks", std::move(all));
   }
-  Tensor forward(const Tensor& x) override { return blocks(downsample(x)); }
 };
 
 class MambaOut final : public StagedModel {
@@ -119,12 +115,7 @@ class MambaOut final : public StagedModel {
     features_nchw_ = false;
     channel_axis_ = 3;
     add("stem", Stem(c, o.in_chans.value_or(3)));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
-    Sequential stages;
-    for (const StagePlace& p : stage_places(c.depths, c.dims)) stages.add(Stage(c, p, drop_path));
-    add("stages", std::move(stages));
-    stem_and_stages();
+    add_stages<Stage>(c, stage_places(c.depths, c.dims), o);
     const int channels = c.dims[3];
     const ChannelsLastHeadOptions options{.pool = wanted_pool("avg"),
                                           .drop_rate = static_cast<double>(drop_rate_),

@@ -6,7 +6,6 @@
 #include "nn/layers/attention.h"
 #include "zoo/blocks/first_values.h"
 #include "zoo/blocks/staged_model.h"
-#include "zoo/blocks/stages.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::metaformer {
@@ -265,12 +264,7 @@ class MetaFormer final : public StagedModel {
  public:
   MetaFormer(const Cfg& c, const ModelOptions& o) : StagedModel(o) {
     add("stem", Patches(c, o.in_chans.value_or(3), c.dims[0], false));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
-    Sequential stages;
-    for (const StagePlace& p : stage_places(c.depths, c.dims)) stages.add(Stage(c, p, drop_path));
-    add("stages", std::move(stages));
-    stem_and_stages();
+    add_stages<Stage>(c, stage_places(c.depths, c.dims), o);
     const int channels = c.dims[3];
     head(channels, std::make_unique<MetaHead>(channels, num_classes_, wanted_pool("avg"),
                                               static_cast<double>(drop_rate_), c.use_mlp_head));
