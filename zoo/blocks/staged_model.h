@@ -44,8 +44,9 @@ class StagedModel : public Chained<HeadedModel> {
 
  protected:
   explicit StagedModel(const ModelOptions& o) : Chained(o) {}
-  /// Behind the child "stem": a Stage(cfg, place, drop_path) for each place, all as the child `name`, each of which ends
-  /// a level. `drop_path_rate` is what stochastic depth grows to where nobody asks for another rate.
+  /// Behind the child "stem": a Stage(cfg, place, drop_path) for each place, together the child `name`; each ends a
+  /// level.
+  /// `drop_path_rate` is what stochastic depth grows to where nobody asks for another rate.
   template <class Stage, class Cfg>
   void add_stages(const Cfg& c, const std::vector<StagePlace>& places, const ModelOptions& o,
                   std::string_view name = "stages", float drop_path_rate = 0) {
