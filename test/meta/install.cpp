@@ -59,7 +59,7 @@ struct Installed {
     flags = str_cat("LD_LIBRARY_PATH=", library_folder, " PKG_CONFIG_PATH=", library_folder, "/pkgconfig ");
   }
   std::string pkg(const std::string& arguments) const {
-    return str_cat("$(", flags, "pkg-config --define-prefix ", arguments, ")");
+    return str_cat("$(", flags, "pkg-config --define-variable=prefix=", prefix, " ", arguments, ")");
   }
   static const Installed& once() {
     static const Installed one;
