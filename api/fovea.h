@@ -113,8 +113,8 @@ FOVEA_API void fovea_env_free(fovea_env* env);
 /** Gives back memory that all environments of the process keep only for reuse; the bytes, where `bytes` is not NULL. */
 FOVEA_API fovea_status* fovea_env_trim(fovea_env* env, size_t* bytes);
 /**
- * Calls `each` with the names of all models that match `pattern` (wildcards; NULL: all), in natural order. `tags` not 0:
- * the names of published weights, "resnet50.a1_in1k". A name lives until `each` returns.
+ * Calls `each` with the names of all models that match `pattern` (wildcards; NULL: all), in natural order. `tags`
+ * not 0: the names of published weights, "resnet50.a1_in1k". A name lives until `each` returns.
  */
 FOVEA_API fovea_status* fovea_env_models(fovea_env* env, const char* pattern, int32_t tags,
                                          void (*each)(void* context, const char* name), void* context);
@@ -124,8 +124,8 @@ FOVEA_API fovea_status* fovea_env_models(fovea_env* env, const char* pattern, in
 FOVEA_API fovea_status* fovea_cancel_create(fovea_cancel** cancel);
 FOVEA_API void fovea_cancel_free(fovea_cancel* cancel);
 /**
- * What was given this flag ends with FOVEA_CANCELLED soon, and so does whatever begins, until fovea_cancel_reset(). Does
- * nothing that a signal handler must not do.
+ * What was given this flag ends with FOVEA_CANCELLED soon, and so does whatever begins, until fovea_cancel_reset().
+ * Does nothing that a signal handler must not do.
  */
 FOVEA_API void fovea_cancel_request(fovea_cancel* cancel);
 FOVEA_API void fovea_cancel_reset(fovea_cancel* cancel);
@@ -249,9 +249,10 @@ typedef struct fovea_tensor {
 
 /**
  * Runs on images that are ready: f32 [n, channels, height, width], normalised; any n. They are read where they lie if
- * they are dense or channels-last, else copied first. Fills in `count` results, the first ones of the session's. A result
- * whose data is NULL then describes the session's memory, which the next call with this session overwrites; else it must
- * say what is wanted (dtype f32, the result's rank and shape), and the values are written to data, by its strides.
+ * they are dense or channels-last, else copied first. Fills in `count` results, the first ones of the session's. A
+ * result whose data is NULL then describes the session's memory, which the next call with this session overwrites; else
+ * it must say what is wanted (dtype f32, the result's rank and shape), and the values are written to data, by its
+ * strides.
  */
 FOVEA_API fovea_status* fovea_session_run(fovea_session* session, const fovea_tensor* images, fovea_tensor* results,
                                           size_t count);
@@ -264,7 +265,7 @@ enum {
   FOVEA_RGBA = 4, /* the last channel is left out */
   FOVEA_BGRA = 5,
   FOVEA_GREY = 6,
-  FOVEA_NV12 = 7 /* a plane of Y at data, pitch; one of U and V in turns, half as high and wide, at chroma, chroma_pitch */
+  FOVEA_NV12 = 7 /* a plane of Y: data, pitch; one of U and V in turns, half as high and wide: chroma, chroma_pitch */
 };
 enum { FOVEA_BT601 = 0, FOVEA_BT709 = 1, FOVEA_BT601_FULL = 2 }; /* what Y, U and V mean; full: as JPEG has it */
 
@@ -284,8 +285,8 @@ typedef struct fovea_image {
 /**
  * Decodes, resizes, crops and normalises `n` images as the model wants them, side by side on the session's threads, and
  * runs. Row i of each result is of image i. `each`: NULL: the first image that cannot be read fails the call. Else it
- * has room for n statuses, one an image, NULL for good ones, each the caller's to free; a row of an image that could not
- * be read is of a black one. Results as in fovea_session_run(); `count` may be 0.
+ * has room for n statuses, one an image, NULL for good ones, each the caller's to free; a row of an image that could
+ * not be read is of a black one. Results as in fovea_session_run(); `count` may be 0.
  */
 FOVEA_API fovea_status* fovea_session_run_images(fovea_session* session, const fovea_image* images, size_t n,
                                                  fovea_status** each, fovea_tensor* results, size_t count);
@@ -298,8 +299,10 @@ typedef struct fovea_class {
   int32_t reserved;
 } fovea_class;
 
-/** The most probable classes of row `row` of the last run, of FOVEA_LOGITS: as many as *count at most, which becomes how
- * many there are. */
+/**
+ * The most probable classes of row `row` of the last run, of FOVEA_LOGITS: as many as *count at most, which becomes how
+ * many there are.
+ */
 FOVEA_API fovea_status* fovea_session_top(fovea_session* session, int64_t row, fovea_class* classes, size_t* count);
 /** Both in one: what is on one image? */
 FOVEA_API fovea_status* fovea_session_classify(fovea_session* session, const fovea_image* image, fovea_class* classes,
@@ -366,7 +369,8 @@ typedef struct fovea_api {
   void (*session_free)(fovea_session*);
   fovea_status* (*session_fork)(fovea_session*, fovea_session**);
   fovea_status* (*session_run)(fovea_session*, const fovea_tensor*, fovea_tensor*, size_t);
-  fovea_status* (*session_run_images)(fovea_session*, const fovea_image*, size_t, fovea_status**, fovea_tensor*, size_t);
+  fovea_status* (*session_run_images)(fovea_session*, const fovea_image*, size_t, fovea_status**, fovea_tensor*,
+                                      size_t);
   fovea_status* (*session_top)(fovea_session*, int64_t, fovea_class*, size_t*);
   fovea_status* (*session_classify)(fovea_session*, const fovea_image*, fovea_class*, size_t*);
   const char* (*session_label)(fovea_session*, int64_t);
@@ -377,7 +381,7 @@ typedef struct fovea_api {
   fovea_status* (*session_get_info)(fovea_session*, fovea_session_info*);
 } fovea_api;
 
-/** The table for programs that were built with this FOVEA_API_VERSION; NULL where the library is older. Lives for ever. */
+/** The table for programs that were built with this FOVEA_API_VERSION; NULL where the library is older. */
 FOVEA_API const fovea_api* fovea_get_api(uint32_t version);
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// api/fovea.hpp — fovea.h for C++17: handles that free themselves, exceptions, containers. Header-only: what is compiled
-// is the program's, what is linked is C.
+// api/fovea.hpp — fovea.h for C++17: handles that free themselves, exceptions, containers.
+//
+// It is a header alone: what is compiled is the program's, what is linked is C.
 //
 // The classes are in an inline namespace of their own, so that a program may link the engine as well; a file that
 // includes both names them fovea::v1::Model. Threads and lifetimes are as fovea.h says of the handles.
@@ -328,7 +329,8 @@ class Session {
   std::vector<Result> run(Span<const float> images, std::int64_t n) {
     const fovea_session_info i = info();
     const std::int64_t each = std::int64_t{i.channels} * i.height * i.width;
-    if (static_cast<std::int64_t>(images.size()) != n * each) throw std::length_error("run(): images are not n x channels x height x width");
+    if (static_cast<std::int64_t>(images.size()) != n * each)
+      throw std::length_error("run(): images are not n x channels x height x width");
     fovea_tensor t{};
     t.data = const_cast<float*>(images.data());
     t.dtype = FOVEA_F32;

@@ -121,7 +121,8 @@ fovea_status* fovea_model_get_level(fovea_model* model, int32_t level, fovea_lev
     fill_in(to, m.look([&](zoo::ImageModel& image_model) {
       const std::vector<zoo::FeatureInfo>& all = image_model.feature_info();
       if (level < 0 || level >= static_cast<int32_t>(all.size()))
-        throw Error(Error::Kind::not_found, str_cat("no level ", level, ": ", image_model.full_name(), " has ", all.size()));
+        throw Error(Error::Kind::not_found,
+                    str_cat("no level ", level, ": ", image_model.full_name(), " has ", all.size()));
       const zoo::FeatureInfo& f = all[static_cast<size_t>(level)];
       fovea_level one{};
       one.channels = f.channels;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // api/options.h — structs that begin with struct_size: of callers that know fewer fields than this library, or more.
 #pragma once
-#include <algorithm>
 #include <cstring>
 
 #include "engine/core/error.h"
@@ -23,7 +22,7 @@ T read_options(const T* given) {
   T out{};
   if (!given) return out;
   const size_t size = checked_size(*given);
-  std::memcpy(&out, given, std::min(size, sizeof(T)));
+  std::memcpy(&out, given, size < sizeof(T) ? size : sizeof(T));
   const char* const bytes = reinterpret_cast<const char*>(given);
   for (size_t i = sizeof(T); i < size; ++i)
     if (bytes[i] != 0) throw Error(Error::Kind::unsupported, "options that only a newer fovea knows");
@@ -33,7 +32,7 @@ T read_options(const T* given) {
 /// As much of `from` as the caller has room for.
 template <class T>
 void fill_in(T& to, const T& from) {
-  const size_t size = std::min(checked_size(to), sizeof(T));
+  const size_t theirs = checked_size(to), size = theirs < sizeof(T) ? theirs : sizeof(T);
   std::memcpy(reinterpret_cast<char*>(&to) + sizeof(size_t), reinterpret_cast<const char*>(&from) + sizeof(size_t),
               size - sizeof(size_t));
 }

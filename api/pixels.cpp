@@ -95,7 +95,8 @@ data::Image read_pixels(const fovea_image& image, const data::DecodeOptions& opt
     case FOVEA_NV12: return from_nv12(image, name);
     default: break;
   }
-  throw Error(Error::Kind::argument, str_cat(name, ": no kind ", image.kind, " of images"), "FOVEA_ENCODED, FOVEA_RGB, ...");
+  throw Error(Error::Kind::argument, str_cat(name, ": no kind ", image.kind, " of images"),
+              "FOVEA_ENCODED, FOVEA_RGB, ...");
 }
 
 }  // namespace fovea::capi

@@ -23,7 +23,8 @@ struct OfSize final : LoadedModel::Wanted {
   }
   Graph trace(zoo::ImageModel& model) const override {
     if (options.outputs == Outputs::logits)
-      return zoo::trace(model, {.height = static_cast<int>(height), .width = static_cast<int>(width), .target = target});
+      return zoo::trace(model,
+                        {.height = static_cast<int>(height), .width = static_cast<int>(width), .target = target});
     const auto [channels, own_height, own_width] = model.input_size();
     const StateDict names = model.state_dict();
     return fovea::trace([&](const Tensor& x) { return features(model, x); },
@@ -47,7 +48,8 @@ Runner::Runner(std::shared_ptr<LoadedModel> model, RunnerOptions o) : model_(std
 std::unique_ptr<Runner::Size> Runner::compiled(int64_t height, int64_t width) {
   const Clock::time_point began = Clock::now();
   auto out = std::make_unique<Size>();
-  LoadedModel::Compiled made = model_->compile(OfSize(options_, height, width), sizes_.empty() ? nullptr : &sizes_[0]->one);
+  LoadedModel::Compiled made =
+      model_->compile(OfSize(options_, height, width), sizes_.empty() ? nullptr : &sizes_[0]->one);
   out->one = std::move(made.session);
   out->from_cache = made.from_cache;
   const Meta in = out->one.inputs()[0];

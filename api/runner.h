@@ -19,8 +19,9 @@ struct RunnerOptions {
   bool allow_nan = false, release = false;
 };
 
-/// Images of a batch give the bits that they give alone: they are computed one by one on all threads, or, where there are
-/// as many as threads, one a thread. There is one copy of packed weights for all batches of a size and for all forks.
+/// Images of a batch give the bits that they give alone: they are computed one by one on all threads, or, where there
+/// are as many as threads, one a thread. There is one copy of packed weights for all batches of a size and for all
+/// forks.
 class Runner {
  public:
   Runner(std::shared_ptr<LoadedModel> model, RunnerOptions o);

@@ -421,7 +421,8 @@ fovea_status* fovea_session_get_step(fovea_session* session, size_t index, fovea
   return guarded([&] {
     const Holding s(session);
     const std::vector<StepInfo>& all = s->runner.steps();
-    if (index >= all.size()) throw Error(Error::Kind::not_found, str_cat("no step ", index, ": there are ", all.size()));
+    if (index >= all.size())
+      throw Error(Error::Kind::not_found, str_cat("no step ", index, ": there are ", all.size()));
     const StepInfo& of = all[index];
     if (s->ops.empty())
       for (const StepInfo& i : all) s->ops.emplace_back(i.op);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/doctor.cpp — `fovea doctor`: what fovea found on this machine and made of it, and whether it computes as it should.
+// cli/doctor.cpp — `fovea doctor`: what was found on this machine, and whether fovea computes as it should there.
 #include <CLI/CLI.hpp>
 #include <dlfcn.h>
 
@@ -48,7 +48,9 @@ std::string processor() {
 std::string instructions() {
 #if defined(__x86_64__)
   std::string all;
-  const auto add = [&](bool has, const char* name) { all += has ? str_cat(all.empty() ? "" : " ", name) : std::string(); };
+  const auto add = [&](bool has, const char* name) {
+    all += has ? str_cat(all.empty() ? "" : " ", name) : std::string();
+  };
   add(__builtin_cpu_supports("sse4.2"), "sse4.2");
   add(__builtin_cpu_supports("avx2"), "avx2");
   add(__builtin_cpu_supports("fma"), "fma");
@@ -80,7 +82,8 @@ void say_machine() {
                       setting("FOVEA_THREADS"), ")"));
   std::string all;
   for (const Backend* b : backends())
-    all += str_cat(all.empty() ? "" : ", ", b->name, " on ", name_of(b->device), " (", runtime_of({b->device, 0}).devices(), ")");
+    all += str_cat(all.empty() ? "" : ", ", b->name, " on ", name_of(b->device), " (",
+                   runtime_of({b->device, 0}).devices(), ")");
   line("backends", all);
 }
 
@@ -111,8 +114,8 @@ std::string described(const std::string& folder, const std::string& extension) {
       ++files;
       if (e.is_regular_file(unknown)) bytes += static_cast<int64_t>(e.file_size(unknown));
     }
-  return str_cat(folder, " (", files, extension.empty() ? " entries" : " plans", bytes ? str_cat(", ", bytes >> 20, " MB") : "",
-             ")");
+  return str_cat(folder, " (", files, extension.empty() ? " entries" : " plans",
+                 bytes ? str_cat(", ", bytes >> 20, " MB") : "", ")");
 }
 
 std::string below_home(const char* variable, const char* folder) {
@@ -181,7 +184,8 @@ bool computes() {
     const UseBackend plain("ref");
     reference = contiguous((*model)(x));
   } catch (const Error&) {}                        // it takes no other size than its own
-  const Tensor image = reference ? x : ramp({1, model->input_size()[0], model->input_size()[1], model->input_size()[2]});
+  const Tensor image =
+      reference ? x : ramp({1, model->input_size()[0], model->input_size()[1], model->input_size()[2]});
   if (!reference) {
     const UseBackend plain("ref");
     reference = contiguous((*model)(image));
@@ -220,7 +224,8 @@ void run() {
   say_caches();
   const bool good = decodes() & computes();
   flush_output();
-  if (!good) throw Error(Error::Kind::internal, "the self-test failed", "FOVEA_ISA=sse2 may tell which kernels are at fault");
+  if (!good)
+    throw Error(Error::Kind::internal, "the self-test failed", "FOVEA_ISA=sse2 may tell which kernels are at fault");
 }
 
 }  // namespace

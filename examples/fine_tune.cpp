@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// examples/fine_tune.cpp — a new head for a published model: its body stays as it is, a classifier of other classes learns.
+// examples/fine_tune.cpp — a new head for a published model: its body stays as it is, a classifier of other classes
+// learns.
 // c++ -std=c++20 fine_tune.cpp $(pkg-config --cflags --libs fovea-engine)
 #include <cstdio>
 #include <filesystem>
@@ -56,7 +57,8 @@ int main(int argc, char** argv) try {
     loss = value.item();
     if (step == 0) first = loss;
   }
-  std::printf("%lld photos of %zu classes: loss %.3f, then %.3f\n", static_cast<long long>(x.dim(0)), classes.size(), first, loss);
+  std::printf("%lld photos of %zu classes: loss %.3f, then %.3f\n", static_cast<long long>(x.dim(0)), classes.size(),
+              first, loss);
   write_safetensors(argv[4], model->state_dict());
   return loss < first ? 0 : 1;
 } catch (const std::exception& e) {

@@ -50,7 +50,8 @@ int main(int argc, char** argv) try {
     std::size_t nearest = i;
     for (std::size_t j = 0; j < names.size(); ++j) {
       double likeness = 0;
-      for (std::size_t k = 0; k < features[i].size(); ++k) likeness += static_cast<double>(features[i][k]) * features[j][k];
+      for (std::size_t k = 0; k < features[i].size(); ++k)
+        likeness += static_cast<double>(features[i][k]) * features[j][k];
       if (j != i && likeness > most) most = likeness, nearest = j;
     }
     std::printf("%s  is most like  %s  (%.3f)\n", names[i].c_str(), names[nearest].c_str(), most);

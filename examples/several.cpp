@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// examples/several.cpp — several models in one program, which share one pool of threads: never more than were asked for.
+// examples/several.cpp — several models in one program, which share one pool of threads: never more than were asked
+// for.
 #include <cstdio>
 #include <fovea.hpp>
 

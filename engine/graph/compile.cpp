@@ -185,7 +185,8 @@ class Compiler {
     for (const Pack& p : order_) {
       const size_t bytes = p.plan->packed_bytes(p.operand);
       const auto [from, to] = theirs.equal_range(bytes);
-      const auto same = std::find_if(from, to, [&](const auto& t) { return !std::memcmp(lent + t.second, mine + p.at, bytes); });
+      const auto same =
+          std::find_if(from, to, [&](const auto& t) { return !std::memcmp(lent + t.second, mine + p.at, bytes); });
       pieces[p.at] = same != to ? Piece{same->second, true} : Piece{left, false};
       if (same == to) left += (static_cast<int64_t>(bytes) + 63) & ~int64_t{63};
     }

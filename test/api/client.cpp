@@ -84,4 +84,21 @@ fovea_image file(const std::string& path) {
   return i;
 }
 
+std::vector<float> run(fovea_session* session, const fovea_tensor& images) {
+  fovea_tensor out{};
+  const Said said = fovea_session_run(session, &images, &out, 1);
+  INFO(said.message);
+  REQUIRE(said);
+  CHECK(out.dtype == FOVEA_F32);
+  return values_of(out);
+}
+
+std::vector<float> run_image(fovea_session* session, const fovea_image& image) {
+  fovea_tensor out{};
+  const Said said = fovea_session_run_images(session, &image, 1, nullptr, &out, 1);
+  INFO(said.message);
+  REQUIRE(said);
+  return values_of(out);
+}
+
 }  // namespace fovea_test

@@ -21,7 +21,9 @@ using Owned = std::unique_ptr<H, Free>;
 
 /// What a call said; its status is freed.
 struct Said {
-  Said(fovea_status* s) : code(fovea_status_code(s)), message(fovea_status_message(s)) { fovea_status_free(s); }  // NOLINT
+  Said(fovea_status* s) : code(fovea_status_code(s)), message(fovea_status_message(s)) {
+    fovea_status_free(s);
+  }  // NOLINT
   explicit operator bool() const { return code == FOVEA_OK; }
   int32_t code;
   std::string message;
@@ -54,5 +56,18 @@ std::vector<float> pixels(size_t count, unsigned seed);
 std::vector<float> values_of(const fovea_tensor& t);
 fovea_image encoded(const std::vector<std::byte>& bytes);
 fovea_image file(const std::string& path);                             // which must be there as long
+
+// What most tests run.
+inline constexpr const char* kNet = "test_resnet.r160_in1k";
+inline constexpr int64_t kEdge = 160, kClasses = 1000;
+inline constexpr size_t kImage = 3 * kEdge * kEdge;
+struct Ready {
+  Owned<fovea_env> env = new_env();
+  Owned<fovea_model> model = load(env.get(), kNet);
+  Owned<fovea_session> session = compile(model.get());
+};
+/// The first result.
+std::vector<float> run(fovea_session* session, const fovea_tensor& images);
+std::vector<float> run_image(fovea_session* session, const fovea_image& image);
 
 }  // namespace fovea_test

@@ -30,9 +30,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kNet = "test_resnet.r160_in1k";
-constexpr size_t kImage = 3 * 160 * 160;
-
 std::vector<float> logits(fovea_session* session, const std::vector<float>& x, int64_t n = 1) {
   const fovea_tensor in = images_of(x.data(), n, 3, 160, 160);
   fovea_tensor out{};
@@ -254,7 +251,8 @@ TEST_CASE("C: sessions of n threads start n - 1, once for all", "[api][host]") {
     const fovea_tensor in = images_of(x.data(), 6, 3, 160, 160);
     for (int i = 0; i < 4; ++i) {
       fovea_session* session = nullptr;
-      if (!Said(fovea_session_create(model, &so, &session)) || !Said(fovea_session_run(session, &in, nullptr, 0))) return 3;
+      if (!Said(fovea_session_create(model, &so, &session)) || !Said(fovea_session_run(session, &in, nullptr, 0)))
+        return 3;
     }
     return entries_of("/proc/self/task") <= 3 ? 0 : 4;
   });

@@ -15,8 +15,7 @@ using fovea::test::FailingMemory;
 
 namespace {
 
-constexpr const char* kNet = "test_resnet.r160_in1k";
-constexpr int64_t kEdge = 64;
+constexpr int64_t kSmall = 64;
 
 // Nothing that is kept for reuse counts.
 int64_t live_after_trim(fovea_env* env) {
@@ -81,7 +80,7 @@ TEST_CASE("C: memory that runs out at any request is a status, and no more", "[a
   });
   const auto model = load(env.get(), mo);
   auto so = init<fovea_session_options>();
-  so.height = so.width = kEdge;
+  so.height = so.width = kSmall;
   so.threads = 1;
   for (const int32_t outputs : {FOVEA_LOGITS, FOVEA_LEVELS}) {
     so.outputs = outputs;
@@ -92,9 +91,9 @@ TEST_CASE("C: memory that runs out at any request is a status, and no more", "[a
       return s;
     });
     const auto session = compile(model.get(), so);
-    const std::vector<float> x = pixels(3 * 3 * kEdge * kEdge, 1);
+    const std::vector<float> x = pixels(3 * 3 * kSmall * kSmall, 1);
     for (const int64_t n : {1, 3}) {
-      const fovea_tensor in = images_of(x.data(), n, 3, kEdge, kEdge);
+      const fovea_tensor in = images_of(x.data(), n, 3, kSmall, kSmall);
       fovea_tensor out{};
       refuse_each(n == 1 ? "run" : "run of three", env.get(), [&] {
         out = {};

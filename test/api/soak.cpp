@@ -47,20 +47,20 @@ std::pair<double, double> by_turns(int rounds, const A& a, const B& b) {
 }  // namespace
 
 TEST_CASE("the C API costs at most 10 us a call", "[.soak]") {
-  constexpr int64_t kEdge = 32;
+  constexpr int64_t kSmall = 32;
   const fovea::UseThreads one(1);
   const auto engine = fovea::zoo::create("test_resnet");
   fovea::zoo::load_weights(*engine, weights_of("test_resnet"));
-  fovea::Session direct = fovea::zoo::compile(*engine, {.height = kEdge, .width = kEdge});
+  fovea::Session direct = fovea::zoo::compile(*engine, {.height = kSmall, .width = kSmall});
   const auto env = new_env();
   const auto model = load(env.get(), "test_resnet");
   auto o = init<fovea_session_options>();
-  o.height = o.width = kEdge;
+  o.height = o.width = kSmall;
   o.threads = 1;
   const auto session = compile(model.get(), o);
-  const std::vector<float> x = pixels(3 * kEdge * kEdge, 1);
-  const fovea::Tensor image = fovea::from(std::span<const float>(x), {1, 3, kEdge, kEdge});
-  const fovea_tensor in = images_of(x.data(), 1, 3, kEdge, kEdge);
+  const std::vector<float> x = pixels(3 * kSmall * kSmall, 1);
+  const fovea::Tensor image = fovea::from(std::span<const float>(x), {1, 3, kSmall, kSmall});
+  const fovea_tensor in = images_of(x.data(), 1, 3, kSmall, kSmall);
   fovea_tensor out{};
   const auto [engines, apis] = by_turns(
       5000, [&] { direct.run_borrowed(image); },
@@ -74,7 +74,7 @@ TEST_CASE("from the bytes of a JPEG to five classes costs what its parts do", "[
   const auto engine = fovea::zoo::create("resnet18");
   fovea::zoo::load_weights(*engine, weights_of("resnet18"));
   fovea::Session direct = fovea::zoo::compile(*engine);
-  fovea::Classifier classifier(*engine, {.given = "none"});
+  fovea::Classifier classifier(*engine, {.given = "none", .weights = {}});
   classifier.name_classes(1000);
   const auto env = new_env();
   const auto model = load(env.get(), "resnet18");

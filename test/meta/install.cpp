@@ -97,9 +97,9 @@ TEST_CASE("a program in C99 is built with pkg-config, shared and static, and run
   said(str_cat("cc ", strict, kExamples, "classify.c ", there.pkg("--cflags --libs fovea"), " -o ", shared));
   said(str_cat("cc ", strict, kExamples, "classify.c ", there.pkg("--cflags --libs --static fovea"),
            " -L" FOVEA_VENDOR_LIBS " -Wl,-rpath," FOVEA_VENDOR_LIBS " -o ", with_static));
-  said(str_cat("cc ", strict, kExamples, "classify.c ", there.pkg("--cflags fovea"), " ", there.library_folder, "/libfovea.a ",
-           there.pkg("--libs --static fovea-engine"), " -L" FOVEA_VENDOR_LIBS " -Wl,-rpath," FOVEA_VENDOR_LIBS " -o ",
-           archive));
+  said(str_cat("cc ", strict, kExamples, "classify.c ", there.pkg("--cflags fovea"), " ", there.library_folder,
+               "/libfovea.a ", there.pkg("--libs --static fovea-engine"),
+               " -L" FOVEA_VENDOR_LIBS " -Wl,-rpath," FOVEA_VENDOR_LIBS " -o ", archive));
   const std::string answer = said(there.flags + shared + arguments);
   CHECK(lines_of(answer).size() == 5);
   CHECK(said(there.flags + with_static + arguments) == answer);
@@ -113,12 +113,13 @@ TEST_CASE("a program is built with find_package(fovea), and runs", "[meta][insta
   if (!can_install() || !data::can_decode() || !shell("cmake --version > /dev/null 2>&1")) return;
   const Installed& there = Installed::once();
   const Scratch folder;
-  folder.file("CMakeLists.txt",
-              str_cat("cmake_minimum_required(VERSION 3.16)\nproject(stranger C CXX)\nfind_package(fovea 0.1 REQUIRED)\n"
-                  "add_executable(shared ",
-                  kExamples, "classify.c)\ntarget_link_libraries(shared fovea::fovea)\nadd_executable(archive ", kExamples,
-                  "classify.c)\ntarget_link_directories(archive PRIVATE " FOVEA_VENDOR_LIBS
-                  ")\ntarget_link_libraries(archive fovea::static)\n"));
+  folder.file(
+      "CMakeLists.txt",
+      str_cat("cmake_minimum_required(VERSION 3.16)\nproject(stranger C CXX)\nfind_package(fovea 0.1 REQUIRED)\n"
+              "add_executable(shared ",
+              kExamples, "classify.c)\ntarget_link_libraries(shared fovea::fovea)\nadd_executable(archive ", kExamples,
+              "classify.c)\ntarget_link_directories(archive PRIVATE " FOVEA_VENDOR_LIBS
+              ")\ntarget_link_libraries(archive fovea::static)\n"));
   said(str_cat("cmake -S ", folder / ".", " -B ", folder / "build", " -DCMAKE_PREFIX_PATH=", there.prefix));
   said(str_cat("cmake --build ", folder / "build"));
   const std::string arguments =
@@ -137,8 +138,8 @@ TEST_CASE("the examples are built as they say, and run", "[meta][install][slow]"
   const auto built = [&](const std::string& name, const std::string& with) {
     const std::string program = folder / name.substr(0, name.find('.'));
     const char* compiler = name.ends_with(".c") ? "cc -std=gnu99" : "c++ -std=c++17 -pthread";
-    said(str_cat(compiler, " -Wall -Wextra -Werror ", with, " ", kExamples, name, " ", there.pkg("--cflags --libs fovea"), " -o ",
-             program));
+    said(str_cat(compiler, " -Wall -Wextra -Werror ", with, " ", kExamples, name, " ",
+                 there.pkg("--cflags --libs fovea"), " -o ", program));
     return there.flags + program;
   };
   CHECK(lines_of(said(built("neighbours.cpp", "") + model + photos)).size() == 3);
@@ -165,8 +166,9 @@ TEST_CASE("a head is fine-tuned with the installed engine", "[meta][install][slo
            there.pkg("--cflags --libs fovea-engine"), " -L" FOVEA_VENDOR_LIBS " -Wl,-rpath," FOVEA_VENDOR_LIBS " -o ",
            folder / "fine_tune"));
   const std::string out = folder / "new.safetensors";
-  CHECK_THAT(said(str_cat(folder / "fine_tune ", kNet, " ", fovea_test::weights_of(kNet), " ", folder / "photos ", out)),
-             contains_text("3 photos of 3 classes"));
+  CHECK_THAT(
+      said(str_cat(folder / "fine_tune ", kNet, " ", fovea_test::weights_of(kNet), " ", folder / "photos ", out)),
+      contains_text("3 photos of 3 classes"));
   CHECK(fs::file_size(out) > 100000);
 }
 
