@@ -7,7 +7,10 @@
 #include "weights_tools/npz.h"
 #include "weights_tools/rename.h"
 #include "weights_tools/safetensors.h"
+#include "weights_tools/sharded.h"
 #include "weights_tools/torch_checkpoint.h"
+#include "weights_tools/torch_tar.h"
+#include "weights_tools/weights_folder.h"
 #include "weights_tools/zip.h"
 
 namespace fovea {
@@ -47,6 +50,10 @@ constexpr Format kFormats[] = {
      [](File f, const OpenOptions& o) {
        return read_torch_stream(std::move(f), {.key = o.key, .ema = o.ema, .strict = o.strict});
      }},
+    {"torch tar", is_torch_tar,
+     [](File f, const OpenOptions& o) {
+       return read_torch_tar(std::move(f), {.key = o.key, .ema = o.ema, .strict = o.strict});
+     }},
     {"npy", is_npy,
      [](File f, const OpenOptions& o) {
        want_no_key(f->path(), o);
@@ -66,6 +73,11 @@ constexpr Format kFormats[] = {
        want_no_key(f->path(), o);
        return read_safetensors(std::move(f), {.access = o.access});
      }},
+    {"an index of safetensors files", is_shard_index,
+     [](File f, const OpenOptions& o) {
+       want_no_key(f->path(), o);
+       return read_sharded(f, o.access);
+     }},
 };
 
 struct Hint {
@@ -84,7 +96,7 @@ constexpr Hint kHints[] = {{"\x80", "a pickle, but not one that torch.save wrote
 std::string hint_for(Bytes b) {
   constexpr size_t kTarMagicAt = 257;
   if (b.size() > kTarMagicAt + 5 && text_of(b.subspan(kTarMagicAt, 5)) == "ustar")
-    return "a tar archive: torch before 0.1.10, or something to unpack first";
+    return "a tar archive, but not one of torch before 0.1.10: unpack it first";
   for (const Hint& h : kHints)
     if (text_of(b).starts_with(h.start)) return str_cat("it looks like ", h.what);
   return "";
@@ -106,8 +118,12 @@ StateDict chosen(StateDict weights, const std::string& path, const OpenOptions& 
 }
 }  // namespace
 
-StateDict open_weights(const std::string& path, const OpenOptions& options) {
-  File file = MappedFile::open(path, options.access);
+StateDict open_weights(const std::string& file_or_folder, const OpenOptions& options) {
+  return open_weights(MappedFile::open(weights_file(file_or_folder), options.access), options);
+}
+
+StateDict open_weights(File file, const OpenOptions& options) {
+  const std::string path = file->path();
   const Bytes b = file->bytes();
   for (const Format& f : kFormats)
     if (f.is(b)) return chosen(unwrapped(f.read(std::move(file), options)), path, options);

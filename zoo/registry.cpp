@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "zoo/licenses.h"
 #include "zoo/zoo.h"
 
 namespace fovea::zoo {
@@ -15,21 +16,22 @@ namespace {
 
 using Table = std::unordered_map<std::string_view, Entry>;
 
-const Table& table() {
-  static const Table all = [] {
-    Table t;
-    for (const Family* f : kFamilies)
-      for (size_t i = 0; i < f->count; ++i) t.emplace(f->name(i), Entry{f, i});
-    return t;
-  }();
+std::vector<const Family*>& families() {
+  static std::vector<const Family*> all(std::begin(kFamilies), std::end(kFamilies));
   return all;
 }
 
-bool any_match(const std::vector<std::string>& patterns, std::string_view name, bool tags) {
-  return std::ranges::any_of(patterns, [&](const std::string& p) {
-    if (glob_match(p, name)) return true;
-    return tags && p.find('.') == std::string::npos && glob_match(p + ".*", name);
-  });
+void add_names(Table& t, const Family& f) {
+  for (size_t i = 0; i < f.count; ++i) t.emplace(f.name(i), Entry{&f, i});
+}
+
+Table& table() {
+  static Table all = [] {
+    Table t;
+    for (const Family* f : families()) add_names(t, *f);
+    return t;
+  }();
+  return all;
 }
 
 }  // namespace
@@ -39,6 +41,15 @@ const Entry* find_entry(std::string_view architecture) {
   return it == table().end() ? nullptr : &it->second;
 }
 
+void add_family(const Family& family) {
+  for (size_t i = 0; i < family.count; ++i)
+    if (find_entry(family.name(i)))
+      throw Error(Error::Kind::argument, str_cat("there is a model '", family.name(i), "' already"),
+                  "a family of one's own has names of its own");
+  families().push_back(&family);
+  add_names(table(), family);
+}
+
 std::vector<std::string> all_names() {
   std::vector<std::string> names;
   for (const auto& [name, entry] : table()) names.emplace_back(name);
@@ -46,22 +57,33 @@ std::vector<std::string> all_names() {
   return names;
 }
 
+bool is_wanted(const ListOptions& o, std::string_view name) {
+  const auto any_match = [&](const std::vector<std::string>& patterns) {
+    return std::ranges::any_of(patterns, [&](const std::string& p) {
+      // one without a tag stands for all tags of what it matches
+      return glob_match(p, name) || (o.tags && split_name(p).tag.empty() && glob_match(p + ".*", name));
+    });
+  };
+  return (o.patterns.empty() || any_match(o.patterns)) && !any_match(o.exclude);
+}
+
 std::vector<std::string> list(const ListOptions& o) {
   std::vector<std::string> found;
   const auto consider = [&](std::string name) {
-    if (!o.patterns.empty() && !any_match(o.patterns, name, o.tags)) return;
-    if (!any_match(o.exclude, name, o.tags)) found.push_back(std::move(name));
+    if (is_wanted(o, name)) found.push_back(std::move(name));
   };
   for (const std::string& name : all_names()) {
     if (!o.module.empty() && o.module != find_entry(name)->family->module) continue;
     const std::span<const PretrainedCfg> tags = tags_of(name);
-    const bool has_weights = std::ranges::any_of(tags, &PretrainedCfg::has_weights);
+    const auto fits = [&](const PretrainedCfg& row) {
+      return (!o.pretrained || row.has_weights()) && is_licensed(row, o.licenses);
+    };
     if (!o.tags) {
-      if (!o.pretrained || has_weights) consider(name);
+      if (tags.empty() ? !o.pretrained && o.licenses.empty() : fits(tags[0])) consider(name);
       continue;
     }
     for (const PretrainedCfg& cfg : tags)
-      if (!o.pretrained || cfg.has_weights()) consider(cfg.name());
+      if (fits(cfg)) consider(cfg.name());
   }
   std::ranges::stable_sort(found, natural_less);
   return found;
@@ -69,7 +91,7 @@ std::vector<std::string> list(const ListOptions& o) {
 
 std::vector<std::string> modules() {
   std::vector<std::string> names;
-  for (const Family* f : kFamilies) names.emplace_back(f->module);
+  for (const Family* f : families()) names.emplace_back(f->module);
   std::ranges::sort(names);
   return names;
 }

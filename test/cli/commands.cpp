@@ -229,7 +229,7 @@ TEST_CASE("the tool: convert and weights", "[cli]") {
   CHECK(read_file(out) == read_file(net.weights));
   succeed({"convert", golden("plain.zip.pth"), out});
   const std::vector<std::string> listed = lines(succeed({"weights", out}));
-  CHECK(listed[0] == "12 tensors");
+  CHECK(listed[0].starts_with("12 tensors"));
   CHECK(listed.size() == 13);
 }
 
