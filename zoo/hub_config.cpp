@@ -72,8 +72,9 @@ HubConfig read_hub_config(const std::string& path) {
     const json classes = parsed.value("num_classes", json());
     if (classes.is_number_integer()) change_field(out.row, "num_classes", classes.dump());
   } catch (const Error& e) { throw bad(e.summary()); }
-  const json args = parsed.value("model_args", json());
-  for (const auto& [arg, value] : (args.is_object() ? args : json::object()).items()) {
+  json args = parsed.value("model_args", json::object());
+  if (!args.is_object()) args = json::object();
+  for (const auto& [arg, value] : args.items()) {
     if (value.is_null()) continue;
     std::string text;
     if (!text_of_value(value, text)) throw bad(str_cat("the model argument ", arg, " is ", value.dump()));

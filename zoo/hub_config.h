@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/hub_config.h — config.json, as timm writes it beside weights: which model, with which arguments, and what its classes are
-// called.
+// zoo/hub_config.h — config.json, as timm writes it beside weights: which model, with which arguments, and what its
+// classes are called.
 #pragma once
 #include <string>
 #include <utility>

@@ -82,9 +82,9 @@ auto asking_for(const hub::Repo& repo, F f) {
     return f();
   } catch (const Error& e) {
     const std::string near = e.kind() == Error::Kind::not_found ? near_repositories(repo.id) : "";
-    const std::string what = e.what();
-    const std::string help = what.size() > e.summary().size() ? what.substr(e.summary().size() + 1) : "";
     if (near.empty()) throw;
+    std::string help = std::string(e.what()).substr(e.summary().size());  // a line of its own, indented
+    help.erase(0, std::min(help.find_first_not_of("\n "), help.size()));
     throw Error(e.kind(), e.summary(), str_cat("closest that timm lists: ", near, help.empty() ? "" : "; ", help));
   }
 }

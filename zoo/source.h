@@ -27,8 +27,8 @@ ModelSource parse_source(std::string_view name);
 HubConfig config_of(const ModelSource& source);
 
 /// The file of weights that a name leads to, fetched where it is not here yet: a file, a folder, a URL, "hf-hub:...",
-/// "local-dir:...", or a name of the catalogue. Of sharded weights their index. Throws Error(not_found) for what is none
-/// of them.
+/// "local-dir:...", or a name of the catalogue. Of sharded weights their index. What is none of them stays as it is,
+/// and opening it says that there is no such file.
 std::string weights_path(const std::string& name, hub::Freshness how = hub::Freshness::cached);
 /// The file that a row of the catalogue, or of a config.json, names.
 std::string weights_path(const PretrainedCfg& row, hub::Freshness how = hub::Freshness::cached);

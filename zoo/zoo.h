@@ -15,10 +15,10 @@
 namespace fovea::zoo {
 
 /// Makes "name" or "name.tag", on meta unless weights are asked for; load_weights() or materialise() give it bytes.
-/// "hf-hub:organisation/name[@revision]" and "local-dir:folder" are what the config.json there says. Deprecated names of
-/// timm give their replacement. ModelOptions::set changes fields of the row (zoo/overlay.h), too: "crop_pct", or
-/// "pretrained_cfg.crop_pct" where the family has a setting of that name. Throws Error(not_found) with the closest names, Error(argument) for options
-/// that the family lacks.
+/// "hf-hub:organisation/name[@revision]" and "local-dir:folder" are what the config.json there says. Deprecated names
+/// of timm give their replacement. ModelOptions::set changes fields of the row (zoo/overlay.h), too: "crop_pct", or
+/// "pretrained_cfg.crop_pct" where the family has a setting of that name. Throws Error(not_found) with the closest
+/// names, Error(argument) for options that the family lacks.
 std::unique_ptr<ImageModel> create(std::string_view name, const ModelOptions& options = {});
 
 struct ListOptions {
@@ -60,8 +60,8 @@ LoadReport load_weights(ImageModel& model, const std::string& name, const LoadOp
 LoadReport load_weights(ImageModel& model, StateDict weights, std::string_view source, const LoadOptions& o = {});
 /// What load_weights() does to tensors before it looks at the classifier.
 StateDict adapt_weights(ImageModel& model, StateDict weights);
-/// The file with the weights that the model's row names: from the caches of huggingface_hub and torch.hub, else fetched.
-/// Throws Error that says where they can be had when they are not.
+/// The file with the weights that the model's row names: from the caches of huggingface_hub and torch.hub, else
+/// fetched. Throws Error that says where they can be had when they are not.
 std::string pretrained_file(const ImageModel& model);
 /// Loads it, with fine_tune.
 LoadReport load_pretrained(ImageModel& model);

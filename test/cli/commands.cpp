@@ -230,7 +230,8 @@ TEST_CASE("the tool: convert and weights", "[cli]") {
   succeed({"convert", golden("plain.zip.pth"), out});
   const std::vector<std::string> listed = lines(succeed({"weights", out}));
   CHECK(listed[0].starts_with("12 tensors"));
-  CHECK(listed.size() == 13);
+  CHECK(listed[1] == "  metadata format = pt");
+  CHECK(listed.size() == 14);
 }
 
 TEST_CASE("the tool: convert writes fused networks, and reads them", "[cli]") {

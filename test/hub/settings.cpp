@@ -20,9 +20,9 @@ class Environment {
  public:
   explicit Environment(const std::vector<std::pair<std::string, std::string>>& set) {
     for (const char* name :
-         {"HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TORCH_HOME", "HF_ENDPOINT", "HF_TOKEN",
-          "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_ETAG_TIMEOUT",
-          "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_DISABLE_SYMLINKS", "HF_HUB_DISABLE_PROGRESS_BARS",
+         {"HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TORCH_HOME", "HF_ENDPOINT",
+          "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE",
+          "HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_DISABLE_SYMLINKS", "HF_HUB_DISABLE_PROGRESS_BARS",
           "HF_HUB_DISABLE_IMPLICIT_TOKEN", "HF_HUB_USER_AGENT_ORIGIN", "FOVEA_TEST_FOLDER"}) {
       const char* now = std::getenv(name);
       before_.emplace_back(name, now ? std::optional<std::string>(now) : std::nullopt);
@@ -56,8 +56,9 @@ TEST_CASE("hub: where things are kept", "[hub]") {
   CHECK(with({{"HOME", "/h"}, {"HF_HOME", "~/models"}}).cache == "/h/models/hub");
   CHECK(with({{"HF_HOME", "/a"}, {"HUGGINGFACE_HUB_CACHE", "/old"}}).cache == "/old");
   CHECK(with({{"HF_HOME", "/a"}, {"HUGGINGFACE_HUB_CACHE", "/old"}, {"HF_HUB_CACHE", "/new"}}).cache == "/new");
-  CHECK(with({{"HF_HUB_CACHE", "$FOVEA_TEST_FOLDER/${FOVEA_TEST_FOLDER}x$NOT_SET"}, {"FOVEA_TEST_FOLDER", "f"}}).cache ==
-        "f/fx$NOT_SET");
+  CHECK(
+      with({{"HF_HUB_CACHE", "$FOVEA_TEST_FOLDER/${FOVEA_TEST_FOLDER}x$NOT_SET"}, {"FOVEA_TEST_FOLDER", "f"}}).cache ==
+      "f/fx$NOT_SET");
   CHECK(with({{"HOME", "/h"}, {"TORCH_HOME", "/t"}}).checkpoints == "/t/hub/checkpoints");
 }
 

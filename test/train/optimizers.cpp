@@ -79,7 +79,7 @@ void check_rule(const std::string& name, const nlohmann::json& wanted, bool comp
   groups[1].weight_decay = 0.05;
   for (const train::SharedParameter& p : train::trainable(toy))
     groups[p.name == "bias" ? 0 : 1].parameters.push_back(p);
-  const double lr = 0.02;
+  const double lr = 0.02, exact = name == "radamlegacy" ? 1e-6 : 1e-9;      // timm computes that one in f32
   train::Optimizer optimizer(train::rule(name), std::move(groups), lr);
   train::Step step(toy, optimizer, {.objective = std::make_shared<ToyLoss>()});
   if (compiled) step.compile();
@@ -87,7 +87,7 @@ void check_rule(const std::string& name, const nlohmann::json& wanted, bool comp
     optimizer.set_lr(lr * (1 - 0.04 * i));
     const double loss = step({}), recorded = wanted.at("losses").at(static_cast<size_t>(i));
     INFO(name << (compiled ? ", compiled" : "") << ", step " << i);
-    CHECK(loss == Approx(recorded).epsilon(1e-9));
+    CHECK(loss == Approx(recorded).epsilon(exact));
   }
   for (const Toy::Entry& e : toy.entries) {
     const std::vector<double> have = summary(e.p), want = wanted.at(e.name);

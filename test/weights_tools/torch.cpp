@@ -99,9 +99,11 @@ TEST_CASE("checkpoints of torch before 0.1.10, which are tar archives", "[weight
   const std::string whole = read_file(golden("old.pth.tar"));
   for (size_t cut = 512; cut < whole.size(); cut += 256) {  // no part of it is taken for the whole
     const std::string path = scratch.file("cut.tar", whole.substr(0, cut));
+    size_t read = 5;
     try {
-      CHECK(open_weights(path).size() == 5);
+      read = open_weights(path).size();
     } catch (const Error& e) { CHECK(e.kind() != K::internal); }
+    CHECK(read == 5);
   }
 }
 
