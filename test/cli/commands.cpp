@@ -241,7 +241,7 @@ TEST_CASE("the tool: convert writes fused networks, and reads them", "[cli]") {
   const std::string weights = scratch / "w.safetensors", fused = scratch / "fused.safetensors";
   write_safetensors(weights, model->state_dict());
   succeed({"convert", weights, fused, "--model", "mobileone_s1", "--fuse"});
-  CHECK(lines(succeed({"weights", fused}))[0] == "88 tensors");
+  CHECK(lines(succeed({"weights", fused}))[0].starts_with("88 tensors"));
   succeed({"convert", fused, scratch / "again.safetensors", "--model", "mobileone_s1"});
   CHECK(read_file(scratch / "again.safetensors") == read_file(fused));
   const Filled net;

@@ -242,7 +242,7 @@ TEST_CASE("the tool: memory does not grow with the number of images", "[cli][man
   };
   const int64_t few = peak(8), many = peak(60);  // of 800 kB each
   INFO(few << " kB, " << many << " kB; " << fs::file_size(scene.scratch / "o.npz") << " bytes written");
-  CHECK(fs::file_size(scene.scratch / "o.npz") > 30e6);
+  CHECK(fs::file_size(scene.scratch / "o.npz") > 30'000'000);
   CHECK(many < few + 10'000);
 }
 #endif

@@ -112,7 +112,7 @@ TEST_CASE("a session file of which any byte was changed is ignored", "[session_c
   const std::string whole = test::read_file(path);
   size_t taken = 0;
   for (size_t i = 0; i < whole.size(); ++i)
-    for (const unsigned char flip : {0x01, 0x80}) {
+    for (const int flip : {0x01, 0x80}) {
       const char changed = static_cast<char>(whole[i] ^ flip);
       write_at(path, i, &changed, 1);
       taken += load_session(path, "key") ? 1 : 0;
@@ -157,7 +157,7 @@ TEST_CASE("a forged session file cannot make a run leave its memory", "[session_
   const Tensor x = numbers({1, 3, 6, 5}, 9);
   size_t refused = 0, tried = 0;
   for (size_t at = 0; at < sizeof h + h.description_bytes; ++at)
-    for (const unsigned char flip : {0x01, 0x80}) {
+    for (const int flip : {0x01, 0x80}) {
       std::string forged = whole;
       forged[at] = static_cast<char>(forged[at] ^ flip);
       if (at >= sizeof h) sign(forged);            // the header says where everything is: alone it must not fit

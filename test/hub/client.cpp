@@ -24,11 +24,11 @@ namespace {
 const Repo kRepo{.id = "org/model"};
 const std::string kWeights = noise(300'000, 1), kConfig = R"({"architecture": "resnet18"})";
 
-struct Site {
+struct HubSite {
   LoopbackHub server;
   Scratch scratch;
   hub::Settings settings = server.settings(scratch / "");
-  Site() {
+  HubSite() {
     server.put("org/model", "model.safetensors", kWeights);
     server.put("org/model", "config.json", kConfig);
   }
@@ -80,7 +80,7 @@ TEST_CASE("hub: repositories, files and URLs by name", "[hub]") {
 }
 
 TEST_CASE("hub: a file is fetched once, verified and kept as huggingface_hub keeps it", "[hub]") {
-  Site site;
+  HubSite site;
   const std::string path = site.fetch();
   CHECK(read_file(path) == kWeights);
   CHECK(read_file(site.fetch("config.json")) == kConfig);
@@ -118,7 +118,7 @@ TEST_CASE("hub: a file is fetched once, verified and kept as huggingface_hub kee
 }
 
 TEST_CASE("hub: other revisions, folders, renamed repositories, empty files", "[hub]") {
-  Site site;
+  HubSite site;
   site.server.put("org/model", "sub/empty.bin", "");
   site.server.put("org/model", "empty.txt", "");
   CHECK(read_file(Client(site.settings).file({.id = "org/model", .revision = "a/branch"}, "sub/empty.bin")).empty());
@@ -131,7 +131,7 @@ TEST_CASE("hub: other revisions, folders, renamed repositories, empty files", "[
 }
 
 TEST_CASE("hub: every fault ends in the right file or in none", "[hub]") {
-  Site site;
+  HubSite site;
   struct Case {
     const char* fault;
     int count;
@@ -190,7 +190,7 @@ TEST_CASE("hub: every fault ends in the right file or in none", "[hub]") {
 }
 
 TEST_CASE("hub: five hundred downloads with faults leave no bad file and give no token away", "[hub]") {
-  Site site;
+  HubSite site;
   site.settings.token = "hf_test_token";
   constexpr int kRepos = 50, kDownloads = 500;
   std::vector<std::string> contents;
@@ -231,7 +231,7 @@ TEST_CASE("hub: five hundred downloads with faults leave no bad file and give no
 }
 
 TEST_CASE("hub: what broke off is continued, and a wrong beginning is found out", "[hub]") {
-  Site site;
+  HubSite site;
   site.settings.attempts = 1;
   site.server.control("random/0/3");
   site.server.fault("drop", 1, "GET");
@@ -256,7 +256,7 @@ TEST_CASE("hub: what broke off is continued, and a wrong beginning is found out"
 }
 
 TEST_CASE("hub: private and gated repositories, and where tokens go", "[hub]") {
-  Site site;
+  HubSite site;
   site.server.put("private/model", "model.safetensors", kWeights);
   site.server.put("gated/model", "model.safetensors", kWeights);
   CHECK(mentions(site.error("model.safetensors", {.id = "private/model"}), "set HF_TOKEN"));
@@ -278,7 +278,7 @@ TEST_CASE("hub: private and gated repositories, and where tokens go", "[hub]") {
 }
 
 TEST_CASE("hub: offline, without a network, and caches that cannot be written or have no links", "[hub]") {
-  Site site;
+  HubSite site;
   site.settings.offline = true;
   const Error off = site.error();
   CHECK(off.kind() == K::not_found);
@@ -314,7 +314,7 @@ TEST_CASE("hub: offline, without a network, and caches that cannot be written or
 }
 
 TEST_CASE("hub: files by URL, with the hash in their name", "[hub]") {
-  Site site;
+  HubSite site;
   const std::string content = noise(50'000, 5), hash = sha256(content).substr(0, 8), name = str_cat("net-", hash, ".pth");
   site.server.put("plain", name, content);
   site.server.put("plain", "net.pth", content);
@@ -338,7 +338,7 @@ TEST_CASE("hub: files by URL, with the hash in their name", "[hub]") {
 }
 
 TEST_CASE("hub: names that would leave the cache are refused before anything happens", "[hub]") {
-  Site site;
+  HubSite site;
   const std::vector<std::string> names{"..",
                                        "../x",
                                        "a/../../x",
