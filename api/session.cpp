@@ -133,9 +133,13 @@ Meta meta_of(const fovea_tensor& t, const char* what) {
   if (t.rank < 0 || t.rank > Dims::kMax) throw Error(Error::Kind::argument, str_cat(what, " has rank ", t.rank));
   Meta m = make_meta(dtype_of(t), Shape(t.shape, t.shape + t.rank));
   bool any = false;
+  int64_t last = 0;                                // the last element's place
   for (int i = 0; i < t.rank; ++i) {
+    constexpr int64_t kMost = int64_t{1} << 48;    // more than any machine can address
     any = any || t.strides[i] != 0;
-    if (t.shape[i] < 1 || t.strides[i] < 0)
+    int64_t reach = 0;
+    if (t.shape[i] < 1 || t.strides[i] < 0 || __builtin_mul_overflow(t.shape[i] - 1, t.strides[i], &reach) ||
+        __builtin_add_overflow(last, reach, &last) || last > kMost)
       throw Error(Error::Kind::shape, str_cat(what, " has a size of ", t.shape[i], " and a stride of ", t.strides[i]));
   }
   if (any) m.strides = Strides(t.strides, t.strides + t.rank);
