@@ -3,8 +3,9 @@
 //
 // It is a header alone: what is compiled is the program's, what is linked is C.
 //
-// The classes are in an inline namespace of their own, so that a program may link the engine as well; a file that
-// includes both names them fovea::v1::Model. Threads and lifetimes are as fovea.h says of the handles.
+// The classes are in an inline namespace of their own, so that a program may link the engine as well; a file of it
+// includes this header or the engine's, which have classes of the same names. Threads and lifetimes are as fovea.h says
+// of the handles.
 #ifndef FOVEA_HPP
 #define FOVEA_HPP
 

@@ -137,7 +137,8 @@ void say_caches() {
   const hub::Settings hub = hub::settings_from_environment();
   line("hub cache", described(hub.cache, ""));
   line("torch cache", described(hub.checkpoints, ""));
-  line("hub", str_cat(hub.endpoint, hub.offline ? ", offline" : "", hub.token.empty() ? ", no token" : ", with a token"));
+  line("hub",
+       str_cat(hub.endpoint, hub.offline ? ", offline" : "", hub.token.empty() ? ", no token" : ", with a token"));
 }
 
 // --- Does it compute? ------------------------------------------------------------------------------------------------

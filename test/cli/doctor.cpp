@@ -30,8 +30,10 @@ std::vector<std::string> commands() {
 }  // namespace
 
 TEST_CASE("doctor says what was found, and that it computes", "[cli]") {
-  const Outcome o = run_tool("", {"doctor"}, {"FOVEA_THREADS=3", "FOVEA_ISA=sse2", "FOVEA_CACHE=/nowhere/plans", "HF_HUB_CACHE=/nowhere/hub",
-                              "HF_ENDPOINT=https://hub.example/", "HF_HUB_OFFLINE=1"});
+  const Outcome o =
+      run_tool("", {"doctor"},
+               {"FOVEA_THREADS=3", "FOVEA_ISA=sse2", "FOVEA_CACHE=/nowhere/plans", "HF_HUB_CACHE=/nowhere/hub",
+                "HF_ENDPOINT=https://hub.example/", "HF_HUB_OFFLINE=1"});
   INFO(o.out << o.err);
   CHECK(o.code == 0);
   for (const char* line :
