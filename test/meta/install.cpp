@@ -182,11 +182,12 @@ TEST_CASE("the installed headers name one another, and all go together", "[meta]
   for (const auto& e : fs::recursive_directory_iterator(include)) {
     if (e.path().extension() != ".h" && e.path().extension() != ".hpp") continue;
     ++headers;
-    if (e.path().extension() == ".h") all += str_cat("#include <", e.path().lexically_relative(include).generic_string(), ">\n");
+    const std::string name = e.path().lexically_relative(include).generic_string();
+    if (name.ends_with(".h")) all += str_cat("#include <", name, ">\n");
     for (const std::string& line : lines_of(read_file(e.path().string()))) {
       const meta::Include i = meta::include_of(line);
       const bool ours = i.quoted || i.name.starts_with("fovea");
-      if (ours && !fs::exists(include / i.name)) unknown += str_cat(e.path().filename().string(), ": ", i.name, "\n");
+      if (ours && !fs::exists(include / i.name)) unknown += str_cat(name, ": ", i.name, "\n");
     }
   }
   INFO(unknown);
