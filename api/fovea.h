@@ -155,7 +155,7 @@ typedef struct fovea_model_options {
    */
   int32_t map_files;
   int32_t classes;  /* 0: as the weights have; -1: no classifier; another number than theirs is an error */
-  int32_t channels; /* of images: 0: as the model's; 1 or 3 */
+  int32_t channels; /* of images: 0: as the model's; 1 or 3. For 1, images need settings "mean" and "std" */
   int32_t height, width; /* the model is built for; 0: as published */
   /** A file of labels (a label a line, or JSON), or "none". NULL: config.json beside the weights, else ImageNet's. */
   const char* labels;

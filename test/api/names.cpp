@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/api/names.cpp — the C API finds models and weights by every name that leads to them: paths, folders, hub, URLs.
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <thread>
 
 #include "engine/core/text.h"
 #include "test/api/client.h"
@@ -117,6 +119,28 @@ TEST_CASE("C: repositories, folders and URLs say which model their weights are o
   CHECK(site.fails("hf-hub:org/none", nullptr).code == FOVEA_NOT_FOUND);
   CHECK(site.fails("test_resnet/weights", nullptr).code == FOVEA_INVALID_ARGUMENT);
   CHECK(site.fails(kNet, "hf-hub:").code == FOVEA_INVALID_ARGUMENT);
+}
+
+TEST_CASE("C: a download is cancelled while it goes on", "[api][hub]") {
+  const Site site;
+  site.server.control("speed/100000");             // bytes a second: the whole of it takes many
+  fovea_cancel* flag = nullptr;
+  REQUIRE(Said(fovea_cancel_create(&flag)));
+  auto o = model_options(kNet, nullptr);
+  o.cancel = flag;
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    fovea_cancel_request(flag);
+  });
+  fovea_model* none = nullptr;
+  const auto began = std::chrono::steady_clock::now();
+  const Said said = fovea_model_load(site.env.get(), &o, &none);
+  other.join();
+  CHECK(said.code == FOVEA_CANCELLED);
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(5));
+  fovea_cancel_free(flag);
+  site.server.control("speed/0");
+  CHECK(site.logits(kNet, nullptr) == site.want);
 }
 
 TEST_CASE("C: weights in several files, which no plan is kept of", "[api][hub]") {
