@@ -25,15 +25,20 @@ int64_t live_after_trim(fovea_env* env) {
   return fovea::test::live_allocations();
 }
 
-// `stage` makes something, or uses it, and frees what it made; returns what the library said of it.
-template <class F>
-void refuse_each(const char* name, fovea_env* env, const F& stage) {
+void nothing() {}
+
+// `stage` makes something, or uses it, and frees what it made; returns what the library said of it. `first` comes
+// before it, with memory.
+template <class F, class G = void()>
+void refuse_each(const char* name, fovea_env* env, const F& stage, const G& first = nothing) {
   INFO(name);
   for (int i = 0; i < 3; ++i) {                    // what is made once for the process is there now
+    first();
     const Said said = stage();
     INFO(said.message);
     REQUIRE(said);
   }
+  first();
   const int64_t before = live_after_trim(env);
   REQUIRE(Said(stage()));
   REQUIRE(live_after_trim(env) == before);
@@ -42,6 +47,7 @@ void refuse_each(const char* name, fovea_env* env, const F& stage) {
     for (int64_t n = 1;; ++n) {
       bool reached;
       fovea_status* status;
+      first();
       {
         const FailingMemory memory(n, forever);
         status = stage();
@@ -62,6 +68,7 @@ void refuse_each(const char* name, fovea_env* env, const F& stage) {
       last = n;
       if (!reached) break;
     }
+  first();
   REQUIRE(Said(stage()));
   WARN(name << ": " << last << " requests; " << refused << " refusals ended a call, " << unharmed << " did not");
   CHECK(refused > 0);
@@ -163,13 +170,13 @@ TEST_CASE("C: memory that runs out while sessions are kept in a plan cache, and 
   auto so = init<fovea_session_options>();
   so.height = so.width = kSmall;
   so.threads = 1;
-  refuse_each("prepare and keep", env.get(), [&] {
-    std::filesystem::remove_all(folder);
+  const auto prepare = [&] {
     fovea_session* session = nullptr;
     fovea_status* const s = fovea_session_create(model.get(), &so, &session);
     fovea_session_free(session);
     return s;
-  });
+  };
+  refuse_each("prepare and keep", env.get(), prepare, [&] { std::filesystem::remove_all(folder); });
   refuse_compiling("prepare from the cache", env.get(), model.get(), so);
   auto info = init<fovea_session_info>();
   const auto session = compile(model.get(), so);
