@@ -13,6 +13,8 @@
 
 namespace fovea::capi {
 
+constexpr int kMostThreads = 4096;
+
 struct Env {
   explicit Env(const fovea_env_options& o);
   void log(int32_t level, const std::string& message) const;

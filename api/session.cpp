@@ -80,7 +80,7 @@ Device device_of(const char* name) {
 RunnerOptions runner_options(const fovea_session_options& o, LoadedModel& model) {
   RunnerOptions out;
   if (o.outputs < FOVEA_LOGITS || o.outputs > FOVEA_LEVELS || o.height < 0 || o.width < 0 || o.threads < 0 ||
-      (o.height == 0) != (o.width == 0) || o.more_sizes < 0 || o.max_pixels < 0)
+      o.threads > kMostThreads || (o.height == 0) != (o.width == 0) || o.more_sizes < 0 || o.max_pixels < 0)
     throw Error(Error::Kind::argument, str_cat("outputs ", o.outputs, ", ", o.height, " x ", o.width, ", threads ",
                                            o.threads, ", more_sizes ", o.more_sizes, ", max_pixels ", o.max_pixels),
                 "one of these cannot be");

@@ -250,6 +250,13 @@ TEST_CASE("C: tensors of any number and strides, into the caller's memory or bor
   wrong.dtype = FOVEA_U8;
   CHECK(Said(fovea_session_run(session.get(), &wrong, nullptr, 0)).code == FOVEA_SHAPE_MISMATCH);
   wrong = two;
+  wrong.strides[0] = INT64_MAX;                    // beyond all memory
+  wrong.strides[3] = 1;
+  CHECK(Said(fovea_session_run(session.get(), &wrong, nullptr, 0)).code == FOVEA_SHAPE_MISMATCH);
+  wrong = two;
+  wrong.shape[0] = INT64_MAX / 4;
+  CHECK(Said(fovea_session_run(session.get(), &wrong, nullptr, 0)).code == FOVEA_SHAPE_MISMATCH);
+  wrong = two;
   wrong.rank = 9;
   CHECK(Said(fovea_session_run(session.get(), &wrong, nullptr, 0)).code == FOVEA_INVALID_ARGUMENT);
   wrong = two;
@@ -556,6 +563,12 @@ TEST_CASE("C: what is not there is an error, not something else", "[api]") {
   o.dtype = 0;
   o.outputs = 9;
   CHECK(code() == FOVEA_INVALID_ARGUMENT);
+  o.outputs = 0;
+  for (const int32_t threads : {-1, 5000}) {
+    o.threads = threads;
+    CHECK(code() == FOVEA_INVALID_ARGUMENT);
+  }
+  o.threads = 0;
   o.outputs = 0;
   o.calibration = "none.json";
   CHECK(code() == FOVEA_IO_ERROR);
