@@ -15,7 +15,6 @@ Env::Env(const fovea_env_options& o)
       log_level(o.log_level),
       log_to(o.log),
       log_context(o.log_context) {
-  constexpr int kMostThreads = 4096;
   if (threads < 1 || threads > kMostThreads)
     throw Error(Error::Kind::argument, str_cat("threads is ", threads), str_cat("1 to ", kMostThreads, ", or 0"));
   if (!o.allocate != !o.release)

@@ -13,6 +13,8 @@
 
 namespace fovea::capi {
 
+constexpr int kMostThreads = 4096;
+
 struct Env {
   explicit Env(const fovea_env_options& o);
   void log(int32_t level, const std::string& message) const;
@@ -32,10 +34,11 @@ Flag flag_of(const fovea_cancel* cancel);
 /// set, and without a tape. Work that goes on on other threads makes one there.
 class OnBehalf {
  public:
-  OnBehalf(const Env& env, int threads, const Flag& cancel)
-      : memory_(env.memory), threads_(threads), cancellation_(cancel.get()) {}
+  OnBehalf(const Env& env, int threads, Flag cancel)
+      : cancel_(std::move(cancel)), memory_(env.memory), threads_(threads), cancellation_(cancel_.get()) {}
 
  private:
+  Flag cancel_;                                    // its handle may be freed meanwhile
   UseHostMemory memory_;
   UseThreads threads_;
   UseCancellation cancellation_;

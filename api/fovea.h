@@ -28,9 +28,10 @@
  * What the library does to its host: it starts threads when work is first shared out, keeps them asleep when there is
  * none, and never ends them (it cannot be unloaded: dlclose() leaves it in place). It installs no signal handlers,
  * changes neither locale nor umask nor working directory, prints nothing, and leaves the calling thread's
- * floating-point modes as they were. Environment variables are read by fovea_env_create() and by looking for published
- * weights, which are in the caches of other programs. After fork() the child may go on using what it has, on one
- * thread, if no other thread was inside of fovea at that moment.
+ * floating-point modes as they were. It opens connections only where a name or a URL leads to weights that are not on
+ * this machine yet; a path never does. Environment variables are read by fovea_env_create() and by looking for
+ * published weights, which are in the caches of other programs. After fork() the child may go on using what it has, on
+ * one thread, if no other thread was inside of fovea at that moment.
  */
 #ifndef FOVEA_H
 #define FOVEA_H
@@ -134,9 +135,16 @@ FOVEA_API void fovea_cancel_reset(fovea_cancel* cancel);
 
 typedef struct fovea_model_options {
   size_t struct_size;
-  /** A name of `fovea models`, with or without tag. NULL: as a config.json beside the weights says. */
+  /**
+   * A name of `fovea models`, with or without tag, "hf-hub:organisation/name[@revision]" or "local-dir:folder". NULL:
+   * as `weights` says, or a config.json beside it.
+   */
   const char* name;
-  /** A file: safetensors, torch checkpoint, npz. NULL, and no `data`: published ones that are on this machine. */
+  /**
+   * A file (safetensors, torch checkpoint, npz), a folder, a URL, or a name as above, whose published weights they
+   * are. NULL, and no `data`: the published ones of `name`. What is in the caches of huggingface_hub and torch.hub is
+   * taken from there; else it is fetched, verified and kept there, unless HF_HUB_OFFLINE=1 forbids it.
+   */
   const char* weights;
   const void* data; /* the bytes of such a file instead */
   size_t data_size;
@@ -147,7 +155,7 @@ typedef struct fovea_model_options {
    */
   int32_t map_files;
   int32_t classes;  /* 0: as the weights have; -1: no classifier; another number than theirs is an error */
-  int32_t channels; /* of images: 0: as the model's; 1 or 3 */
+  int32_t channels; /* of images: 0: as the model's; 1 or 3. For 1, images need settings "mean" and "std" */
   int32_t height, width; /* the model is built for; 0: as published */
   /** A file of labels (a label a line, or JSON), or "none". NULL: config.json beside the weights, else ImageNet's. */
   const char* labels;
@@ -157,7 +165,8 @@ typedef struct fovea_model_options {
   /**
    * A folder for compiled sessions, made where it is missing. Sessions are looked for there first, and compiled and
    * kept there if they are not found; weights are read only once they are needed. Its files are mapped, whatever
-   * map_files says; folder and files that others can write are not used. NULL: no cache.
+   * map_files says; folder and files that others can write are not used. Weights in several files do without. NULL: no
+   * cache.
    */
   const char* plan_cache;
   fovea_cancel* cancel; /* ends loading; may be NULL */
@@ -173,7 +182,7 @@ typedef struct fovea_model_info {
   const char* name;         /* "resnet50.a1_in1k" */
   const char* architecture; /* "resnet50" */
   const char* tag;          /* "a1_in1k"; "" without */
-  const char* weights;      /* the file; "" for those from memory */
+  const char* weights;      /* the file, in the caches where it was published; "" for those from memory */
   const char* license;      /* of the published weights; "" where timm says nothing */
   const char* origin;       /* where they come from, an address; may be "" */
   int64_t parameters;

@@ -3,12 +3,13 @@
 //
 // It is a header alone: what is compiled is the program's, what is linked is C.
 //
-// The classes are in an inline namespace of their own, so that a program may link the engine as well; a file that
-// includes both names them fovea::v1::Model. Threads and lifetimes are as fovea.h says of the handles.
+// The classes are in an inline namespace of their own, so that a program may link the engine as well; a file of it
+// includes this header or the engine's, which have classes of the same names. Threads and lifetimes are as fovea.h says
+// of the handles.
 #ifndef FOVEA_HPP
 #define FOVEA_HPP
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -69,17 +70,6 @@ class Span {
 
 namespace detail {
 
-struct Free {
-  void operator()(fovea_env* h) const { fovea_env_free(h); }
-  void operator()(fovea_model* h) const { fovea_model_free(h); }
-  void operator()(fovea_session* h) const { fovea_session_free(h); }
-  void operator()(fovea_cancel* h) const { fovea_cancel_free(h); }
-};
-template <class H>
-using Handle = std::unique_ptr<H, Free>;
-
-inline const char* text_or_null(const std::string& s) { return s.empty() ? nullptr : s.c_str(); }
-
 // What callbacks of the environment reach; kept by everything that was made of it.
 struct Callbacks {
   std::function<void(std::int32_t, std::string_view)> log;
@@ -99,6 +89,19 @@ struct Callbacks {
     static_cast<Callbacks*>(self)->memory->deallocate(memory, bytes, alignment);
   }
 };
+
+// Frees a handle, and then lets go of the callbacks that freeing it may need, also where a new handle takes its place.
+struct Free {
+  std::shared_ptr<Callbacks> callbacks{};
+  void operator()(fovea_env* h) const { fovea_env_free(h); }
+  void operator()(fovea_model* h) const { fovea_model_free(h); }
+  void operator()(fovea_session* h) const { fovea_session_free(h); }
+  void operator()(fovea_cancel* h) const { fovea_cancel_free(h); }
+};
+template <class H>
+using Handle = std::unique_ptr<H, Free>;
+
+inline const char* text_or_null(const std::string& s) { return s.empty() ? nullptr : s.c_str(); }
 
 }  // namespace detail
 
@@ -127,22 +130,23 @@ struct EnvironmentOptions {
 
 class Environment {
  public:
-  explicit Environment(EnvironmentOptions o = {}) : callbacks_(std::make_shared<detail::Callbacks>()) {
-    callbacks_->log = std::move(o.log);
-    callbacks_->memory = o.memory;
+  explicit Environment(EnvironmentOptions o = {}) {
+    const auto callbacks = std::make_shared<detail::Callbacks>();
+    callbacks->log = std::move(o.log);
+    callbacks->memory = o.memory;
     fovea_env_options c;
     FOVEA_INIT(c);
     c.threads = o.threads;
     c.log_level = o.log_level;
-    c.log_context = c.allocator_context = callbacks_.get();
-    if (callbacks_->log) c.log = detail::Callbacks::hear;
+    c.log_context = c.allocator_context = callbacks.get();
+    if (callbacks->log) c.log = detail::Callbacks::hear;
     if (o.memory) {
       c.allocate = detail::Callbacks::allocate;
       c.release = detail::Callbacks::release;
     }
     fovea_env* made = nullptr;
     check(fovea_env_create(&c, &made));
-    handle_.reset(made);
+    handle_ = detail::Handle<fovea_env>(made, detail::Free{callbacks});
   }
 
   std::size_t trim() {
@@ -158,10 +162,9 @@ class Environment {
     return names;
   }
   fovea_env* get() const { return handle_.get(); }
-  const std::shared_ptr<detail::Callbacks>& callbacks() const { return callbacks_; }
+  const std::shared_ptr<detail::Callbacks>& callbacks() const { return handle_.get_deleter().callbacks; }
 
  private:
-  std::shared_ptr<detail::Callbacks> callbacks_;   // outlives the handle
   detail::Handle<fovea_env> handle_;
 };
 
@@ -179,7 +182,7 @@ struct ModelOptions {
 
 class Model {
  public:
-  Model(const Environment& env, const ModelOptions& o) : callbacks_(env.callbacks()) {
+  Model(const Environment& env, const ModelOptions& o) {
     std::vector<const char*> settings;
     for (const auto& [name, value] : o.settings) settings.insert(settings.end(), {name.c_str(), value.c_str()});
     fovea_model_options c;
@@ -201,7 +204,7 @@ class Model {
     c.cancel = o.cancel ? o.cancel->get() : nullptr;
     fovea_model* made = nullptr;
     check(fovea_model_load(env.get(), &c, &made));
-    handle_.reset(made);
+    handle_ = detail::Handle<fovea_model>(made, detail::Free{env.callbacks()});
   }
 
   /// Texts in it live as long as the model.
@@ -218,10 +221,9 @@ class Model {
     return out;
   }
   fovea_model* get() const { return handle_.get(); }
-  const std::shared_ptr<detail::Callbacks>& callbacks() const { return callbacks_; }
+  const std::shared_ptr<detail::Callbacks>& callbacks() const { return handle_.get_deleter().callbacks; }
 
  private:
-  std::shared_ptr<detail::Callbacks> callbacks_;
   detail::Handle<fovea_model> handle_;
 };
 
@@ -296,7 +298,7 @@ struct Prediction {
 
 class Session {
  public:
-  explicit Session(const Model& model, const SessionOptions& o = {}) : callbacks_(model.callbacks()) {
+  explicit Session(const Model& model, const SessionOptions& o = {}) {
     fovea_session_options c;
     FOVEA_INIT(c);
     c.device = detail::text_or_null(o.device);
@@ -316,13 +318,13 @@ class Session {
     c.cancel = o.cancel ? o.cancel->get() : nullptr;
     fovea_session* made = nullptr;
     check(fovea_session_create(model.get(), &c, &made));
-    handle_.reset(made);
+    handle_ = detail::Handle<fovea_session>(made, detail::Free{model.callbacks()});
   }
 
   Session fork() {
     fovea_session* made = nullptr;
     check(fovea_session_fork(handle_.get(), &made));
-    return Session(callbacks_, made);
+    return Session(detail::Handle<fovea_session>(made, handle_.get_deleter()));
   }
 
   /// Images that are ready: [n, channels, height, width], dense.
@@ -402,8 +404,7 @@ class Session {
   fovea_session* get() const { return handle_.get(); }
 
  private:
-  Session(std::shared_ptr<detail::Callbacks> callbacks, fovea_session* made)
-      : callbacks_(std::move(callbacks)), handle_(made) {}
+  explicit Session(detail::Handle<fovea_session> handle) : handle_(std::move(handle)) {}
   std::vector<fovea_tensor> room() const {
     return std::vector<fovea_tensor>(static_cast<std::size_t>(info().outputs_count));
   }
@@ -413,7 +414,6 @@ class Session {
     return out;
   }
 
-  std::shared_ptr<detail::Callbacks> callbacks_;
   detail::Handle<fovea_session> handle_;
 };
 

@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/loaded_model.h"
 
+#include <filesystem>
+
 #include "api/config_json.h"
 #include "engine/graph/compile_like.h"
+#include "hub/names.h"
 #include "weights_tools/open_weights.h"
+#include "weights_tools/sharded.h"
 #include "zoo/finite.h"
+#include "zoo/source.h"
 
 namespace fovea::capi {
 namespace {
 
+// A repository, a folder of its own and a name of the catalogue say which model their weights are of.
+bool names_a_model(const std::string& weights) {
+  std::error_code ignored;
+  if (std::filesystem::exists(weights, ignored) || hub::is_url(weights)) return false;
+  return weights.find(':') != weights.npos || zoo::is_model(weights);
+}
+
 std::string name_of(const ModelRequest& r) {
   if (!r.name.empty()) return r.name;
   if (r.weights.empty()) throw Error(Error::Kind::argument, "neither a name nor a file of weights was given");
-  std::string name = name_beside(r.weights);
+  if (names_a_model(r.weights)) return r.weights;
+  std::string name = hub::is_url(r.weights) ? std::string() : name_beside(zoo::weights_path(r.weights));
   if (name.empty())
     throw Error(Error::Kind::not_found, str_cat("no config.json beside ", r.weights, " names a model"),
                 "fovea_model_options.name says which it is");
@@ -25,10 +38,18 @@ LoadedModel::LoadedModel(std::shared_ptr<const Env> env, ModelRequest request)
     : env_(std::move(env)), request_(std::move(request)) {
   if (request_.in_memory && cached())
     throw Error(Error::Kind::argument, "a plan cache needs weights from a file: it goes by the file's contents");
+  check_cancelled();
   request_.name = name_of(request_);
   model_ = zoo::create(request_.name, request_.options);
   model_->eval();
-  if (!request_.in_memory && request_.weights.empty()) request_.weights = zoo::pretrained_file(*model_);
+  if (!request_.in_memory) {
+    published_ = request_.weights.empty();
+    request_.weights = published_ ? zoo::pretrained_file(*model_) : zoo::weights_path(request_.weights);
+    if (cached() && is_shard_index_name(request_.weights)) {           // the cache would not see other files change
+      env_->log(FOVEA_LOG_INFO, str_cat(request_.weights, ": weights in several files are not for the plan cache"));
+      request_.plan_cache.clear();
+    }
+  }
   if (!cached()) load();
 }
 
@@ -46,7 +67,7 @@ LoadReport LoadedModel::load() {
 
 Classifier LoadedModel::classifier() {
   const std::lock_guard lock(mutex_);
-  const bool tagged = !zoo::split_name(request_.name).tag.empty();
+  const bool tagged = published_ || !zoo::split_name(request_.name).tag.empty();
   return {*model_, {.given = request_.labels, .weights = request_.weights, .tag_given = tagged}};
 }
 

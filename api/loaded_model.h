@@ -65,6 +65,7 @@ class LoadedModel {
   std::mutex mutex_;
   std::unique_ptr<zoo::ImageModel> model_;
   bool has_weights_ = false;
+  bool published_ = false;                         // the weights are those that the name stands for
 };
 
 }  // namespace fovea::capi

@@ -21,7 +21,8 @@ struct Rows {
 
 Rows rows_of(const void* data, int64_t pitch, int64_t least, const std::string& name) {
   if (!data) throw Error(Error::Kind::argument, str_cat(name, ": its pixels are NULL"));
-  if (pitch != 0 && std::abs(pitch) < least)
+  constexpr int64_t kMost = int64_t{1} << 40;      // no row is as long: it was never set
+  if (pitch != 0 && ((pitch > -least && pitch < least) || pitch > kMost || pitch < -kMost))
     throw Error(Error::Kind::argument, str_cat(name, ": its pitch is ", pitch, ", but a row has ", least, " bytes"));
   return {static_cast<const uint8_t*>(data), pitch ? pitch : least};
 }

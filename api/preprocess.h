@@ -7,8 +7,8 @@
 namespace fovea {
 
 /// How the model wants its images: size, interpolation, crop, mean and deviation, as its row of the catalogue says, for
-/// the channels and the size that it was built for. Rows have means of three channels: for another number of them, the
-/// caller says which.
+/// the channels and the size that it was built for. Rows have means of three channels: where these differ, and the
+/// model takes grey images, ModelOptions::set says which ("mean", "0.5").
 data::EvalConfig eval_config(const zoo::ImageModel& model);
 
 /// f32[1, C, H, W]; several go together by cat(tensors, 0).

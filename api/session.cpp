@@ -80,7 +80,7 @@ Device device_of(const char* name) {
 RunnerOptions runner_options(const fovea_session_options& o, LoadedModel& model) {
   RunnerOptions out;
   if (o.outputs < FOVEA_LOGITS || o.outputs > FOVEA_LEVELS || o.height < 0 || o.width < 0 || o.threads < 0 ||
-      (o.height == 0) != (o.width == 0) || o.more_sizes < 0 || o.max_pixels < 0)
+      o.threads > kMostThreads || (o.height == 0) != (o.width == 0) || o.more_sizes < 0 || o.max_pixels < 0)
     throw Error(Error::Kind::argument, str_cat("outputs ", o.outputs, ", ", o.height, " x ", o.width, ", threads ",
                                            o.threads, ", more_sizes ", o.more_sizes, ", max_pixels ", o.max_pixels),
                 "one of these cannot be");
@@ -133,9 +133,13 @@ Meta meta_of(const fovea_tensor& t, const char* what) {
   if (t.rank < 0 || t.rank > Dims::kMax) throw Error(Error::Kind::argument, str_cat(what, " has rank ", t.rank));
   Meta m = make_meta(dtype_of(t), Shape(t.shape, t.shape + t.rank));
   bool any = false;
+  int64_t last = 0;                                // the last element's place
   for (int i = 0; i < t.rank; ++i) {
+    constexpr int64_t kMost = int64_t{1} << 48;    // more than any machine can address
     any = any || t.strides[i] != 0;
-    if (t.shape[i] < 1 || t.strides[i] < 0)
+    int64_t reach = 0;
+    if (t.shape[i] < 1 || t.strides[i] < 0 || __builtin_mul_overflow(t.shape[i] - 1, t.strides[i], &reach) ||
+        __builtin_add_overflow(last, reach, &last) || last > kMost)
       throw Error(Error::Kind::shape, str_cat(what, " has a size of ", t.shape[i], " and a stride of ", t.strides[i]));
   }
   if (any) m.strides = Strides(t.strides, t.strides + t.rank);

@@ -22,6 +22,8 @@
 #include "engine/core/processors.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
+#include "hub/settings.h"
+#include "hub/transport.h"
 #include "zoo/plan_cache.h"
 #include "zoo/zoo.h"
 
@@ -99,8 +101,20 @@ std::string onednn() {
   return str_cat(v->major, ".", v->minor, ".", v->patch);
 }
 
+// Loaded as a download would.
+std::string libcurl() {
+  try {
+    hub::network();
+  } catch (const Error& e) { return e.summary(); }
+  for (const char* name : {"libcurl.so.4", "libcurl-gnutls.so.4"})
+    if (void* library = ::dlopen(name, RTLD_LAZY | RTLD_NOLOAD))
+      if (const auto version = reinterpret_cast<const char* (*)()>(::dlsym(library, "curl_version"))) return version();
+  return "of an unknown version";
+}
+
 void say_libraries() {
   line("oneDNN", onednn());
+  line("libcurl", libcurl());
   for (const data::Codec& c : data::codecs()) line(std::string(c.name).c_str(), c.version);
 }
 
@@ -118,17 +132,13 @@ std::string described(const std::string& folder, const std::string& extension) {
                  bytes ? str_cat(", ", bytes >> 20, " MB") : "", ")");
 }
 
-std::string below_home(const char* variable, const char* folder) {
-  if (const char* set = std::getenv(variable); set && *set) return set;
-  const char* home = std::getenv("HOME");
-  return home && *home ? str_cat(home, "/", folder) : std::string();
-}
-
 void say_caches() {
   line("plan cache", described(zoo::PlanCache::folder(), ".plan"));
-  const char* hub = std::getenv("HF_HUB_CACHE");
-  line("hub cache", described(hub && *hub ? hub : below_home("HF_HOME", ".cache/huggingface") + "/hub", ""));
-  line("torch cache", described(below_home("TORCH_HOME", ".cache/torch") + "/hub/checkpoints", ""));
+  const hub::Settings hub = hub::settings_from_environment();
+  line("hub cache", described(hub.cache, ""));
+  line("torch cache", described(hub.checkpoints, ""));
+  line("hub",
+       str_cat(hub.endpoint, hub.offline ? ", offline" : "", hub.token.empty() ? ", no token" : ", with a token"));
 }
 
 // --- Does it compute? ------------------------------------------------------------------------------------------------

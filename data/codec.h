@@ -27,7 +27,7 @@ struct Source {
 
 Image decode_jpeg(const Source& source);
 Image decode_png(const Source& source);
-Image decode_webp(const Source& source);
+Image decode_webp(const Source& source);  // only with FOVEA_WEBP
 Image decode_bmp(const Source& source);
 Image decode_gif(const Source& source);   // only with FOVEA_GIF
 Image decode_tiff(const Source& source);  // only with FOVEA_TIFF

@@ -10,6 +10,8 @@ std::vector<Codec> codecs() {
 #if FOVEA_IMAGES
   all.push_back({"libjpeg", jpeg_version()});
   all.push_back({"zlib", png_version()});
+#endif
+#if FOVEA_WEBP
   all.push_back({"libwebp", webp_version()});
 #endif
 #if FOVEA_GIF

@@ -113,6 +113,7 @@ bool has_image_suffix(std::string_view path) {
 bool can_decode() { return FOVEA_IMAGES != 0; }
 
 bool can_decode(Format format) {
+  if (format == Format::webp) return FOVEA_WEBP != 0;
   if (format == Format::gif) return FOVEA_GIF != 0;
   if (format == Format::tiff) return FOVEA_TIFF != 0;
   return FOVEA_IMAGES != 0;
@@ -128,8 +129,10 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
     switch (format) {
       case Format::jpeg: return decode_jpeg(source);
       case Format::png: return decode_png(source);
-      case Format::webp: return decode_webp(source);
       case Format::bmp: return decode_bmp(source);
+#if FOVEA_WEBP
+      case Format::webp: return decode_webp(source);
+#endif
 #if FOVEA_GIF
       case Format::gif: return decode_gif(source);
 #endif
@@ -145,7 +148,8 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
   (void)options;
 #endif
   throw Error(Error::Kind::unsupported, str_cat(name, ": this build of fovea does not decode ", name_of(format)),
-              format == Format::gif && can_decode()    ? "configure with -Dgif=enabled (giflib)"
+              format == Format::webp && can_decode()   ? "configure with -Dwebp=enabled (libwebp)"
+              : format == Format::gif && can_decode()  ? "configure with -Dgif=enabled (giflib)"
               : format == Format::tiff && can_decode() ? "configure with -Dtiff=enabled (libtiff)"
                                                        : "configure with -Dimages=enabled");
 }

@@ -9,7 +9,8 @@
 #include <fovea/engine/autograd/autograd.h>
 #include <fovea/engine/core/error.h>
 #include <fovea/engine/ops/ops.h>
-#include <fovea/train/step.h>
+#include <fovea/train/optim/optimizer.h>
+#include <fovea/train/optim/rules.h>
 #include <fovea/weights_tools/safetensors.h>
 #include <fovea/zoo/zoo.h>
 #include <map>
@@ -42,16 +43,16 @@ int main(int argc, char** argv) try {
   }
   const Tensor x = contiguous(cat(features, 0)), y = from(std::span<const int64_t>(targets), {x.dim(0)});
 
-  std::vector<Tensor*> learning;
-  for (const NamedParameter& p : model->named_parameters())
-    if (p.name.starts_with(model->classifier_name())) learning.push_back(&p.tensor());
-  Tensor &weight = *learning.at(0), &bias = *learning.at(1);
-  for (Tensor* t : learning) *t = t->detach().set_requires_grad();
-  train::SGD sgd(learning, {.lr = 0.1, .momentum = 0.9});
+  model->set_requires_grad(false);
+  Module& head = *model->find(model->classifier_name());
+  head.set_requires_grad();
+  train::Optimizer sgd(train::rule("sgd", {{"momentum", 0.9}}), *model, 0.1);   // of what requires gradients
+  std::vector<Tensor*> learning;                                       // slots, into which each step puts new values
+  for (const NamedParameter& p : head.named_parameters()) learning.push_back(&p.tensor());
   double first = 0, loss = 0;
   for (int step = 0; step < 50; ++step) {
     sgd.zero_grad();
-    const Tensor value = cross_entropy(linear(x, weight, bias), y);
+    const Tensor value = cross_entropy(linear(x, *learning.at(0), *learning.at(1)), y);
     backward(value);
     sgd.step();
     loss = value.item();

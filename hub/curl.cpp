@@ -6,7 +6,7 @@
 #include <cctype>
 #include <exception>
 
-#include "engine/core/error.h"
+#include "engine/core/cancel.h"
 #include "hub/transport.h"
 
 namespace fovea::hub {
@@ -78,6 +78,7 @@ struct Exchange {
   }
   bool take_body(Bytes piece) {
     try {
+      check_cancelled();
       unwanted = !body.take(reply, piece);
     } catch (...) {
       thrown = std::current_exception();
@@ -107,6 +108,7 @@ class Curl final : public Transport {
   Curl& operator=(const Curl&) = delete;
 
   Reply run(const Request& request, Body& body) override {
+    check_cancelled();
     Exchange now{.body = body};
     curl_slist* headers = nullptr;
     for (const std::string& h : request.headers) headers = lib_.append(headers, h.c_str());

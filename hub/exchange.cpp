@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "engine/core/cancel.h"
 #include "hub/progress.h"
 
 namespace fovea::hub {
@@ -80,7 +81,10 @@ void pause(const Settings& settings, int n, const Reply* reply) {
   if (Progress* p = listening(); p && ms >= kWorthTelling)
     p->note(str_cat("waiting ", static_cast<int64_t>(ms / 1000 + 0.5), " s before the next attempt",
                 reply && reply->status ? str_cat(" (status ", reply->status, ")") : ""));
-  std::this_thread::sleep_for(std::chrono::microseconds(static_cast<int64_t>(ms * 1000)));
+  for (constexpr double kSlice = 50; ms > 0; ms -= kSlice) {
+    check_cancelled();
+    std::this_thread::sleep_for(std::chrono::microseconds(static_cast<int64_t>(std::min(ms, kSlice) * 1000)));
+  }
 }
 
 Error no_network(const std::string& url, const std::string& why) {

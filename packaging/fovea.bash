@@ -5,9 +5,13 @@ _fovea() {
   COMPREPLY=()
   if [ "$COMP_CWORD" = 1 ]; then
     COMPREPLY=($(compgen -W "$("$tool" --help 2>/dev/null | sed -n '/^Subcommands:/,$s/^  \([a-z]*\) .*/\1/p')" -- "$word"))
+  elif [[ ${COMP_WORDS[COMP_CWORD-1]} == --model ]]; then
+    COMPREPLY=($(compgen -W "$("$tool" models 2>/dev/null)" -- "$word"))
   elif [[ $word == -* ]]; then
     COMPREPLY=($(compgen -W "$("$tool" "$command" --help 2>/dev/null | grep -o -- '--[a-z][a-z-]*' | sort -u)" -- "$word"))
-  elif [[ $COMP_CWORD = 2 && $command =~ ^(bench|classify|features|info|quantize)$ ]]; then
+  elif [[ $COMP_CWORD = 2 && $command = cache ]]; then
+    COMPREPLY=($(compgen -W "list verify gc" -- "$word"))
+  elif [[ $COMP_CWORD = 2 && $command =~ ^(bench|classify|download|export|features|info|quantize)$ ]]; then
     COMPREPLY=($(compgen -W "$("$tool" models 2>/dev/null)" -- "$word"))
   else
     compopt -o default 2>/dev/null

@@ -6,13 +6,15 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ["engine", "nn", "weights_tools", "data", "zoo", "train", "api"]
+FOLDERS = ["engine", "nn", "weights_tools", "hub", "onnx", "data", "zoo", "train", "api"]
 OWN_PLACE = {"api/fovea.h", "api/fovea.hpp"}     # which are include/fovea.h and include/fovea.hpp
 
 
 def rewritten(text):
     """The header as others include it: "nn/module.h" is <fovea/nn/module.h>."""
     folders = "|".join(FOLDERS)
+    for name in OWN_PLACE:
+        text = text.replace(f'#include "{name}"', f"#include <{pathlib.PurePosixPath(name).name}>")
     return re.sub(rf'^(\s*#\s*include\s+)"((?:{folders})/[^"]+)"', r"\1<fovea/\2>", text, flags=re.M)
 
 

@@ -9,7 +9,8 @@ import subprocess
 import tarfile
 
 # glibc and the compiler's runtime are every system's own.
-SYSTEM = re.compile(r"(ld-linux|libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s)[-.]")
+SYSTEM = re.compile(r"(ld-linux|libc|libm|libdl|librt|libpthread|libresolv|libutil|libstdc\+\+|libgcc_s)[-.]")
+LOADED_LATER = ["libcurl.so.4"]         # what ldd does not see: the hub loads it for its first download
 BUNDLE = "lib/fovea"                   # where libraries of others lie, out of the way of the system's
 
 
@@ -29,15 +30,51 @@ def needed(path):
     return found
 
 
+def loaded_later():
+    """What is loaded at run time, with what that needs: {soname: path}."""
+    found = {}
+    for name in LOADED_LATER:
+        match = re.search(rf"^\s*{re.escape(name)} .*x86-64.*=> (\S+)", out("/sbin/ldconfig", "-p"), re.M)
+        if not match:
+            raise SystemExit(f"{name} is not on this machine")
+        found.update({name: pathlib.Path(match[1]), **needed(match[1])})
+    return found
+
+
+def owners(library):
+    """The Debian packages that have a file, by any of its names."""
+    names = []
+    for candidate in (library, library.resolve(), pathlib.Path(str(library).removeprefix("/usr"))):
+        found = subprocess.run(["dpkg", "-S", str(candidate)], capture_output=True, text=True)
+        names += [line.split(":")[0] for line in found.stdout.splitlines()]
+    return names
+
+
+def licence_of(library):
+    """The text under which a library may be passed on: that of its Debian package, or what its own folder has."""
+    for package in owners(library):
+        text = pathlib.Path(f"/usr/share/doc/{package}/copyright")
+        if text.is_file():
+            return package, text
+    for text in sorted(library.resolve().parent.parent.glob("share/doc/*/LICENSE")):
+        if library.name.startswith("libdnnl") and text.parent.name == "onednn":
+            return "oneDNN", text
+    raise SystemExit(f"nobody says under which licence {library} is")
+
+
 def bundle(root):
     """Copies what the tool and the library need to lib/fovea, and lets each find it there, wherever the tree is put."""
     library = next((root / "lib").glob("libfovea.so.*.*"))
     tool = root / "bin/fovea"
-    others = {**needed(library), **needed(tool)}
+    others = {**needed(library), **needed(tool), **loaded_later()}
     others.pop("libfovea.so.0", None)
     folder = root / BUNDLE
     folder.mkdir(parents=True)
+    licences = root / "share/doc/fovea/licences"
+    licences.mkdir(parents=True)
     for name, path in others.items():
+        package, text = licence_of(path)
+        shutil.copyfile(text, licences / package)
         shutil.copyfile(path, folder / name)
         os.chmod(folder / name, 0o755)
         out("patchelf", "--set-rpath", "$ORIGIN", str(folder / name))
@@ -75,13 +112,10 @@ def packages_of(root):
         for soname, library in needed(path).items():
             if soname.startswith("libfovea"):
                 continue
-            owners = []
-            for candidate in (library, library.resolve(), pathlib.Path(str(library).removeprefix("/usr"))):
-                found = subprocess.run(["dpkg", "-S", str(candidate)], capture_output=True, text=True)
-                owners += [line.split(":")[0] for line in found.stdout.splitlines()]
-            if not owners:
+            found = owners(library)
+            if not found:
                 raise SystemExit(f"no package has {library}")
-            names.add(owners[0])
+            names.add(found[0])
     return ["libc6 (>= 2.36)", "libstdc++6 (>= 12)", "libgcc-s1", *sorted(names)]
 
 
@@ -91,7 +125,8 @@ def deb(root, version, target):
     size = sum(p.stat().st_size for p in root.rglob("*") if p.is_file() and not p.is_symlink()) // 1024
     control.write_text(
         f"Package: fovea\nVersion: {version}\nArchitecture: amd64\nSection: science\nPriority: optional\nInstalled-Size: {size}\n"
-        f"Depends: {', '.join(packages_of(root))}\nMaintainer: fovea's authors <fovea@localhost>\n"
+        f"Depends: {', '.join(packages_of(root))}\nRecommends: libcurl4 | libcurl3-gnutls, ca-certificates\n"
+        "Maintainer: fovea's authors <fovea@localhost>\n"
         "Description: image models in C++, with timm's names, numbers and weight files\n"
         " The command fovea, a shared library with a C API, the engine as an archive, and headers.\n")
     for script in ("postinst", "postrm"):

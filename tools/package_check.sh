@@ -12,6 +12,10 @@ source=$top/share/doc/fovea/examples/classify.c
 
 echo "the tool:"
 "$top/bin/fovea" doctor
+LD_DEBUG=libs "$top/bin/fovea" doctor 2>&1 >/dev/null | sed -n 's/.*calling init: //p' | sort -u >built/loaded.txt
+for name in libdnnl libgomp libjpeg libwebp libcurl libssl; do
+  grep -q "$top/lib/fovea/$name" built/loaded.txt || { echo "$name is not the package's own"; exit 1; }
+done
 "$top/bin/fovea" classify "$model" "$photo" --weights "$weights" --csv --no-cache >built/tool.csv
 grep -q espresso built/tool.csv
 
@@ -28,10 +32,11 @@ if ldd built/archive | grep -q libfovea; then echo "the archive's program needs 
 
 echo "the same through CMake:"
 mkdir built/cmake
-printf 'cmake_minimum_required(VERSION 3.16)\nproject(stranger C)\nfind_package(fovea 0.1 REQUIRED)\nadd_executable(program %s)\ntarget_link_libraries(program fovea::fovea)\n' "$source" >built/cmake/CMakeLists.txt
+printf 'cmake_minimum_required(VERSION 3.16)\nproject(stranger C)\nfind_package(fovea 0.1 REQUIRED)\nadd_executable(program %s)\ntarget_link_libraries(program fovea::fovea)\nadd_executable(archive %s)\ntarget_link_libraries(archive fovea::static)\n' "$source" "$source" >built/cmake/CMakeLists.txt
 cmake -S built/cmake -B built/cmake/build -DCMAKE_PREFIX_PATH="$top" >/dev/null
 cmake --build built/cmake/build >/dev/null
 built/cmake/build/program "$model" "$weights" "$photo" | cmp - built/shared.txt
+built/cmake/build/archive "$model" "$weights" "$photo" | cmp - built/shared.txt
 
 echo "the .deb:"
 dpkg -i /packages/fovea_*_amd64.deb >/dev/null

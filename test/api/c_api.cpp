@@ -250,6 +250,13 @@ TEST_CASE("C: tensors of any number and strides, into the caller's memory or bor
   wrong.dtype = FOVEA_U8;
   CHECK(Said(fovea_session_run(session.get(), &wrong, nullptr, 0)).code == FOVEA_SHAPE_MISMATCH);
   wrong = two;
+  wrong.strides[0] = INT64_MAX;                    // beyond all memory
+  wrong.strides[3] = 1;
+  CHECK(Said(fovea_session_run(session.get(), &wrong, nullptr, 0)).code == FOVEA_SHAPE_MISMATCH);
+  wrong = two;
+  wrong.shape[0] = INT64_MAX / 4;
+  CHECK(Said(fovea_session_run(session.get(), &wrong, nullptr, 0)).code == FOVEA_SHAPE_MISMATCH);
+  wrong = two;
   wrong.rank = 9;
   CHECK(Said(fovea_session_run(session.get(), &wrong, nullptr, 0)).code == FOVEA_INVALID_ARGUMENT);
   wrong = two;
@@ -259,20 +266,26 @@ TEST_CASE("C: tensors of any number and strides, into the caller's memory or bor
 }
 
 TEST_CASE("C: any number of threads gives the same bits", "[api]") {
-  const std::vector<float> x = pixels(kImage, 3);
+  const std::vector<float> x = pixels(9 * kImage, 3);
   const auto env = new_env();
   const auto model = load(env.get(), kNet);
-  std::vector<float> first;
-  for (const int threads : {1, 2, 3, 4, 8}) {
-    auto o = init<fovea_session_options>();
-    o.threads = threads;
-    const auto session = compile(model.get(), o);
-    for (int i = 0; i < 4; ++i) {
-      const std::vector<float> logits = run(session.get(), images_of(x.data(), 1, 3, kEdge, kEdge));
-      if (first.empty()) first = logits;
-      CHECK(logits == first);
+  int compared = 0;
+  for (const int32_t dtype : {FOVEA_F32, FOVEA_BF16}) {
+    std::vector<float> first;
+    for (const int threads : {1, 2, 3, 4, 8}) {
+      auto o = init<fovea_session_options>();
+      o.threads = threads;
+      o.dtype = dtype;
+      const auto session = compile(model.get(), o);
+      for (int i = 0; i < 20; ++i, ++compared) {
+        const int64_t n = i % 10 ? 1 : 9;
+        std::vector<float> logits = run(session.get(), images_of(x.data(), n, 3, kEdge, kEdge));
+        if (first.empty()) first = logits;
+        CHECK(logits == std::vector<float>(first.begin(), first.begin() + n * kClasses));
+      }
     }
   }
+  WARN(compared << " runs by 1, 2, 3, 4 and 8 threads, alone and in a batch: the same bits");
 }
 
 TEST_CASE("C: more sizes than one, and no more than were allowed", "[api]") {
@@ -550,6 +563,12 @@ TEST_CASE("C: what is not there is an error, not something else", "[api]") {
   o.dtype = 0;
   o.outputs = 9;
   CHECK(code() == FOVEA_INVALID_ARGUMENT);
+  o.outputs = 0;
+  for (const int32_t threads : {-1, 5000}) {
+    o.threads = threads;
+    CHECK(code() == FOVEA_INVALID_ARGUMENT);
+  }
+  o.threads = 0;
   o.outputs = 0;
   o.calibration = "none.json";
   CHECK(code() == FOVEA_IO_ERROR);

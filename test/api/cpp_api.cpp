@@ -143,6 +143,24 @@ TEST_CASE("C++: a log and an allocator of the program", "[api]") {
   CHECK(memory.bytes == 0);
 }
 
+TEST_CASE("C++: a handle that takes another's place frees with its own allocator", "[api]") {
+  Counting first, second;
+  const auto session_in = [](Counting& memory) {
+    fovea::EnvironmentOptions o;
+    o.memory = &memory;
+    const fovea::Environment env(std::move(o));
+    return fovea::Session(fovea::Model(env, {kNet, weights_of(kNet)}));
+  };
+  fovea::Session session = session_in(first);      // which alone keeps what its allocator needs
+  session = session_in(second);
+  CHECK(first.bytes == 0);
+  CHECK(second.bytes > 0);
+  const std::vector<float> x = noise(kImage);
+  CHECK(session.run(x, 1).size() == 1);
+  session = session.fork();
+  CHECK(session.run(x, 1).size() == 1);
+}
+
 TEST_CASE("C++: names of models, and memory given back", "[api]") {
   fovea::Environment env;
   const std::vector<std::string> names = env.models("test_resnet*");

@@ -61,12 +61,53 @@ TEST_CASE("C: images as pixels of every order", "[api]") {
   CHECK(run_image(r.session.get(), in) == logits_of(fovea::data::to_rgb(grey)));
   in.pitch = kWidth - 1;
   CHECK(Said(fovea_session_run_images(r.session.get(), &in, 1, nullptr, nullptr, 0)).code == FOVEA_INVALID_ARGUMENT);
+  for (const int64_t pitch : {INT64_MIN, INT64_MAX}) {
+    in.pitch = pitch;
+    CHECK(Said(fovea_session_run_images(r.session.get(), &in, 1, nullptr, nullptr, 0)).code == FOVEA_INVALID_ARGUMENT);
+  }
   in.pitch = 0;
+  in.width = -1;
+  CHECK(Said(fovea_session_run_images(r.session.get(), &in, 1, nullptr, nullptr, 0)).code == FOVEA_INVALID_ARGUMENT);
+  in.width = kWidth;
   in.kind = 77;
   CHECK(Said(fovea_session_run_images(r.session.get(), &in, 1, nullptr, nullptr, 0)).code == FOVEA_INVALID_ARGUMENT);
   in.kind = FOVEA_GREY;
   in.reserved[2] = 1;
   CHECK(Said(fovea_session_run_images(r.session.get(), &in, 1, nullptr, nullptr, 0)).code == FOVEA_UNSUPPORTED);
+}
+
+TEST_CASE("C: a model for grey images takes colour, and says which mean it lacks", "[api]") {
+  const auto env = new_env();
+  const std::string weights = weights_of(kNet);
+  auto o = model_options(kNet, weights);           // whose first convolution is made to fit
+  o.channels = 1;
+  std::vector<uint8_t> rgb(3 * 200 * 180);
+  for (size_t i = 0; i < rgb.size(); ++i) rgb[i] = static_cast<uint8_t>(i * 7919);
+  fovea_image in{};
+  in.kind = FOVEA_RGB;
+  in.data = rgb.data();
+  in.width = 200;
+  in.height = 180;
+  {
+    const auto model = load(env.get(), o);
+    const auto session = compile(model.get());
+    const Said said = fovea_session_run_images(session.get(), &in, 1, nullptr, nullptr, 0);
+    CHECK(said.code == FOVEA_INVALID_ARGUMENT);
+    CHECK_THAT(said.message, contains_text("mean has 3 values"));
+  }
+  const char* const settings[] = {"mean", "0.5", "std", "0.25"};
+  o.settings = settings;
+  o.settings_count = 2;
+  const auto model = load(env.get(), o);
+  const auto session = compile(model.get());
+  fovea::zoo::ModelOptions wanted{.in_chans = 1};
+  wanted.set = {{"mean", "0.5"}, {"std", "0.25"}};
+  const auto engine = fovea::zoo::create(kNet, wanted);
+  fovea::data::Image image = fovea::data::make_image(200, 180, 3);
+  image.pixels = rgb;
+  const fovea::Tensor x = fovea::preprocess(*engine, image);
+  CHECK(run_image(session.get(), in) ==
+        run(session.get(), images_of(x.data<float>().data(), 1, 1, kEdge, kEdge)));
 }
 
 TEST_CASE("C: NV12 of the three colour spaces", "[api]") {

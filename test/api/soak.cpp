@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <thread>
 
 #include "api/classifier.h"
@@ -11,6 +12,7 @@
 #include "test/api/client.h"
 #include "test/api/weights.h"
 #include "test/support/catch.h"
+#include "weights_tools/safetensors.h"
 #include "zoo/zoo.h"
 
 using namespace fovea_test;
@@ -94,6 +96,48 @@ TEST_CASE("from the bytes of a JPEG to five classes costs what its parts do", "[
       });
   WARN("the parts " << parts * 1e3 << " ms, fovea_session_classify() " << whole * 1e3 << " ms: " << parts / whole);
   CHECK(parts / whole >= 0.95);
+}
+
+TEST_CASE("denormal images and weights take no longer than others", "[.soak]") {
+  const auto env = new_env();
+  const auto engine = fovea::zoo::create("resnet18");
+  engine->materialise(7);
+  for (const auto& p : engine->named_parameters())
+    if (p.name == "conv1.weight")
+      for (float& v : p.tensor().mutable_data<float>()) v *= 1e-38f;
+  const std::string path = scratch_folder() + "/denormal.safetensors";
+  fovea::write_safetensors(path, engine->state_dict());
+  auto o = init<fovea_session_options>();
+  o.threads = 1;
+  const auto usual_model = load(env.get(), "resnet18"), tiny_model = load(env.get(), model_options("resnet18", path));
+  const auto usual = compile(usual_model.get(), o), tiny = compile(tiny_model.get(), o);
+  const std::vector<float> x = pixels(3 * 224 * 224, 1);
+  std::vector<float> y = x;
+  for (float& v : y) v *= 1e-39f;
+  const fovea_tensor in = images_of(x.data(), 1, 3, 224, 224), small = images_of(y.data(), 1, 3, 224, 224);
+  const auto [plain, denormal] = by_turns(
+      40, [&] { fovea_status_free(fovea_session_run(usual.get(), &in, nullptr, 0)); },
+      [&] { fovea_status_free(fovea_session_run(tiny.get(), &small, nullptr, 0)); });
+  WARN("usual numbers " << plain * 1e3 << " ms, denormals " << denormal * 1e3 << " ms: " << denormal / plain);
+  CHECK(denormal / plain <= 1.2);
+}
+
+TEST_CASE("one thread takes the processor of one thread", "[.soak]") {
+  const auto env = new_env();
+  const auto model = load(env.get(), "resnet18");
+  auto o = init<fovea_session_options>();
+  o.threads = 1;
+  const auto session = compile(model.get(), o);
+  const std::string rocket = photo("rocket.jpg");
+  const std::vector<fovea_image> images(8, file(rocket));
+  const auto cpu = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
+  const Clock::time_point began = Clock::now();
+  const double before = cpu();
+  while (seconds(began) < 2)
+    REQUIRE(Said(fovea_session_run_images(session.get(), images.data(), images.size(), nullptr, nullptr, 0)));
+  const double ratio = (cpu() - before) / seconds(began);
+  WARN("decoding, resizing and running on one thread: " << ratio << " of a processor");
+  CHECK(ratio <= 1.05);
 }
 
 TEST_CASE("four sessions of two threads do as much as one", "[.soak]") {

@@ -30,14 +30,20 @@ std::vector<std::string> commands() {
 }  // namespace
 
 TEST_CASE("doctor says what was found, and that it computes", "[cli]") {
-  const Outcome o = run_tool("", {"doctor"}, {"FOVEA_THREADS=3", "FOVEA_ISA=sse2", "FOVEA_CACHE=/nowhere/plans"});
+  const Outcome o =
+      run_tool("", {"doctor"},
+               {"FOVEA_THREADS=3", "FOVEA_ISA=sse2", "FOVEA_CACHE=/nowhere/plans", "HF_HUB_CACHE=/nowhere/hub",
+                "HF_ENDPOINT=https://hub.example/", "HF_HUB_OFFLINE=1"});
   INFO(o.out << o.err);
   CHECK(o.code == 0);
-  for (const char* line : {"processor", "instructions", "threads", "backends", "oneDNN", "plan cache", "hub cache"})
+  for (const char* line :
+       {"processor", "instructions", "threads", "backends", "oneDNN", "libcurl", "plan cache", "hub cache"})
     CHECK_THAT(o.out, contains_text(std::string("\n") + line));
   CHECK_THAT(o.out, contains_text("at most sse2, FOVEA_ISA=sse2"));
   CHECK_THAT(o.out, contains_text("threads       3 ("));
   CHECK_THAT(o.out, contains_text("/nowhere/plans (not there yet)"));
+  CHECK_THAT(o.out, contains_text("/nowhere/hub (not there yet)"));
+  CHECK_THAT(o.out, contains_text("https://hub.example, offline"));
   CHECK_THAT(o.out, contains_text("of its largest value: good"));
   for (const data::Codec& c : data::codecs()) CHECK_THAT(o.out, contains_text(c.name) && contains_text(c.version));
   if (data::can_decode()) CHECK(data::codecs().size() >= 3);
@@ -57,9 +63,11 @@ TEST_CASE("the man page has every command, and bash completes them", "[cli]") {
     REQUIRE(std::system(str_cat("bash ", script, " > ", folder / "out").c_str()) == 0);
     return read_file(folder / "out");
   };
-  CHECK(completed("do", 1) == "doctor\n");
+  CHECK(completed("doc", 1) == "doctor\n");
   CHECK(completed("classify --top", 2) == "--topk\n");
   CHECK_THAT(completed("info test_", 2), contains_text("test_"));
+  CHECK_THAT(completed("train --model test_", 3), contains_text("test_"));
+  CHECK(completed("cache v", 2) == "verify\n");
   std::string every = completed("''", 1);
   for (const std::string& name : all) CHECK_THAT(" " + every, contains_text(" " + name));
 }

@@ -11,6 +11,7 @@
 #include "engine/core/text.h"
 #include "test/api/weights.h"
 #include "test/meta/compiler.h"
+#include "test/meta/tree.h"
 #include "test/support/catch.h"
 #include "test/weights_tools/files.h"
 
@@ -170,6 +171,31 @@ TEST_CASE("a head is fine-tuned with the installed engine", "[meta][install][slo
       said(str_cat(folder / "fine_tune ", kNet, " ", fovea_test::weights_of(kNet), " ", folder / "photos ", out)),
       contains_text("3 photos of 3 classes"));
   CHECK(fs::file_size(out) > 100000);
+}
+
+TEST_CASE("the installed headers name one another, and all go together", "[meta][install][slow]") {
+  if (!can_install()) return;
+  const Installed& there = Installed::once();
+  const fs::path include = fs::path(there.prefix) / "include";
+  std::string all, unknown;
+  size_t headers = 0;
+  for (const auto& e : fs::recursive_directory_iterator(include)) {
+    if (e.path().extension() != ".h" && e.path().extension() != ".hpp") continue;
+    ++headers;
+    const std::string name = e.path().lexically_relative(include).generic_string();
+    if (name.ends_with(".h")) all += str_cat("#include <", name, ">\n");
+    for (const std::string& line : lines_of(read_file(e.path().string()))) {
+      const meta::Include i = meta::include_of(line);
+      const bool ours = i.quoted || i.name.starts_with("fovea");
+      if (ours && !fs::exists(include / i.name)) unknown += str_cat(name, ": ", i.name, "\n");
+    }
+  }
+  INFO(unknown);
+  CHECK(unknown == "fovea.hpp: api/fovea.h\n");     // for who has the repository alone
+  CHECK(headers > 80);
+  const Scratch folder;
+  said(str_cat("c++ -std=c++20 -fsyntax-only -Wall -Wextra -Wno-missing-field-initializers ",
+           folder.file("all.cpp", all), " ", there.pkg("--cflags fovea-engine")));
 }
 
 TEST_CASE("the library is opened and closed again and again, and twice at once", "[meta][install][slow]") {
