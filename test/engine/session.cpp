@@ -128,6 +128,21 @@ TEST_CASE("norms that no convolution takes in join what they read and map what t
   CHECK(count(s.graph(), ops::cat) == 2);          // a result of the whole
 }
 
+TEST_CASE("convolutions of single pixels take in norms in front of them, others do not", "[session]") {
+  const Tensor w = numbers({8, 8, 1, 1}, 1), x = numbers({2, 8, 6, 7}, 2);
+  Tensors n;
+  for (int64_t i = 0; i < 4; ++i) n.push_back(numbers({8}, 3 + i, 0.5) + 0.75);
+  for (const int64_t pad : {0, 1}) {
+    const auto f = [&](const Tensor& t) {
+      const Tensor y = conv(norm(t, n), w, {}, {.pad = {pad}});
+      return Tensors{pad > 0 ? y : relu(y) + t};
+    };
+    Session s = compile(trace(f, {x.meta()}));
+    CHECK(s.steps().size() == (pad > 0 ? 2 : 1) + count(s.graph(), ops::copy));
+    CHECK(distance(s.run({x})[0], f(x)[0]) < 1e-5);
+  }
+}
+
 TEST_CASE("indices that nobody reads are not computed", "[session]") {
   const Tensor x = numbers({2, 8, 9, 7}, 3);
   const PoolOptions o{.kernel = {3}, .stride = {2}, .pad = {1}};

@@ -22,7 +22,7 @@ std::vector<StagePlace> stage_places(std::span<const int> depths, std::span<cons
 }
 
 void StagedModel::stem_and_stages(std::string_view name) {
-  stem("stem");
+  stem("stem", stem_level_);
   std::vector<int> levels;
   for (size_t i = 0; i < find(name)->children().size(); ++i) levels.push_back(static_cast<int>(i));
   stages_are(name, levels);

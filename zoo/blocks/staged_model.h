@@ -64,6 +64,7 @@ class StagedModel : public Chained<HeadedModel> {
   void staged_head(int channels, const StagedHead& h = {});
   AfterLevels after_levels() const override;
   Tensor final_norm(const Tap& tapped) override;
+  Level stem_level_ = Level::no;  // whether what the stem gives ends a feature level
 
  private:
   void stem_and_stages(std::string_view name);

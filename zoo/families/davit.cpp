@@ -6,10 +6,10 @@
 
 #include "nn/layers/attention.h"
 #include "weights_tools/edit.h"
+#include "zoo/blocks/local_attention.h"
 #include "zoo/blocks/missing_values.h"
 #include "zoo/blocks/staged_model.h"
 #include "zoo/blocks/vit_init.h"
-#include "zoo/blocks/windows.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::davit {
@@ -75,30 +75,6 @@ class ChannelAttention final : public Module {
   Ref<Linear> qkv_, proj_;
 };
 
-/// Attention within windows of N,H,W,C.
-class SpatialAttention final : public Module {
- public:
-  SpatialAttention(const Cfg& c, int dim, int heads) : window_(c.window_size), heads_(heads) {
-    head_channels(dim, heads);
-    qkv_ = add("qkv", Linear(dim, 3 * dim, c.qkv_bias));
-    proj_ = add("proj", Linear(dim, dim));
-  }
-  Tensor forward(const Tensor& x) override {
-    const int64_t h = x.dim(1), w = x.dim(2), more_h = missing(h, window_.h), more_w = missing(w, window_.w);
-    const bool pads = more_h > 0 || more_w > 0;
-    const Tensor whole = pads ? pad_last(x, {0, 0, 0, more_w, 0, more_h}) : x;
-    const auto [q, k, v] = split_qkv(qkv_(window_partition(whole, window_)), heads_);
-    const Tensor y = proj_(merge_heads(sdpa(q, k, v)));
-    const Tensor map = window_reverse(y, window_, {static_cast<int>(whole.dim(1)), static_cast<int>(whole.dim(2))});
-    return pads ? slice(slice(map, 1, 0, h), 2, 0, w) : map;
-  }
-
- private:
-  Size2 window_;
-  int heads_;
-  Ref<Linear> qkv_, proj_;
-};
-
 /// N,C,H,W.
 struct Block final : Module {
   bool spatial;
@@ -106,7 +82,8 @@ struct Block final : Module {
   Block(const Cfg& c, bool in_windows, int dim, int heads, double drop_path) : spatial(in_windows) {
     cpe1 = add("cpe1", ConvPosEnc(c, dim));
     norm1 = add("norm1", LayerNorm(dim, c.norm_eps));
-    if (spatial) attn = add("attn", SpatialAttention(c, dim, heads));
+    if (spatial)
+      attn = add("attn", LocalAttention(dim, {.heads = heads, .window = c.window_size, .qkv_bias = c.qkv_bias}));
     else attn = add("attn", ChannelAttention(c, dim, heads));
     drop1 = add("drop_path1", DropPath(drop_path));
     cpe2 = add("cpe2", ConvPosEnc(c, dim));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/families/pvt_v2.cpp — PVT v2: a pyramid of transformers whose keys and values come from smaller maps.
 // timm.models.pvt_v2; https://arxiv.org/abs/2106.13797
-#include "nn/layers/attention.h"
 #include "zoo/blocks/chained.h"
 #include "zoo/blocks/first_values.h"
+#include "zoo/blocks/reduced_attention.h"
 #include "zoo/blocks/stages.h"
 #include "zoo/blocks/vit_init.h"
 #include "zoo/family.h"
@@ -27,49 +27,7 @@ FOVEA_SETTINGS(Cfg, depths, embed_dims, num_heads, sr_ratios, mlp_ratios, qkv_bi
 Tensor to_last(const Tensor& map) { return permute(map, {0, 2, 3, 1}); }
 Tensor to_first(const Tensor& map) { return permute(map, {0, 3, 1, 2}); }
 
-/// All below is over N,H,W,C.
-class ReducedAttention final : public Module {
- public:
-  ReducedAttention(const Cfg& c, size_t stage)
-      : heads_(c.num_heads[stage]),
-        linear_(c.linear),
-        drop_(c.attn_drop_rate) {
-    const int dim = c.embed_dims[stage], part = c.sr_ratios[stage];
-    head_channels(dim, heads_);
-    q_ = add("q", Linear(dim, dim, c.qkv_bias));
-    kv_ = add("kv", Linear(dim, 2 * dim, c.qkv_bias));
-    proj_ = add("proj", Linear(dim, dim));
-    proj_drop_ = add("proj_drop", Dropout(c.proj_drop_rate));
-    if (!linear_ && part <= 1) return;
-    const int kernel = linear_ ? 1 : part;
-    sr_ = add("sr", Conv2d(dim, dim, kernel, {.stride = kernel, .padding = 0, .bias = true}));
-    norm_ = add("norm", LayerNorm(dim, kTorchEps));
-  }
-  Tensor forward(const Tensor& x) override {
-    const std::vector<Tensor> kv = chunk(kv_(flatten(reduced(x), 1, 2)), 2, -1);
-    const Tensor q = split_heads(q_(flatten(x, 1, 2)), heads_), k = split_heads(kv[0], heads_),
-                 v = split_heads(kv[1], heads_);
-    const bool drops = training() && drop_ > 0;
-    const Tensor y = sdpa(q, k, v, {}, {.dropout = drops ? drop_ : 0, .key = drops ? next_key() : 0});
-    return unflatten(proj_drop_(proj_(merge_heads(y))), 1, {x.dim(1), x.dim(2)});
-  }
-
- private:
-  Tensor reduced(const Tensor& x) {
-    if (!sr_) return x;
-    const Tensor map = to_first(x);
-    const Tensor y = norm_(to_last(sr_(linear_ ? adaptive_avg_pool(map, {7, 7}) : map)));
-    return linear_ ? activate(y, act::gelu) : y;
-  }
-  int heads_;
-  bool linear_;
-  double drop_;
-  Ref<Linear> q_, kv_, proj_;
-  Ref<Dropout> proj_drop_;
-  Maybe<Module> sr_, norm_;
-};
-
-/// An MLP with a depthwise convolution in the middle.
+/// An MLP over N,H,W,C with a depthwise convolution in the middle.
 class ConvolvedMlp final : public Module {
  public:
   ConvolvedMlp(const Cfg& c, size_t stage) : rectifies_(c.linear) {
@@ -97,7 +55,12 @@ struct Block final : Module {
   Block(const Cfg& c, size_t stage, double drop_path) {
     const int dim = c.embed_dims[stage];
     norm1 = add("norm1", LayerNorm(dim));
-    attn = add("attn", ReducedAttention(c, stage));
+    attn = add("attn", ReducedAttention(dim, {.heads = c.num_heads[stage],
+                                              .part = c.sr_ratios[stage],
+                                              .linear = c.linear,
+                                              .qkv_bias = c.qkv_bias,
+                                              .attn_drop = c.attn_drop_rate,
+                                              .proj_drop = c.proj_drop_rate}));
     drop1 = add("drop_path1", DropPath(drop_path));
     norm2 = add("norm2", LayerNorm(dim));
     mlp = add("mlp", ConvolvedMlp(c, stage));

@@ -102,16 +102,27 @@ std::vector<double> shifted_bias(const Tensor& weights, std::vector<double> bias
   return bias;
 }
 
+// The axis of the channels of its operand, if each result of the step reads a single place: -1 for none.
+int product_axis(const Graph& g, const Step& s) {
+  if (s.op == &ops::linear) return g.meta(s.in[0]).rank() - 1;
+  if (s.op != &ops::conv) return -1;
+  const ConvAttrs& a = s.attrs.as<ConvAttrs>();
+  const Shape& w = g.meta(s.in[1]).shape;
+  const auto none = [](const Dims& pads) { return std::ranges::all_of(pads, [](int64_t p) { return p == 0; }); };
+  return a.groups == 1 && numel(w) == w[0] * w[1] && none(a.pad_lo) && none(a.pad_hi) ? 1 : -1;
+}
+
 // A product takes in what scales and shifts its operand for nobody else.
 bool absorb_operand(Graph& g, Links& links, size_t n) {
   Step& s = g.steps[n];
-  if (s.op != &ops::linear || !takes_weights(g, s)) return false;
+  const int axis = product_axis(g, s);
+  if (axis < 0 || !takes_weights(g, s)) return false;
   const int x = s.in[0], made_by = links.maker(x);
   if (made_by < 0 || !links.read_once(x)) return false;
   const Step& before = g.steps[static_cast<size_t>(made_by)];
   for (const int y : before.in) {
     if (y < 0 || g.is_constant(y) || before.out.size() != 1 || g.meta(y) != g.meta(x)) continue;
-    const std::optional<Affine> a = affine_of(g, before, y, g.meta(y).rank() - 1);
+    const std::optional<Affine> a = affine_of(g, before, y, axis);
     if (!a) return false;
     const Tensor w = g.values[static_cast<size_t>(s.in[1])].constant;
     if (std::ranges::any_of(a->shift, [](double t) { return t != 0; })) {
