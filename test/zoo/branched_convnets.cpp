@@ -22,7 +22,9 @@ struct Case {
 };
 
 std::vector<Case> cases() {
-  const std::vector<std::pair<std::string, std::string>> small{{"embed_dim", "16,24,32,48"}, {"depth", "1,1,2,1"}};
+  const std::vector<std::pair<std::string, std::string>> small{{"embed_dim", "16,24,32,48"}, {"depth", "1,1,2,1"}},
+      levit{{"embed_dim", "32,48,64"}, {"depth", "1,1,1"}, {"num_heads", "2,3,4"}, {"key_dim", "8"}},
+      fast{{"layers", "1,1,1,1"}, {"embed_dims", "16,32,64,128"}, {"mlp_ratios", "2,2,2,2"}};
   return {
       {"repvgg_a0",
        {.num_classes = 7, .set = {{"width_factor", "0.25"}}},
@@ -34,6 +36,13 @@ std::vector<Case> cases() {
       {"repghostnet_050", {.num_classes = 7}, 384, "blocks.0.0.ghost1.cheap_operation.weight"},
       {"repvit_m0_9", {.num_classes = 7, .set = small}, 0, "stages.1.downsample.pre_block.token_mixer.weight"},
       {"repvit_m1", {.num_classes = 7, .set = small}, 0, "head.weight"},
+      {"levit_128s",
+       {.num_classes = 7, .img_size = std::array{64, 64}, .set = levit},
+       0,
+       "stages.1.downsample.attn_downsample.q.ln.weight"},
+      {"levit_conv_512", {.num_classes = 7, .img_size = std::array{64, 64}, .set = levit}, 0, "stem.conv4.bias"},
+      {"fastvit_t8", {.num_classes = 7, .set = fast}, 0, "stages.1.downsample.proj.0.reparam_conv.weight"},
+      {"fastvit_mci0", {.num_classes = 7, .set = fast}, 0, "stages.0.blocks.0.token_mixer.reparam_conv.weight"},
   };
 }
 

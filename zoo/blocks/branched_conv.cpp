@@ -6,7 +6,15 @@
 
 namespace fovea::zoo {
 
-BranchedConv::BranchedConv(int in, int out, const BranchedConvOptions& o) {
+void Reparameterized::fuse() {
+  if (reparam_conv_) return;
+  std::unique_ptr<Conv2d> conv =
+      fused_conv(*this, largest(), Branches([this](const Tensor& x) { return branches(x); }));
+  for (Module* child : replaced()) give_up({child});
+  reparam_conv_ = add("reparam_conv", std::move(conv));
+}
+
+void BranchedConv::add_branches(int in, int out, const BranchedConvOptions& o) {
   if (o.identity && in == out && o.stride == 1) identity_ = add("identity", norm2d(o.norm, out));
   const auto branch = [&](int kernel, int dilation) {
     return ConvNormAct(in, out, kernel,
@@ -37,12 +45,8 @@ Tensor BranchedConv::branches(const Tensor& x) {
   return identity_ ? y + identity_(x) : y;
 }
 
-void BranchedConv::fuse() {
-  if (reparam_conv_) return;
-  std::unique_ptr<Conv2d> conv =
-      fused_conv(*this, *convs_[0]->conv, Branches([this](const Tensor& x) { return branches(x); }));
-  give_up({identity_.get(), pointwise_.get(), drop_path_.get(), list_ ? list_ : convs_[0].get()});
-  reparam_conv_ = add("reparam_conv", std::move(conv));
+std::vector<Module*> BranchedConv::replaced() const {
+  return {identity_.get(), pointwise_.get(), drop_path_.get(), list_ ? list_ : convs_[0].get()};
 }
 
 }  // namespace fovea::zoo

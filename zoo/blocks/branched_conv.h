@@ -11,6 +11,21 @@
 
 namespace fovea::zoo {
 
+/// A module whose branches become its child "reparam_conv".
+class Reparameterized : public Module, public Fusible {
+ public:
+  void fuse() final;
+
+ protected:
+  Tensor convolved(const Tensor& x) { return reparam_conv_ ? reparam_conv_(x) : branches(x); }
+
+ private:
+  virtual Tensor branches(const Tensor& x) = 0;
+  virtual const Conv2d& largest() const = 0;          // its kernel takes in those of all branches
+  virtual std::vector<Module*> replaced() const = 0;  // children that the convolution stands for, or null
+  Maybe<Module> reparam_conv_;
+};
+
 struct BranchedConvOptions {
   int kernel = 3, stride = 1, dilation = 1, groups = 1;
   int branches = 0;                           // under "conv_kxk.0" and so on; 0: one, "conv_kxk"
@@ -21,15 +36,20 @@ struct BranchedConvOptions {
   double drop_path = 0;  // where there is an identity
 };
 
-class BranchedConv : public Module, public Fusible {
+class BranchedConv : public Reparameterized {
  public:
-  BranchedConv(int in, int out, const BranchedConvOptions& o);
-  Tensor forward(const Tensor& x) override { return reparam_conv_ ? reparam_conv_(x) : branches(x); }
-  void fuse() override;
+  BranchedConv(int in, int out, const BranchedConvOptions& o) { add_branches(in, out, o); }
+  Tensor forward(const Tensor& x) override { return convolved(x); }
+  const Conv2d& largest() const final { return *convs_[0]->conv; }
+
+ protected:
+  BranchedConv() = default;  // for modules that have children in front of the branches
+  void add_branches(int in, int out, const BranchedConvOptions& o);
 
  private:
-  Tensor branches(const Tensor& x);
-  Maybe<Module> identity_, pointwise_, drop_path_, reparam_conv_;
+  Tensor branches(const Tensor& x) final;
+  std::vector<Module*> replaced() const final;
+  Maybe<Module> identity_, pointwise_, drop_path_;
   std::vector<Ref<ConvNormAct>> convs_;
   Module* list_ = nullptr;  // that holds them, where they are numbered
 };

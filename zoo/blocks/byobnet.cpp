@@ -55,9 +55,11 @@ std::string_view name_of(ByobHead h) {
   return static_cast<size_t>(h) < std::size(names) ? names[static_cast<size_t>(h)] : std::string_view();
 }
 
-ByobNet::ByobNet(const ByobCfg& c, const ModelOptions& o) : Chained(o), head_type_(c.head_type) {
+ByobNet::ByobNet(const ByobCfg& c, const ModelOptions& o) : ByobNet(c, o, byob_block) {}
+
+ByobNet::ByobNet(const ByobCfg& c, const ModelOptions& o, MakeByobBlock* block) : Chained(o), head_type_(c.head_type) {
   const Reached stem_end = add_stem(c, o, byob_stages(c.blocks)[0][0].stride != 1);
-  const Reached end = add_stages(c, o, stem_end);
+  const Reached end = add_stages(c, o, stem_end, block);
   int features = end.channels;
   if (c.num_features > 0) {
     features = rounded(c.width_factor * c.num_features);
@@ -106,16 +108,21 @@ ByobNet::Reached ByobNet::add_stem(const ByobCfg& c, const ModelOptions& o, bool
   return {out, 4};
 }
 
-ByobNet::Reached ByobNet::add_stages(const ByobCfg& c, const ModelOptions& o, Reached at) {
+ByobNet::Reached ByobNet::add_stages(const ByobCfg& c, const ModelOptions& o, Reached at, MakeByobBlock* block) {
   const std::vector<std::vector<ByobBlock>> stages = byob_stages(c.blocks);
   size_t depth = 0;
   for (const std::vector<ByobBlock>& blocks : stages) depth += blocks.size();
   DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), static_cast<int>(depth));
   Dilator strides{.reached = at.reduction, .limit = o.output_stride.value_or(32)};
+  const auto [height, width] = o.img_size.value_or(std::array{0, 0});
   Sequential all;
   for (size_t s = 0; s < stages.size(); ++s) {
+    const int reached = strides.reached;
     const Dilator::Step step = strides.next(stages[s][0].stride);
-    ByobPlace p{.stride = step.stride, .first_dilation = step.dilation <= 2 ? 1 : 2, .dilation = step.dilation};
+    ByobPlace p{.stride = step.stride,
+                .first_dilation = step.dilation <= 2 ? 1 : 2,
+                .dilation = step.dilation,
+                .map = {height / reached, width / reached}};
     if (s + 2 == stages.size())
       p.drop_block = {.rate = c.drop_block_rate, .size = c.drop_block_size * 2 - 1, .gamma_scale = 0.25};
     if (s + 1 == stages.size()) p.drop_block = {.rate = c.drop_block_rate, .size = c.drop_block_size};
@@ -124,7 +131,8 @@ ByobNet::Reached ByobNet::add_stages(const ByobCfg& c, const ModelOptions& o, Re
       p.in = at.channels;
       p.out = b.out ? make_divisible(b.out * c.width_factor) : p.in;
       p.drop_path = drop_path.next();
-      stage.add(byob_block(c, b, p));
+      stage.add(block(c, b, p));
+      p.map = {p.map.h / p.stride, p.map.w / p.stride};
       p.stride = 1;
       p.first_dilation = p.dilation;
       at.channels = p.out;

@@ -2,6 +2,7 @@
 // zoo/blocks/byobnet.h — ByobNet: networks whose stages are lists of blocks of any kind, written as text; what several
 // timm modules make of timm.models.byobnet.
 #pragma once
+#include <memory>
 #include <string_view>
 
 #include "zoo/blocks/chained.h"
@@ -20,9 +21,12 @@ std::string_view name_of(ByobHead h);
 
 struct ByobCfg {
   // Stages between spaces; a stage: blocks with '+' between, and "3*" in front of some to repeat them, up to '/'.
-  // A block: its kind (basic, bottle, dark, edge, rep, one), then with '_' between d: repeats, c: channels (default: as
-  // before), s: stride of a stage that begins with it, gs: channels of a group (0: one group), br: the share of
-  // channels in the middle, k: kernel, n: branches, se: squeeze-and-excitation whatever attn_layer says.
+  // A block: its kind (basic, bottle, dark, edge, rep, one; bot, halo, lambda, which attend; mvit, mvit2), then with '_'
+  // between d: repeats, c: channels (default: as before), s: stride of a stage that begins with it, gs: channels of a
+  // group (0: one group), br: the share of channels in the middle, k: kernel, n: branches, se: squeeze-and-excitation
+  // whatever attn_layer says. Of attention h: heads, hd: channels of a query, qk: their share of the values', bs and
+  // hs: halo's pixels of a block and around it, r: lambda's kernel. Of mvit t: channels of tokens, td: blocks, p: pixels
+  // of a patch.
   std::string_view blocks{};
   std::string_view downsample = "conv1x1";  // shortcuts where shapes change: conv1x1, avg or none ("")
   ByobStem stem_type = ByobStem::conv3;
@@ -49,9 +53,14 @@ FOVEA_SETTINGS(ByobCfg, blocks, downsample, stem_type, stem_pool, stem_chs, widt
                act_layer, norm_layer, norm_group_size, aa_layer, head_type, head_hidden_size, attn_layer, attn_rd_ratio,
                attn_rd_divisor, attn_block_size, extra_conv, bottle_in, linear_out, drop_block_rate, drop_block_size)
 
+struct ByobBlock;
+struct ByobPlace;
+using MakeByobBlock = std::unique_ptr<Module>(const ByobCfg& c, const ByobBlock& b, const ByobPlace& p);
+
 class ByobNet : public Chained<HeadedModel> {
  public:
   ByobNet(const ByobCfg& c, const ModelOptions& o);
+  ByobNet(const ByobCfg& c, const ModelOptions& o, MakeByobBlock* block);
   std::vector<LayerGroup> group_matcher(bool coarse) const override;
   ByobHead head_type() const { return head_type_; }
 
@@ -60,7 +69,7 @@ class ByobNet : public Chained<HeadedModel> {
     int channels, reduction;
   };
   Reached add_stem(const ByobCfg& c, const ModelOptions& o, bool level_behind);
-  Reached add_stages(const ByobCfg& c, const ModelOptions& o, Reached at);
+  Reached add_stages(const ByobCfg& c, const ModelOptions& o, Reached at, MakeByobBlock* block);
   void add_head(const ByobCfg& c, const ModelOptions& o, int features, int reduction);
   ByobHead head_type_;
 };

@@ -56,22 +56,24 @@ std::vector<ByobBlock> blocks_of(std::string_view text, std::string_view whole) 
     else if (key == "br") b.ratio = number<double>(value, parts[i], whole);
     else if (key == "k") b.kernel = integer();
     else if (key == "n") b.branches = integer();
+    else if (key == "h") b.attention.heads = integer();
+    else if (key == "hd") b.attention.head_dim = integer();
+    else if (key == "qk") b.attention.qk_ratio = number<double>(value, parts[i], whole);
+    else if (key == "bs") b.attention.block = integer();
+    else if (key == "hs") b.attention.halo = integer();
+    else if (key == "r") b.attention.radius = integer();
+    else if (key == "t") b.tokens = integer();
+    else if (key == "td") b.depth = integer();
+    else if (key == "p") b.patch = integer();
     else if (key == "se" && value.empty()) b.squeezes = true;
     else fail(parts[i], whole, "is not known");
   }
-  if (repeats < 1 || b.stride < 1 || b.kernel < 1 || b.branches < 1) fail(text, whole, "has a 0 where there is none");
+  for (const int n : {repeats, b.stride, b.kernel, b.branches, b.attention.block, b.depth, b.patch})
+    if (n < 1) fail(text, whole, "has a 0 where there is none");
   return std::vector<ByobBlock>(static_cast<size_t>(repeats), b);
 }
 
 // ---- blocks -----------------------------------------------------------------------------------------------------
-
-int groups_of(const ByobBlock& b, int channels) {
-  if (b.group_size == 0) return 1;
-  if (channels % b.group_size != 0)
-    throw Error(Error::Kind::argument, str_cat("groups of ", b.group_size, " do not divide ", channels, " channels"),
-                current_scope());
-  return channels / b.group_size;
-}
 
 std::unique_ptr<Module> attention(const ByobCfg& c, const ByobBlock& b, int channels) {
   const SqueezeOptions o{.ratio = c.attn_rd_ratio, .divisor = c.attn_rd_divisor, .blocks = c.attn_block_size};
@@ -102,6 +104,8 @@ constexpr Part kBottleExtra[] = {{"conv1_1x1"}, {"conv2_kxk", true, true, true, 
                                  {"conv2b_kxk", true, false, true}, {"conv3_1x1"}};
 constexpr Part kDark[] = {{"conv1_1x1"}, {"conv2_kxk", true, true, true, true}};
 constexpr Part kEdge[] = {{"conv1_kxk", true, true, true, true}, {"conv2_1x1"}};
+constexpr Part kAttends[] = {{"conv1_1x1"}, {"conv3_1x1"}};
+constexpr Part kAttendsExtra[] = {{"conv1_1x1"}, {"conv2_kxk", true, true, true, true}, {"conv3_1x1"}};
 // clang-format on
 
 std::span<const Part> parts_of(const ByobCfg& c, ByobBlockKind k) {
@@ -109,25 +113,48 @@ std::span<const Part> parts_of(const ByobCfg& c, ByobBlockKind k) {
     case ByobBlockKind::basic: return kBasic;
     case ByobBlockKind::dark: return kDark;
     case ByobBlockKind::edge: return kEdge;
+    case ByobBlockKind::bot:
+    case ByobBlockKind::halo:
+    case ByobBlockKind::lambda: return c.extra_conv ? std::span<const Part>(kAttendsExtra) : kAttends;
     default: return c.extra_conv ? std::span<const Part>(kBottleExtra) : kBottle;
+  }
+}
+
+// Attention of pixels to pixels, which strides unless a convolution did; null for kinds without.
+std::unique_ptr<PixelAttention> pixel_attention(const ByobCfg& c, const ByobBlock& b, const ByobPlace& p,
+                                                int channels) {
+  PixelAttentionOptions o = b.attention;
+  o.stride = c.extra_conv ? 1 : p.stride;
+  o.map = c.extra_conv ? Size2(p.map.h / p.stride, p.map.w / p.stride) : p.map;
+  switch (b.kind) {
+    case ByobBlockKind::bot: return bottleneck_attention(channels, o);
+    case ByobBlockKind::halo: return halo_attention(channels, o);
+    case ByobBlockKind::lambda: return lambda_layer(channels, o);
+    default: return nullptr;
   }
 }
 
 struct Residual final : Module {
   std::vector<Ref<Module>> convs;  // the attention, where it is not the last, stands in front of the last convolution
-  Maybe<Module> shortcut, attn, attn_last, drop_path, act;
+  Maybe<Module> shortcut, attn, post_attn, attn_last, drop_path, act;
   bool residual;
   Residual(const ByobCfg& c, const ByobBlock& b, const ByobPlace& p) {
     const bool changes = p.in != p.out || p.stride != 1 || p.first_dilation != p.dilation;
     residual = !changes || !c.downsample.empty();
     if (changes) add_shortcut(c, p);
     const bool attends_last = b.kind == ByobBlockKind::basic || b.kind == ByobBlockKind::dark;
-    const bool from_in = b.kind == ByobBlockKind::bottle && c.bottle_in;
-    const int mid = make_divisible((from_in ? p.in : p.out) * b.ratio), groups = groups_of(b, mid);
+    const bool attends = b.kind >= ByobBlockKind::bot && b.kind <= ByobBlockKind::lambda;
+    const bool from_in = (b.kind == ByobBlockKind::bottle || attends) && c.bottle_in;
+    const int mid = make_divisible((from_in ? p.in : p.out) * b.ratio), groups = byob_groups(b, mid);
     const std::span<const Part> parts = parts_of(c, b.kind);
     for (const Part& part : parts) {
       const bool last = &part == &parts.back();
-      if (last && !attends_last) attn = add("attn", attention(c, b, mid));
+      if (last && attends) {
+        attn = add("self_attn", pixel_attention(c, b, p, mid));
+        post_attn = add("post_attn", norm_act2d(norm_of(c), mid, c.act_layer));
+      } else if (last && !attends_last) {
+        attn = add("attn", attention(c, b, mid));
+      }
       Conv2dOptions o{.stride = part.strided ? p.stride : 1, .groups = part.grouped ? groups : 1};
       if (part.large) o.dilation = part.strided ? p.first_dilation : p.dilation;
       ConvNormActOptions options = byob_conv(c, o, !last);
@@ -153,7 +180,7 @@ struct Residual final : Module {
   }
   Tensor forward(const Tensor& x) override {
     Tensor y = x;
-    for (const Ref<Module>& conv : convs) y = conv(&conv == &convs.back() ? attn(y) : y);
+    for (const Ref<Module>& conv : convs) y = conv(&conv == &convs.back() ? post_attn(attn(y)) : y);
     y = drop_path(attn_last(y));
     return act(residual ? y + shortcut(x) : y);
   }
@@ -175,7 +202,7 @@ struct RepBlock final : BranchedConv {
     BranchedConvOptions o{.kernel = b.kernel,
                           .stride = p.stride,
                           .dilation = one ? 1 : p.first_dilation,
-                          .groups = groups_of(b, p.in),
+                          .groups = byob_groups(b, p.in),
                           .branches = one ? b.branches : 0,
                           .pointwise = one ? "conv_scale" : "conv_1x1",
                           .identity = p.first_dilation == p.dilation,
@@ -200,7 +227,8 @@ void start_norms(Module& block) {
 }  // namespace
 
 std::string_view name_of(ByobBlockKind k) {
-  constexpr std::string_view names[] = {"basic", "bottle", "dark", "edge", "rep", "one"};
+  constexpr std::string_view names[] = {"basic", "bottle", "dark",   "edge", "rep",  "one",
+                                        "bot",   "halo",   "lambda", "mvit", "mvit2"};
   return static_cast<size_t>(k) < std::size(names) ? names[static_cast<size_t>(k)] : std::string_view();
 }
 
@@ -223,12 +251,22 @@ std::vector<std::vector<ByobBlock>> byob_stages(std::string_view text) {
   return stages;
 }
 
+int byob_groups(const ByobBlock& b, int channels) {
+  if (b.group_size == 0) return 1;
+  if (channels % b.group_size != 0)
+    throw Error(Error::Kind::argument, str_cat("groups of ", b.group_size, " do not divide ", channels, " channels"),
+                current_scope());
+  return channels / b.group_size;
+}
+
 ConvNormActOptions byob_conv(const ByobCfg& c, const Conv2dOptions& conv, bool activated) {
   return {.conv = conv, .norm = norm_of(c), .act = activated ? c.act_layer : act::none, .anti_alias = c.aa_layer};
 }
 
 std::unique_ptr<Module> byob_block(const ByobCfg& c, const ByobBlock& b, const ByobPlace& p) {
   if (b.kind == ByobBlockKind::rep || b.kind == ByobBlockKind::one) return std::make_unique<RepBlock>(c, b, p);
+  if (b.kind >= ByobBlockKind::mvit)
+    throw Error(Error::Kind::argument, str_cat("this network has no blocks '", name_of(b.kind), "'"), "MobileViT has");
   return std::make_unique<Residual>(c, b, p);
 }
 
@@ -241,6 +279,7 @@ void start_byob_values(Module& model) {
   model.visit([](const std::string&, Module& m) {  // what layers and blocks want otherwise
     if (auto* context = dynamic_cast<GlobalContext*>(&m)) context->start_values();
     if (auto* pool = dynamic_cast<AttentionPool2d*>(&m)) pool->start_values();
+    if (auto* attends = dynamic_cast<PixelAttention*>(&m)) attends->start_values();
     if (auto* block = dynamic_cast<RepBlock*>(&m); block && block->kind == ByobBlockKind::rep) start_norms(m);
   });
 }

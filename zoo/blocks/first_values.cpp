@@ -36,6 +36,15 @@ void start_weights(Module& model, const Init& values) {
   zero_biases(model);
 }
 
+void start_linear(Module& model, const Init& values) {
+  model.visit([&](const std::string&, Module& m) {
+    auto* fc = dynamic_cast<Linear*>(&m);
+    if (!fc) return;
+    fc->weight.slot().init = values;
+    if (fc->bias) fc->bias.slot().init = init::zeros();
+  });
+}
+
 void scale_first_values(Module* layer, double factor) {
   if (!layer) return;
   for (const Param& p : layer->own_parameters()) {

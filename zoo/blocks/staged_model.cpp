@@ -2,6 +2,8 @@
 // zoo/blocks/staged_model.cpp — stages in a row and what follows them.
 #include "zoo/blocks/staged_model.h"
 
+#include "zoo/blocks/stage_groups.h"
+
 namespace fovea::zoo {
 
 std::vector<StagePlace> stage_places(std::span<const int> depths, std::span<const int> dims, int stem_stride,
@@ -59,13 +61,7 @@ Tensor StagedModel::final_norm(const Tap& tapped) {
 }
 
 std::vector<LayerGroup> StagedModel::group_matcher(bool coarse) const {
-  if (coarse) return {{0, "^stem"}, {1, str_cat('^', stages_, ".#")}};
-  // what shrinks a map belongs to the block behind it
-  std::vector<LayerGroup> rows{{0, "^stem"},
-                               {.group = 1, .pattern = str_cat('^', stages_, ".#.downsample"), .number = 0},
-                               {1, str_cat('^', stages_, ".#.blocks.#")}};
-  if (norm_) rows.push_back({.group = 1, .pattern = str_cat('^', norm_->name()), .joins_previous = true});
-  return rows;
+  return stage_groups(stages_, norm_ ? std::string_view(norm_->name()) : std::string_view(), coarse);
 }
 
 }  // namespace fovea::zoo

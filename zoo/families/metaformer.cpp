@@ -6,6 +6,7 @@
 #include "nn/layers/attention.h"
 #include "nn/layers/one_width_pool.h"
 #include "zoo/blocks/first_values.h"
+#include "zoo/blocks/network_names.h"
 #include "zoo/blocks/staged_model.h"
 #include "zoo/family.h"
 
@@ -270,17 +271,10 @@ class MetaFormer final : public StagedModel {
   std::vector<LayerGroup> group_matcher(bool) const override { return {}; }
 };
 
-// PoolFormer's first code counts what lies between the stages among them.
 constexpr Rename kPoolFormer[] = {
     {"layer_scale_1", "layer_scale1.scale"},
     {"layer_scale_2", "layer_scale2.scale"},
-    {"^network.1.proj", "stages.1.downsample.conv"},
-    {"^network.3.proj", "stages.2.downsample.conv"},
-    {"^network.5.proj", "stages.3.downsample.conv"},
-    {"^network.0.#", "stages.0.blocks.$1"},
-    {"^network.2.#", "stages.1.blocks.$1"},
-    {"^network.4.#", "stages.2.blocks.$1"},
-    {"^network.6.#", "stages.3.blocks.$1"},
+    {"^stages.#.downsample.proj", "stages.$1.downsample.conv"},
     {"^patch_embed.proj", "stem.conv"},
     {"^norm", "head.norm"},
     {"^head.weight", "head.fc.weight"},
@@ -299,14 +293,9 @@ constexpr Rename kOriginal[] = {
 // Layers of each pixel were linear in some, convolutions in others.
 StateDict adapt(ImageModel& model, StateDict weights) {
   if (weights.contains("stem.conv.weight")) return weights;
-  StateDict w =
-      weights.contains("network.0.0.mlp.fc1.weight") ? rename(weights, kPoolFormer) : rename(weights, kOriginal);
-  const StateDict own = model.state_dict();
-  for (const std::string& name : w.names()) {
-    const Tensor t = w.at(name);
-    const Tensor* ours = own.find(name);
-    if (ours && ours->shape() != t.shape() && ours->numel() == t.numel()) w.set(name, reshape(t, ours->shape()));
-  }
+  StateDict w = weights.contains("network.0.0.mlp.fc1.weight") ? rename(network_to_stages(weights), kPoolFormer)
+                                                               : rename(weights, kOriginal);
+  fit_shapes(model, w);
   return w;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/families/repvit.cpp — RepViT, whose branches and norms are single convolutions after training:
 // https://arxiv.org/abs/2307.09283; timm.models.repvit
-#include "nn/fuse.h"
 #include "zoo/blocks/chained.h"
+#include "zoo/blocks/normed_layers.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::repvit {
@@ -18,33 +18,9 @@ struct Cfg {
 };
 FOVEA_SETTINGS(Cfg, embed_dim, depth, mlp_ratio, kernel_size, act_layer, distillation, legacy)
 
-struct ConvNorm final : FusibleLayer {
-  Ref<Conv2d> c;
-  Ref<BatchNorm2d> bn;
-  ConvNorm(int in, int out, int kernel = 1, const Conv2dOptions& o = {}, double gain = 1) {
-    c = add("c", Conv2d(in, out, kernel, o));
-    bn = add("bn", BatchNorm2d(out, {.gain = gain}));
-  }
-  Tensor branches(const Tensor& x) override { return bn(c(x)); }
-  std::unique_ptr<Module> layer() override {
-    return fused_conv(*this, *c, Branches([this](const Tensor& x) { return branches(x); }));
-  }
-};
-
-struct NormLinear final : FusibleLayer {
-  Ref<BatchNorm2d> bn;
-  Ref<Linear> l;
-  NormLinear(int in, int out) {
-    bn = add("bn", BatchNorm2d(in));
-    l = add("l", Linear(in, out));
-    l->weight.slot().init = init::trunc_normal(0.02);
-    l->bias.slot().init = init::zeros();
-  }
-  Tensor branches(const Tensor& x) override { return l(bn(x)); }
-  std::unique_ptr<Module> layer() override {
-    return fused_linear(*this, l->in_features(), l->out_features(),
-                        Branches([this](const Tensor& x) { return branches(x); }));
-  }
+struct ConvNorm final : zoo::ConvNorm {
+  ConvNorm(int in, int out, int kernel = 1, const Conv2dOptions& o = {}, double gain = 1)
+      : zoo::ConvNorm("c", in, out, kernel, o, gain) {}
 };
 
 // A depthwise convolution, one of single pixels and the map itself.
@@ -63,7 +39,7 @@ struct RepVggDw final : FusibleLayer {
   }
   Tensor branches(const Tensor& x) override { return bn(conv(x) + conv1(x) + x); }
   std::unique_ptr<Module> layer() override {
-    return fused_conv(*this, *conv->c, Branches([this](const Tensor& x) { return branches(x); }));
+    return fused_conv(*this, *conv->conv, Branches([this](const Tensor& x) { return branches(x); }));
   }
 };
 
@@ -136,8 +112,8 @@ struct RepVitClassifier final : FusibleLayer {
   int in, classes;
   RepVitClassifier(int features, int n, bool distilled) : in(features), classes(n) {
     if (classes == 0) return;
-    head = add("head", NormLinear(in, classes));
-    if (distilled) head_dist = add("head_dist", NormLinear(in, classes));
+    head = add("head", NormLinear("l", in, classes));
+    if (distilled) head_dist = add("head_dist", NormLinear("l", in, classes));
   }
   Tensor branches(const Tensor& x) override {
     if (!head) return x;

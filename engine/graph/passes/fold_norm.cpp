@@ -154,6 +154,13 @@ bool absorb_into_source(Graph& g, Links& links, size_t n) {
   return false;
 }
 
+// A reshape that takes back the one before it.
+void drop_round_trip(Graph& g, const Links& links, const Step& s) {
+  if (s.op != &ops::reshape || links.maker(s.in[0]) < 0) return;
+  const Step& before = g.steps[static_cast<size_t>(links.maker(s.in[0]))];
+  if (before.op == &ops::reshape && g.meta(before.in[0]) == g.meta(s.out[0])) g.replace_uses(s.out[0], before.in[0]);
+}
+
 }  // namespace
 
 void fold_norm(Graph& g, const Target&) {
@@ -162,6 +169,8 @@ void fold_norm(Graph& g, const Target&) {
     while (absorb_operand(g, links, n)) {}
     if (!absorb_into_source(g, links, n)) join_branches(g, links, n);
   }
+  const Links after(g);
+  for (const Step& s : g.steps) drop_round_trip(g, after, s);
   g.remove_dead();
 }
 

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fastvit: what is recorded of it beside the figures of its names."""
+SMALL = dict(layers=(1, 1, 1, 1), embed_dims=(16, 32, 64, 128), mlp_ratios=(2, 2, 2, 2))
+FIVE = dict(layers=(1, 1, 1, 1, 1), embed_dims=(16, 32, 64, 64, 128), mlp_ratios=(2, 2, 2, 2, 2))
+GRADIENTS = [
+    ("fastvit_sa12", SMALL, 64, False),
+    ("fastvit_mci0", SMALL, 96, True),
+]
+FIRST_VALUES = [("fastvit_mci0", SMALL), ("fastvit_mci3", FIVE)]
+LEVELS = [
+    ("fastvit_sa12", SMALL, (1, 64, 96), "avg"),
+    ("fastvit_mci3", FIVE, (1, 128, 64), "avg"),
+]
+VARIATIONS = [
+    ("fastvit_t8", dict(SMALL, in_chans=1, num_classes=7), (2, 97, 131)),
+    ("fastvit_mci0", dict(SMALL, num_classes=0, global_pool="catavgmax", repmixer_kernel_size=5, cls_ratio=3), (3, 64, 80)),
+    ("fastvit_s12", dict(SMALL, num_classes=5, lkc_use_act=True, stem_use_scale_branch=False, down_patch_size=5, global_pool="max"), (1, 64, 64)),
+    ("fastvit_t12", dict(SMALL, num_classes=3, inference_mode=True), (2, 64, 64)),
+]
