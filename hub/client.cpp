@@ -273,9 +273,8 @@ std::optional<std::string> Client::find_file(const Repo& repo, std::string_view 
   const DownloadLock lock(cache.lock(a.hash), blob, settings_.lock_patience_ms);
   std::error_code ignored;
   if (!cache.find(a.commit, name)) {  // somebody else may have fetched it meanwhile
-    if (fs::exists(blob, ignored) && hash_of_file(blob, a.hash, static_cast<int64_t>(a.size)) != a.hash)
-      fs::remove(blob, ignored);
-    if (!fs::exists(blob, ignored)) {
+    // a wrong one is not removed but replaced: meanwhile another process may have put the right one there
+    if (hash_of_file(blob, a.hash, static_cast<int64_t>(a.size)) != a.hash) {
       Partial part(blob, a.hash, a.size);
       part.adopt();
       const Wanted wanted{.what = what, .url = url, .hash = a.hash, .size = a.size, .repo = &repo, .file = name};
