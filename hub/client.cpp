@@ -151,7 +151,8 @@ void download(const Exchange& exchange, const Wanted& w, Partial& part, const st
     if (whole) {
       if (part.finish(place)) return;
       if (++wrong == kMostWrong)
-        throw Error(Error::Kind::format, str_cat("what comes from ", shown(w.url), " is not the file: its hash is another"),
+        throw Error(Error::Kind::format,
+                    str_cat("what comes from ", shown(w.url), " is not the file: its hash is another"),
                     str_cat("it should be ", w.hash, "; nothing of it was kept"));
     } else {
       failures = part.size() > furthest ? 1 : failures + 1;
