@@ -34,7 +34,8 @@ void add_average(CLI::App& app) {
   CLI::App* command = app.add_subcommand("average", "write the mean of several weights of one model");
   command->add_option("files", a->files, "safetensors, torch checkpoints (.pth, .bin) or .npz")->required();
   command->add_option("-o,--output", a->out, "the safetensors file to write")->required();
-  command->add_flag("!--no-ema", a->open.ema, "of training checkpoints, the last weights instead of the averaged ones");
+  command->add_flag("--ema,!--no-ema", a->open.ema,
+                    "of training checkpoints, the averaged weights (the default) or the last ones");
   command->callback([a] { run(*a); });
 }
 

@@ -26,17 +26,22 @@ void add_weights_arguments(CLI::App& command, ModelArguments& a) {
       .add_flag_callback("--pretrained", [] {},
                          "the published ones, which are fetched where they are not here yet (the default)")
       ->excludes(file);
-  command.add_option("--license", a.licenses, "refuse published weights of other licenses: apache-2.0,mit")
+  add_license_option(command, a.licenses)->excludes(file);
+}
+
+CLI::Option* add_license_option(CLI::App& command, std::vector<std::string>& licenses) {
+  return command.add_option("--license", licenses, "refuse published weights of other licenses: apache-2.0,mit")
       ->delimiter(',')
-      ->expected(1)
-      ->excludes(file);
+      ->expected(1);
 }
 
 void add_create_arguments(CLI::App& command, zoo::ModelOptions& o) {
   constexpr const char* kGroup = "Of the model";
-  command.add_option("--num-classes", o.num_classes, "how many classes it tells apart; 0: no classifier")->group(kGroup);
+  command.add_option("--num-classes", o.num_classes, "how many classes it tells apart; 0: no classifier")
+      ->group(kGroup);
   command.add_option("--in-chans", o.in_chans, "channels of its images")->group(kGroup);
-  command.add_option("--global-pool", o.global_pool, "how features are pooled, such as avg, max or token")->group(kGroup);
+  command.add_option("--global-pool", o.global_pool, "how features are pooled, such as avg, max or token")
+      ->group(kGroup);
   command.add_option("--output-stride", o.output_stride, "image size / map size at its end; dilation makes up for it")
       ->group(kGroup);
   command
@@ -46,7 +51,8 @@ void add_create_arguments(CLI::App& command, zoo::ModelOptions& o) {
             for (const std::string& text : all) {
               const size_t equals = text.find('=');
               if (equals == text.npos || equals == 0)
-                throw Error(Error::Kind::argument, str_cat("--set ", text), "it is --set KEY=VALUE; fovea info lists the keys");
+                throw Error(Error::Kind::argument, str_cat("--set ", text),
+                            "it is --set KEY=VALUE; fovea info lists the keys");
               o.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
             }
           },
@@ -68,7 +74,8 @@ void add_create_arguments(CLI::App& command, zoo::ModelOptions& o) {
   for (const Field& f : kFields)
     command
         .add_option_function<std::string>(
-            f.option, [&o, field = str_cat("pretrained_cfg.", f.field)](const std::string& v) { o.set.emplace_back(field, v); },
+            f.option,
+            [&o, field = str_cat("pretrained_cfg.", f.field)](const std::string& v) { o.set.emplace_back(field, v); },
             f.what)
         ->group("Of how images are prepared");
 }
@@ -110,6 +117,24 @@ void tell_adapted(const LoadReport& report, const std::string& weights) {
   for (const std::string& line : report.adapted) tell(str_cat(weights, ": ", line));
 }
 
+void check_license(const zoo::PretrainedCfg& row, const std::vector<std::string>& licenses) {
+  zoo::want_licensed(row, licenses);
+  if (zoo::forbids_commercial_use(row.license))
+    tell(str_cat("the license of these weights, ", row.license, ", forbids commercial use"));
+}
+
+std::unique_ptr<zoo::ImageModel> create_loaded(const std::string& name, const zoo::ModelOptions& o,
+                                               const std::string& weights, const std::vector<std::string>& licenses) {
+  std::unique_ptr<zoo::ImageModel> model = zoo::create(name, o);
+  if (!weights.empty()) {
+    zoo::load_weights(*model, weights);
+  } else {
+    check_license(model->pretrained_cfg(), licenses);
+    zoo::load_pretrained(*model);
+  }
+  return model;
+}
+
 namespace {
 
 struct NewModel {
@@ -124,11 +149,7 @@ NewModel create_model(const ModelArguments& a) {
   if (a.weights.empty() && !row.has_weights())
     throw Error(Error::Kind::argument, str_cat("nobody published weights of ", made.model->full_name()),
                 "give a file: --weights FILE (safetensors, torch checkpoint or npz)");
-  if (a.weights.empty()) {
-    zoo::want_licensed(row, a.licenses);
-    if (zoo::forbids_commercial_use(row.license))
-      tell(str_cat("the license of these weights, ", row.license, ", forbids commercial use"));
-  }
+  if (a.weights.empty()) check_license(row, a.licenses);
   made.weights = a.weights.empty() ? zoo::weights_path(row) : zoo::weights_path(a.weights);
   made.model->eval();
   return made;

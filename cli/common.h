@@ -15,6 +15,7 @@
 
 namespace CLI {
 class App;
+class Option;
 }
 
 namespace fovea::cli {
@@ -32,12 +33,19 @@ void add_weights_arguments(CLI::App& command, ModelArguments& a);      // of the
 /// --num-classes, --set and what else create() takes; --crop-pct and what else decides how images are prepared
 void add_create_arguments(CLI::App& command, zoo::ModelOptions& o);
 void add_allow_nan(CLI::App& command, ModelArguments& a);              // --allow-nan, which is one of them
+CLI::Option* add_license_option(CLI::App& command, std::vector<std::string>& licenses);
 /// --allow-truncated, --max-pixels
 void add_decode_arguments(CLI::App& command, data::DecodeOptions& o);
 
 /// With its weights, in eval mode; sets the number of threads. Without --weights they are the published ones, which are
 /// fetched where they are not here yet.
 std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a);
+/// Refuses published weights of other licenses than these (none: any will do), and says it where theirs forbids
+/// commercial use.
+void check_license(const zoo::PretrainedCfg& row, const std::vector<std::string>& licenses);
+/// A model with these weights; without a name of any, with the published ones, if their license is one of these.
+std::unique_ptr<zoo::ImageModel> create_loaded(const std::string& name, const zoo::ModelOptions& o,
+                                               const std::string& weights, const std::vector<std::string>& licenses);
 /// What was left out of the weights or adapted, on standard error.
 void tell_adapted(const LoadReport& report, const std::string& weights);
 void tell(const std::string& note);                // "note: ..." on standard error

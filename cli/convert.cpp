@@ -78,16 +78,16 @@ void check_size(const Arguments& a, const StateDict& weights) {
 StateDict remapped(const StateDict& weights, const zoo::ImageModel& model) {
   const std::vector<NamedParameter> ours = model.named_state();
   if (ours.size() != weights.size())
-    throw Error(Error::Kind::weights, str_cat("--remap: the file has ", weights.size(), " tensors, ", model.architecture(),
-                                          " has ", ours.size()));
+    throw Error(Error::Kind::weights, str_cat("--remap: the file has ", weights.size(), " tensors, ",
+                                              model.architecture(), " has ", ours.size()));
   StateDict out;
   out.metadata = weights.metadata;
   size_t i = 0;
   for (const auto& [name, tensor] : weights) {
     const NamedParameter& to = ours[i++];
     if (tensor.numel() != to.tensor().numel())
-      throw Error(Error::Kind::weights, str_cat("--remap: ", name, " has ", tensor.numel(), " elements, ", to.name, " has ",
-                                            to.tensor().numel()));
+      throw Error(Error::Kind::weights, str_cat("--remap: ", name, " has ", tensor.numel(), " elements, ", to.name,
+                                                " has ", to.tensor().numel()));
     out.set(to.name, reshape(contiguous(tensor), to.tensor().shape()));
   }
   return out;
@@ -139,10 +139,12 @@ void write_folder(const Arguments& a, zoo::ImageModel& model) {
 void run(Arguments a) {
   const bool folder = is_folder(a.out);
   if (folder && a.model.empty())
-    throw Error(Error::Kind::argument, str_cat(a.out, " is a folder"), "--model NAME says of which model the weights are");
+    throw Error(Error::Kind::argument, str_cat(a.out, " is a folder"),
+                "--model NAME says of which model the weights are");
   if ((a.remap || folder) && a.model.empty()) throw Error(Error::Kind::argument, "--remap is for a --model");
   if (a.fuse && folder)
-    throw Error(Error::Kind::argument, str_cat(a.out, " is a folder, and its config.json would not say what --fuse did"),
+    throw Error(Error::Kind::argument,
+                str_cat(a.out, " is a folder, and its config.json would not say what --fuse did"),
                 "write a file, or leave out --fuse");
   const std::unique_ptr<zoo::ImageModel> model = a.model.empty() ? nullptr : zoo::create(a.model, a.options);
   a.in = zoo::weights_path(a.in);
@@ -183,7 +185,8 @@ void add_convert(CLI::App& app) {
                       "give the tensors the names that this model has for them, and check that they fit");
   add_create_arguments(*command, a->options);
   command->add_option("--dtype", a->dtype, "write f32, f16 or bf16")->check(CLI::IsMember({"f32", "f16", "bf16"}));
-  command->add_flag("!--no-ema", a->open.ema, "of training checkpoints, the last weights instead of the averaged ones");
+  command->add_flag("--ema,!--no-ema", a->open.ema,
+                    "of training checkpoints, the averaged weights (the default) or the last ones");
   command->add_flag("--remap", a->remap, "with --model: tensors by their order instead of their names");
   command->add_flag("--no-aux-bn", a->no_aux_bn, "without the batch norms that were for other images in training");
   command->add_flag("--hash", a->hash, "the first 8 digits of the file's SHA-256 become part of its name");

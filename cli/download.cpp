@@ -29,7 +29,8 @@ std::optional<hub::Repo> repo_of(const std::string& name) {
   if (hub::is_url(name)) return {};
   const zoo::ModelSource source = zoo::parse_source(name);
   if (source.kind == zoo::ModelSource::Kind::hub) return hub::parse_repo(source.id);
-  if (source.kind == zoo::ModelSource::Kind::folder) throw Error(Error::Kind::argument, str_cat(name, " is here already"));
+  if (source.kind == zoo::ModelSource::Kind::folder)
+    throw Error(Error::Kind::argument, str_cat(name, " is here already"));
   const std::string id(zoo::create(name)->pretrained_cfg().hf_hub_id);
   return id.empty() ? std::nullopt : std::optional(hub::parse_repo(id));
 }

@@ -23,7 +23,8 @@ void DownloadBar::begin(const std::string& what, uint64_t size, uint64_t had) {
   what_ = printable(what);
   counter_.reset();
   const std::string much =
-      size > 0 ? str_cat(" (", megabytes(size), had > 0 ? str_cat(", of which ", megabytes(had), " are here") : "", ")") : "";
+      size > 0 ? str_cat(" (", megabytes(size), had > 0 ? str_cat(", of which ", megabytes(had), " are here") : "", ")")
+               : "";
   if (!::isatty(STDERR_FILENO)) std::fprintf(stderr, "fetching %s%s\n", what_.c_str(), much.c_str());
   if (size > 0) {
     counter_.emplace(what_, static_cast<int64_t>(size), "bytes");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/export.cpp — `fovea export MODEL -o model.onnx`: a model for other runtimes.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "cli/command.h"
@@ -19,7 +20,9 @@ struct Arguments {
   ModelArguments model;
   std::string out, check;
   int opset = 18, batch = 1;
-  bool dynamic = false, features = false, bytes = false, first_values = false;
+  std::vector<std::string> dynamic;                // batch, size
+  bool features = false, bytes = false, first_values = false;
+  bool any(const char* what) const { return std::find(dynamic.begin(), dynamic.end(), what) != dynamic.end(); }
 };
 
 std::unique_ptr<zoo::ImageModel> model_of(const Arguments& a) {
@@ -37,15 +40,46 @@ std::vector<std::string> output_names(const Arguments& a, size_t count) {
   return names;
 }
 
-// Images and what fovea makes of them, for whoever compares: images_1, logits_1, and of a batch of three.
+struct Images {
+  int batch = 1, height = 0, width = 0;
+};
+
+Graph trace_of(const Arguments& a, zoo::ImageModel& model, const Images& i) {
+  return zoo::trace(model, {.batch = i.batch, .height = i.height, .width = i.width, .features_only = a.features});
+}
+
+// What tells sizes apart that follow the images: all four heights and widths differ, and by what strides leave of them.
+Images usual_images(const Arguments& a, const zoo::ImageModel& model) {
+  constexpr int kBatch = 2;  // of one image, some models compute otherwise than of any other number
+  constexpr int kWider = 64;
+  const auto [channels, height, width] = model.input_size();
+  const int batch = a.any("batch") ? kBatch : a.batch;
+  return a.any("size") ? Images{batch, height, width + kWider} : Images{batch, height, width};
+}
+Images other_sizes(const Images& i) {
+  constexpr int kHigher = 32, kWider = 128;
+  return {i.batch, i.height + kHigher, i.width + kWider};
+}
+
+std::vector<Images> images_to_check(const Arguments& a, const zoo::ImageModel& model) {
+  const auto [channels, height, width] = model.input_size();
+  std::vector<Images> all;
+  for (const int n : a.any("batch") ? std::vector<int>{1, 3} : std::vector<int>{a.batch}) {
+    all.push_back({n, height, width});
+    if (a.any("size")) all.push_back({n, height + 96, width + 32}), all.push_back({n, height + 33, width + 71});
+  }
+  return all;
+}
+
+// Images and what fovea makes of them, for whoever compares: images_1x224x224, logits_of_1x224x224, ...
 void write_answers(const Arguments& a, zoo::ImageModel& model, const std::vector<std::string>& outputs) {
   const NoGrad no_grad;
-  const auto [channels, height, width] = model.input_size();
   StateDict all;
-  for (const int n : a.dynamic ? std::vector<int>{1, 3} : std::vector<int>{a.batch}) {
-    Tensor images = randn({n, channels, height, width}, 7);
+  for (const Images& i : images_to_check(a, model)) {
+    Tensor images = randn({i.batch, model.input_size()[0], i.height, i.width}, 7);
     if (a.bytes) images = clamp(floor(images * 64 + 128), 0, 255);
-    all.set(str_cat("images_", n), a.bytes ? cast(images, DType::u8) : images);
+    const std::string what = str_cat(i.batch, "x", i.height, "x", i.width);
+    all.set(str_cat("images_", what), a.bytes ? cast(images, DType::u8) : images);
     if (a.bytes) {
       const zoo::PretrainedCfg& row = model.pretrained_cfg();
       Tensor mean = empty({3, 1, 1}), std = empty({3, 1, 1});
@@ -53,18 +87,16 @@ void write_answers(const Arguments& a, zoo::ImageModel& model, const std::vector
       std::copy(row.std.begin(), row.std.end(), reinterpret_cast<float*>(std.bytes()));
       images = (images / 255 - mean) / std;
     }
-    const Graph graph = zoo::trace(model, {.batch = n, .features_only = a.features});
-    const Tensors answers = fovea::compile(graph).run({images});
-    for (size_t i = 0; i < answers.size(); ++i) all.set(str_cat(outputs[i], "_of_", n), contiguous(answers[i]));
+    const Tensors answers = fovea::compile(trace_of(a, model, i)).run({images});
+    for (size_t k = 0; k < answers.size(); ++k) all.set(str_cat(outputs[k], "_of_", what), contiguous(answers[k]));
   }
   write_npz(a.check, all);
 }
 
 void run(const Arguments& a) {
   const std::unique_ptr<zoo::ImageModel> model = model_of(a);
-  constexpr int kBatch = 2, kOther = 3;  // of one image, some models compute otherwise than of any other number
-  const auto traced = [&](int batch) { return zoo::trace(*model, {.batch = batch, .features_only = a.features}); };
-  const Graph graph = traced(a.dynamic ? kBatch : a.batch);
+  const Images usual = usual_images(a, *model), more{usual.batch + 1, usual.height, usual.width};
+  const Graph graph = trace_of(a, *model, usual);
   const zoo::PretrainedCfg& row = model->pretrained_cfg();
   onnx::ExportOptions o{.opset = a.opset, .version = FOVEA_VERSION};
   o.outputs = output_names(a, graph.outputs.size());
@@ -75,12 +107,10 @@ void run(const Arguments& a) {
                 {"crop_mode", std::string(row.crop_mode)},
                 {"mean", str_cat(row.mean[0], ",", row.mean[1], ",", row.mean[2])},
                 {"std", str_cat(row.std[0], ",", row.std[1], ",", row.std[2])}};
-  if (a.dynamic) {
-    const Graph other = traced(kOther);
-    onnx::write(a.out, graph, &other, o);
-  } else {
-    onnx::write(a.out, graph, nullptr, o);
-  }
+  std::optional<Graph> batch, size;
+  if (a.any("batch")) batch = trace_of(a, *model, more);
+  if (a.any("size")) size = trace_of(a, *model, other_sizes(usual));
+  onnx::write(a.out, graph, {.batch = batch ? &*batch : nullptr, .size = size ? &*size : nullptr}, o);
   std::fprintf(stderr, "%s: opset %d, %zu steps\n", printable(a.out).c_str(), a.opset, graph.steps.size());
   if (!a.check.empty()) write_answers(a, *model, o.outputs);
 }
@@ -101,7 +131,11 @@ void add_export(CLI::App& app) {
       ->excludes("--weights");
   command->add_option("--opset", a->opset, "of ONNX")->check(CLI::Range(18, 21));
   CLI::Option* batch = command->add_option("--batch", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
-  command->add_flag("--dynamic", a->dynamic, "any number of images at a time")->excludes(batch);
+  command->add_option("--dynamic", a->dynamic, "batch: any number of images at a time; batch,size: of any size, too")
+      ->delimiter(',')
+      ->expected(1)
+      ->check(CLI::IsMember({"batch", "size"}))
+      ->excludes(batch);
   command->add_flag("--features", a->features, "the feature maps instead of the logits");
   command->add_flag("--u8", a->bytes, "images are bytes; the file takes the mean and the deviation itself");
   command->add_option("--check", a->check,

@@ -31,6 +31,7 @@ struct Arguments {
               label_col = "label", output_col, labels;
   bool pretrained = false, use_train_size = false, fullname = false, include_index = false, exclude_output = false,
        separate = false, quiet = false;
+  std::vector<std::string> licenses;
   InputOptions input;
   int64_t batch = 256, topk = 1;
   int workers = 4, threads = 0;
@@ -164,10 +165,8 @@ void run(const Arguments& a) {
   if (a.threads > 0) set_threads(a.threads);
   const std::string root = a.data_dir.empty() ? a.data : a.data_dir;
   if (root.empty()) throw Error(Error::Kind::argument, "no folder of images", "fovea infer DIR --model NAME");
-  zoo::ModelOptions wanted = model_options(a.input);
-  wanted.pretrained = a.checkpoint.empty();
-  wanted.weights = a.checkpoint;
-  const std::unique_ptr<zoo::ImageModel> model = zoo::create(a.model, wanted);
+  const std::unique_ptr<zoo::ImageModel> model =
+      create_loaded(a.model, model_options(a.input), a.checkpoint, a.licenses);
   data::EvalConfig config = eval_config(*model, a.input);
   if (!a.use_train_size && !a.input.crop_pct && model->pretrained_cfg().test_crop_pct > 0)
     config.crop_pct = model->pretrained_cfg().test_crop_pct;
@@ -204,6 +203,7 @@ void add_infer(CLI::App& app) {
   command->add_option("--model,-m", a->model, "a name of `fovea models`")->required();
   command->add_option("--checkpoint", a->checkpoint, "weights; default: the published ones");
   command->add_flag("--pretrained", a->pretrained, "the published weights, which is the default");
+  add_license_option(*command, a->licenses);
   command->add_flag("--use-train-size", a->use_train_size, "crops as in training, where the model's row says another");
   add_input_options(*command, a->input);
   command->add_option("-b,--batch-size", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));

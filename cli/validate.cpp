@@ -31,6 +31,7 @@ struct Arguments {
   std::string data, data_dir, split = "validation", model, checkpoint, results_file, results_format = "csv",
                               metrics_avg;
   bool pretrained = false, use_train_size = false;
+  std::vector<std::string> licenses;
   InputOptions input;
   int64_t batch = 256;
   int workers = 4, threads = 0;
@@ -40,10 +41,7 @@ double rounded(double v) { return std::nearbyint(v * 1e4) / 1e4; }
 
 // One model with one set of weights.
 Row validate(const Arguments& a, const std::string& name, const std::string& weights) {
-  zoo::ModelOptions wanted = model_options(a.input);
-  wanted.pretrained = weights.empty();
-  wanted.weights = weights;
-  const std::unique_ptr<zoo::ImageModel> model = zoo::create(name, wanted);
+  const std::unique_ptr<zoo::ImageModel> model = create_loaded(name, model_options(a.input), weights, a.licenses);
   data::EvalConfig config = eval_config(*model, a.input);
   if (!a.use_train_size && !a.input.crop_pct && model->pretrained_cfg().test_crop_pct > 0)
     config.crop_pct = model->pretrained_cfg().test_crop_pct;
@@ -167,6 +165,7 @@ void add_validate(CLI::App& app) {
   command->add_option("--model,-m", a->model, "a name, a pattern, a file of names, or all")->required();
   command->add_option("--checkpoint", a->checkpoint, "weights, or a folder of them; default: the published ones");
   command->add_flag("--pretrained", a->pretrained, "the published weights, which is the default");
+  add_license_option(*command, a->licenses);
   command->add_flag("--use-train-size", a->use_train_size, "crops as in training, where the model's row says another");
   add_input_options(*command, a->input);
   command->add_option("-b,--batch-size", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));

@@ -75,7 +75,9 @@ std::string RepoCache::place(const std::string& commit, std::string_view file) c
 
 std::string RepoCache::blob(std::string_view hash) const { return str_cat(folder_, "/blobs/", hash); }
 
-std::string RepoCache::lock(std::string_view hash) const { return str_cat(cache_, "/.locks/", name_, "/", hash, ".lock"); }
+std::string RepoCache::lock(std::string_view hash) const {
+  return str_cat(cache_, "/.locks/", name_, "/", hash, ".lock");
+}
 
 std::optional<std::string> RepoCache::find(const std::string& commit, std::string_view file) const {
   std::string path = place(commit, file);

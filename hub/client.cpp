@@ -151,7 +151,8 @@ void download(const Exchange& exchange, const Wanted& w, Partial& part, const st
     if (whole) {
       if (part.finish(place)) return;
       if (++wrong == kMostWrong)
-        throw Error(Error::Kind::format, str_cat("what comes from ", shown(w.url), " is not the file: its hash is another"),
+        throw Error(Error::Kind::format,
+                    str_cat("what comes from ", shown(w.url), " is not the file: its hash is another"),
                     str_cat("it should be ", w.hash, "; nothing of it was kept"));
     } else {
       failures = part.size() > furthest ? 1 : failures + 1;
@@ -273,9 +274,8 @@ std::optional<std::string> Client::find_file(const Repo& repo, std::string_view 
   const DownloadLock lock(cache.lock(a.hash), blob, settings_.lock_patience_ms);
   std::error_code ignored;
   if (!cache.find(a.commit, name)) {  // somebody else may have fetched it meanwhile
-    if (fs::exists(blob, ignored) && hash_of_file(blob, a.hash, static_cast<int64_t>(a.size)) != a.hash)
-      fs::remove(blob, ignored);
-    if (!fs::exists(blob, ignored)) {
+    // a wrong one is not removed but replaced: meanwhile another process may have put the right one there
+    if (hash_of_file(blob, a.hash, static_cast<int64_t>(a.size)) != a.hash) {
       Partial part(blob, a.hash, a.size);
       part.adopt();
       const Wanted wanted{.what = what, .url = url, .hash = a.hash, .size = a.size, .repo = &repo, .file = name};

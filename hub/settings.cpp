@@ -66,7 +66,9 @@ std::string below_home(const char* part) {
   return h.empty() ? "" : str_cat(h, "/.cache/", part);
 }
 
-std::string below(const std::string& folder, const char* part) { return folder.empty() ? "" : str_cat(folder, "/", part); }
+std::string below(const std::string& folder, const char* part) {
+  return folder.empty() ? "" : str_cat(folder, "/", part);
+}
 
 std::string trimmed(std::string s) {
   while (!s.empty() && std::isspace(static_cast<unsigned char>(s.back()))) s.pop_back();
@@ -115,7 +117,8 @@ Settings settings_from_environment() {
   if (const std::string endpoint = trimmed(variable("HF_ENDPOINT")); !endpoint.empty()) s.endpoint = endpoint;
   while (s.endpoint.ends_with('/')) s.endpoint.pop_back();
   if (!is_url(s.endpoint))
-    throw Error(Error::Kind::argument, str_cat("HF_ENDPOINT is '", s.endpoint, "'"), "it begins with https:// or http://");
+    throw Error(Error::Kind::argument, str_cat("HF_ENDPOINT is '", s.endpoint, "'"),
+                "it begins with https:// or http://");
   s.token = token_of(hf_home);
   s.offline = is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE");
   s.links = !is_true("HF_HUB_DISABLE_SYMLINKS");

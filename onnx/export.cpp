@@ -1,27 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "onnx/export.h"
 
+#include <algorithm>
+
 #include "engine/core/error.h"
 #include "onnx/translate.h"
+#include "weights_tools/bytes.h"
 
 namespace fovea::onnx {
 namespace {
 
-Ints sizes_of(const Meta& a, const Meta& b) {
-  Ints out;
-  for (int i = 0; i < a.rank(); ++i) out.push_back(a.dim(i) == b.dim(i) ? a.dim(i) : -1);
-  return out;
+bool same_content(const Tensor& a, const Tensor& b) {
+  if (a.impl() == b.impl()) return true;
+  if (a.dtype() != b.dtype() || a.shape() != b.shape() || a.has_bytes() != b.has_bytes()) return false;
+  if (!a.has_bytes() || a.numel() == 0) return true;
+  const Tensor x = dense(a), y = dense(b);
+  return std::equal(x.bytes(), x.bytes() + x.meta().bytes(), y.bytes());
 }
 
-void want_alike(const Graph& a, const Graph& b) {
+void want_alike(const Graph& a, const Graph& b, const char* what) {
   bool alike = a.steps.size() == b.steps.size() && a.values.size() == b.values.size() && a.outputs == b.outputs;
   for (size_t i = 0; alike && i < a.steps.size(); ++i)
     alike = a.steps[i].op == b.steps[i].op && a.steps[i].in == b.steps[i].in && a.steps[i].out == b.steps[i].out;
-  for (size_t i = 0; alike && i < a.values.size(); ++i)
-    alike = a.is_constant(static_cast<int>(i)) == b.is_constant(static_cast<int>(i)) &&
-            (!a.values[i].constant || a.values[i].meta.shape == b.values[i].meta.shape);
+  std::string constant;
+  for (size_t i = 0; alike && i < a.values.size(); ++i) {
+    const Tensor &x = a.values[i].constant, &y = b.values[i].constant;
+    alike = static_cast<bool>(x) == static_cast<bool>(y) && (!x || same_content(x, y));
+    if (!alike) constant = a.values[i].name;
+  }
   if (!alike)
-    throw Error(Error::Kind::unsupported, "the model computes otherwise for other batches", "export it for one batch");
+    throw Error(Error::Kind::unsupported,
+                str_cat("the model computes otherwise for other ", what,
+                        constant.empty() ? "" : str_cat(": '", constant, "' is another")),
+                "export it without that --dynamic");
 }
 
 // Bytes N,C,H,W become what the graph takes.
@@ -39,22 +50,22 @@ std::string normalised(Model& m, const std::string& bytes, const ByteImages& o) 
 
 }  // namespace
 
-void write(const std::string& path, const Graph& graph, const Graph* larger, const ExportOptions& o) {
-  if (o.opset < 18 || o.opset > 21) throw Error(Error::Kind::argument, str_cat("opset ", o.opset), "fovea writes 18 to 21");
+void write(const std::string& path, const Graph& graph, const Variants& variants, const ExportOptions& o) {
+  if (o.opset < 18 || o.opset > 21)
+    throw Error(Error::Kind::argument, str_cat("opset ", o.opset), "fovea writes 18 to 21");
   if (graph.inputs.size() != 1 || !graph.state.empty())
     throw Error(Error::Kind::unsupported, "only graphs of one input and without state become ONNX files");
-  if (larger) want_alike(graph, *larger);
-  const Graph& other = larger ? *larger : graph;
+  if (variants.batch) want_alike(graph, *variants.batch, "batches");
+  if (variants.size) want_alike(graph, *variants.size, "sizes of images");
   Model m;
   m.metadata = o.metadata;
+  Translator t(m, graph, variants, o.opset);
   const int input = graph.inputs[0];
   const Value& image = graph.values[static_cast<size_t>(input)];
-  const Meta& image_other = other.values[static_cast<size_t>(other.inputs[0])].meta;
-  m.inputs.push_back({image.name, o.byte_images ? DType::u8 : image.meta.dtype, sizes_of(image.meta, image_other)});
+  m.inputs.push_back({image.name, o.byte_images ? DType::u8 : image.meta.dtype, t.sizes_of(input)});
   if (o.byte_images && image.meta.dim(1) != 3)
     throw Error(Error::Kind::argument, str_cat("bytes of ", image.meta.dim(1), " channels have no mean and deviation"));
 
-  Translator t(m, graph, other, o.opset);
   t.bind(input, o.byte_images ? normalised(m, image.name, *o.byte_images) : image.name);
   for (size_t i = 0; i < graph.steps.size(); ++i) t.step(i);
   m.scope("");
@@ -62,7 +73,7 @@ void write(const std::string& path, const Graph& graph, const Graph* larger, con
     const int value = graph.outputs[i];
     const std::string name = i < o.outputs.size() ? o.outputs[i] : i == 0 ? "output" : str_cat("output_", i);
     m.rename_last(t.name_of_value(value), name);
-    m.outputs.push_back({name, graph.meta(value).dtype, sizes_of(graph.meta(value), other.meta(other.outputs[i]))});
+    m.outputs.push_back({name, graph.meta(value).dtype, t.sizes_of(value)});
   }
   m.write(path, o.opset, o.version, o.most_inside);
 }

@@ -24,9 +24,16 @@ struct ExportOptions {
   uint64_t most_inside = uint64_t{1} << 30;  // bytes of constants; more go to <path>.data
 };
 
-/// The graph is as trace() wrote it, of one image input, without state. `larger`: the same computation traced for
-/// another batch; sizes in which the two differ then follow the batch of what is fed. Nodes are named by the modules
-/// that they are of. Throws Error(unsupported) that names the op for what ONNX cannot say.
-void write(const std::string& path, const Graph& graph, const Graph* larger, const ExportOptions& o = {});
+/// The same computation, traced for other images: what differs then follows the images that are fed. Null: they are all
+/// alike.
+struct Variants {
+  const Graph* batch = nullptr;  // another number of images
+  const Graph* size = nullptr;   // another height and another width, of all four the only one of its number
+};
+
+/// The graph is as trace() wrote it, of one image input, without state. Nodes are named by the modules that they are
+/// of.
+/// Throws Error(unsupported) that names the op for what ONNX cannot say, or not for images of any number or size.
+void write(const std::string& path, const Graph& graph, const Variants& variants = {}, const ExportOptions& o = {});
 
 }  // namespace fovea::onnx

@@ -51,10 +51,10 @@ Message attribute_of(const Attribute& a) {
 
 Message value_info(const Port& p) {
   Message shape;
-  for (const int64_t size : p.sizes) {
+  for (const Size& size : p.sizes) {
     Message dim;
-    if (size < 0) dim.bytes(2, "batch");
-    else dim.integer(1, size);
+    if (!size.name.empty()) dim.bytes(2, size.name);
+    else dim.integer(1, size.value);
     shape.message(1, dim);
   }
   Message tensor, type, info;

@@ -15,11 +15,15 @@ using Ints = std::vector<int64_t>;
 using Attribute = std::pair<const char*, std::variant<int64_t, float, std::string, Ints>>;
 using Names = std::vector<std::string>;
 
-/// Sizes of an input or output; negative: called "batch".
+/// One size of an input or output. With a name it is whatever is fed.
+struct Size {
+  int64_t value = 0;
+  std::string name{};
+};
 struct Port {
   std::string name;
   DType dtype;
-  Ints sizes;
+  std::vector<Size> sizes;
 };
 
 class Model {

@@ -26,15 +26,13 @@ std::string transposed_last(Translator& t, const std::string& x, int rank) {
 
 // ---- shapes -------------------------------------------------------------------------------------------------------
 
-void reshape(Translator& t) {
-  const Dims &here = t.attrs<ShapeAttrs>().shape, &there = t.other_attrs<ShapeAttrs>().shape;
-  t.give(t.one("Reshape", {t.in(0), t.shape(here, there)}));
+Translator::Varying wanted_shape(Translator& t) {
+  return t.varying<ShapeAttrs>([](const ShapeAttrs& a) { return a.shape; });
 }
 
-void expand(Translator& t) {
-  const Dims &here = t.attrs<ShapeAttrs>().shape, &there = t.other_attrs<ShapeAttrs>().shape;
-  t.give(t.one("Expand", {t.in(0), t.shape(here, there)}));
-}
+void reshape(Translator& t) { t.give(t.one("Reshape", {t.in(0), t.shape(wanted_shape(t), true)})); }
+
+void expand(Translator& t) { t.give(t.one("Expand", {t.in(0), t.shape(wanted_shape(t))})); }
 
 void permute(Translator& t) {
   t.give(t.one("Transpose", {t.in(0)}, {{"perm", ints_of(t.attrs<PermuteAttrs>().order)}}));
@@ -46,10 +44,11 @@ std::string cut(Translator& t, const std::string& x, int64_t axis, int64_t start
 }
 
 void slice(Translator& t) {
-  const auto &a = t.attrs<SliceAttrs>(), &b = t.other_attrs<SliceAttrs>();
-  if (a.start != b.start) t.refuse("where it starts changes with the batch");
+  const auto& a = t.attrs<SliceAttrs>();
   Model& m = t.model();
-  t.give(t.one("Slice", {t.in(0), m.ints({a.start}), t.shape({a.stop}, {b.stop}), m.ints({a.dim}), m.ints({a.step})}));
+  const std::string start = t.shape(t.varying<SliceAttrs>([](const SliceAttrs& s) { return Dims{s.start}; }));
+  const std::string stop = t.shape(t.varying<SliceAttrs>([](const SliceAttrs& s) { return Dims{s.stop}; }));
+  t.give(t.one("Slice", {t.in(0), start, stop, m.ints({a.dim}), m.ints({a.step})}));
 }
 
 void copy(Translator& t) { t.give(t.in(0)); }
@@ -79,10 +78,10 @@ void roll(Translator& t) {
   const auto& a = t.attrs<DimsAttrs>();
   std::string x = t.in(0);
   for (int i = 0; i < a.axes.size(); ++i) {
-    const int64_t axis = a.axes[i], size = t.meta(0).dim(static_cast<int>(axis));
-    const int64_t shift = ((a.shifts[i] % size) + size) % size;
+    const int64_t axis = a.axes[i], size = t.meta(0).dim(static_cast<int>(axis)), shift = a.shifts[i] % size;
     if (shift == 0) continue;
-    x = t.one("Concat", {cut(t, x, axis, size - shift, size), cut(t, x, axis, 0, size - shift)}, {{"axis", axis}});
+    // counted from the end where it goes that way, so that it holds for other sizes, too
+    x = t.one("Concat", {cut(t, x, axis, -shift, INT64_MAX), cut(t, x, axis, 0, -shift)}, {{"axis", axis}});
   }
   t.give(x);
 }
@@ -190,6 +189,8 @@ void conv_dx(Translator& t) {
   for (int i = 0; i < a.stride.size(); ++i) {
     const int64_t reach = a.dilation[i] * (w.dim(i + 2) - 1) + 1;
     more.push_back(a.size[i] - ((y.dim(i + 2) - 1) * a.stride[i] + reach - a.pad_lo[i] - a.pad_hi[i]));
+    if (t.varies(0, i + 2) && (more.back() < 0 || more.back() >= a.stride[i]))
+      t.refuse("its size does not follow from that of its operand");
   }
   t.give(t.one("ConvTranspose", {t.in(0), t.in(1)},
                {{"strides", ints_of(a.stride)},
@@ -213,6 +214,8 @@ void layer_norm(Translator& t) {
   const auto& a = t.attrs<NormAttrs>();
   const Meta& x = t.meta(0);
   const Shape last(x.shape.end() - a.dims, x.shape.end());
+  for (int i = x.rank() - a.dims; i < x.rank(); ++i)
+    if (t.varies(0, i)) t.refuse("it is over a size that follows the images");
   Names in{t.in(0), t.has(1) ? t.in(1) : t.filled(last, 1)};
   if (t.has(2)) in.push_back(t.in(2));
   t.give(t.one("LayerNormalization", in, {{"axis", int64_t{-a.dims}}, {"epsilon", a.eps}}));
@@ -237,8 +240,12 @@ void group_norm(Translator& t) {
       t.one("InstanceNormalization", {split, t.filled(groups, 1), t.filled(groups, 0)}, {{"epsilon", a.eps}});
   Ints whole{0};
   Ints per_channel{1};
-  for (int i = 1; i < x.rank(); ++i) whole.push_back(x.dim(i)), per_channel.push_back(i == 1 ? x.dim(1) : 1);
-  std::string out = t.one("Reshape", {y, m.ints(whole)});
+  bool varies = false;
+  for (int i = 1; i < x.rank(); ++i) {
+    whole.push_back(x.dim(i)), per_channel.push_back(i == 1 ? x.dim(1) : 1);
+    varies = varies || t.varies(0, i);
+  }
+  std::string out = t.one("Reshape", {y, varies ? t.one("Shape", {t.in(0)}) : m.ints(whole)});
   if (t.has(1)) out = t.one("Mul", {out, t.one("Reshape", {t.in(1), m.ints(per_channel)})});
   if (t.has(2)) out = t.one("Add", {out, t.one("Reshape", {t.in(2), m.ints(per_channel)})});
   t.give(out);
@@ -314,6 +321,7 @@ void adaptive_avg_pool(Translator& t) {
   const Meta& x = t.meta(0);
   if (is_one(size)) return t.give(reduced(t, "ReduceMean", t.in(0), spatial_axes(x), true));
   if (size.size() != 2) t.refuse("its operand has other than two spatial dimensions");
+  if (t.varies(0, 2) || t.varies(0, 3)) t.refuse("its windows follow the size of the images");
   const std::string columns = t.one("MatMul", {t.in(0), shares(t, x.dim(3), size[1], true)});
   t.give(t.one("MatMul", {shares(t, x.dim(2), size[0], false), columns}));
 }
@@ -337,9 +345,12 @@ void interpolate(Translator& t) {
   if (nearest) attributes.emplace_back("nearest_mode", std::string("floor"));
   if (a.mode == Interpolation::cubic) attributes.emplace_back("cubic_coeff_a", a.antialias ? kPillow : kPyTorch);
   if (a.antialias) attributes.emplace_back("antialias", int64_t{1});
-  if (std::any_of(a.scale.begin(), a.scale.end(), [](double s) { return s != 0; }))
-    t.refuse("its coordinates follow a scale that is not that of the sizes");
-  t.give(t.one("Resize", {t.in(0), "", "", t.model().ints(ints_of(a.size))}, attributes));
+  for (int i = 0; i < a.size.size(); ++i)
+    if (const double scale = a.scale[static_cast<size_t>(i)];
+        scale != 0 && scale * static_cast<double>(t.meta(0).dim(i + 2)) != static_cast<double>(a.size[i]))
+      t.refuse("its coordinates follow a scale that is not that of the sizes");
+  const std::string size = t.shape(t.varying<InterpolateAttrs>([](const InterpolateAttrs& v) { return v.size; }));
+  t.give(t.one("Resize", {t.in(0), "", "", size}, attributes));
 }
 
 struct Row {
@@ -384,6 +395,11 @@ constexpr Row kRows[] = {{"cast", cast},
                          {"interpolate", interpolate}};
 
 }  // namespace
+
+bool holds_sizes(std::string_view op) {
+  constexpr std::string_view kHolders[] = {"reshape", "expand", "slice", "interpolate", "conv_dx"};
+  return std::find(std::begin(kHolders), std::end(kHolders), op) != std::end(kHolders);
+}
 
 Translation find_translation(std::string_view op) {
   const Row* found = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) { return r.op == op; });

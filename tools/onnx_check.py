@@ -2,8 +2,9 @@
 # tools/onnx_check.py — does ONNX Runtime answer as fovea does?
 #
 # onnx_check.py FILE.onnx ANSWERS.npz             a file of `fovea export --check ANSWERS.npz`
-# onnx_check.py --models TOOL NAMES…       exports models with their first values and compares them; without names, the
-#                                          smallest of each module
+# onnx_check.py --models TOOL NAMES…       exports models with their first values and compares them at batch 1 and 3; without
+#                                          names, the smallest of each module
+# onnx_check.py --sizes TOOL NAMES…        the same with images of other sizes, too, where the export takes them
 import json
 import pathlib
 import subprocess
@@ -15,6 +16,7 @@ import onnx
 import onnxruntime
 
 TOLERANCE = 1e-4  # of the largest answer
+DYNAMIC = ["--dynamic", "batch"]
 
 
 def deviation(path, answers):
@@ -57,7 +59,7 @@ def check_models(tool, names):
     with tempfile.TemporaryDirectory() as scratch:
         path, answers = f"{scratch}/m.onnx", f"{scratch}/a.npz"
         for name in names or smallest_of_modules(tool):
-            done = subprocess.run([tool, "export", name, "--first-values", "--dynamic", "-o", path, "--check", answers],
+            done = subprocess.run([tool, "export", name, "--first-values", *DYNAMIC, "-o", path, "--check", answers],
                                   capture_output=True, text=True)
             try:
                 if done.returncode:
@@ -76,6 +78,9 @@ def check_models(tool, names):
 
 def main():
     if sys.argv[1] == "--models":
+        return check_models(sys.argv[2], sys.argv[3:])
+    if sys.argv[1] == "--sizes":
+        DYNAMIC[1] = "batch,size"
         return check_models(sys.argv[2], sys.argv[3:])
     worst = deviation(sys.argv[1], sys.argv[2])
     print(f"{sys.argv[1]}: {worst:.2e} of the largest")

@@ -106,7 +106,8 @@ StateDict read_sharded(const std::shared_ptr<const MappedFile>& index, FileAcces
     }
     if (out.metadata.empty()) out.metadata = part.metadata;
   }
-  if (!missing.empty()) bad(*index, str_cat(missing.begin()->second, " lacks the tensor '", missing.begin()->first, "'"));
+  if (!missing.empty())
+    bad(*index, str_cat(missing.begin()->second, " lacks the tensor '", missing.begin()->first, "'"));
   return out;
 }
 

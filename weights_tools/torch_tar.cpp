@@ -172,8 +172,8 @@ class TarReader {
               " leaves its storage of ", s.elements, " elements"));
     if (!s.all)
       return foreign_tensor(m.shape, s.kind,
-                            Error(Error::Kind::unsupported, str_cat("a tensor in ", file_->path(), " is of dtype ", s.kind,
-                                                                ", which fovea does not have")));
+                            Error(Error::Kind::unsupported, str_cat("a tensor in ", file_->path(), " is of dtype ",
+                                                                    s.kind, ", which fovea does not have")));
     return view_of(s.all, m.shape, m.strides, s.all.impl()->offset + s.start + offset);
   }
 

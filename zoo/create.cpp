@@ -100,7 +100,8 @@ void take_model_args(const HubConfig& config, const Entry& entry, PretrainedCfg&
       if (read_setting(value, stride) && stride != 32 && !o.output_stride) o.output_stride = stride;
     } else if (name == "drop_path_rate") {
       float rate = 0;
-      if (read_setting(value, rate) && entry.family->accepts.drop_path_rate && !o.drop_path_rate) o.drop_path_rate = rate;
+      if (read_setting(value, rate) && entry.family->accepts.drop_path_rate && !o.drop_path_rate)
+        o.drop_path_rate = rate;
     } else if (std::ranges::any_of(known, [&](const auto& k) { return k.first == name; })) {
       set.emplace_back(name, value);
     } else if (!is_drop_rate(name)) {

@@ -52,13 +52,16 @@ void take_fields(PretrainedCfg& row, const json& cfg) {
 }  // namespace
 
 HubConfig read_hub_config(const std::string& path) {
+  return parse_hub_config(text_of(MappedFile::open(path, FileAccess::read)->bytes()), path);
+}
+
+HubConfig parse_hub_config(std::string_view text, const std::string& path) {
   constexpr size_t kMost = size_t{64} << 20;  // label names of 21 thousand classes take two
-  const auto file = MappedFile::open(path, FileAccess::read);
   const auto bad = [&](const std::string& what) {
     return Error(Error::Kind::format, str_cat(path, " is no config.json of a model of timm: ", what));
   };
-  if (file->bytes().size() > kMost) throw bad(str_cat("it has ", file->bytes().size(), " bytes"));
-  const json parsed = json::parse(text_of(file->bytes()), nullptr, false);
+  if (text.size() > kMost) throw bad(str_cat("it has ", text.size(), " bytes"));
+  const json parsed = json::parse(text, nullptr, false);
   if (!parsed.is_object()) throw bad("it is no JSON object");
   const json architecture = parsed.value("architecture", json());
   const auto nested = parsed.find("pretrained_cfg");
@@ -76,9 +79,10 @@ HubConfig read_hub_config(const std::string& path) {
   if (!args.is_object()) args = json::object();
   for (const auto& [arg, value] : args.items()) {
     if (value.is_null()) continue;
-    std::string text;
-    if (!text_of_value(value, text)) throw bad(str_cat("the model argument ", arg, " is ", value.dump()));
-    out.model_args.emplace_back(arg, text);
+    std::string said;
+    if (!text_of_value(value, said))  // without its value, which may nest deeper than the stack
+      throw bad(str_cat("the model argument ", arg, " is ", value.is_object() ? "an object" : "a list of lists"));
+    out.model_args.emplace_back(arg, said);
   }
   return out;
 }

@@ -17,6 +17,7 @@ struct HubConfig {
 
 /// Also the flat form that timm wrote at first. Throws Error(format) for what is no such file.
 HubConfig read_hub_config(const std::string& path);
+HubConfig parse_hub_config(std::string_view text, const std::string& path);  // of what stands there
 
 /// The text of one, for weights that fit the row; empty lists are left out.
 struct HubConfigParts {

@@ -114,7 +114,8 @@ ModelSource parse_source(std::string_view name) {
     return {.id = std::string(name)};
   }
   if (scheme != "hf-hub" && scheme != "local-dir")
-    throw Error(Error::Kind::argument, str_cat("'", name, "' begins with '", scheme, ":', which names no source of models"),
+    throw Error(Error::Kind::argument,
+                str_cat("'", name, "' begins with '", scheme, ":', which names no source of models"),
                 "there are hf-hub:organisation/name and local-dir:folder");
   const std::string_view id = name.substr(name.find(':') + 1);
   if (id.empty())

@@ -127,7 +127,8 @@ TEST_CASE("the tool: sharded weights and weights by URL", "[cli][hub]") {
   CHECK(site.classify(kModel, {"--weights", "hf-hub:org/sharded"}) == expected);
   CHECK(site.classify(kModel, {"--weights", "hf-hub:org/sharded"}) == expected);
 
-  const std::string content = read_file(site.weights), name = str_cat("net-", sha256(content).substr(0, 8), ".safetensors");
+  const std::string content = read_file(site.weights),
+                    name = str_cat("net-", sha256(content).substr(0, 8), ".safetensors");
   site.server.put("plain", name, content);
   const std::string url = str_cat(site.server.endpoint(), "/plain/", name);
   CHECK(site.classify(kModel, {"--weights", url}) == expected);
@@ -158,6 +159,20 @@ TEST_CASE("the tool: what cannot be fetched is told with what to do", "[cli][hub
   CHECK(none.err.find("http://127.0.0.1:1/org/tuned/resolve/main/config.json") != std::string::npos);
   const Outcome token = site.run({"info", "hf-hub:org/none"}, {"HF_TOKEN=hf_secret"});
   CHECK(token.err.find("hf_secret") == std::string::npos);
+}
+
+TEST_CASE("the tool: a proxy, and hosts that need none", "[cli][hub]") {
+  const HubSite site;
+  const std::string far = "HF_ENDPOINT=http://hub.invalid", proxy = "http_proxy=" + site.server.endpoint();
+  site.server.log();
+  const std::string path = site.succeed({"download", "org/tuned"}, {far, proxy, "no_proxy="});
+  CHECK(read_file(path.substr(0, path.size() - 1)) == read_file(site.tuned));
+  CHECK(site.server.log().size() > 2);
+  fs::remove_all(site.cache);
+  const Outcome unknown = site.run({"download", "org/tuned"}, {far, proxy, "no_proxy=hub.invalid"});
+  CHECK(unknown.code == 1);
+  CHECK(unknown.err.find("cannot fetch http://hub.invalid/org/tuned/") != std::string::npos);
+  CHECK(site.server.log().empty());
 }
 
 TEST_CASE("the tool: cache list, verify and gc", "[cli][hub]") {
@@ -250,6 +265,11 @@ TEST_CASE("the tool: licenses are shown, filter, and are refused", "[cli][hub]")
   const Outcome refused = site.run({"classify", kModel, kPhoto, "--license", "mit"});
   CHECK(refused.code == 1);
   CHECK(refused.err.find("the license of test_efficientnet.r160_in1k is apache-2.0, not mit") != std::string::npos);
+  for (const char* command : {"infer", "validate"}) {
+    const Outcome o = site.run({command, "photos", "--model", kModel, "--license", "mit"});
+    CHECK(o.code == 1);
+    CHECK(o.err.find("is apache-2.0, not mit") != std::string::npos);
+  }
   const Outcome noted = site.run({"classify", kModel, kPhoto, "--set", "license=cc-by-nc-4.0"});
   CHECK(noted.code == 0);
   CHECK(noted.err.find("cc-by-nc-4.0, forbids commercial use") != std::string::npos);

@@ -315,11 +315,14 @@ TEST_CASE("hub: offline, without a network, and caches that cannot be written or
 
 TEST_CASE("hub: files by URL, with the hash in their name", "[hub]") {
   HubSite site;
-  const std::string content = noise(50'000, 5), hash = sha256(content).substr(0, 8), name = str_cat("net-", hash, ".pth");
+  const std::string content = noise(50'000, 5), hash = sha256(content).substr(0, 8),
+                    name = str_cat("net-", hash, ".pth");
   site.server.put("plain", name, content);
   site.server.put("plain", "net.pth", content);
   site.server.put("plain", "net-01234567.pth", content);
-  const auto url = [&](const std::string& n) { return str_cat(site.server.endpoint(), "/plain/", n, "?download=true"); };
+  const auto url = [&](const std::string& n) {
+    return str_cat(site.server.endpoint(), "/plain/", n, "?download=true");
+  };
   site.server.fault("drop", 2, "GET");
   const std::string path = Client(site.settings).url(url(name));
   CHECK(path == str_cat(site.settings.checkpoints, "/", name));

@@ -2,7 +2,8 @@
 # test/hub/server.py — a hub on this machine for the tests: repositories from a folder, a host for large files, and faults on demand.
 #
 # server.py ROOT prints "HUB_PORT STORE_PORT OTHER_PORT" and serves until its standard input ends. ROOT/org/name/* are the files of
-# a repository; large ones (*.safetensors, *.bin, *.pth, *.npz) come from the store, another origin. A third origin is nobody's.
+# a repository; large ones (*.safetensors, *.bin, *.pth, *.npz) come from the store, another origin. A third origin is nobody's. All are
+# proxies, too: what is asked of http://somewhere.else is answered as if it were here.
 #
 #   /_fault/NAME/COUNT[/METHOD]   the next COUNT requests (of that method) that are no controls meet this fault
 #   /_random/PERCENT/SEED         so many of all requests meet some fault
@@ -78,6 +79,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer("GET")
 
     def answer(self, method):
+        if self.path.startswith("http://"):
+            host, _, path = self.path.removeprefix("http://").partition("/")
+            self.path = "/" + path
+            self.role = next((role for role, port in State.ports.items() if host == f"127.0.0.1:{port}"), "hub")
         if self.path.startswith("/_"):
             return self.control()
         with State.lock:

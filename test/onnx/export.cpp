@@ -69,6 +69,7 @@ std::string first(const Fields& f, int number) {
 struct Read {
   std::set<std::string> names, ops;
   std::vector<std::string> outputs;
+  std::vector<std::string> image;  // its sizes: numbers or names
   size_t constant_bytes = 0;
   std::string data_file;
   uint64_t opset = 0;
@@ -80,7 +81,14 @@ Read check_file(const std::string& path) {
   Read r;
   r.opset = parse(first(model, 8)).find(2)->second.number;
   std::set<std::string> made;
-  for (const std::string& input : all(graph, 11)) made.insert(first(parse(input), 1));
+  for (const std::string& input : all(graph, 11)) {
+    made.insert(first(parse(input), 1));
+    const Fields tensor = parse(first(parse(first(parse(input), 2)), 1));
+    for (const std::string& dim : all(parse(first(tensor, 2)), 1)) {
+      const Fields size = parse(dim);
+      r.image.push_back(size.contains(2) ? first(size, 2) : str_cat(size.find(1)->second.number));
+    }
+  }
   for (const std::string& text : all(graph, 5)) {
     const Fields constant = parse(text);
     CHECK(made.insert(first(constant, 8)).second);
@@ -131,7 +139,7 @@ TEST_CASE("onnx: every small model becomes a file", "[onnx]") {
     const std::unique_ptr<zoo::ImageModel> m = zoo::create(name);
     fill_weights(*m);
     const Graph two = traced(*m, 2), three = traced(*m, 3);
-    onnx::write(path, two, &three, {.outputs = {"logits"}});
+    onnx::write(path, two, {.batch = &three}, {.outputs = {"logits"}});
     const Read r = check_file(path);
     CHECK(r.outputs == std::vector<std::string>{"logits"});
     CHECK(r.opset == 18);
@@ -141,6 +149,31 @@ TEST_CASE("onnx: every small model becomes a file", "[onnx]") {
   CHECK(models > 0);
 }
 
+TEST_CASE("onnx: images of any size, where the model computes alike for all", "[onnx]") {
+  const Scratch scratch;
+  const std::string path = scratch / "m.onnx";
+  const auto sized = [](zoo::ImageModel& m, int batch, int height, int width) {
+    return zoo::trace(m, {.batch = batch, .height = height, .width = width});
+  };
+  const auto write = [&](const char* name) {
+    const std::unique_ptr<zoo::ImageModel> m = zoo::create(name);
+    fill_weights(*m);
+    const Graph here = sized(*m, 2, 160, 224), batch = sized(*m, 3, 160, 224), size = sized(*m, 2, 192, 352);
+    onnx::write(path, here, {.batch = &batch, .size = &size}, {});
+    return check_file(path);
+  };
+  for (const char* name : {"test_resnet", "test_efficientnet", "test_convnext"}) {
+    if (!zoo::is_model(name)) continue;
+    INFO(name);
+    CHECK(write(name).image == std::vector<std::string>{"batch", "3", "height", "width"});
+  }
+  const std::unique_ptr<zoo::ImageModel> padded = zoo::create("tf_efficientnet_lite0");
+  fill_weights(*padded);
+  const Graph here = sized(*padded, 1, 160, 224), size = sized(*padded, 1, 161, 353);
+  const Error e = error_of([&] { onnx::write(path, here, {.size = &size}); });
+  CHECK(mentions(e, "it computes otherwise for other sizes of images"));
+}
+
 TEST_CASE("onnx: names of modules, bytes as images, weights in a file of their own", "[onnx]") {
   const Scratch scratch;
   const std::string path = scratch / "m.onnx";
@@ -148,7 +181,7 @@ TEST_CASE("onnx: names of modules, bytes as images, weights in a file of their o
   fill_weights(*m);
   const Graph one = traced(*m, 1);
   onnx::write(
-      path, one, nullptr,
+      path, one, {},
       {.opset = 21, .byte_images = onnx::ByteImages{{0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}}, .most_inside = 1000});
   const Read r = check_file(path);
   CHECK(r.opset == 21);
@@ -164,7 +197,7 @@ TEST_CASE("onnx: what it cannot say is told by name", "[onnx]") {
   const Scratch scratch;
   const std::string path = scratch / "m.onnx";
   const auto refused = [&](const Graph& g, const Graph* other = nullptr, const onnx::ExportOptions& o = {}) {
-    return error_of([&] { onnx::write(path, g, other, o); });
+    return error_of([&] { onnx::write(path, g, {.batch = other}, o); });
   };
   const NoGrad no_grad;
   const Graph noise = trace([](const Tensor& x) { return x + rand(x.shape(), 1); }, {make_meta(DType::f32, {2, 3})});

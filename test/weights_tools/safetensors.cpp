@@ -3,6 +3,8 @@
 // writes.
 #include "weights_tools/safetensors.h"
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 
 #include <sys/resource.h>
@@ -86,6 +88,25 @@ TEST_CASE("who waits for safetensors to be written hears of every tensor", "[wei
   std::vector<int64_t>& bytes = listener.bytes;
   std::sort(bytes.begin(), bytes.end());
   CHECK(bytes == std::vector<int64_t>{0, 7, 60});
+}
+
+TEST_CASE("a file of 100 MB is open within 2 ms", "[.soak]") {
+  const Scratch scratch;
+  const std::string path = scratch / "x.safetensors";
+  constexpr int kTensors = 500;
+  StateDict all;
+  for (int i = 0; i < kTensors; ++i) all.set(str_cat("blocks.", i, ".attn.qkv.weight"), zeros({50'000}));
+  write_safetensors(path, all);
+  std::vector<double> ms;
+  for (int i = 0; i < 21; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const StateDict d = read_safetensors(path);
+    ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    CHECK(d.size() == kTensors);
+  }
+  std::sort(ms.begin(), ms.end());
+  WARN("100 MB in " << kTensors << " tensors: median " << ms[ms.size() / 2] << " ms, fastest " << ms[0]);
+  CHECK(ms[ms.size() / 2] <= 2);
 }
 
 TEST_CASE("writing through a loaded tensor leaves the file alone", "[weights]") {
