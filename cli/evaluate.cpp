@@ -2,10 +2,16 @@
 #include "cli/evaluate.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "engine/autograd/autograd.h"
 #include "engine/core/error.h"
+#include "engine/graph/trace.h"
+#include "engine/ops/ops.h"
 
 namespace fovea::cli {
 namespace {
@@ -73,22 +79,103 @@ Scores::Averages Scores::averages(const std::string& kind) const {
   return out;
 }
 
-Answerer::Answerer(zoo::ImageModel& model) {
-  const EvalMode eval(model);
-  const NoGrad no_grad;
-  session_ = BatchSession(zoo::compile(model, {.batch = 1, .target = {.threads = 1}}));
+namespace {
+
+Tensor pooled_answers(zoo::ImageModel& model, const Tensor& image, const std::array<int, 2>& window) {
+  const Tensor map = model.forward_features(image);
+  const Module* classifier = model.find(model.classifier_name());
+  if (map.rank() != 4 || !classifier || classifier->own_parameters().empty())
+    throw Error(Error::Kind::unsupported,
+                str_cat(model.architecture(), " is not pooled at test time: it has no map, or no single classifier"));
+  const Tensor parts = avg_pool(map, {.kernel = {window[0], window[1]}, .stride = {1}});
+  Tensor weight, bias;
+  for (const Param& p : classifier->own_parameters()) (p.slot().name == "bias" ? bias : weight) = *p;
+  const Tensor said = conv(parts, reshape(weight, {weight.dim(0), weight.dim(1), 1, 1}), bias);
+  return (mean(said, {2, 3}) + amax(said, {2, 3})) * 0.5;
 }
 
-Tensor Answerer::operator()(const Tensor& images) { return session_.run_borrowed(images)[0]; }
+}  // namespace
 
-Scores score(zoo::ImageModel& model, data::Loader& loader, bench::Counter* counted) {
-  Answerer answer(model);
+Tensor Answerer::operator()(const Tensor& images) {
+  Shape one = images.shape();
+  one[0] = 1;
+  if (one != image_) {
+    const EvalMode eval(model_);
+    const NoGrad no_grad;
+    const Target target{.threads = 1};
+    if (pool_) {
+      const auto run = [&](const Tensor& x) { return pooled_answers(model_, x, *pool_); };
+      session_ = BatchSession(compile(trace(run, {make_meta(DType::f32, one)}), target));
+    } else {
+      session_ = BatchSession(zoo::compile(model_, {.batch = 1,
+                                                    .height = static_cast<int>(one[2]),
+                                                    .width = static_cast<int>(one[3]),
+                                                    .target = target}));
+    }
+    image_ = one;
+  }
+  return session_.run_borrowed(images)[0];
+}
+
+RealLabels::RealLabels(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw Error(Error::Kind::not_found, str_cat("cannot read the real labels ", path));
+  try {
+    labels_ = nlohmann::json::parse(file).get<std::vector<std::vector<int64_t>>>();
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(Error::Kind::format, str_cat(path, " is no list of labels: ", e.what()));
+  }
+}
+
+void RealLabels::add(const Tensor& logits, std::span<const std::string> paths) {
+  constexpr std::string_view kBefore = "ILSVRC2012_val_";
+  const Tensor best = topk(logits, std::min<int64_t>(5, logits.dim(1)), 1).second;
+  const std::span<const int64_t> answers = best.data<int64_t>();
+  const auto k = static_cast<size_t>(best.dim(1));
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const std::string name = std::filesystem::path(paths[i]).filename().string();
+    size_t number = 0;
+    const char* digits = name.data() + std::min(name.size(), kBefore.size());
+    std::from_chars(digits, name.data() + name.size(), number);
+    if (!name.starts_with(kBefore) || number < 1 || number > labels_.size())
+      throw Error(Error::Kind::argument, str_cat(name, " has no real labels"),
+                  "they are of images called ILSVRC2012_val_00000001.JPEG and so on");
+    const std::vector<int64_t>& real = labels_[number - 1];
+    if (real.empty()) continue;
+    const auto right = [&](size_t most) {
+      return std::any_of(answers.begin() + static_cast<ptrdiff_t>(i * k),
+                         answers.begin() + static_cast<ptrdiff_t>(i * k + std::min(most, k)),
+                         [&](int64_t c) { return std::ranges::find(real, c) != real.end(); });
+    };
+    ++images_;
+    top1_ += right(1);
+    top5_ += right(5);
+  }
+}
+
+Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o) {
+  Answerer answer(model, o.pool);
   Scores scores;
+  Tensor valid;
+  if (!o.valid.empty()) valid = from<int64_t>(o.valid, {static_cast<int64_t>(o.valid.size())});
   loader.begin(0);
   data::Batch batch;
   while (loader.next(batch)) {
-    scores.add(answer(batch.images), batch.targets);
-    if (counted) counted->reach(scores.images());
+    Tensor logits = answer(batch.images);
+    if (valid) logits = index_select(logits, 1, valid);
+    Tensor targets = batch.targets;
+    if (o.group > 1) {                             // the mean of the views' answers; what fills no group is left out
+      const int64_t n = logits.dim(0) / o.group;
+      logits = mean(reshape(narrow(logits, 0, 0, n * o.group), {n, o.group, logits.dim(1)}), {1});
+      targets = contiguous(slice(narrow(targets, 0, 0, n * o.group), 0, 0, n * o.group, o.group));
+    }
+    scores.add(logits, targets);
+    if (o.real) {
+      std::vector<std::string> paths;
+      for (const size_t sample : batch.samples) paths.push_back(o.folder->samples()[sample].path);
+      o.real->add(logits, paths);
+    }
+    if (o.counter) o.counter->reach(scores.images());
   }
   return scores;
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/evaluate.h — how good a model is on a folder of images: timm's accuracies, precision, recall and F1.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,17 +38,49 @@ class Scores {
   double loss_ = 0;
 };
 
-/// A model in eval mode, compiled as it is now, one image a thread.
+/// How far pooling at test time goes: over windows of the map of this size, each of which is classified, and then half
+/// the mean and half the most of what they say. Of images larger than a model was trained on.
+using TestPool = std::optional<std::array<int, 2>>;
+
+/// A model in eval mode, compiled as it is when the first images of a size come, one image a thread.
 class Answerer {
  public:
-  explicit Answerer(zoo::ImageModel& model);
+  explicit Answerer(zoo::ImageModel& model, TestPool pool = {}) : model_(model), pool_(pool) {}
   Tensor operator()(const Tensor& images);         // f32[N, C, H, W] -> logits, overwritten by the next call
 
  private:
+  zoo::ImageModel& model_;
+  TestPool pool_;
+  Shape image_{};
   BatchSession session_;
 };
 
-/// Over all batches of the loader. `counted` is told how many images there were so far; null: nobody.
-Scores score(zoo::ImageModel& model, data::Loader& loader, bench::Counter* counted = nullptr);
+/// All classes that may be said of each of ImageNet's 50,000 images: https://arxiv.org/abs/2006.07159.
+class RealLabels {
+ public:
+  explicit RealLabels(const std::string& file);    // JSON, a list an image
+  /// Images without any of them do not count.
+  void add(const Tensor& logits, std::span<const std::string> paths);
+  double top1() const { return share(top1_); }     // in per cent
+  double top5() const { return share(top5_); }
+
+ private:
+  double share(int64_t right) const {
+    return images_ > 0 ? 100 * static_cast<double>(right) / static_cast<double>(images_) : 0;
+  }
+  std::vector<std::vector<int64_t>> labels_;
+  int64_t images_ = 0, top1_ = 0, top5_ = 0;
+};
+
+struct ScoreOptions {
+  bench::Counter* counter = nullptr;               // told how many images there were so far
+  TestPool pool{};
+  std::vector<int64_t> valid{};                    // the classes that the images are of, in their order; empty: all
+  int64_t group = 0;                               // so many images one after the other are views of one
+  RealLabels* real = nullptr;
+  const data::ImageFolder* folder = nullptr;       // whose images the loader reads, for real labels
+};
+/// Over all batches of the loader.
+Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o = {});
 
 }  // namespace fovea::cli

@@ -27,9 +27,9 @@ using Json = nlohmann::ordered_json;
 struct Arguments {
   std::string data, data_dir, split = "validation", model, checkpoint, results_dir, results_file;
   std::vector<std::string> formats{"csv"};
-  std::string output_type = "prob", label_type = "none", filename_col = "filename", index_col = "index",
+  std::string output_type = "prob", label_type = "description", filename_col = "filename", index_col = "index",
               label_col = "label", output_col, labels;
-  bool pretrained = false, use_train_size = false, fullname = false, include_index = false, exclude_output = false,
+  bool pretrained = false, fullname = false, include_index = false, exclude_output = false,
        separate = false, quiet = false;
   std::vector<std::string> licenses;
   InputOptions input;
@@ -126,9 +126,13 @@ Table answers(const Arguments& a, zoo::ImageModel& model, const data::ImageFolde
       table.columns.push_back(a.filename_col);
       if (a.include_index && index) add_column(a, table.columns, a.index_col, k);
       if (a.label_type != "none") {
-        labels.emplace(LabelSources{.given = a.labels, .weights = a.checkpoint, .tag_given = a.checkpoint.empty()},
+        labels.emplace(LabelSources{.given = a.labels,
+                                    .weights = a.checkpoint,
+                                    .tag_given = a.checkpoint.empty(),
+                                    .type = a.label_type == "detailed" ? "detail" : a.label_type},
                        model, model.num_classes());
-        add_column(a, table.columns, a.label_col, k);
+        if (labels->names().empty()) labels.reset(), tell("nothing says what the classes are called");
+        else add_column(a, table.columns, a.label_col, k);
       }
       if (!a.exclude_output)
         add_column(a, table.columns, a.output_col.empty() ? a.output_type : a.output_col, k);
@@ -166,10 +170,8 @@ void run(const Arguments& a) {
   const std::string root = a.data_dir.empty() ? a.data : a.data_dir;
   if (root.empty()) throw Error(Error::Kind::argument, "no folder of images", "fovea infer DIR --model NAME");
   const std::unique_ptr<zoo::ImageModel> model =
-      create_loaded(a.model, model_options(a.input), a.checkpoint, a.licenses);
-  data::EvalConfig config = eval_config(*model, a.input);
-  if (!a.use_train_size && !a.input.crop_pct && model->pretrained_cfg().test_crop_pct > 0)
-    config.crop_pct = model->pretrained_cfg().test_crop_pct;
+      create_loaded(a.model, model_options(a.input, a.model), a.checkpoint, a.licenses);
+  const data::EvalConfig config = eval_config(*model, a.input);
   const data::ImageFolder folder(data::split_folder(root, a.split));
   data::Loader loader(folder, {.batch = a.batch, .workers = a.workers, .eval = config, .most_bad = 0});
   const Table table = answers(a, *model, folder, loader);
@@ -204,14 +206,15 @@ void add_infer(CLI::App& app) {
   command->add_option("--checkpoint", a->checkpoint, "weights; default: the published ones");
   command->add_flag("--pretrained", a->pretrained, "the published weights, which is the default");
   add_license_option(*command, a->licenses);
-  command->add_flag("--use-train-size", a->use_train_size, "crops as in training, where the model's row says another");
   add_input_options(*command, a->input);
   command->add_option("-b,--batch-size", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
   command->add_option("-j,--workers", a->workers, "threads that read images")->check(CLI::Range(1, 256));
   command->add_option("--threads", a->threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command->add_option("--topk", a->topk, "how many classes an image; 0: all, in their order");
   command->add_option("--output-type", a->output_type, "prob or logit")->check(CLI::IsMember({"prob", "logit"}));
-  command->add_option("--label-type", a->label_type, "none, or names of the classes")
+  command
+      ->add_option("--label-type", a->label_type,
+                   "none, or names of the classes: name (of the synset), description, detailed")
       ->check(CLI::IsMember({"none", "name", "description", "detail", "detailed"}));
   command->add_option("--labels", a->labels, "a file of labels, one a line (default: what is known of the weights)");
   command->add_flag("--fullname", a->fullname, "paths instead of names of files");
@@ -228,6 +231,8 @@ void add_infer(CLI::App& app) {
       ->check(CLI::IsMember({"csv", "json", "json-records", "json-split"}))
       ->expected(1, -1);
   command->add_flag("--no-console-results", a->quiet, "files only");
+  add_idle_evaluation_options(*command);
+  take_last(*command);
   command->callback([a] { run(*a); });
 }
 

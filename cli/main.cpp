@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <new>
+#include <string_view>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/download_bar.h"
@@ -27,6 +29,16 @@ void want_command(const CLI::App& app, int argc, char** argv) {
   const std::vector<std::string> near = fovea::closest(argv[1], names, 1);
   throw fovea::Error(fovea::Error::Kind::argument, fovea::str_cat("no command '", argv[1], "'"),
                      near.empty() ? "there are: " + fovea::join(names, ", ") : "closest: " + near[0]);
+}
+
+// CLI11 has short names of one letter; timm's train.py has one of two.
+std::vector<char*> with_long_names(int argc, char** argv) {
+  static char batch[] = "--validation-batch-size";
+  std::vector<char*> out(argv, argv + argc);
+  if (argc > 1 && std::string_view(argv[1]) == "train")
+    for (char*& a : out)
+      if (std::string_view(a) == "-vb") a = batch;
+  return out;
 }
 
 // What a file says may be part of it, and must not steer the terminal.
@@ -75,7 +87,8 @@ int run(int argc, char** argv) {
   try {
     want_command(app, argc, argv);
     if (fovea::hub::wants_progress()) fovea::hub::report_downloads_to(&bar);
-    app.parse(argc, argv);
+    std::vector<char*> args = with_long_names(argc, argv);
+    app.parse(argc, args.data());
   } catch (const CLI::RuntimeError& e) {            // a command that ends with a code of its own
     return e.get_exit_code();
   } catch (const CLI::ParseError& e) {

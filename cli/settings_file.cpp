@@ -62,6 +62,7 @@ std::map<std::string, std::vector<std::string>> read_settings(const std::string&
   if (!file) throw Error(Error::Kind::not_found, str_cat("cannot read ", path));
   std::map<std::string, std::vector<std::string>> out;
   std::string line, key;
+  size_t nested = 0;                               // how many lines of a mapping there were
   for (int number = 1; std::getline(file, line); ++number) {
     const std::string_view text = without_comment(line), bare = trimmed(text);
     if (bare.empty() || bare == "---") continue;
@@ -70,14 +71,21 @@ std::map<std::string, std::vector<std::string>> read_settings(const std::string&
       continue;
     }
     const size_t colon = bare.find(':');
+    if (text.front() == ' ' && !key.empty() && colon != bare.npos && out[key].size() == nested) {
+      out[key].push_back(str_cat(scalar(bare.substr(0, colon)), '=', scalar(bare.substr(colon + 1))));
+      ++nested;
+      continue;
+    }
     if (text.front() == ' ' || colon == bare.npos || (colon + 1 < bare.size() && bare[colon + 1] != ' '))
       throw Error(Error::Kind::format, str_cat(path, ", line ", number, ": '", bare, "' is no setting"),
                   "each is a line, 'key: value'");
     key = scalar(bare.substr(0, colon));
     const std::string_view value = trimmed(bare.substr(colon + 1));
+    nested = 0;
     if (value == "{}" || value == "[]") continue;
     if (!is_null(value)) out[key] = values_of(value);
   }
+  std::erase_if(out, [](const auto& entry) { return entry.second.empty(); });
   return out;
 }
 
@@ -91,6 +99,7 @@ std::vector<std::string> apply_settings(CLI::App& command, const std::string& pa
       continue;
     }
     if (option->count() > 0) continue;             // the command line decides
+    if (values.size() == 1 && values[0].empty()) continue;
     if (is_flag(*option)) {
       const std::string& v = values.at(0);
       if (v == "true" || v == "True") option->add_result("true");

@@ -12,7 +12,8 @@ class App;
 namespace fovea::cli {
 
 /// The part of YAML that such files are written in: "key: value" a line, lists in brackets or a line each with "- ",
-/// texts in quotes or without. Values that are null are left out. Throws Error(format) with the line for anything else.
+/// mappings of one level, which give "name=value", texts in quotes or without. Values that are null are left out.
+/// Throws Error(format) with the line for anything else.
 std::map<std::string, std::vector<std::string>> read_settings(const std::string& path);
 /// Gives options that the command line did not: "weight_decay" is --weight-decay. Keys of no option are collected.
 std::vector<std::string> apply_settings(CLI::App& command, const std::string& path);

@@ -4,10 +4,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <tuple>
 
 #include "bench/progress.h"
 #include "cli/command.h"
@@ -16,9 +20,12 @@
 #include "cli/settings_file.h"
 #include "cli/signals.h"
 #include "cli/training.h"
+#include "engine/core/cancel.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 #include "engine/core/threads.h"
+#include "engine/ops/ops.h"
+#include "train/distill.h"
 #include "train/fit.h"
 #include "train/summary.h"
 #include "weights_tools/atomic_file.h"
@@ -31,13 +38,25 @@ constexpr int kInterrupted = 130, kDiverged = 3;   // exit codes
 using Model = std::unique_ptr<zoo::ImageModel>;
 
 zoo::ModelOptions wanted_model(const TrainingOptions& o, int classes) {
-  zoo::ModelOptions m = model_options(o.input);
+  zoo::ModelOptions m = model_options(o.input, o.model);
   m.num_classes = o.input.num_classes.value_or(classes);
   m.checkpointing = o.grad_checkpointing;
   if (o.drop > 0) m.drop_rate = static_cast<float>(o.drop);
   if (o.drop_path) m.drop_path_rate = static_cast<float>(*o.drop_path);
   if (o.drop_block && *o.drop_block > 0) m.set.emplace_back("drop_block_rate", str_cat(*o.drop_block));
+  if (o.bn_eps) m.set.emplace_back("bn_eps", str_cat(*o.bn_eps));
   return m;
+}
+
+void change_classifier(zoo::ImageModel& model, const TrainingOptions& o) {
+  if (!o.head_init_scale && !o.head_init_bias) return;
+  Module* classifier = model.find(model.classifier_name());
+  if (!classifier || classifier->own_parameters().empty())
+    throw Error(Error::Kind::argument, str_cat(model.architecture(), " has no single classifier to scale"));
+  for (const Param& p : classifier->own_parameters()) {
+    if (o.head_init_scale) p.set(*p * *o.head_init_scale);
+    if (o.head_init_bias && p.slot().name == "bias") p.set(full(p->shape(), *o.head_init_bias, p->dtype()));
+  }
 }
 
 Model make_model(const TrainingOptions& o, const zoo::ModelOptions& wanted) {
@@ -48,6 +67,7 @@ Model make_model(const TrainingOptions& o, const zoo::ModelOptions& wanted) {
     tell_adapted(zoo::load_weights(*model, o.pretrained_path, {.fine_tune = true}), o.pretrained_path);
   if (!o.initial_checkpoint.empty()) zoo::load_weights(*model, o.initial_checkpoint);
   model->materialise(static_cast<uint64_t>(o.seed));
+  change_classifier(*model, o);
   return model;
 }
 
@@ -78,7 +98,10 @@ std::vector<train::ParameterGroup> groups_of(zoo::ImageModel& model, const Train
 }
 
 train::LossOptions loss_of(const TrainingOptions& o) {
-  train::LossOptions l{.kind = o.bce_loss ? "bce" : o.loss, .smoothing = o.smoothing};
+  train::LossOptions l{.kind = o.jsd_loss ? "jsd" : o.bce_loss ? "bce" : o.loss,
+                       .soft_targets = o.mixes(),
+                       .smoothing = o.smoothing};
+  l.jsd_splits = o.aug_splits;
   l.bce_sum = o.bce_sum;
   l.bce_target_thresh = o.bce_target_thresh;
   if (o.bce_pos_weight) l.pos_weight = {*o.bce_pos_weight};
@@ -87,13 +110,60 @@ train::LossOptions loss_of(const TrainingOptions& o) {
 
 data::TrainConfig train_config(const data::EvalConfig& eval, const TrainingOptions& o) {
   data::TrainConfig c{.input_size = eval.input_size, .augment = !o.no_aug, .mean = eval.mean, .std = eval.std};
-  if (!o.scale.empty()) c.scale = {o.scale[0], o.scale[1]};
-  if (!o.ratio.empty()) c.ratio = {o.ratio[0], o.ratio[1]};
+  c.crop = data::parse_train_crop(o.train_crop_mode);
+  if (!o.scale.empty()) c.scale = std::array{o.scale[0], o.scale[1]};
+  if (!o.ratio.empty()) c.ratio = std::array{o.ratio[0], o.ratio[1]};
+  c.color_jitter = o.color_jitter;
+  c.color_jitter_prob = o.color_jitter_prob;
+  c.grayscale_prob = o.grayscale_prob;
+  c.blur_prob = o.blur_prob;
+  c.erasing = {.prob = o.reprob, .fill = data::parse_fill(o.remode), .most = o.recount};
   c.hflip = o.hflip;
   c.vflip = o.vflip;
-  if (o.train_interpolation != "random") c.interpolation = data::parse_filter(o.train_interpolation);
+  if (o.no_aug || o.train_interpolation.empty()) c.interpolation = eval.interpolation;
+  else if (o.train_interpolation != "random") c.interpolation = data::parse_filter(o.train_interpolation);
   return c;
 }
+
+std::optional<data::MixConfig> mix_config(const TrainingOptions& o, int64_t classes) {
+  if (!o.mixes()) return {};
+  data::MixConfig c{.mixup = o.mixup, .cutmix = o.cutmix, .prob = o.mixup_prob, .switch_prob = o.mixup_switch_prob};
+  if (!o.cutmix_minmax.empty()) c.cutmix_minmax = std::array{o.cutmix_minmax[0], o.cutmix_minmax[1]};
+  c.mode = data::parse_mix_mode(o.mixup_mode);
+  c.smoothing = o.smoothing;
+  c.classes = classes;
+  c.off_epoch = o.mixup_off_epoch;
+  return c;
+}
+
+std::optional<data::SizeConfig> size_config(const TrainingOptions& o) {
+  if (o.img_sizes.empty()) return {};
+  data::SizeConfig c{.sizes = o.img_sizes, .batches = o.batch_sizes, .weights = o.size_probs};
+  if (c.batches.empty()) c.batches.assign(c.sizes.size(), o.batch);
+  c.progressive = o.size_schedule == "progressive";
+  c.epochs = o.schedule.epochs;
+  c.spread = o.size_spread;
+  c.random_mix = o.size_random_mix;
+  c.batches_an_epoch = o.batches_an_epoch;
+  return c;
+}
+
+// Images in a batch, on average.
+double usual_batch(const TrainingOptions& o, int64_t images) {
+  const std::optional<data::SizeConfig> sizes = size_config(o);
+  return sizes ? data::SizeSchedule(*sizes, images, static_cast<uint64_t>(o.seed)).average_batch()
+               : static_cast<double>(o.batch);
+}
+
+// Losses of batches that are larger or smaller than others count more or less.
+struct ByBatch final : train::Objective {
+  ByBatch(std::shared_ptr<const train::Objective> f, double n, double e) : inner(std::move(f)), usual(n), power(e) {}
+  Tensor operator()(Module& model, std::span<const Tensor> batch) const override {
+    return (*inner)(model, batch) * std::pow(static_cast<double>(batch[0].dim(0)) / usual, power);
+  }
+  std::shared_ptr<const train::Objective> inner;
+  double usual, power;
+};
 
 std::string experiment_name(const TrainingOptions& o, int size) {
   if (!o.experiment.empty()) return o.experiment;
@@ -105,25 +175,21 @@ std::string experiment_name(const TrainingOptions& o, int size) {
   return name;
 }
 
-// The newest whole checkpoint; "" where there is none.
-std::string newest(const train::Checkpoints& checkpoints) {
-  const std::vector<std::string> names = checkpoints.whole();
-  return names.empty() ? "" : checkpoints.path(names[0]);
-}
-
 struct Evaluate final : train::Evaluator {
-  Evaluate(zoo::ImageModel& m, data::Loader& l, train::Ema* average, const zoo::ModelOptions& o,
-           const std::string& name)
+  Evaluate(zoo::ImageModel& m, data::Loader& l, train::Ema* average, const zoo::ModelOptions& wanted,
+           const TrainingOptions& o)
       : model(m),
         loader(l),
         ema(average) {
-    if (ema) averaged = zoo::create(name, o);
+    if (ema) averaged = zoo::create(o.model, wanted);
+    options.group = o.tta;
   }
   train::Evaluation operator()() override {
-    const train::Evaluation plain = score(model, loader).evaluation();
+    const UseCancellation until(&FirstInterrupt::flag());
+    const train::Evaluation plain = score(model, loader, options).evaluation();
     if (!ema) return plain;
     averaged->load(ema->state_dict());
-    const train::Evaluation e = score(*averaged, loader).evaluation();
+    const train::Evaluation e = score(*averaged, loader, options).evaluation();
     std::fprintf(stderr, "  without the average: loss %.4f, top-1 %.3f %%, top-5 %.3f %%\n", plain.loss, plain.top1,
                  plain.top5);
     return e;
@@ -132,6 +198,7 @@ struct Evaluate final : train::Evaluator {
   data::Loader& loader;
   train::Ema* ema;
   Model averaged;
+  ScoreOptions options{};
 };
 
 // The log on stderr, and files beside the checkpoints.
@@ -144,7 +211,8 @@ class Log final : public train::Listener {
   void step(const train::StepReport& r) override {
     const bool last = r.batch == r.batches, due = r.batch % o_.log_interval == 0 || last || r.batch == 1;
     if (r.result.skipped)
-      note(str_cat("step ", r.updates, ": loss ", r.result.loss, ", gradients ", r.result.norm, ": nothing was changed"));
+      note(str_cat("step ", r.updates, ": loss ", r.result.loss, ", gradients ", r.result.norm,
+                   ": nothing was changed"));
     const double now = bench::now();
     const double rate = began_ > 0 ? static_cast<double>((r.updates - counted_) * images_) / (now - began_) : 0;
     if (due) {
@@ -224,6 +292,37 @@ class Log final : public train::Listener {
   std::vector<nlohmann::ordered_json> results_;
 };
 
+struct PooledFeatures final : train::FeatureReader {
+  std::pair<Tensor, Tensor> operator()(Module& model, const Tensor& images) const override {
+    auto& m = dynamic_cast<zoo::ImageModel&>(model);
+    const Tensor map = m.forward_features(images);
+    return {m.forward_head(map, true), m.forward_head(map)};
+  }
+};
+
+std::shared_ptr<const train::Objective> objective_of(const TrainingOptions& o, const zoo::ImageModel& model) {
+  std::shared_ptr<const train::Loss> loss = train::classification_loss(loss_of(o));
+  if (o.teacher.empty()) return train::classification(std::move(loss));
+  zoo::ModelOptions wanted{.pretrained = true, .num_classes = model.num_classes(), .in_chans = model.input_size()[0]};
+  // "NAME=FILE": with these weights
+  const size_t equals = o.teacher.find('=');
+  if (equals != o.teacher.npos) wanted.weights = o.teacher.substr(equals + 1), wanted.pretrained = false;
+  std::shared_ptr<zoo::ImageModel> teacher = zoo::create(o.teacher.substr(0, equals), wanted);
+  train::DistillOptions d{.loss = std::move(loss),
+                          .task_weight = o.task_weight,
+                          .distill_weight = o.distill_weight,
+                          .temperature = o.temperature};
+  if (o.distill_type == "feature") d.features = std::make_shared<PooledFeatures>();
+  for (const auto& [said, real, whose] : {std::tuple{o.student_features, model.head_hidden_size(), "student"},
+                                          std::tuple{o.teacher_features, teacher->head_hidden_size(), "teacher"}})
+    if (said && *said != real)
+      throw Error(Error::Kind::argument, str_cat("the ", whose, " has ", real, " features, not ", *said));
+  const data::EvalConfig ours = eval_config(model, o.input), theirs = fovea::eval_config(*teacher);
+  d.student_mean = ours.mean, d.student_std = ours.std;
+  d.teacher_mean = theirs.mean, d.teacher_std = theirs.std;
+  return train::distillation(std::move(teacher), std::move(d));
+}
+
 // Steps of all shapes and what they change.
 struct Parts {
   Model model;
@@ -232,14 +331,14 @@ struct Parts {
   std::unique_ptr<train::Step> step;
 };
 
-Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, double lr) {
+Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, double lr, double usual) {
   Parts p;
   p.model = make_model(o, wanted);
   ask_for_gradients(*p.model, o);
   p.optimizer = std::make_unique<train::Optimizer>(train::rule(o.opt, rule_settings(o)), groups_of(*p.model, o), lr);
   if (o.ema)
     p.ema = std::make_unique<train::Ema>(*p.model, train::EmaOptions{.decay = o.ema_decay, .warmup = o.ema_warmup});
-  train::StepOptions s{.objective = train::classification(train::classification_loss(loss_of(o))),
+  train::StepOptions s{.objective = objective_of(o, *p.model),
                        .accumulate = o.accumulate,
                        .seed = static_cast<uint64_t>(o.seed),
                        .ema = p.ema.get(),
@@ -251,65 +350,58 @@ Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, doub
     const std::vector<NamedParameter> all = p.model->named_parameters();
     for (size_t i = all.size() < 2 ? 0 : all.size() - 2; i < all.size(); ++i) s.clip_spared.push_back(all[i].name);
   }
+  if (o.loss_scale != "none")
+    s.objective = std::make_shared<ByBatch>(std::move(s.objective), usual, o.loss_scale == "sqrt" ? 0.5 : 1.0);
   p.step = std::make_unique<train::Step>(*p.model, *p.optimizer, s);
   if (!o.eager) p.step->compile();
   return p;
 }
 
-int run(const TrainingOptions& o, const std::string& settings) {
-  if (o.threads > 0) set_threads(o.threads);
+// Images to train on, and those to evaluate on, if there are any.
+struct Images {
+  data::ImageFolder training;
+  std::optional<data::ImageFolder> validation;
+};
+
+Images images_of(const TrainingOptions& o) {
   const std::string root = o.data_dir.empty() ? o.data : o.data_dir;
   if (root.empty()) throw Error(Error::Kind::argument, "no folder of images", "fovea train DIR --model NAME");
-  const data::ImageFolder training(data::split_folder(root, o.train_split), class_map(o.input));
-  const data::ImageFolder validation(data::split_folder(root, o.val_split), training.classes());
-  const double lr = learning_rate(o);
-  const zoo::ModelOptions wanted = wanted_model(o, static_cast<int>(training.classes().size()));
-  Parts parts = make_parts(o, wanted, lr);
-  const data::EvalConfig eval = eval_config(*parts.model, o.input);
+  Images out{.training = data::ImageFolder(data::split_folder(root, o.train_split), class_map(o.input)),
+             .validation = {}};
+  if (!o.val_split.empty())
+    out.validation.emplace(data::split_folder(root, o.val_split), out.training.classes());
+  return out;
+}
 
-  data::Loader loader(training, {.batch = o.batch * o.accumulate,
-                                 .workers = o.workers,
-                                 .seed = static_cast<uint64_t>(o.seed),
-                                 .train = train_config(eval, o)});
-  data::Loader evaluated(validation,
-                         {.batch = o.validation_batch.value_or(o.batch), .workers = o.workers, .eval = eval});
-  train::ScheduleOptions schedule_options = o.schedule;
-  schedule_options.updates_per_epoch = loader.batches();
-  schedule_options.noise_seed = o.seed;
-  schedule_options.plateau_max = o.metric != "loss";
-  train::Schedule schedule(schedule_options, lr);
+data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes) {
+  return {.batch = o.batch * o.accumulate,
+          .workers = o.workers,
+          .seed = static_cast<uint64_t>(o.seed),
+          .train = train_config(eval, o),
+          .mix = mix_config(o, classes),
+          .sizes = size_config(o),
+          .views = std::max(1, o.aug_splits),
+          .spare_first = o.resplit};
+}
 
-  train::Checkpoints checkpoints(str_cat(o.output.empty() ? "output/train" : o.output, '/',
-                                     experiment_name(o, eval.input_size[1])));
-  AtomicFile arguments(checkpoints.folder() + "/args.yaml");
-  arguments.write(settings);
-  arguments.commit();
-  std::string resume = o.resume;
-  if (resume == "auto") resume = newest(checkpoints);
+train::Schedule schedule_of(const TrainingOptions& o, int64_t batches, double lr) {
+  train::ScheduleOptions s = o.schedule;
+  s.updates_per_epoch = batches;
+  s.noise_seed = o.seed;
+  s.plateau_max = o.metric != "loss";
+  return {s, lr};
+}
 
-  Evaluate evaluate(*parts.model, evaluated, parts.ema.get(), wanted, o.model);
-  const FirstInterrupt interrupts;
-  train::FitOptions fit_options{.epochs = 0,
-                                .stop_epoch = o.stop_epoch,
-                                .val_interval = o.val_interval,
-                                .recovery_interval = o.recovery_interval,
-                                .history = o.history,
-                                .metric = o.metric};
-  int64_t first = 0;
-  if (!resume.empty() && !o.no_resume_opt) first = std::stoll(train::read_notes(resume).at("epoch"));
-  Log log(o, checkpoints.folder(), first);
-  train::Fit fit(*parts.model, *parts.optimizer, *parts.step, schedule, loader, fit_options, &checkpoints, &evaluate,
-                 &log);
-  if (!resume.empty()) {
-    if (o.no_resume_opt) zoo::load_weights(*parts.model, resume);
-    else fit.resume(resume);
-    log.note(str_cat("going on from ", resume, ": epoch ", fit.epoch(), ", ", fit.updates(), " steps"));
-  }
-  log.note(str_cat(parts.model->full_name(), ", ", parts.model->parameter_count(), " parameters; ",
-               training.samples().size(), " images of ", training.classes().size(), " classes to train on, ",
-               validation.samples().size(), " to evaluate; learning rate ", lr, ", ", schedule.epochs(), " epochs; ",
-               checkpoints.folder()));
-  const train::Ended ended = fit.run();
+// The checkpoint to go on from; "" where training begins anew.
+std::string resumed(const TrainingOptions& o, const train::Checkpoints& checkpoints) {
+  if (o.resume != "auto") return o.resume;
+  const std::string newest = checkpoints.newest();
+  if (!newest.empty()) return checkpoints.path(newest);
+  tell(str_cat("no checkpoint in ", checkpoints.folder(), ": training begins anew"));
+  return "";
+}
+
+int finish(train::Ended ended, const train::Fit& fit, const train::Checkpoints& checkpoints, Log& log) {
   if (ended == train::Ended::interrupted) {
     log.note(str_cat("interrupted: --resume ", checkpoints.path("recovery"), " goes on"));
     return kInterrupted;
@@ -322,6 +414,58 @@ int run(const TrainingOptions& o, const std::string& settings) {
   std::printf("--result\n%s\n", log.best().dump(4).c_str());
   flush_output();
   return 0;
+}
+
+int run(const TrainingOptions& o, const std::string& settings) {
+  check(o);
+  if (o.threads > 0) set_threads(o.threads);
+  const Images images = images_of(o);
+  const double usual = usual_batch(o, static_cast<int64_t>(images.training.samples().size()));
+  const double lr = learning_rate(o, usual);
+  const zoo::ModelOptions wanted = wanted_model(o, static_cast<int>(images.training.classes().size()));
+  Parts parts = make_parts(o, wanted, lr, usual);
+  const data::EvalConfig eval = eval_config(*parts.model, o.input);
+  data::Loader loader(images.training, loader_options(o, eval, parts.model->num_classes()));
+  std::optional<data::Loader> evaluated;
+  std::optional<Evaluate> evaluate;
+  if (images.validation) {
+    evaluated.emplace(*images.validation, data::LoaderOptions{.batch = o.validation_batch.value_or(o.batch),
+                                                              .workers = o.workers,
+                                                              .eval = eval});
+    evaluate.emplace(*parts.model, *evaluated, parts.ema.get(), wanted, o);
+  }
+  train::Schedule schedule = schedule_of(o, loader.batches(), lr);
+  train::Checkpoints checkpoints(str_cat(o.output.empty() ? "output/train" : o.output, '/',
+                                         experiment_name(o, eval.input_size[1])));
+  AtomicFile arguments(checkpoints.folder() + "/args.yaml");
+  arguments.write(settings);
+  arguments.commit();
+
+  const FirstInterrupt interrupts;
+  const std::string resume = resumed(o, checkpoints);
+  int64_t first = std::max<int64_t>(0, o.start_epoch);
+  if (!resume.empty() && !o.no_resume_opt && o.start_epoch < 0)
+    first = std::stoll(train::read_notes(resume).at("epoch"));
+  Log log(o, checkpoints.folder(), first);
+  train::Fit fit(*parts.model, *parts.optimizer, *parts.step, schedule, loader,
+                 {.stop_epoch = o.stop_epoch,
+                  .val_interval = o.val_interval,
+                  .recovery_interval = o.recovery_interval,
+                  .history = o.history,
+                  .metric = o.metric,
+                  .milestones = o.save_epochs},
+                 &checkpoints, evaluate ? &*evaluate : nullptr, &log);
+  if (!resume.empty()) {
+    if (o.no_resume_opt) zoo::load_weights(*parts.model, resume);
+    else fit.resume(resume);
+    log.note(str_cat("going on from ", resume, ": epoch ", fit.epoch(), ", ", fit.updates(), " steps"));
+  }
+  if (o.start_epoch >= 0) fit.start_at(o.start_epoch);
+  log.note(str_cat(parts.model->full_name(), ", ", parts.model->parameter_count(), " parameters; ",
+                   images.training.samples().size(), " images of ", images.training.classes().size(),
+                   " classes to train on, ", images.validation ? images.validation->samples().size() : 0,
+                   " to evaluate; learning rate ", lr, ", ", schedule.epochs(), " epochs; ", checkpoints.folder()));
+  return finish(fit.run(), fit, checkpoints, log);
 }
 
 }  // namespace

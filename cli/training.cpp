@@ -6,18 +6,18 @@
 #include "api/preprocess.h"
 #include "engine/core/error.h"
 #include "engine/core/temporary.h"
+#include "zoo/family.h"
 
 namespace fovea::cli {
 namespace {
 
-volatile std::sig_atomic_t interrupts = 0;
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free);     // or a handler could not set it
 
-void count_interrupt(int signal) {
-  if (interrupts > 0) {
-    remove_temporaries();
-    ::_exit(128 + signal);
-  }
-  interrupts = 1;
+void take_interrupt(int signal) {
+  if (!interrupted.exchange(true)) return;
+  remove_temporaries();
+  ::_exit(128 + signal);
 }
 
 constexpr int kSignals[] = {SIGINT, SIGTERM};
@@ -26,15 +26,14 @@ std::vector<float> floats(const std::vector<double>& values) { return {values.be
 
 }  // namespace
 
-zoo::ModelOptions model_options(const InputOptions& o) {
+zoo::ModelOptions model_options(const InputOptions& o, const std::string& name) {
   zoo::ModelOptions out;
   out.num_classes = o.num_classes;
   out.in_chans = o.in_chans;
-  if (!o.input_size.empty()) {
-    out.in_chans = o.input_size[0];
-    out.img_size = {o.input_size[1], o.input_size[2]};
-  }
+  if (!o.input_size.empty() && !o.in_chans) out.in_chans = o.input_size[0];
   if (o.img_size) out.img_size = {*o.img_size, *o.img_size};
+  else if (!o.input_size.empty()) out.img_size = {o.input_size[1], o.input_size[2]};
+  if (out.img_size && !zoo::create(name)->family().accepts.img_size) out.img_size.reset();
   if (!o.global_pool.empty()) out.global_pool = o.global_pool;
   for (const std::string& entry : o.model_kwargs) {
     const size_t equals = entry.find('=');
@@ -48,6 +47,7 @@ zoo::ModelOptions model_options(const InputOptions& o) {
 data::EvalConfig eval_config(const zoo::ImageModel& model, const InputOptions& o) {
   data::EvalConfig c = fovea::eval_config(model);
   if (!o.input_size.empty()) c.input_size = {o.input_size[0], o.input_size[1], o.input_size[2]};
+  if (o.in_chans) c.input_size[0] = *o.in_chans;
   if (o.img_size) c.input_size[1] = c.input_size[2] = *o.img_size;
   if (!o.mean.empty()) c.mean = floats(o.mean);
   if (!o.std.empty()) c.std = floats(o.std);
@@ -65,9 +65,9 @@ std::vector<std::string> class_map(const InputOptions& o) {
 }
 
 FirstInterrupt::FirstInterrupt() {
-  interrupts = 0;
+  interrupted = false;
   struct sigaction now {};
-  now.sa_handler = count_interrupt;
+  now.sa_handler = take_interrupt;
   for (size_t i = 0; i < 2; ++i) {
     ::sigaction(kSignals[i], nullptr, &before_[i]);
     if (before_[i].sa_handler != SIG_IGN) ::sigaction(kSignals[i], &now, nullptr);
@@ -76,6 +76,6 @@ FirstInterrupt::FirstInterrupt() {
 FirstInterrupt::~FirstInterrupt() {
   for (size_t i = 0; i < 2; ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
 }
-bool FirstInterrupt::came() { return interrupts > 0; }
+const std::atomic<bool>& FirstInterrupt::flag() { return interrupted; }
 
 }  // namespace fovea::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/training.h — what `train`, `validate` and `infer` make of their options: models, and images as these want them.
 #pragma once
+#include <atomic>
 #include <csignal>
 #include <memory>
 #include <string>
@@ -11,7 +12,8 @@
 
 namespace fovea::cli {
 
-zoo::ModelOptions model_options(const InputOptions& o);
+/// `name`: of the model, which is not told of a size of images that its family takes as they come.
+zoo::ModelOptions model_options(const InputOptions& o, const std::string& name);
 /// As the model's row says, and then as the options do.
 data::EvalConfig eval_config(const zoo::ImageModel& model, const InputOptions& o);
 std::vector<std::string> class_map(const InputOptions& o);
@@ -23,7 +25,8 @@ class FirstInterrupt {
   ~FirstInterrupt();
   FirstInterrupt(const FirstInterrupt&) = delete;
   FirstInterrupt& operator=(const FirstInterrupt&) = delete;
-  static bool came();
+  static bool came() { return flag(); }
+  static const std::atomic<bool>& flag();
 
  private:
   struct sigaction before_[2];

@@ -6,13 +6,17 @@
 #include <charconv>
 #include <cmath>
 
+#include "cli/common.h"
+#include "data/augment.h"
+#include "data/mix.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 
 namespace fovea::cli {
 namespace {
 
-// Flags that mean nothing here: recipes that have them are taken as they are.
+// Flags that mean nothing here: recipes that have them are taken as they are. Some are of GPUs and of several
+// processes, some of data that streams in, and --drop-connect is one that timm takes and does not look at.
 struct Idle {
   const char* name;
   int values;
@@ -23,30 +27,31 @@ constexpr Idle kIdle[] = {
     {"--local_rank", 1},       {"--worker-seeding", 1},      {"--synchronize-step", 0},
     {"--no-ddp-bb", 0},        {"--model-ema-force-cpu", 0}, {"--dataset-trust-remote-code", 0},
     {"--dataset-download", 0}, {"--input-img-mode", 1},      {"--amp-impl", 1},
+    {"--sync-bn", 0},          {"--dist-bn", 1},             {"--drop-connect", 1},
+    {"--train-num-samples", 1}, {"--val-num-samples", 1},    {"--epoch-repeats", 1},
+    {"--input-key", 1},        {"--target-key", 1},
 };
 
 // Flags whose work is not done yet: the values at which they change nothing are taken, others refused.
 struct Later {
   const char* name;
   const char* neutral;
-  int values = 1;
+  int values = 1;                                  // -1: as many as follow
 };
 constexpr Later kLater[] = {
-    {"--aa", ""},          {"--aug-repeats", "0"},     {"--aug-splits", "0"},      {"--jsd-loss", "false", 0},
-    {"--mixup", "0"},      {"--cutmix", "0"},          {"--cutmix-minmax", ""},    {"--reprob", "0"},
-    {"--resplit", "false", 0}, {"--train-crop-mode", "rrc"}, {"--color-jitter-prob", "0"}, {"--grayscale-prob", "0"},
-    {"--gaussian-blur-prob", "0"}, {"--amp", "false", 0}, {"--model-dtype", "float32"}, {"--sync-bn", "false", 0},
-    {"--split-bn", "false", 0}, {"--bn-momentum", ""}, {"--bn-eps", ""}, {"--head-init-scale", ""},
-    {"--head-init-bias", ""}, {"--kd-model-name", ""}, {"--naflex-loader", "false", 0}, {"--save-images", "false", 0},
-    {"--tta", "0"},        {"--train-num-samples", ""}, {"--val-num-samples", ""}, {"--input-key", ""},
-    {"--target-key", ""},  {"--epoch-repeats", "0"},   {"--drop-connect", ""},     {"--task", ""},
-    {"--train-img-sizes", ""}, {"--save-epochs", ""},
+    {"--aa", ""},       {"--split-bn", "", 0}, {"--amp", "", 0}, {"--model-dtype", "float32"},
+    {"--naflex-loader", "", 0}, {"--save-images", "", 0}, {"--task", "classification"}, {"--bn-momentum", "0.1"},
 };
 // Parts of those: how they would do it. They are taken, since recipes name them even where they are idle.
-constexpr const char* kParts[] = {"--recount",          "--remode",          "--mixup-prob", "--mixup-switch-prob",
-                                  "--mixup-mode",       "--mixup-off-epoch", "--dist-bn",    "--amp-dtype",
-                                  "--kd-temperature",   "--kd-distill-type", "--kd-loss-type",
-                                  "--distill-loss-weight", "--task-loss-weight", "--kd-token-distill-type"};
+struct Part {
+  const char* name;
+  int values = 1;
+};
+constexpr Part kParts[] = {
+    {"--amp-dtype"}, {"--kd-token-distill-type"}, {"--naflex-train-seq-lens", -1}, {"--naflex-max-seq-len"},
+    {"--naflex-patch-sizes", -1}, {"--naflex-patch-size-probs", -1}, {"--naflex-loss-scale"},
+    {"--naflex-patchify-channels-first", 0},
+};
 
 struct Refused {
   const char* name;
@@ -58,6 +63,7 @@ constexpr Refused kRefused[] = {
     {"--torchcompile", "steps are compiled as they are; --eager runs them op by op", 1},
     {"--torchcompile-mode", "steps are compiled as they are", 1},
     {"--fuser", "fusers are CUDA's", 1},
+    {"--device-modules", "modules of Python are not imported", -1},
     {"--log-wandb", "training tells nobody outside; TensorBoard's files lie beside the checkpoints", 0},
     {"--wandb-project", "training tells nobody outside", 1},
     {"--wandb-tags", "training tells nobody outside", -1},
@@ -73,42 +79,39 @@ bool is_neutral(const std::string& value, std::string_view neutral) {
   return number(value, a) && number(neutral, b) && a == b;
 }
 
-[[noreturn]] void not_yet(const char* name, const std::string& value) {
-  throw CLI::ValidationError(name, str_cat("'", value, "' is not there yet"));
+// An option that keeps nothing: `take` sees each value, of a flag "on".
+template <class Take>
+void add_seen(CLI::App& command, const std::string& names, int values, Take take) {
+  if (values == 0) {
+    command.add_flag_function(names, [take](int64_t n) { if (n > 0) take("on"); })->group("");
+  } else if (values == 1) {
+    command.add_option_function<std::string>(names, [take](const std::string& v) { take(v); })->group("");
+  } else {
+    command
+        .add_option_function<std::vector<std::string>>(
+            names, [take](const std::vector<std::string>& all) { for (const std::string& v : all) take(v); })
+        ->expected(1, -1)
+        ->group("");
+  }
+}
+
+void add_device(CLI::App& command) {
+  add_seen(command, "--device", 1, [](const std::string& v) {
+    if (v != "cpu") tell(str_cat("--device ", v, ": the processor computes, it is what there is"));
+  });
 }
 
 void add_others(CLI::App& command) {
-  for (const Idle& i : kIdle) {
-    if (i.values == 0) command.add_flag_function(i.name, [](int64_t) {}, "accepted; means nothing here")->group("");
-    else command.add_option(i.name, "accepted; means nothing here")->group("")->expected(i.values);
-  }
-  for (const Later& l : kLater) {
-    if (l.values == 0) {
-      command.add_flag_function(l.name, [name = l.name](int64_t n) { if (n > 0) not_yet(name, "on"); })->group("");
-      continue;
-    }
-    command
-        .add_option_function<std::vector<std::string>>(
-            l.name,
-            [&l](const std::vector<std::string>& values) {
-              for (const std::string& v : values)
-                if (!is_neutral(v, l.neutral)) not_yet(l.name, v);
-            },
-            "not there yet")
-        ->group("");
-  }
-  for (const char* name : kParts) command.add_option(name, "accepted")->group("");
-  for (const Refused& r : kRefused) {
-    const auto refuse = [&r] { throw CLI::ValidationError(r.name, r.why); };
-    if (r.values == 0) command.add_flag_function(r.name, [refuse](int64_t n) { if (n > 0) refuse(); })->group("");
-    else
-      command
-          .add_option_function<std::vector<std::string>>(r.name,
-                                                         [refuse](const std::vector<std::string>&) { refuse(); })
-          ->group("");
-  }
-  // A jitter of colours is timm's default: it is said, not refused.
-  command.add_option("--color-jitter", "not there yet; colours stay")->group("");
+  const auto nothing = [](const std::string&) {};
+  for (const Idle& i : kIdle) add_seen(command, i.name, i.values, nothing);
+  for (const Part& p : kParts) add_seen(command, p.name, p.values, nothing);
+  for (const Later& l : kLater)
+    add_seen(command, l.name, l.values, [&l](const std::string& v) {
+      if (!is_neutral(v, l.neutral)) throw CLI::ValidationError(l.name, str_cat("'", v, "' is not there yet"));
+    });
+  for (const Refused& r : kRefused)
+    add_seen(command, r.name, r.values, [&r](const std::string&) { throw CLI::ValidationError(r.name, r.why); });
+  add_device(command);
 }
 
 void add_schedule_options(CLI::App& command, TrainingOptions& o) {
@@ -146,7 +149,8 @@ void add_schedule_options(CLI::App& command, TrainingOptions& o) {
 }
 
 void add_rule_options(CLI::App& command, TrainingOptions& o) {
-  command.add_option("--opt", o.opt, str_cat("optimizer: ", join(train::rule_names(), ", "), "; lookahead_ before any"));
+  command.add_option("--opt", o.opt,
+                     str_cat("optimizer: ", join(train::rule_names(), ", "), "; lookahead_ before any"));
   command.add_option("--opt-eps", o.opt_eps, "epsilon");
   command.add_option("--opt-betas", o.opt_betas, "betas")->expected(1, 3);
   command.add_option("--momentum", o.momentum, "momentum");
@@ -182,6 +186,96 @@ void add_input_options(CLI::App& command, InputOptions& o) {
       ->expected(1, -1);
 }
 
+void add_idle_evaluation_options(CLI::App& command) {
+  const auto nothing = [](const std::string&) {};
+  for (const Idle& i :
+       {Idle{"--channels-last", 0}, Idle{"--fast-norm", 0}, Idle{"--no-prefetcher", 0}, Idle{"--pin-mem", 0},
+        Idle{"--log-freq", 1}, Idle{"--num-gpu", 1}, Idle{"--seed", 1}, Idle{"--amp-dtype", 1}})
+    add_seen(command, i.name, i.values, nothing);
+  for (const Refused& r : {Refused{"--torchscript", "models are compiled as they are", 0},
+                           Refused{"--torchcompile", "models are compiled as they are", 1},
+                           Refused{"--torchcompile-mode", "models are compiled as they are", 1},
+                           Refused{"--aot-autograd", "models are compiled as they are", 0},
+                           Refused{"--fuser", "fusers are CUDA's", 1}, Refused{"--amp", "it is not there yet", 0},
+                           Refused{"--tf-preprocessing", "TensorFlow is not part of this", 0}})
+    add_seen(command, r.name, r.values,
+             [r](const std::string&) { throw CLI::ValidationError(r.name, r.why); });
+  add_device(command);
+}
+
+void take_last(CLI::App& command) {
+  for (CLI::Option* o : command.get_options([](CLI::Option*) { return true; }))
+    if (!o->get_positional() && o->get_expected_max() > 0 && o->get_items_expected_max() < (1 << 20)) o->take_last();
+}
+
+namespace {
+
+void add_augmentation_options(CLI::App& command, TrainingOptions& o) {
+  command.add_flag("--no-aug", o.no_aug, "no random crops and no mirroring");
+  command
+      .add_option("--train-crop-mode", o.train_crop_mode, "rrc: random area and shape; rkrc, rkrr: as resized to fit")
+      ->check(CLI::IsMember({"rrc", "rkrc", "rkrr"}));
+  command.add_option("--scale", o.scale, "area of random crops")->expected(2);
+  command.add_option("--ratio", o.ratio, "shape of random crops")->expected(2);
+  command.add_option("--hflip", o.hflip, "how probable mirroring is");
+  command.add_option("--vflip", o.vflip, "likewise, upside down");
+  command.add_option("--color-jitter", o.color_jitter, "how far brightness, contrast and saturation change");
+  command.add_option("--color-jitter-prob", o.color_jitter_prob, "how probable that is");
+  command.add_option("--grayscale-prob", o.grayscale_prob, "how probable it is that colours go");
+  command.add_option("--gaussian-blur-prob", o.blur_prob, "how probable blur is");
+  command.add_option("--train-interpolation", o.train_interpolation, "random, bilinear, bicubic");
+  command.add_option("--aug-splits", o.aug_splits, "each image so many times, all but the first in other colours");
+  command.add_option("--reprob", o.reprob, "how probable it is that rectangles are erased");
+  command.add_option("--remode", o.remode, "by const, rand or pixel")->check(CLI::IsMember({"const", "rand", "pixel"}));
+  command.add_option("--recount", o.recount, "how many at most")->check(CLI::Range(1, 1000));
+  command.add_flag("--resplit", o.resplit, "not of the first split, or of the first half of a batch");
+  command.add_option("--mixup", o.mixup, "alpha of Mixup; 0: none");
+  command.add_option("--cutmix", o.cutmix, "alpha of CutMix; 0: none");
+  command.add_option("--cutmix-minmax", o.cutmix_minmax, "sides of the cut, as shares of the image's")->expected(2);
+  command.add_option("--mixup-prob", o.mixup_prob, "how probable it is that a batch is mixed");
+  command.add_option("--mixup-switch-prob", o.mixup_switch_prob, "how probable CutMix is, where there are both");
+  command.add_option("--mixup-mode", o.mixup_mode, "what is drawn is shared by a batch, a pair, or drawn for each elem")
+      ->check(CLI::IsMember({"batch", "pair", "elem"}));
+  command.add_option("--mixup-off-epoch", o.mixup_off_epoch, "nothing is mixed from this epoch on; 0: always");
+}
+
+void add_size_options(CLI::App& command, TrainingOptions& o) {
+  command.add_option("--train-img-sizes", o.img_sizes, "heights and widths, one of them a batch")->expected(1, -1);
+  command.add_option("--train-batch-sizes", o.batch_sizes, "images in a batch of each; default: all alike")
+      ->expected(1, -1);
+  command.add_option("--train-size-probs", o.size_probs, "how probable each is; default: all alike")->expected(1, -1);
+  command.add_option("--train-size-schedule", o.size_schedule, "constant, or progressive: from the first to the last")
+      ->check(CLI::IsMember({"constant", "progressive"}));
+  command.add_option("--train-size-schedule-spread", o.size_spread, "how many sizes there are at a time, about");
+  command.add_option("--train-size-random-mix", o.size_random_mix, "the share of any size");
+  command.add_option("--train-batches-per-epoch,--train-steps-per-epoch", o.batches_an_epoch, "with --train-img-sizes");
+  command.add_option("--variable-batch-loss-scale", o.loss_scale, "losses by the size of the batch: none, sqrt, linear")
+      ->check(CLI::IsMember({"none", "sqrt", "linear"}));
+}
+
+void add_loss_options(CLI::App& command, TrainingOptions& o) {
+  command.add_option("--smoothing", o.smoothing, "label smoothing");
+  command.add_option("--loss", o.loss, "ce, bce, asl, poly");
+  command.add_flag("--bce-loss", o.bce_loss, "as --loss bce");
+  command.add_flag("--bce-sum", o.bce_sum, "over classes");
+  command.add_option("--bce-target-thresh", o.bce_target_thresh, "targets above it count as 1");
+  command.add_option("--bce-pos-weight", o.bce_pos_weight, "of positive targets");
+  command.add_flag("--jsd-loss", o.jsd_loss, "the splits of an image are to be answered alike");
+  command.add_option("--kd-model-name", o.teacher, "learn from this model, too");
+  command.add_option("--kd-distill-type", o.distill_type, "its logits or its features")
+      ->check(CLI::IsMember({"logit", "feature"}));
+  command.add_option("--distill-loss-weight", o.distill_weight, "of what it says");
+  command.add_option("--task-loss-weight", o.task_weight, "of the classes; alone: the other is 1 less this");
+  command.add_option("--kd-temperature", o.temperature, "of softmax, for its logits");
+  add_seen(command, "--kd-loss-type", 1, [](const std::string& v) {
+    if (v != "kl") throw CLI::ValidationError("--kd-loss-type", str_cat("'", v, "': timm has kl alone, too"));
+  });
+  command.add_option("--kd-student-feature-dim", o.student_features, "default: as the model says, which it must be");
+  command.add_option("--kd-teacher-feature-dim", o.teacher_features, "likewise");
+}
+
+}  // namespace
+
 void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("data", o.data, "a folder of train and validation, each with a folder a class");
   command.add_option("--data-dir", o.data_dir, "the same");
@@ -199,22 +293,16 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("-b,--batch-size", o.batch, "images a step, or a part of one")->check(CLI::Range(1, 1 << 20));
   command.add_option("--validation-batch-size", o.validation_batch, "of evaluation")->check(CLI::Range(1, 1 << 20));
   command.add_option("--grad-accum-steps", o.accumulate, "so many batches are one step")->check(CLI::Range(1, 1 << 16));
+  command.add_option("--head-init-scale", o.head_init_scale, "the classifier's first values are multiplied by this");
+  command.add_option("--head-init-bias", o.head_init_bias, "the classifier's first biases");
+  command.add_option("--bn-eps", o.bn_eps, "epsilon of batch norm, where the family has it as a setting");
   command.add_flag("--grad-checkpointing", o.grad_checkpointing, "recompute stages instead of keeping their values");
   command.add_option("-j,--workers", o.workers, "threads that read images")->check(CLI::Range(1, 256));
   add_rule_options(command, o);
   add_schedule_options(command, o);
-  command.add_flag("--no-aug", o.no_aug, "no random crops and no mirroring");
-  command.add_option("--scale", o.scale, "area of random crops")->expected(2);
-  command.add_option("--ratio", o.ratio, "shape of random crops")->expected(2);
-  command.add_option("--hflip", o.hflip, "how probable mirroring is");
-  command.add_option("--vflip", o.vflip, "likewise, upside down");
-  command.add_option("--train-interpolation", o.train_interpolation, "random, bilinear, bicubic");
-  command.add_option("--smoothing", o.smoothing, "label smoothing");
-  command.add_option("--loss", o.loss, "ce, bce, asl, poly");
-  command.add_flag("--bce-loss", o.bce_loss, "as --loss bce");
-  command.add_flag("--bce-sum", o.bce_sum, "over classes");
-  command.add_option("--bce-target-thresh", o.bce_target_thresh, "targets above it count as 1");
-  command.add_option("--bce-pos-weight", o.bce_pos_weight, "of positive targets");
+  add_augmentation_options(command, o);
+  add_size_options(command, o);
+  add_loss_options(command, o);
   command.add_option("--drop", o.drop, "dropout in front of the classifier");
   command.add_option("--drop-path", o.drop_path, "stochastic depth");
   command.add_option("--drop-block", o.drop_block, "dropped regions");
@@ -226,22 +314,41 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--val-interval", o.val_interval, "epochs between evaluations")->check(CLI::Range(1, 1 << 30));
   command.add_option("--recovery-interval", o.recovery_interval, "steps between recovery checkpoints; 0: none");
   command.add_option("--checkpoint-hist", o.history, "checkpoints that are kept")->check(CLI::Range(1, 1 << 30));
+  command.add_option("--save-epochs", o.save_epochs, "epochs whose checkpoints are kept as milestone-N")
+      ->expected(1, -1);
   command.add_option("--output", o.output, "folder of experiments (default: output/train)");
   command.add_option("--experiment", o.experiment, "its name (default: time, model and size)");
+  command.add_option("--tta", o.tta, "so many images one after the other are one, and their answers' mean counts");
+  add_seen(command, "--aug-repeats", 1, [](const std::string& v) {
+    if (!is_neutral(v, "0"))
+      throw CLI::ValidationError("--aug-repeats", "images are repeated by several processes alone, in timm as here");
+  });
   command.add_option("--eval-metric", o.metric, "top1, top5 or loss: what the best checkpoint is best at")
       ->check(CLI::IsMember({"top1", "top5", "loss"}));
-  command.add_option("--device", "cpu, which is what there is")->check(CLI::IsMember({"cpu"}));
   command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command.add_flag("--eager", o.eager, "run steps op by op instead of compiling them");
   add_others(command);
+  take_last(command);
 }
 
-double learning_rate(const TrainingOptions& o) {
+void check(const TrainingOptions& o) {
+  const auto refuse = [](const char* what, const char* help) { throw Error(Error::Kind::argument, what, help); };
+  if (o.aug_splits == 1) refuse("--aug-splits 1", "0, or at least 2");
+  if (o.jsd_loss && o.aug_splits < 2) refuse("--jsd-loss without --aug-splits", "it compares the splits, 2 at least");
+  if (o.mixes() && o.aug_splits > 0) refuse("--aug-splits beside --mixup or --cutmix", "one of them");
+  if (o.accumulate > 1 && o.aug_splits > 0) refuse("--aug-splits beside --grad-accum-steps", "one of them");
+  if (!o.img_sizes.empty() && o.accumulate > 1) refuse("--train-img-sizes beside --grad-accum-steps", "one of them");
+  if (o.img_sizes.empty() && o.batches_an_epoch)
+    refuse("--train-batches-per-epoch without --train-img-sizes", "else an epoch is all images");
+  if (o.mixes() && o.batch * o.accumulate % 2 != 0) refuse("an odd --batch-size is to be mixed", "pairs are");
+}
+
+double learning_rate(const TrainingOptions& o, double batch) {
   if (o.lr) return *o.lr;
   const std::string name = o.opt.substr(o.opt.rfind('_') + 1);
   std::string scale = o.lr_base_scale;
   if (scale.empty()) scale = name.find("ada") != name.npos || name.find("lamb") != name.npos ? "sqrt" : "linear";
-  const double ratio = static_cast<double>(o.batch * o.accumulate) / static_cast<double>(o.lr_base_size);
+  const double ratio = batch * static_cast<double>(o.accumulate) / static_cast<double>(o.lr_base_size);
   return o.lr_base * (scale == "sqrt" ? std::sqrt(ratio) : ratio);
 }
 

@@ -27,6 +27,10 @@ struct InputOptions {
   std::string global_pool;
 };
 void add_input_options(CLI::App& command, InputOptions& o);
+/// Flags of timm's that change nothing here, and --device.
+void add_idle_evaluation_options(CLI::App& command);
+/// Of an option that is given twice the last one counts, as with Python's argparse.
+void take_last(CLI::App& command);
 
 struct TrainingOptions {
   std::string data, data_dir, dataset, train_split = "train", val_split = "validation";
@@ -36,6 +40,7 @@ struct TrainingOptions {
   int64_t batch = 128, accumulate = 1;
   std::optional<int64_t> validation_batch;
   int workers = 4;
+  std::optional<double> head_init_scale, head_init_bias, bn_eps, bn_momentum;
 
   std::string opt = "sgd", clip_mode = "norm";
   std::optional<double> opt_eps, clip_grad, layer_decay;
@@ -52,26 +57,50 @@ struct TrainingOptions {
   int64_t start_epoch = -1, stop_epoch = 0;
 
   bool no_aug = false;
-  std::vector<double> scale, ratio;
-  double hflip = 0.5, vflip = 0, smoothing = 0.1;
-  std::string train_interpolation = "random", loss;
-  bool bce_loss = false, bce_sum = false;
+  std::string train_crop_mode = "rrc", train_interpolation = "random", remode = "pixel", mixup_mode = "batch";
+  std::vector<double> scale, ratio, cutmix_minmax;
+  double hflip = 0.5, vflip = 0, color_jitter = 0.4, color_jitter_prob = 1, grayscale_prob = 0, blur_prob = 0;
+  double reprob = 0, mixup = 0, cutmix = 0, mixup_prob = 1, mixup_switch_prob = 0.5;
+  int recount = 1, aug_splits = 0;
+  int64_t mixup_off_epoch = 0;
+  bool resplit = false;
+  std::vector<int> img_sizes;
+  std::vector<int64_t> batch_sizes;
+  std::vector<double> size_probs;
+  std::string size_schedule = "constant", loss_scale = "none";
+  double size_spread = 0.65, size_random_mix = 0.1;
+  std::optional<int64_t> batches_an_epoch;
+  int64_t tta = 0;
+  bool save_images = false;
+  double smoothing = 0.1;
+  std::string loss;
+  bool bce_loss = false, bce_sum = false, jsd_loss = false;
   std::optional<double> bce_target_thresh, bce_pos_weight;
   double drop = 0;
   std::optional<double> drop_path, drop_block;
 
+  std::string teacher, distill_type = "logit";
+  std::optional<double> distill_weight, task_weight;
+  double temperature = 4;
+  std::optional<int64_t> student_features, teacher_features;
+
   bool ema = false, ema_warmup = false;
   double ema_decay = 0.9998;
   int64_t seed = 42, log_interval = 50, val_interval = 1, recovery_interval = 0, history = 10;
+  std::vector<int64_t> save_epochs;
   std::string output, experiment, metric = "top1";
   bool eager = false;
   int threads = 0;
   std::vector<std::string> freeze;
+
+  bool mixes() const { return mixup > 0 || cutmix > 0 || !cutmix_minmax.empty(); }
 };
 
 void add_training_options(CLI::App& command, TrainingOptions& o);
-/// timm's rate for this batch, unless --lr gave one.
-double learning_rate(const TrainingOptions& o);
+/// Throws Error for flags that exclude each other.
+void check(const TrainingOptions& o);
+/// timm's rate for so many images in a batch, unless --lr gave one.
+double learning_rate(const TrainingOptions& o, double batch);
 train::RuleSettings rule_settings(const TrainingOptions& o);
 
 }  // namespace fovea::cli

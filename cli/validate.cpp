@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/validate.cpp — `fovea validate DIR --model M …`: accuracies on a folder of images, by the flags and in the rows
-// of
-// timm's validate.py.
+// of timm's validate.py.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -18,9 +17,13 @@
 #include "cli/training.h"
 #include "data/resize.h"
 #include "engine/core/error.h"
+#include "engine/core/out_of_memory.h"
 #include "engine/core/text.h"
 #include "engine/core/threads.h"
+#include "nn/fuse.h"
 #include "weights_tools/atomic_file.h"
+#include "zoo/family.h"
+#include "zoo/source.h"
 
 namespace fovea::cli {
 namespace {
@@ -30,28 +33,85 @@ using Row = nlohmann::ordered_json;
 struct Arguments {
   std::string data, data_dir, split = "validation", model, checkpoint, results_file, results_format = "csv",
                               metrics_avg;
-  bool pretrained = false, use_train_size = false;
+  std::string real_labels, valid_labels;
+  bool pretrained = false, use_train_size = false, use_ema = false, reparam = false, test_pool = false, retry = false;
   std::vector<std::string> licenses;
   InputOptions input;
   int64_t batch = 256;
   int workers = 4, threads = 0;
 };
 
+// timm's decay of batches: 64, 48, 32, 24, 16, ...
+int64_t smaller(int64_t batch) {
+  int64_t power = 1;
+  while (power * 2 <= batch - 1) power *= 2;
+  const int64_t between = power + power / 2;
+  return std::max<int64_t>(1, between < batch ? between : power);
+}
+
 double rounded(double v) { return std::nearbyint(v * 1e4) / 1e4; }
 
+std::vector<int64_t> numbers_in(const std::string& path) {
+  std::vector<int64_t> out;
+  if (path.empty()) return out;
+  std::ifstream file(path);
+  if (!file) throw Error(Error::Kind::not_found, str_cat("cannot read ", path));
+  for (int64_t n; file >> n;) out.push_back(n);
+  if (!file.eof()) throw Error(Error::Kind::format, str_cat(path, " has something else than the numbers of classes"));
+  return out;
+}
+
+std::unique_ptr<zoo::ImageModel> loaded(const Arguments& a, const std::string& name, const std::string& weights) {
+  zoo::ModelOptions wanted = model_options(a.input, name);
+  const zoo::PretrainedCfg* row = zoo::find_pretrained(name);
+  const bool given_size = a.input.img_size || !a.input.input_size.empty();
+  const bool tests_differ = row && row->test_input_size[1] > 0 && !given_size && !a.use_train_size;
+  if (tests_differ && zoo::create(name)->family().accepts.img_size)
+    wanted.img_size = {row->test_input_size[1], row->test_input_size[2]};
+  std::unique_ptr<zoo::ImageModel> model = zoo::create(name, wanted);
+  if (weights.empty()) {
+    check_license(model->pretrained_cfg(), a.licenses);
+    zoo::load_pretrained(*model);
+  } else {
+    zoo::load_weights(*model, zoo::open_weights(weights, {.ema = a.use_ema}), weights);
+  }
+  if (a.reparam) fuse(*model);
+  return model;
+}
+
+// The row's size and crop for tests, where it has some and nobody says otherwise.
+data::EvalConfig test_config(const Arguments& a, const zoo::ImageModel& model) {
+  data::EvalConfig c = eval_config(model, a.input);
+  const zoo::PretrainedCfg& row = model.pretrained_cfg();
+  if (a.use_train_size) return c;
+  if (!a.input.img_size && a.input.input_size.empty() && row.test_input_size[1] > 0)
+    c.input_size = {c.input_size[0], row.test_input_size[1], row.test_input_size[2]};
+  if (!a.input.crop_pct && row.test_crop_pct > 0) c.crop_pct = row.test_crop_pct;
+  return c;
+}
+
 // One model with one set of weights.
-Row validate(const Arguments& a, const std::string& name, const std::string& weights) {
-  const std::unique_ptr<zoo::ImageModel> model = create_loaded(name, model_options(a.input), weights, a.licenses);
-  data::EvalConfig config = eval_config(*model, a.input);
-  if (!a.use_train_size && !a.input.crop_pct && model->pretrained_cfg().test_crop_pct > 0)
-    config.crop_pct = model->pretrained_cfg().test_crop_pct;
+Row validate(const Arguments& a, const std::string& name, const std::string& weights, int64_t images_at_a_time) {
+  const std::unique_ptr<zoo::ImageModel> model = loaded(a, name, weights);
+  data::EvalConfig config = test_config(a, *model);
+  ScoreOptions options{.valid = numbers_in(a.valid_labels)};
+  const zoo::PretrainedCfg& cfg = model->pretrained_cfg();
+  if (a.test_pool && config.input_size[1] > cfg.input_size[1] && config.input_size[2] > cfg.input_size[2]) {
+    options.pool = cfg.pool_size;
+    config.crop_pct = 1;
+  }
   const std::string root = a.data_dir.empty() ? a.data : a.data_dir;
   const data::ImageFolder folder(data::split_folder(root, a.split), class_map(a.input));
-  data::Loader loader(folder, {.batch = a.batch, .workers = a.workers, .eval = config, .most_bad = 0});
+  data::Loader loader(folder, {.batch = images_at_a_time, .workers = a.workers, .eval = config, .most_bad = 0});
   bench::Counter counter("validate", static_cast<int64_t>(folder.samples().size()), "images");
-  const Scores scores = score(*model, loader, &counter);
+  std::optional<RealLabels> real;
+  if (!a.real_labels.empty()) options.real = &real.emplace(a.real_labels);
+  options.counter = &counter;
+  options.folder = &folder;
+  const Scores scores = score(*model, loader, options);
   counter.clear();
-  const train::Evaluation e = scores.evaluation();
+  train::Evaluation e = scores.evaluation();
+  if (real) e.top1 = real->top1(), e.top5 = real->top5();
   Row row{{"model", name}};
   row["top1"] = rounded(e.top1);
   row["top1_err"] = rounded(100 - e.top1);
@@ -68,6 +128,19 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
   row["crop_pct"] = nlohmann::json::parse(str_cat(config.crop_pct));
   row["interpolation"] = data::name_of(config.interpolation);
   return row;
+}
+
+// With --retry, by smaller and smaller batches where memory runs out: 3/4, 1/2, 3/8 ... of the first.
+Row validate_or_retry(const Arguments& a, const std::string& name, const std::string& weights) {
+  for (int64_t batch = a.batch;; batch = smaller(batch)) {
+    try {
+      return validate(a, name, weights, batch);
+    } catch (const OutOfMemory&) {
+      if (!a.retry || batch <= 1) throw;
+      std::fprintf(stderr, "%s: out of memory with %lld images at a time, now with fewer\n", name.c_str(),
+                   static_cast<long long>(batch));
+    }
+  }
 }
 
 struct Task {
@@ -131,7 +204,7 @@ void run(const Arguments& a) {
   std::vector<Row> rows;
   for (const Task& t : tasks) {
     try {
-      Row row = validate(a, t.model, t.weights);
+      Row row = validate_or_retry(a, t.model, t.weights);
       if (tasks.size() > 1 && !t.weights.empty()) row["checkpoint"] = t.weights;
       std::fprintf(stderr, " * Acc@1 %.3f (%.3f) Acc@5 %.3f (%.3f)  %s\n", row["top1"].get<double>(),
                    row["top1_err"].get<double>(), row["top5"].get<double>(), row["top5_err"].get<double>(),
@@ -166,6 +239,13 @@ void add_validate(CLI::App& app) {
   command->add_option("--checkpoint", a->checkpoint, "weights, or a folder of them; default: the published ones");
   command->add_flag("--pretrained", a->pretrained, "the published weights, which is the default");
   add_license_option(*command, a->licenses);
+  command->add_flag("--use-ema", a->use_ema, "the averaged weights of training checkpoints");
+  command->add_flag("--reparam", a->reparam, "branches of training become one layer before");
+  command->add_flag("--test-pool", a->test_pool, "larger images are classified window by window");
+  command->add_flag("--retry", a->retry, "by smaller batches where memory runs out");
+  command->add_option("--real-labels", a->real_labels, "ImageNet's reassessed labels, as JSON");
+  command->add_option("--valid-labels", a->valid_labels,
+                      "the numbers of those classes that the images are of, a line each");
   command->add_flag("--use-train-size", a->use_train_size, "crops as in training, where the model's row says another");
   add_input_options(*command, a->input);
   command->add_option("-b,--batch-size", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
@@ -175,6 +255,8 @@ void add_validate(CLI::App& app) {
       ->check(CLI::IsMember({"micro", "macro", "weighted"}));
   command->add_option("--results-file", a->results_file, "where the rows go, too");
   command->add_option("--results-format", a->results_format, "csv or json")->check(CLI::IsMember({"csv", "json"}));
+  add_idle_evaluation_options(*command);
+  take_last(*command);
   command->callback([a] { run(*a); });
 }
 

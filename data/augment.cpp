@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/color.h"
 #include "data/transform.h"
 #include "engine/core/error.h"
 #include "engine/core/philox.h"
@@ -22,9 +23,10 @@ Window centred(const Image& image, int width, int height) {
 // Ten tries at an area and a shape that fit; then the largest centre whose shape is allowed.
 Window random_window(const Image& image, const TrainConfig& c, Chance& chance) {
   const double area = static_cast<double>(image.width) * image.height;
+  const auto scale = c.scale.value_or(std::array{0.08, 1.0}), shapes = c.ratio.value_or(std::array{3.0 / 4, 4.0 / 3});
   for (int attempt = 0; attempt < 10; ++attempt) {
-    const double wanted = chance.between(c.scale[0], c.scale[1]) * area;
-    const double ratio = std::exp(chance.between(std::log(c.ratio[0]), std::log(c.ratio[1])));
+    const double wanted = chance.between(scale[0], scale[1]) * area;
+    const double ratio = std::exp(chance.between(std::log(shapes[0]), std::log(shapes[1])));
     const int width = static_cast<int>(std::nearbyint(std::sqrt(wanted * ratio)));
     const int height = static_cast<int>(std::nearbyint(std::sqrt(wanted / ratio)));
     if (width < 1 || height < 1 || width > image.width || height > image.height) continue;
@@ -33,24 +35,104 @@ Window random_window(const Image& image, const TrainConfig& c, Chance& chance) {
   }
   const double shape = static_cast<double>(image.width) / image.height;
   const auto rounded = [](double v) { return std::max(1, static_cast<int>(std::nearbyint(v))); };
-  if (shape < c.ratio[0]) return centred(image, image.width, std::min(image.height, rounded(image.width / c.ratio[0])));
-  if (shape > c.ratio[1])
-    return centred(image, std::min(image.width, rounded(image.height * c.ratio[1])), image.height);
+  if (shape < shapes[0]) return centred(image, image.width, std::min(image.height, rounded(image.width / shapes[0])));
+  if (shape > shapes[1])
+    return centred(image, std::min(image.width, rounded(image.height * shapes[1])), image.height);
   return centred(image, image.width, image.height);
 }
 
+int reflected(int i, int n) {
+  const int period = std::max(1, 2 * n - 2), at = ((i % period) + period) % period;
+  return at < n ? at : period - at;
+}
+
+// The window, which may reach beyond the image: there it is mirrored.
+Image window_of(const Image& image, const Window& w) {
+  Image out = make_image(w.width, w.height, image.channels);
+  const auto channels = static_cast<size_t>(image.channels);
+  for (int y = 0; y < w.height; ++y)
+    for (int x = 0; x < w.width; ++x)
+      std::copy_n(image.row(reflected(w.top + y, image.height)) +
+                      static_cast<size_t>(reflected(w.left + x, image.width)) * channels,
+                  channels, out.row(y) + static_cast<size_t>(x) * channels);
+  return out;
+}
+
+// Where the middle of `room` begins, or some place that chance says; negative where there is too little.
+int placed(int size, int wanted, bool anywhere, Chance& chance) {
+  const int room = size - wanted;
+  if (!anywhere) return room >= 0 ? static_cast<int>(std::nearbyint(room / 2.0)) : -(-room / 2);
+  return room >= 0 ? chance.upto(room) : -chance.upto(-room);
+}
+
+// Resized about as far as the shorter edge needs to fit, and then cut.
+Image keep_ratio(const Image& image, const TrainConfig& c, Filter filter, Chance& chance) {
+  const auto [channels, height, width] = c.input_size;
+  const auto scale = c.scale.value_or(std::array{0.8, 1.0}), shapes = c.ratio.value_or(std::array{0.9, 1 / 0.9});
+  const double fit = std::min(static_cast<double>(image.height) / height, static_cast<double>(image.width) / width);
+  double tall = 1, wide = 1;
+  if (chance.uniform() < 0.5) tall = wide = 1 / std::sqrt(chance.between(scale[0], scale[1]));
+  if (chance.uniform() < 0.5) {
+    const double shape = std::sqrt(std::exp(chance.between(std::log(shapes[0]), std::log(shapes[1]))));
+    tall /= shape;
+    wide *= shape;
+  }
+  const auto size = [&](int n, double by) { return std::max(1, static_cast<int>(std::nearbyint(n * by / fit))); };
+  const Image resized = resize(image, size(image.width, wide), size(image.height, tall), filter);
+  const bool anywhere = c.crop == TrainCrop::rkrr;
+  const int top = placed(resized.height, height, anywhere, chance);
+  return window_of(resized, {placed(resized.width, width, anywhere, chance), top, width, height});
+}
+
+Image jittered(Image image, double most, Chance& chance) {
+  std::array<int, 3> order{0, 1, 2};
+  for (int i = 2; i > 0; --i) std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(chance.upto(i))]);
+  for (const int which : order) {
+    const double factor = chance.between(std::max(0.0, 1 - most), 1 + most);
+    if (which == 0) image = with_brightness(std::move(image), factor);
+    else if (which == 1) image = with_contrast(std::move(image), factor);
+    else image = with_saturation(std::move(image), factor);
+  }
+  return image;
+}
+
+Image recoloured(Image image, const TrainConfig& c, Chance& chance) {
+  if (c.color_jitter > 0 && (c.color_jitter_prob >= 1 || chance.uniform() < c.color_jitter_prob))
+    image = jittered(std::move(image), c.color_jitter, chance);
+  if (c.grayscale_prob > 0 && chance.uniform() < c.grayscale_prob && image.channels == 3)
+    image = to_rgb(to_grey(image));
+  if (c.blur_prob > 0 && chance.uniform() < c.blur_prob) image = blurred(image, chance.between(0.1, 2));
+  return image;
+}
+
 }  // namespace
+
+TrainCrop parse_train_crop(std::string_view name) {
+  if (name == "rrc") return TrainCrop::rrc;
+  if (name == "rkrc") return TrainCrop::rkrc;
+  if (name == "rkrr") return TrainCrop::rkrr;
+  throw Error(Error::Kind::argument, str_cat("no crop of training '", name, "'"), "there are: rrc, rkrc, rkrr");
+}
+
+Erasing::Fill parse_fill(std::string_view name) {
+  if (name == "const") return Erasing::Fill::zero;
+  if (name == "rand") return Erasing::Fill::colour;
+  if (name == "pixel") return Erasing::Fill::pixel;
+  throw Error(Error::Kind::argument, str_cat("nothing to erase with is called '", name, "'"),
+              "there are: const, rand, pixel");
+}
 
 double Chance::uniform() {
   const std::array<uint32_t, 4> words = philox(key_, drawn_++);
   return static_cast<double>((uint64_t{words[0]} << 21) ^ (words[1] >> 11)) * 0x1p-53;
 }
+double Chance::normal() { return normal4(key_, drawn_++)[0]; }
 int Chance::upto(int most) { return std::min(most, static_cast<int>(uniform() * (most + 1.0))); }
 
 Image crop(const Image& image, int left, int top, int width, int height) {
   if (left < 0 || top < 0 || width < 1 || height < 1 || left + width > image.width || top + height > image.height)
-    throw Error(Error::Kind::argument, str_cat("a crop of ", width, "x", height, " at ", left, ",", top, " of an image of ",
-                                           image.width, "x", image.height));
+    throw Error(Error::Kind::argument, str_cat("a crop of ", width, "x", height, " at ", left, ",", top,
+                                               " of an image of ", image.width, "x", image.height));
   Image out = make_image(width, height, image.channels);
   for (int y = 0; y < height; ++y)
     std::copy_n(image.row(top + y) + static_cast<size_t>(left) * static_cast<size_t>(image.channels), out.pitch(),
@@ -72,7 +154,9 @@ Image mirrored(Image image, bool across, bool upside_down) {
   return image;
 }
 
-Image train_crop(const Image& given, const TrainConfig& c, Chance& chance) {
+namespace {
+
+Image cropped(const Image& given, const TrainConfig& c, Chance& chance) {
   check(given);
   const auto [channels, height, width] = c.input_size;
   const Image image = given.channels == channels ? given : channels == 1 ? to_grey(given) : to_rgb(given);
@@ -83,18 +167,68 @@ Image train_crop(const Image& given, const TrainConfig& c, Chance& chance) {
                              .crop_mode = CropMode::center,
                              .mean = c.mean,
                              .std = c.std});
-  const Window w = random_window(image, c, chance);
+  const Window w = c.crop == TrainCrop::rrc ? random_window(image, c, chance) : Window{};
   const Filter filter = c.interpolation ? *c.interpolation
                         : chance.uniform() < 0.5 ? Filter::bilinear
                                                  : Filter::bicubic;
-  Image out = resize(crop(image, w.left, w.top, w.width, w.height), width, height, filter);
+  Image out = c.crop == TrainCrop::rrc
+                  ? resize(crop(image, w.left, w.top, w.width, w.height), width, height, filter)
+                  : keep_ratio(image, c, filter, chance);
   const bool across = chance.uniform() < c.hflip, upside_down = chance.uniform() < c.vflip;
   return mirrored(std::move(out), across, upside_down);
 }
 
+}  // namespace
+
+Image train_crop(const Image& image, const TrainConfig& c, Chance& chance) {
+  Image out = cropped(image, c, chance);
+  return c.augment ? recoloured(std::move(out), c, chance) : out;
+}
+
+// Ten tries a rectangle at an area and a shape that fit.
+void erase(Tensor& image, const Erasing& how, Chance& chance) {
+  if (how.prob <= 0 || chance.uniform() >= how.prob) return;
+  const auto channels = static_cast<size_t>(image.dim(1));
+  const int height = static_cast<int>(image.dim(2)), width = static_cast<int>(image.dim(3));
+  const std::span<float> values = image.mutable_data<float>();
+  const int count = 1 + chance.upto(std::max(1, how.most) - 1);
+  for (int i = 0; i < count; ++i)
+    for (int attempt = 0; attempt < 10; ++attempt) {
+      const double area = chance.between(0.02, 1.0 / 3) * height * width / count;
+      const double shape = std::exp(chance.between(std::log(0.3), std::log(1 / 0.3)));
+      const int h = static_cast<int>(std::nearbyint(std::sqrt(area * shape))),
+                w = static_cast<int>(std::nearbyint(std::sqrt(area / shape)));
+      if (h >= height || w >= width) continue;
+      const int top = chance.upto(height - h), left = chance.upto(width - w);
+      for (size_t c = 0; c < channels; ++c) {
+        const double colour = how.fill == Erasing::Fill::colour ? chance.normal() : 0;
+        for (int y = top; y < top + h; ++y)
+          for (int x = left; x < left + w; ++x)
+            values[(c * static_cast<size_t>(height) + static_cast<size_t>(y)) * static_cast<size_t>(width) +
+                   static_cast<size_t>(x)] =
+                static_cast<float>(how.fill == Erasing::Fill::pixel ? chance.normal() : colour);
+      }
+      break;
+    }
+}
+
 Tensor train_transform(const Image& image, const TrainConfig& c, uint64_t key) {
   Chance chance(key);
-  return to_tensor(train_crop(image, c, chance), c.mean, c.std);
+  Tensor out = to_tensor(train_crop(image, c, chance), c.mean, c.std);
+  erase(out, c.erasing, chance);
+  return out;
+}
+
+std::vector<Tensor> train_views(const Image& image, const TrainConfig& c, uint64_t key, int views,
+                                bool spare_first) {
+  Chance chance(key);
+  const Image first = cropped(image, c, chance);
+  std::vector<Tensor> out;
+  for (int i = 0; i < views; ++i) {
+    out.push_back(to_tensor(i == 0 || !c.augment ? first : recoloured(first, c, chance), c.mean, c.std));
+    if (i > 0 || !spare_first) erase(out.back(), c.erasing, chance);
+  }
+  return out;
 }
 
 }  // namespace fovea::data

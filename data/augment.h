@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// data/augment.h — what images go through on their way into training: a random crop, resized, perhaps mirrored.
+// data/augment.h — what images go through on their way into training: a random crop, resized, perhaps mirrored, of
+// other colours, and with parts erased.
 #pragma once
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "data/image.h"
@@ -12,13 +14,35 @@
 
 namespace fovea::data {
 
+enum class TrainCrop : uint8_t {
+  rrc,   // of random area and shape, resized to the input size
+  rkrc,  // all of the image, resized by about what it takes to fit, and its centre
+  rkrr,  // likewise, and any part of it
+};
+TrainCrop parse_train_crop(std::string_view name);
+
+/// Rectangles of noise, on what is normalised already.
+struct Erasing {
+  enum class Fill : uint8_t { zero, colour, pixel };        // nothing; one random colour; each pixel another one
+  double prob = 0;
+  Fill fill = Fill::pixel;
+  int most = 1;                                    // rectangles; the more there are, the smaller
+};
+Erasing::Fill parse_fill(std::string_view name);   // const, rand, pixel
+
 struct TrainConfig {
   std::array<int, 3> input_size{3, 224, 224};      // channels, height, width
   bool augment = true;                             // false: the shorter edge fits, and the centre is taken
-  std::array<double, 2> scale{0.08, 1};            // of the crop's area in the image's
-  std::array<double, 2> ratio{3.0 / 4, 4.0 / 3};   // of the crop's width to its height
+  TrainCrop crop = TrainCrop::rrc;
+  // of the crop's area in the image's, and of its width to its height; absent: 0.08 to 1 and 3/4 to 4/3, or 0.8 to 1
+  // and 0.9 to 1/0.9
+  std::optional<std::array<double, 2>> scale{}, ratio{};
   double hflip = 0.5, vflip = 0;                   // how probable it is that the image is mirrored
   std::optional<Filter> interpolation{};           // absent: bilinear or bicubic, by chance
+  // brightness, contrast and saturation change by up to so much, in any order
+  double color_jitter = 0;
+  double color_jitter_prob = 1, grayscale_prob = 0, blur_prob = 0;
+  Erasing erasing{};
   std::vector<float> mean{0.485f, 0.456f, 0.406f}, std{0.229f, 0.224f, 0.225f};
 };
 
@@ -29,6 +53,7 @@ class Chance {
   double uniform();                                // in [0, 1)
   double between(double lo, double hi) { return lo + (hi - lo) * uniform(); }
   int upto(int most);                              // 0 ... most
+  double normal();                                 // mean 0, deviation 1
 
  private:
   uint64_t key_, drawn_ = 0;
@@ -36,9 +61,13 @@ class Chance {
 
 Image crop(const Image& image, int left, int top, int width, int height);
 Image mirrored(Image image, bool across, bool upside_down);
+void erase(Tensor& image, const Erasing& how, Chance& chance);         // f32[1, C, H, W]
 /// The 8-bit image of exactly the input size.
 Image train_crop(const Image& image, const TrainConfig& config, Chance& chance);
 /// f32[1, C, H, W], normalised.
 Tensor train_transform(const Image& image, const TrainConfig& config, uint64_t key);
+/// The same crop so many times: first in its own colours, then each time in others. The first may be spared erasing.
+std::vector<Tensor> train_views(const Image& image, const TrainConfig& config, uint64_t key, int views,
+                                bool spare_first = false);
 
 }  // namespace fovea::data

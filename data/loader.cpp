@@ -36,11 +36,28 @@ std::vector<size_t> shuffled(size_t n, uint64_t key) {
   return order;
 }
 
+namespace {
+
+// A batch of an epoch: images in their order, and what becomes of them.
+struct Piece {
+  int64_t first = 0, images = 0;
+  int size = 0;                                    // 0: the input size
+};
+
+}  // namespace
+
 // One epoch under way: threads take the numbers of batches and put what they read where next() looks for it.
 struct Loader::Work {
-  Work(const ImageFolder& f, const LoaderOptions& options, int64_t e, int64_t first, int64_t count)
-      : folder(f), o(options), epoch(e), taken(first), wanted(first), end(count) {
-    if (o.train) order = shuffled(f.samples().size(), mixed(o.seed, static_cast<uint64_t>(e)));
+  Work(const ImageFolder& f, const LoaderOptions& options, std::vector<Piece> all, int64_t e, int64_t first)
+      : folder(f), o(options), pieces(std::move(all)), epoch(e), taken(first), wanted(first),
+        end(static_cast<int64_t>(pieces.size())) {
+    int64_t images = 0;
+    for (const Piece& p : pieces) images = std::max(images, p.first + p.images);
+    // an epoch of a given number of batches may go through the folder several times
+    for (uint64_t turn = 0; o.train && static_cast<int64_t>(order.size()) < images; ++turn) {
+      const std::vector<size_t> more = shuffled(f.samples().size(), mixed(o.seed, static_cast<uint64_t>(e)) + turn);
+      order.insert(order.end(), more.begin(), more.end());
+    }
     for (int i = 0; i < std::max(1, o.workers); ++i) threads.emplace_back([this] { run(); });
   }
   ~Work() {
@@ -78,38 +95,51 @@ struct Loader::Work {
   }
 
   Batch read(int64_t number) {
-    const auto all = static_cast<int64_t>(folder.samples().size());
-    const int64_t first = number * o.batch, n = std::min(o.batch, all - first);
+    const Piece& piece = pieces[static_cast<size_t>(number)];
+    const int64_t first = piece.first, n = piece.images, views = o.train ? o.views : 1;
     Batch out;
-    std::vector<int64_t> labels;
+    std::vector<int64_t> labels(static_cast<size_t>(n * views));
+    out.samples.resize(labels.size());
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(first + i);
       size_t sample = order.empty() ? at : order[at];
-      const Tensor image = read_sample(sample);
+      const std::vector<Tensor> images = read_sample(sample, piece.size, o.spare_first && i < n / 2);
       if (!out.images) {
-        Shape s = image.shape();
-        s[0] = n;
+        Shape s = images[0].shape();
+        s[0] = n * views;
         out.images = empty(s);
       }
-      const std::span<const float> from = image.data<float>();
-      std::copy(
-          from.begin(), from.end(),
-          out.images.mutable_data<float>().begin() + static_cast<ptrdiff_t>(from.size() * static_cast<size_t>(i)));
-      out.samples.push_back(sample);
-      labels.push_back(folder.samples()[sample].label);
+      for (int64_t view = 0; view < views; ++view) {
+        const auto place = static_cast<size_t>(view * n + i);
+        const std::span<const float> from = images[static_cast<size_t>(view)].data<float>();
+        std::copy(from.begin(), from.end(),
+                  out.images.mutable_data<float>().begin() + static_cast<ptrdiff_t>(from.size() * place));
+        out.samples[place] = sample;
+        labels[place] = folder.samples()[sample].label;
+      }
     }
-    out.targets = from<int64_t>(labels, {n});
+    out.targets = from<int64_t>(labels, {n * views});
+    if (o.train && o.mix) {
+      Chance chance(mixed(mixed(o.seed ^ 0x313Du, static_cast<uint64_t>(epoch)), static_cast<uint64_t>(number)));
+      const bool on = o.mix->off_epoch <= 0 || epoch < o.mix->off_epoch;
+      out.targets = mix(out.images, out.targets, *o.mix, chance, on);
+    }
     return out;
   }
 
-  // `sample` becomes another one where this one cannot be read.
-  Tensor read_sample(size_t& sample) {
+  // `sample` becomes another one where this one cannot be read. `whole`: if there is one view, nothing of it is erased.
+  std::vector<Tensor> read_sample(size_t& sample, int size, bool whole) {
     const size_t wished = sample;
     for (int attempt = 0;; ++attempt) {
       try {
         const Image image = read_image(folder.samples()[sample].path, o.decode);
-        if (!o.train) return eval_transform(image, o.eval);
-        return train_transform(image, *o.train, mixed(mixed(o.seed ^ 0x5A17u, static_cast<uint64_t>(epoch)), wished));
+        if (!o.train) return {eval_transform(image, o.eval)};
+        const uint64_t key = mixed(mixed(o.seed ^ 0x5A17u, static_cast<uint64_t>(epoch)), wished);
+        TrainConfig config = *o.train;
+        if (size > 0) config.input_size = {config.input_size[0], size, size};
+        if (o.views > 1) return train_views(image, config, key, o.views, o.spare_first);
+        if (whole) config.erasing.prob = 0;
+        return {train_transform(image, config, key)};
       } catch (const Error& e) {
         const int64_t so_far = bad.fetch_add(1) + 1;
         if (attempt + 1 >= kTries || so_far > o.most_bad)
@@ -121,6 +151,7 @@ struct Loader::Work {
 
   const ImageFolder& folder;
   const LoaderOptions& o;
+  std::vector<Piece> pieces;
   // batches: the next that a thread takes, the next for next(), how many
   int64_t epoch, taken, wanted, end;
   std::vector<size_t> order;                       // empty: that of the folder
@@ -133,20 +164,35 @@ struct Loader::Work {
 };
 
 Loader::Loader(const ImageFolder& folder, LoaderOptions options) : folder_(folder), o_(std::move(options)) {
+  if (o_.train && o_.sizes) sizes_.emplace(*o_.sizes, static_cast<int64_t>(folder.samples().size()), o_.seed);
   if (o_.batch < 1) throw Error(Error::Kind::argument, str_cat("batches of ", o_.batch, " images"));
   if (batches() == 0)
     throw Error(Error::Kind::argument, str_cat(folder.samples().size(), " images do not fill a batch of ", o_.batch));
 }
 Loader::~Loader() = default;
 
+double Loader::average_batch() const { return sizes_ ? sizes_->average_batch() : static_cast<double>(o_.batch); }
+
 int64_t Loader::batches() const {
+  if (sizes_) return sizes_->batches();
   const auto n = static_cast<int64_t>(folder_.samples().size());
   return o_.train ? n / o_.batch : (n + o_.batch - 1) / o_.batch;
 }
 
 void Loader::begin(int64_t epoch, int64_t first_batch) {
   work_.reset();
-  work_ = std::make_unique<Work>(folder_, o_, epoch, first_batch, batches());
+  std::vector<Piece> pieces;
+  int64_t at = 0;
+  const auto all = static_cast<int64_t>(folder_.samples().size());
+  if (sizes_) {
+    for (const SizeSchedule::Batch& b : sizes_->epoch(epoch)) {
+      pieces.push_back({at, b.images, o_.sizes->sizes[static_cast<size_t>(b.size)]});
+      at += b.images;
+    }
+  } else {
+    for (int64_t i = 0; i < batches(); ++i, at += o_.batch) pieces.push_back({at, std::min(o_.batch, all - at)});
+  }
+  work_ = std::make_unique<Work>(folder_, o_, std::move(pieces), epoch, first_batch);
 }
 
 bool Loader::next(Batch& batch) {

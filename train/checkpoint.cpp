@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kSum = "fovea.sum", kRest = "fovea.rest", kRestSum = "fovea.rest_sum", kNote = "fovea.";
 constexpr std::string_view kWeights = ".safetensors", kTrain = ".train.safetensors";
+constexpr std::string_view kOther = ".other.train.safetensors";
 
 const std::string* find(const StateDict& d, std::string_view key) {
   for (const auto& [name, value] : d.metadata)
@@ -51,6 +52,21 @@ std::string beside(const std::string& path, const std::string& name) {
   return (fs::path(path).parent_path() / name).string();
 }
 
+// The file that these weights name beside them; "" where there is none.
+std::string rest_of(const std::string& path) {
+  try {
+    const StateDict d = read_safetensors(path);
+    const std::string* rest = find(d, kRest);
+    return rest ? *rest : "";
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+bool is_weights(const std::string& file) {
+  return !file.starts_with('.') && file.ends_with(kWeights) && !file.ends_with(kTrain);
+}
+
 // The weights, checked, and all else, which must be what was written with them.
 std::pair<StateDict, StateDict> read_both(const std::string& path) {
   StateDict weights = read_summed(path);
@@ -64,6 +80,15 @@ std::pair<StateDict, StateDict> read_both(const std::string& path) {
   if (*find(others, kSum) != *sum)
     throw Error(Error::Kind::format, str_cat(beside(path, *rest), " does not belong to ", path));
   return {std::move(weights), std::move(others)};
+}
+
+bool is_whole(const std::string& path) {
+  try {
+    read_both(path);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -131,11 +156,15 @@ void Checkpoints::save(const std::string& name, const Module& model, const std::
     if (!saved.contains(s.tensor)) rest.set(s.name, on_host(*s.tensor));
   for (const auto& [key, value] : notes)
     for (StateDict* d : {&weights, &rest}) d->metadata.emplace_back(str_cat(kNote, key), value);
-  const std::string file = name + std::string(kTrain), rest_sum = sum_of(rest);
+  std::error_code ignored;
+  const std::string before = rest_of(path(name)), first = name + std::string(kTrain);
+  const bool named_twice = fs::hard_link_count(path(name), ignored) > 1 && !ignored;
+  const std::string file = before == first ? name + std::string(kOther) : first, rest_sum = sum_of(rest);
   write_summed(str_cat(folder_, '/', file), std::move(rest));
   weights.metadata.emplace_back(kRest, file);
   weights.metadata.emplace_back(kRestSum, rest_sum);
   write_summed(path(name), std::move(weights));
+  if (!before.empty() && before != file && !named_twice) fs::remove(str_cat(folder_, '/', before), ignored);
 }
 
 void Checkpoints::link(const std::string& name, const std::string& as) {
@@ -158,18 +187,35 @@ void Checkpoints::remove(const std::string& name) {
   std::error_code ignored;
   const bool named_twice = fs::hard_link_count(path(name), ignored) > 1 && !ignored;
   fs::remove(path(name), ignored);
-  if (!named_twice) fs::remove(str_cat(folder_, '/', name, kTrain), ignored);
+  if (named_twice) return;
+  for (const std::string_view ending : {kTrain, kOther}) fs::remove(str_cat(folder_, '/', name, ending), ignored);
 }
 
-std::vector<std::string> Checkpoints::whole() const {
+void Checkpoints::sweep() {
+  std::set<std::string> named, found;
+  std::error_code failed;
+  for (fs::directory_iterator at(folder_, failed), end; !failed && at != end; at.increment(failed)) {
+    const std::string file = at->path().filename().string();
+    const std::string rest = is_weights(file) ? rest_of(at->path().string()) : "";
+    if (file.ends_with(kTrain)) found.insert(file);
+    else if (!rest.empty()) named.insert(rest);
+    else if (is_weights(file)) return;             // who knows what it names
+  }
+  if (failed) return;
+  for (const std::string& file : found)
+    if (!named.contains(file)) fs::remove(str_cat(folder_, '/', file), failed);
+}
+
+// All that look like one, the newest first.
+std::vector<std::string> Checkpoints::by_age() const {
   std::vector<std::pair<int64_t, std::string>> found;
   std::error_code failed;
   for (fs::directory_iterator at(folder_, failed), end; !failed && at != end; at.increment(failed)) {
     const std::string file = at->path().filename().string();
-    if (file.starts_with('.') || !file.ends_with(kWeights) || file.ends_with(kTrain)) continue;
+    if (!is_weights(file)) continue;
     try {
-      const auto [weights, rest] = read_both(at->path().string());
-      found.emplace_back(number(notes_of(weights), "updates"), file.substr(0, file.size() - kWeights.size()));
+      found.emplace_back(number(read_notes(at->path().string()), "updates"),
+                         file.substr(0, file.size() - kWeights.size()));
     } catch (const Error&) {
       continue;
     }
@@ -178,6 +224,18 @@ std::vector<std::string> Checkpoints::whole() const {
   std::vector<std::string> out;
   for (auto& [updates, name] : found) out.push_back(std::move(name));
   return out;
+}
+
+std::vector<std::string> Checkpoints::whole() const {
+  std::vector<std::string> out = by_age();
+  std::erase_if(out, [&](const std::string& name) { return !is_whole(path(name)); });
+  return out;
+}
+
+std::string Checkpoints::newest() const {
+  for (const std::string& name : by_age())
+    if (is_whole(path(name))) return name;
+  return "";
 }
 
 Notes load_checkpoint(const std::string& path, Module& model, const std::vector<Slot>& slots) {

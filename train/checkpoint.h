@@ -16,8 +16,9 @@ namespace fovea::train {
 using Notes = std::map<std::string, std::string>;
 
 /// A checkpoint NAME is two files, both plain safetensors. NAME.safetensors has the weights as everybody reads them;
-/// its metadata names the other one, NAME.train.safetensors, which has all else. That one is written first, so that the
-/// weights' file, which appears at once, is what makes a checkpoint. Each has a SHA-256 of all that it says.
+/// its metadata names the other one, which has all else: NAME.train.safetensors, or NAME.other.train.safetensors where
+/// that one is in use. That one is written first, so that the weights' file, which appears at once, is what makes a
+/// checkpoint: of one that is replaced, either the old or the new is whole. Each has a SHA-256 of all that it says.
 class Checkpoints {
  public:
   /// Makes the folder where it is missing.
@@ -30,11 +31,16 @@ class Checkpoints {
   void link(const std::string& name, const std::string& as);
   /// Both files of NAME, if they are there, unless a link still names its weights.
   void remove(const std::string& name);
+  /// Removes what no checkpoint names any more: what runs left that were killed, or links that were replaced.
+  void sweep();
   /// Names of whole checkpoints, the newest first by their "updates"; damaged ones are passed over.
   std::vector<std::string> whole() const;
+  /// The first of them, "" where there is none; others are not read.
+  std::string newest() const;
   std::string path(const std::string& name) const;        // of its weights
 
  private:
+  std::vector<std::string> by_age() const;
   std::string folder_;
 };
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "engine/core/cancel.h"
 #include "engine/core/error.h"
 
 namespace fovea::train {
@@ -72,6 +73,16 @@ void Fit::resume(const std::string& checkpoint) {
   optimizer_.set_lr(schedule_.lr());
 }
 
+void Fit::start_at(int64_t epoch) {
+  epoch_ = epoch;
+  batch_ = 0;
+  loss_sum_ = images_ = 0;
+  updates_ = epoch * loader_.batches();
+  schedule_.epoch(epoch_);
+  schedule_.update(updates_);
+  optimizer_.set_lr(schedule_.lr());
+}
+
 Notes Fit::notes(double metric) const {
   return {{"epoch", str_cat(epoch_)},
           {"batch", str_cat(batch_)},
@@ -120,14 +131,19 @@ std::optional<Ended> Fit::run_epoch() {
   return {};
 }
 
-void Fit::end_epoch() {
+// Something: it could not be evaluated, and is still under way.
+std::optional<Ended> Fit::end_epoch() {
   EpochReport report{.epoch = epoch_, .updates = updates_, .loss = images_ > 0 ? loss_sum_ / images_ : 0};
   report.lr = optimizer_.lr();
   report.bad_images = loader_.bad();
   const bool last = epoch_ + 1 >= options_.epochs;
   std::optional<double> metric;
   if (evaluator_ && (last || (epoch_ + 1) % std::max<int64_t>(1, options_.val_interval) == 0)) {
-    report.evaluation = (*evaluator_)();
+    try {
+      report.evaluation = (*evaluator_)();
+    } catch (const Cancelled&) {
+      return Ended::interrupted;
+    }
     metric = metric_of(*report.evaluation);
   } else if (!evaluator_) {                        // then the training's own loss must do
     metric = options_.metric == "loss" ? report.loss : -report.loss;
@@ -150,9 +166,12 @@ void Fit::end_epoch() {
     save(name, metric.value_or(worst));
     checkpoints_->link(name, "last");
     if (report.best) checkpoints_->link(name, "model_best");
+    if (std::ranges::find(options_.milestones, number) != options_.milestones.end())
+      checkpoints_->link(name, str_cat("milestone-", number));
     prune(number);
   }
   if (listener_) listener_->epoch(report);
+  return {};
 }
 
 // The best stay, and the newest.
@@ -175,16 +194,17 @@ void Fit::prune(int64_t newest) {
   std::ranges::sort(found, [&](const auto& a, const auto& b) { return better(a.first, b.first); });
   for (size_t i = static_cast<size_t>(std::max<int64_t>(1, options_.history)) - 1; i < found.size(); ++i)
     checkpoints_->remove(found[i].second);
+  checkpoints_->sweep();
 }
 
 Ended Fit::run() {
   const int64_t end = options_.stop_epoch > 0 ? std::min(options_.stop_epoch, options_.epochs) : options_.epochs;
   while (epoch_ < end) {
-    if (const std::optional<Ended> early = run_epoch()) {
-      save("recovery", 0);
-      return *early;
-    }
-    end_epoch();
+    std::optional<Ended> early = run_epoch();
+    if (!early) early = end_epoch();
+    if (!early) continue;
+    save("recovery", 0);
+    return *early;
   }
   if (checkpoints_) checkpoints_->remove("recovery");
   return Ended::done;

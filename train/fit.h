@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "data/loader.h"
 #include "train/checkpoint.h"
@@ -15,7 +16,8 @@ namespace fovea::train {
 struct Evaluation {
   double loss = 0, top1 = 0, top5 = 0;             // the latter in per cent
 };
-/// How good the model is now; the caller's business.
+/// How good the model is now; the caller's business. May throw Cancelled: the run then ends as one that was
+/// interrupted, and evaluates when it is resumed.
 struct Evaluator {
   virtual ~Evaluator() = default;
   virtual Evaluation operator()() = 0;
@@ -47,6 +49,7 @@ struct FitOptions {
   int64_t val_interval = 1, recovery_interval = 0; // in epochs; in steps, 0: none
   int64_t history = 10;                            // checkpoints that are kept, the best
   std::string metric = "top1";                     // or top5, loss: what "best" looks at
+  std::vector<int64_t> milestones{};               // epochs whose checkpoints stay, as "milestone-N"
   int64_t most_not_finite = 5;                     // steps in a row that change nothing, then it ends
 };
 
@@ -61,6 +64,8 @@ class Fit {
       Listener* listener = nullptr);
   /// Goes on where that checkpoint was saved.
   void resume(const std::string& checkpoint);
+  /// Counts epochs from this one on, wherever the weights come from.
+  void start_at(int64_t epoch);
   /// Ends with a checkpoint in each case: "recovery" where it was interrupted or diverged.
   Ended run();
   int64_t epoch() const { return epoch_; }
@@ -70,7 +75,7 @@ class Fit {
 
  private:
   std::optional<Ended> run_epoch();
-  void end_epoch();
+  std::optional<Ended> end_epoch();
   void save(const std::string& name, double metric);
   Notes notes(double metric) const;
   bool better(double a, double b) const { return options_.metric == "loss" ? a < b : a > b; }

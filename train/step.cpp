@@ -55,7 +55,13 @@ Tensors Step::run(std::span<const Tensor> batch, const Tensor& hyper, const Tens
   if (options_.skip_not_finite)
     for (const Slot& s : slots()) before.push_back(*s.tensor);
   const Tensors leaves = optimizer_.leaves();
+  const bool bends = optimizer_.rule().wants_curvature();
+  Tensors signs;
+  Gradients curvature(bends ? leaves.size() : 0);
   const int64_t parts = options_.accumulate;
+  for (const Tensor& t : batch)
+    if (t.dim(0) % parts != 0)
+      throw Error(Error::Kind::shape, str_cat("a batch of ", t.dim(0), " in ", parts, " equal parts"));
   Gradients sum(leaves.size());
   Tensor loss;
   for (int64_t i = 0; i < parts; ++i) {
@@ -63,14 +69,25 @@ Tensors Step::run(std::span<const Tensor> batch, const Tensor& hyper, const Tens
     model_.seed(options_.seed);
     Tensors part;
     for (const Tensor& t : batch) {
-      const int64_t n = t.dim(0), size = (n + parts - 1) / parts;
+      const int64_t size = t.dim(0) / parts;
       part.push_back(parts == 1 ? t : slice(t, 0, i * size, (i + 1) * size));
     }
     const Tensor one = (*options_.objective)(model_, part);
     const Tensor share = parts == 1 ? one : one / static_cast<double>(parts);
-    const Gradients g = backward(share, leaves);
+    if (bends && signs.empty()) {
+      const UseRandomStep first(random);
+      signs = optimizer_.signs();
+    }
+    const Gradients g = bends ? grad(std::span(&share, 1), leaves, {}, true) : backward(share, leaves);
+    if (bends) {
+      const Tensors turned = grad(g, leaves, signs);
+      for (size_t k = 0; k < turned.size(); ++k) {
+        const Tensor one = turned[k] * signs[k];
+        curvature[k] = curvature[k] ? curvature[k] + one : one;
+      }
+    }
     for (size_t k = 0; k < g.size(); ++k)
-      if (g[k]) sum[k] = sum[k] ? sum[k] + g[k] : g[k];
+      if (g[k]) sum[k] = sum[k] ? sum[k] + g[k].detach() : g[k].detach();
     loss = loss ? loss + share.detach() : share.detach();
   }
   const bool clips = options_.clip != Clip::none;
@@ -82,7 +99,10 @@ Tensors Step::run(std::span<const Tensor> batch, const Tensor& hyper, const Tens
     clip(sum, leaves, options_.clip, options_.clip_bound, norm, spared);
   }
   const int64_t groups = hyper.dim(0) - 1;         // the last number is the average's decay
-  optimizer_.step(sum, slice(hyper, 0, 0, groups));
+  {
+    const UseRandomStep use(random);
+    optimizer_.step(sum, slice(hyper, 0, 0, groups), curvature);
+  }
   if (options_.ema) options_.ema->update(Number(select(hyper, 0, groups)));
   if (options_.skip_not_finite) {
     const double most = std::numeric_limits<double>::infinity();

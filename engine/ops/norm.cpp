@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/ops/norm.cpp — batch, layer, RMS and group normalisation.
+#include "engine/core/node.h"
+#include "engine/ops/gradients.h"
 #include "engine/ops/rules.h"
 
 namespace fovea {
@@ -46,9 +48,34 @@ Metas infer_batch_norm(const Site& s) {
   return {dense_like(x, x.shape), stats, stats};
 }
 
+void want_alike(const Site& s, std::string_view name) {
+  if (s.operand(1).shape != s.operand(0).shape || s.operand(1).dtype != s.operand(0).dtype)
+    s.fail(str_cat(name, " is ", s.operand(1), " beside a gradient ", s.operand(0)));
+}
+Metas infer_batch_norm_dx(const Site& s) {
+  check_channels(s);
+  want_alike(s, "x");
+  const Meta& x = s.operand(1);
+  const Shape channels{x.shape[1]};
+  check_affine(s, 2, "w", channels);
+  const Meta stats = make_meta(stats_dtype(x.dtype), channels, Memory::contiguous, x.device);
+  for (int i = 3; i < 5; ++i)
+    if (!s.has(i) || s.operand(i) != stats) s.fail(str_cat(i == 3 ? "mean" : "invstd", " is not ", stats));
+  return {dense_like(x, x.shape), stats, stats};
+}
+
+bool in_one_pass(const Backward& b) {
+  const DType t = b.in_meta(0).dtype;
+  return !grad_enabled() && (t == DType::f32 || t == DType::f64) && b.in_meta(0).numel() > 0;
+}
+
 // Also takes what arrives at mean and invstd: second derivatives go through them.
 Tensors vjp_batch_norm(const Backward& b) {
   const Meta& m = b.in_meta(0);
+  if (in_one_pass(b) && b.has_grad(0) && !b.has_grad(1) && !b.has_grad(2)) {
+    const Tensors g = call(ops::batch_norm_dx, {b.grad(0), b.in(0), b.in(1), b.out(1), b.out(2)});
+    return {g[0], b.needs(1) ? g[1] : Tensor(), b.needs(2) ? g[2] : Tensor()};
+  }
   const int rank = m.rank();
   const Dims axes = all_but_channels(rank);
   const double count = static_cast<double>(m.numel() / m.shape[1]);
@@ -110,8 +137,21 @@ Metas infer_layer_norm(const Site& s) {  // also rms_norm, which has no b
   check_affine(s, 2, "b", block);
   return {make_meta(s.operand(0).dtype, s.operand(0).shape, Memory::contiguous, s.operand(0).device)};
 }
+Metas infer_layer_norm_dx(const Site& s) {
+  s.want_floating(0);
+  want_alike(s, "x");
+  const Meta& x = s.operand(1);
+  const Shape block = trailing(s, s.attrs<NormAttrs>().dims);
+  check_affine(s, 2, "w", block);
+  const Meta sums = make_meta(stats_dtype(x.dtype), block, Memory::contiguous, x.device);
+  return {make_meta(x.dtype, x.shape, Memory::contiguous, x.device), sums, sums};
+}
 Tensors vjp_layer_norm(const Backward& b) {
   const Meta& m = b.in_meta(0);
+  if (in_one_pass(b)) {
+    const Tensors g = call(ops::layer_norm_dx, {b.grad(), b.in(0), b.in(1)}, b.attrs<NormAttrs>());
+    return {g[0], b.needs(1) ? g[1] : Tensor(), b.needs(2) ? g[2] : Tensor()};
+  }
   const Dims axes = trailing_axes(m.rank(), b.attrs<NormAttrs>().dims);
   const Tensor g = b.grad(), x = cast(b.in(0), stats_dtype(m.dtype));
   Tensor gx, gw, gb;
@@ -177,6 +217,12 @@ constinit const OpDef batch_norm{.signature = "batch_norm(x, w?, b?) -> y, mean,
                                  .vjp = vjp_batch_norm,
                                  .saves = {.inputs = 0b11, .outputs = 0b110},
                                  .role = Role::norm};
+constinit const OpDef batch_norm_dx{.signature = "batch_norm_dx(gy, x, w?, mean, invstd) -> gx, gw, gb",
+                                    .infer = infer_batch_norm_dx,
+                                    .role = Role::norm};
+constinit const OpDef layer_norm_dx{.signature = "layer_norm_dx(gy, x, w?) -> gx, gw, gb",
+                                    .infer = infer_layer_norm_dx,
+                                    .role = Role::norm};
 constinit const OpDef batch_norm_eval{.signature = "batch_norm_eval(x, w?, b?, mean, var) -> y",
                                       .infer = infer_batch_norm_eval,
                                       .vjp = vjp_batch_norm_eval,

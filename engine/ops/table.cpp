@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "engine/ops/gradients.h"
+#include "engine/ops/lowered/chain.h"
 #include "engine/ops/lowered/fused.h"
 #include "engine/ops/lowered/quant.h"
 
@@ -48,6 +50,8 @@ constexpr OpRow kTable[] = {
     row<UnfoldAttrs>(ops::fold),
     row<NormAttrs>(ops::batch_norm),
     row<NormAttrs>(ops::batch_norm_eval),
+    {&ops::batch_norm_dx, nullptr},
+    row<NormAttrs>(ops::layer_norm_dx),
     row<NormAttrs>(ops::layer_norm),
     row<NormAttrs>(ops::rms_norm),
     row<NormAttrs>(ops::group_norm),
@@ -62,6 +66,7 @@ constexpr OpRow kTable[] = {
     row<InterpolateAttrs>(ops::interpolate_dx),
     row<RandomAttrs>(ops::random),
     row<ScaleShiftAttrs>(ops::scale_shift),
+    row<ChainAttrs>(ops::chain),
     row<QuantAttrs>(ops::quantize),
     row<QuantAttrs>(ops::quantize_fine),
     row<QuantAttrs>(ops::dequantize),

@@ -59,7 +59,8 @@ std::vector<std::span<const Kernel>> tables() {
           matmul_kernels(),         reduce_kernels(),          norm_kernels(),
           pool_kernels(),           arrange_kernels(),         attention_kernels(),
           resize_kernels(),         scale_shift_kernels(),     half_linear_kernels(),
-          quant_conv_kernels(),     quant_depthwise_kernels(), quant_pointwise_kernels()};
+          quant_conv_kernels(),     quant_depthwise_kernels(), quant_pointwise_kernels(), chain_kernels(),
+          norm_gradient_kernels()};
 }
 }  // namespace
 

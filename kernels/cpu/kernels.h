@@ -12,10 +12,12 @@ std::span<const Kernel> bf16_attention_kernels();  // bf16_attention.cpp
 std::span<const Kernel> bf16_conv_kernels();       // bf16_conv.cpp
 std::span<const Kernel> bf16_linear_kernels();     // bf16_linear.cpp
 std::span<const Kernel> bf16_rows_kernels();       // bf16_rows.cpp
+std::span<const Kernel> chain_kernels();           // chain.cpp
 std::span<const Kernel> conv_kernels();            // conv.cpp
 std::span<const Kernel> matmul_kernels();          // matmul.cpp
 std::span<const Kernel> reduce_kernels();          // reduce.cpp
 std::span<const Kernel> norm_kernels();            // norm.cpp
+std::span<const Kernel> norm_gradient_kernels();   // norm_gradients.cpp
 std::span<const Kernel> pool_kernels();            // pool.cpp
 std::span<const Kernel> arrange_kernels();         // arrange.cpp
 std::span<const Kernel> attention_kernels();       // attention.cpp

@@ -2,6 +2,7 @@
 // kernels/ref/norm.cpp — batch, layer, RMS and group norm: two passes in double over rows that are normalised together.
 #include <cmath>
 
+#include "engine/ops/gradients.h"
 #include "engine/ops/lowered/fused.h"
 #include "kernels/ref/functions.h"
 #include "kernels/ref/run.h"
@@ -50,6 +51,53 @@ void batch_norm(const Run& r) {
   store(x.data(), r.out(0).permuted(order));
   store(mean.data(), r.out(1));
   store(invstd.data(), r.out(2));
+}
+
+// gx of a row whose x is normal already; adds up what w and b get of it, an element or all of them.
+void normal_dx(double* g, const double* normal, const double* w, double invstd, int64_t size, double* gw, double* gb,
+               int64_t step) {
+  double sum = 0, product = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    gw[i * step] += g[i] * normal[i];
+    gb[i * step] += g[i];
+    g[i] *= w[i * step];
+    sum += g[i];
+    product += g[i] * normal[i];
+  }
+  const auto n = static_cast<double>(size);
+  for (int64_t i = 0; i < size; ++i) g[i] = (g[i] - sum / n - normal[i] * product / n) * invstd;
+}
+
+void batch_norm_dx(const Run& r) {
+  const Dims order = channels_first(r.in(1).rank());
+  const int64_t channels = r.in(1).dim(1), size = r.in(1).meta.numel() / channels;
+  const std::vector<double> w = given(r, 2, channels, 1), mean = load<double>(r.in(3)), inv = load<double>(r.in(4));
+  std::vector<double> g = load<double>(r.in(0).permuted(order)), x = load<double>(r.in(1).permuted(order));
+  std::vector<double> gw(w.size()), gb(w.size());
+  for (size_t c = 0; c < w.size(); ++c) {
+    double* const row = x.data() + static_cast<int64_t>(c) * size;
+    for (int64_t i = 0; i < size; ++i) row[i] = (row[i] - mean[c]) * inv[c];
+    normal_dx(g.data() + static_cast<int64_t>(c) * size, row, &w[c], inv[c], size, &gw[c], &gb[c], 0);
+  }
+  store(g.data(), r.out(0).permuted(order));
+  store(gw.data(), r.out(1));
+  store(gb.data(), r.out(2));
+}
+
+void layer_norm_dx(const Run& r) {
+  int64_t size = 1;
+  for (int i = 0; i < r.out(1).rank(); ++i) size *= r.out(1).dim(i);
+  const std::vector<double> w = given(r, 2, size, 1);
+  std::vector<double> g = load<double>(r.in(0)), x = load<double>(r.in(1)), gw(w.size()), gb(w.size());
+  for (size_t at = 0; at < x.size(); at += w.size()) {
+    double* const row = x.data() + at;
+    const Moments m = moments(row, size, eps_of(r));
+    for (int64_t i = 0; i < size; ++i) row[i] = (row[i] - m.mean) * m.invstd;
+    normal_dx(g.data() + at, row, w.data(), m.invstd, size, gw.data(), gb.data(), 1);
+  }
+  store(g.data(), r.out(0));
+  store(gw.data(), r.out(1));
+  store(gb.data(), r.out(2));
 }
 
 void batch_norm_eval(const Run& r) {
@@ -144,6 +192,7 @@ std::span<const Kernel> norm_kernels() {
       {&ops::batch_norm, no_half<batch_norm>}, {&ops::batch_norm_eval, no_half<batch_norm_eval>},
       {&ops::layer_norm, no_half<layer_norm>}, {&ops::rms_norm, no_half<rms_norm>},
       {&ops::group_norm, no_half<group_norm>}, {&ops::scale_shift, no_half<scale_shift>},
+      {&ops::batch_norm_dx, no_half<batch_norm_dx>}, {&ops::layer_norm_dx, no_half<layer_norm_dx>},
   };
   return table;
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/ref/pointwise.cpp — cast, unary and its gradient, binary, where: row by row, in double or int64.
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <vector>
 
+#include "engine/ops/lowered/chain.h"
 #include "kernels/ref/functions.h"
 #include "kernels/ref/run.h"
 
@@ -175,12 +179,50 @@ void where(const Run& r) {
   }
 }
 
+// Each link rounds to f32, as it would alone.
+void chain(const Run& r) {
+  const auto& attrs = r.attrs<ChainAttrs>();
+  const Target y = r.out();
+  const int64_t n = y.meta.numel();
+  std::vector<std::array<double, kRow>> made(static_cast<size_t>(attrs.size));
+  for (int64_t first = 0; first < n; first += kRow) {
+    const int64_t count = std::min<int64_t>(kRow, n - first);
+    const auto load = [&](int v, double* row) {
+      if (v < 0) {
+        std::copy_n(made[static_cast<size_t>(-v - 1)].data(), count, row);
+        return;
+      }
+      const Source x = r.in(v);
+      const int64_t step = x.meta.numel() == 1 ? 0 : 1;
+      load_row(x.meta.dtype, x.data, first * step, step, count, row);
+    };
+    for (int i = 0; i < attrs.size; ++i) {
+      const Link& l = attrs.links[static_cast<size_t>(i)];
+      double other[kRow], *row = made[static_cast<size_t>(i)].data();
+      const double a = static_cast<double>(l.a), b = static_cast<double>(l.b);
+      if (l.kind == Link::Kind::where) {
+        load(reinterpret_cast<const uint8_t*>(r.in(l.x).data)[0] ? l.y : l.z, row);
+      } else {
+        load(l.x, row);
+        if (l.kind != Link::Kind::unary) load(l.y, other);
+        if (l.kind == Link::Kind::unary) apply(l.fn, a, b, row, count);
+        else if (l.kind == Link::Kind::binary) combine(l.op, row, other, count);
+        else multiply_slope(l.fn, a, b, other, row, count);
+      }
+      for (int64_t k = 0; k < count; ++k) row[k] = static_cast<double>(static_cast<float>(row[k]));
+    }
+    for (int i = 0; i < attrs.given; ++i)
+      store_row(y.meta.dtype, made[static_cast<size_t>(attrs.results[static_cast<size_t>(i)])].data(), r.out(i).data,
+                first, 1, count);
+  }
+}
+
 }  // namespace
 
 std::span<const Kernel> pointwise_kernels() {
   static constexpr Kernel table[] = {
       {&ops::cast, any_dtype<cast>},       {&ops::unary, no_half<unary>}, {&ops::unary_dx, no_half<unary_dx>},
-      {&ops::binary, no_half<binary>},     {&ops::where, any_dtype<where>},
+      {&ops::binary, no_half<binary>},     {&ops::where, any_dtype<where>}, {&ops::chain, no_half<chain>},
   };
   return table;
 }

@@ -177,7 +177,9 @@ TEST_CASE("fovea train reads args.yaml and says what it does not do", "[cli][tra
   const std::string config = data.scratch.file("args.yaml",
                                                "# a recipe\nmodel: test_resnet\nbatch_size: 8\nepochs: 1\nmixup: 0.0\n"
                                                "aa: null\nlr: 0.001\nmean:\n- 0.5\n- 0.5\n- 0.5\nstd: [0.5, 0.5, 0.5]\n"
-                                               "img_size: 32\nno_aug: true\npin_mem: false\nunheard_of: 3\n");
+                                               "img_size: 32\nno_aug: true\npin_mem: false\nunheard_of: 3\n"
+                                               "device: cuda\nfuser: ''\nwandb_tags: []\nopt: momentum\n"
+                                               "opt_kwargs:\n  dampening: 0.5\n");
   const Outcome o = run_tool(data.scratch / ".", {"train", data.scratch / "data", "-c", config, "--output",
                                                   data.scratch / "out", "--experiment", "yaml", "--lr", "0.002"});
   INFO(o.err);
@@ -187,13 +189,50 @@ TEST_CASE("fovea train reads args.yaml and says what it does not do", "[cli][tra
   CHECK(args.find("lr: 0.002\n") != std::string::npos);
   CHECK(args.find("no_aug: true\n") != std::string::npos);
   CHECK(args.find("mean:\n- 0.5\n") != std::string::npos);
-  const Outcome mixed = run_tool(data.scratch / ".", data.train("x", {"--mixup", "0.2"}));
+  CHECK(args.find("opt_kwargs: dampening=0.5\n") != std::string::npos);
+  CHECK(o.err.find("--device cuda") != std::string::npos);
+  const Outcome mixed = run_tool(data.scratch / ".", data.train("x", {"--aa", "rand-m9"}));
   CHECK(mixed.code == 1);
   CHECK(mixed.err.find("not there yet") != std::string::npos);
   CHECK(run_tool(data.scratch / ".", data.train("x", {"--log-wandb"})).err.find("nobody outside") != std::string::npos);
   CHECK(
       run_tool(data.scratch / ".", {"train", data.scratch / "data", "--model", "test_resnet", "--opt", "adan2"}).code ==
       1);
+}
+
+TEST_CASE("fovea train takes recipes of timm's", "[cli][train][slow]") {
+  const Data data;
+  const auto one = [&](const std::string& name, std::vector<std::string> more) {
+    more.insert(more.end(), {"--epochs", "1", "--threads", "1"});
+    const Outcome o = run_tool(data.scratch / ".", data.train(name, more));
+    INFO(name << ": " << o.err);
+    CHECK(o.code == 0);
+    return o;
+  };
+  one("mixed", {"--mixup", "0.4", "--cutmix", "1", "--mixup-mode", "elem", "--bce-loss", "-vb", "5", "--reprob",
+                "0.5"});
+  one("splits", {"--aug-splits", "2", "--jsd-loss", "--resplit", "--reprob", "0.3", "--grayscale-prob", "0.5"});
+  const Outcome sizes = one("sizes", {"--train-img-sizes", "24", "32", "--train-batch-sizes", "8", "4", "--opt", "lion",
+                                      "--variable-batch-loss-scale", "sqrt", "--train-batches-per-epoch", "5"});
+  CHECK(sizes.err.find("/5 (") != std::string::npos);
+  one("teacher",
+      {"--kd-model-name", "test_resnet=" + data.file("mixed", "last.safetensors"), "--task-loss-weight", "0.5"});
+  one("blurred", {"--train-crop-mode", "rkrr", "--gaussian-blur-prob", "1", "--opt", "kron", "--val-split", "",
+                  "--save-epochs", "0", "--head-init-scale", "0.5"});
+  CHECK(std::filesystem::exists(data.file("blurred", "milestone-0.safetensors")));
+  CHECK_NOTHROW(train::read_summed(data.file("blurred", "milestone-0.safetensors")));
+
+  const auto refused = [&](std::vector<std::string> more, const std::string& why) {
+    const Outcome o = run_tool(data.scratch / ".", data.train("x", std::move(more)));
+    INFO(o.err);
+    CHECK(o.code == 1);
+    CHECK(o.err.find(why) != std::string::npos);
+  };
+  refused({"--jsd-loss"}, "--aug-splits");
+  refused({"--mixup", "0.2", "-b", "7"}, "odd");
+  refused({"--aug-repeats", "3"}, "several processes");
+  refused({"--train-batches-per-epoch", "3"}, "--train-img-sizes");
+  refused({"--resume", data.file("mixed", "nothing.safetensors")}, "nothing.safetensors");
 }
 
 TEST_CASE("event files are TensorBoard's", "[train]") {

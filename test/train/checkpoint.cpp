@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 
 #include "engine/ops/ops.h"
 #include "test/support/catch.h"
@@ -160,7 +161,8 @@ TEST_CASE("whoever is killed while saving leaves a whole checkpoint", "[train][s
   for (int i = 0; i < 300; ++i) {
     const int before = std::stoi(train::read_notes(checkpoints.path(checkpoints.whole()[0])).at("updates"));
     const pid_t child = in_child([&] {
-      checkpoints.save(str_cat("checkpoint-", before + 1), *t.model, t.step->slots(), {{"updates", str_cat(before + 1)}});
+      checkpoints.save(str_cat("checkpoint-", before + 1), *t.model, t.step->slots(),
+                       {{"updates", str_cat(before + 1)}});
       checkpoints.link(str_cat("checkpoint-", before + 1), "last");
     });
     ::usleep(static_cast<useconds_t>(i * 7919 % 9000));
@@ -172,6 +174,33 @@ TEST_CASE("whoever is killed while saving leaves a whole checkpoint", "[train][s
     for (int old = before - 2; old >= 0 && old >= before - 4; --old) checkpoints.remove(str_cat("checkpoint-", old));
   }
   CHECK(finished < 300);
+}
+
+TEST_CASE("whoever is killed while replacing a checkpoint leaves the old or the new one", "[train][slow]") {
+  const test::Scratch folder;
+  train::Checkpoints checkpoints(folder / "run");
+  Training t("momentum", false);
+  checkpoints.save("recovery", *t.model, t.step->slots(), {{"updates", "0"}});
+  int finished = 0;
+  for (int i = 0; i < 100; ++i) {
+    const int before = std::stoi(train::read_notes(checkpoints.path("recovery")).at("updates"));
+    const pid_t child =
+        in_child([&] { checkpoints.save("recovery", *t.model, t.step->slots(), {{"updates", str_cat(before + 1)}}); });
+    ::usleep(static_cast<useconds_t>(i * 7919 % 9000));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    finished += WIFEXITED(status);
+    check_whole(checkpoints.folder(), before);
+    CHECK(checkpoints.newest() == "recovery");
+  }
+  CHECK(finished < 100);
+  checkpoints.sweep();
+  CHECK_NOTHROW(train::load_checkpoint(checkpoints.path("recovery"), *t.model, t.step->slots()));
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoints.folder()))
+    files += !entry.path().filename().string().starts_with('.');
+  CHECK(files == 2);
 }
 
 TEST_CASE("a save that runs out of room leaves the checkpoint before", "[train]") {

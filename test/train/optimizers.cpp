@@ -64,6 +64,47 @@ struct ToyLoss final : train::Objective {
   }
 };
 
+// What Kron and AdaHessian draw: an operand of each step, so that a compiled one has others, too.
+struct Given final : train::Draws {
+  struct Piece {
+    int64_t first = 0;
+    Shape shape{};
+  };
+  static Tensor of_step(const Toy& toy, int step) {
+    std::vector<double> all;
+    for (size_t place = 0; place < 4; ++place) {
+      const auto n = static_cast<size_t>(toy.entries[kPlaces[place]].p->numel());
+      for (size_t i = 0; i < n; ++i)
+        all.push_back(static_cast<double>(hash_uniform(fnv1a(str_cat("draw.", step, '.', place)), i)));
+    }
+    all.push_back(step % 5 == 2 ? 0 : 1);
+    return from<double>(all, {1, static_cast<int64_t>(all.size())});
+  }
+  // Kron knows a parameter by its shape here: all of them differ.
+  Tensor normal(const Shape& s, int64_t, const Tensor&) const override {
+    for (const Piece& p : pieces)
+      if (numel(p.shape) == numel(s)) return reshape(narrow(numbers, 1, p.first, numel(s)), s);
+    throw Error(Error::Kind::internal, "a draw of a shape that no parameter has");
+  }
+  Tensor sign(const Shape& s, int64_t key, const Tensor& like) const override {
+    return affine(cast(greater(normal(s, key, like), 0.0), like.dtype()), 2, -1);
+  }
+  Tensor uniform(int64_t, const Tensor&) const override { return reshape(slice(numbers, 1, -1, numbers.dim(1)), {}); }
+
+  static constexpr size_t kPlaces[] = {3, 0, 1, 2};         // no_decay comes first
+  std::vector<Piece> pieces;
+  Tensor numbers;
+};
+
+struct DrawingLoss final : train::Objective {
+  explicit DrawingLoss(std::shared_ptr<Given> g) : given(std::move(g)) {}
+  Tensor operator()(Module& m, std::span<const Tensor> batch) const override {
+    given->numbers = batch[0];
+    return ToyLoss()(m, {});
+  }
+  std::shared_ptr<Given> given;
+};
+
 std::vector<double> summary(const Tensor& t) {
   const std::vector<double> v = values_of(t);
   double sum = 0, squares = 0;
@@ -81,11 +122,17 @@ void check_rule(const std::string& name, const nlohmann::json& wanted, bool comp
     groups[p.name == "bias" ? 0 : 1].parameters.push_back(p);
   const double lr = 0.02, exact = name == "radamlegacy" ? 1e-6 : 1e-9;      // timm computes that one in f32
   train::Optimizer optimizer(train::rule(name), std::move(groups), lr);
-  train::Step step(toy, optimizer, {.objective = std::make_shared<ToyLoss>()});
+  const auto given = std::make_shared<Given>();
+  for (const size_t i : Given::kPlaces) {
+    const Given::Piece* last = given->pieces.empty() ? nullptr : &given->pieces.back();
+    given->pieces.push_back({last ? last->first + numel(last->shape) : 0, toy.entries[i].p->shape()});
+  }
+  optimizer.set_draws(given);
+  train::Step step(toy, optimizer, {.objective = std::make_shared<DrawingLoss>(given)});
   if (compiled) step.compile();
   for (int i = 0; i < 14; ++i) {
     optimizer.set_lr(lr * (1 - 0.04 * i));
-    const double loss = step({}), recorded = wanted.at("losses").at(static_cast<size_t>(i));
+    const double loss = step({Given::of_step(toy, i)}), recorded = wanted.at("losses").at(static_cast<size_t>(i));
     INFO(name << (compiled ? ", compiled" : "") << ", step " << i);
     CHECK(loss == Approx(recorded).epsilon(exact));
   }

@@ -3,10 +3,12 @@
 #include "train/schedule.h"
 
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/autograd/autograd.h"
+#include "engine/core/text.h"
 #include "engine/ops/ops.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
@@ -87,6 +89,12 @@ train::LossOptions loss_options_of(const json& s) {
   o.class_counts = list_of(s, "class_counts");
   o.num_samples = s.value("num_samples", 0.0);
   return o;
+}
+
+std::string hash_of(const std::string& text) {
+  char out[17];
+  std::snprintf(out, sizeof out, "%016llx", static_cast<unsigned long long>(fnv1a(text)));
+  return out;
 }
 
 void check_groups(const std::vector<train::ParameterGroup>& have, const json& want) {
@@ -269,4 +277,33 @@ TEST_CASE("groups of parameters are timm's", "[train]") {
     o.layers = zoo::layer_numbers(*model);
     check_groups(train::parameter_groups(*model, o), want.at("layers"));
   }
+}
+
+TEST_CASE("layers are grouped as timm groups them, in one model a module", "[train]") {
+  const json all = recorded("layer_groups");
+  size_t seen = 0;
+  for (const auto& [name, want] : all.items()) {
+    if (!zoo::is_model(name)) continue;                     // not in this build
+    INFO(name);
+    ++seen;
+    const auto model = zoo::create(name);
+    model->set_requires_grad();
+    train::GroupOptions o{.weight_decay = 0.05, .no_weight_decay = model->no_weight_decay()};
+    o.layer_decay = 0.7;
+    o.layer_decay_min_scale = 0.1;
+    o.layers = model->group_matcher(false).empty() ? train::automatic_layers(*model, model->classifier_name())
+                                                   : zoo::layer_numbers(*model);
+    const std::vector<train::ParameterGroup> have = train::parameter_groups(*model, o);
+    CHECK(have.size() == want.size());
+    for (size_t i = 0; i < std::min(have.size(), want.size()); ++i) {
+      INFO(have[i].name);
+      CHECK(have[i].lr_scale == Approx(want[i].at(0).get<double>()));
+      CHECK(have[i].weight_decay == want[i].at(1).get<double>());
+      std::vector<std::string> names;
+      for (const train::SharedParameter& p : have[i].parameters) names.push_back(p.name);
+      CHECK(names.size() == want[i].at(2).get<size_t>());
+      CHECK(hash_of(join(names, ",")) == want[i].at(3).get<std::string>());
+    }
+  }
+  CHECK(seen >= 10);
 }

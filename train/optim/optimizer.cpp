@@ -5,6 +5,15 @@
 #include "engine/ops/ops.h"
 
 namespace fovea::train {
+
+Tensor Draws::normal(const Shape& s, int64_t key, const Tensor& like) const {
+  return randn(s, key, like.dtype(), like.device());
+}
+Tensor Draws::sign(const Shape& s, int64_t key, const Tensor& like) const {
+  return affine(bernoulli(s, 0.5, key, like.dtype(), like.device()), 2, -1);
+}
+Tensor Draws::uniform(int64_t key, const Tensor& like) const { return rand({}, key, like.dtype(), like.device()); }
+
 namespace {
 
 std::vector<ParameterGroup> one_group(Module& m, double weight_decay) {
@@ -12,7 +21,8 @@ std::vector<ParameterGroup> one_group(Module& m, double weight_decay) {
 }
 
 void check_rate(const char* what, double v) {
-  if (!(v >= 0)) throw Error(Error::Kind::argument, str_cat("an optimizer with ", what, " ", v), "it may not be negative");
+  if (!(v >= 0))
+    throw Error(Error::Kind::argument, str_cat("an optimizer with ", what, " ", v), "it may not be negative");
 }
 
 }  // namespace
@@ -70,10 +80,21 @@ std::vector<std::string> Optimizer::names() const {
   return out;
 }
 
-void Optimizer::step(const Gradients& gradients, const Tensor& hyper) {
+Tensors Optimizer::signs() const {
+  Tensors out;
+  for (size_t i = 0; i < places_.size(); ++i) {
+    const Tensor& p = places_[i].parameter->value;
+    out.push_back(draws_->sign(p.shape(), key_of(i), p));
+  }
+  return out;
+}
+
+void Optimizer::step(const Gradients& gradients, const Tensor& hyper, const Gradients& curvature) {
   if (gradients.size() != places_.size())
     throw Error(Error::Kind::argument,
                 str_cat("a step by ", gradients.size(), " gradients, there are ", places_.size(), " parameters"));
+  if (rule_->wants_curvature() && curvature.size() != places_.size())
+    throw Error(Error::Kind::argument, "a rule that follows curvature is stepped without any", "train::Step gives it");
   const NoGrad no_grad;
   Gradients prepared = gradients;
   rule_->prepare(prepared);
@@ -93,7 +114,9 @@ void Optimizer::step(const Gradients& gradients, const Tensor& hyper) {
     const std::span<Tensor> kept(kept_.data() + place.first, end - place.first);
     Tensor& slot = place.parameter->value;
     const Tensor p = slot.detach();
-    slot = rule_->next({p, prepared[i], kept, hypers[place.group], shared[place.group]});
+    const Tensor bend = curvature.empty() ? Tensor() : curvature[i];
+    slot = rule_->next(
+        {p, prepared[i], kept, hypers[place.group], shared[place.group], bend, key_of(i), draws_.get()});
     slot.set_requires_grad();
   }
 }

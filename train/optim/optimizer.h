@@ -29,10 +29,13 @@ class Optimizer {
   /// All parameters' values, group by group, and their names.
   Tensors leaves() const;
   std::vector<std::string> names() const;
-  /// By one gradient a leaf; where there is none, the parameter stays as it is.
-  void step(const Gradients& gradients, const Tensor& hyper);
+  /// By one gradient a leaf; where there is none, the parameter stays as it is. Curvature where the rule wants it.
+  void step(const Gradients& gradients, const Tensor& hyper, const Gradients& curvature = {});
   void step();                                            // by what backward(loss) left in grad(), and hyper()
   void zero_grad();
+  /// One draw of signs a leaf, for Rule::wants_curvature().
+  Tensors signs() const;
+  void set_draws(std::shared_ptr<const Draws> draws) { draws_ = std::move(draws); }
   /// The step counter and what the rule keeps: "step", "exp_avg.blocks.0.weight".
   std::vector<Slot> state();
 
@@ -42,7 +45,10 @@ class Optimizer {
     size_t group, first;
   };
 
+  static int64_t key_of(size_t place) { return static_cast<int64_t>(0x6F7074696D000000u + (place << 2)); }
+
   RulePtr rule_;
+  std::shared_ptr<const Draws> draws_ = std::make_shared<Draws>();
   std::vector<ParameterGroup> groups_;
   double lr_, max_lr_;
   std::vector<bool> decays_;                              // by group: whether weight decay is an operand

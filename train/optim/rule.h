@@ -23,6 +23,14 @@ struct Keeps {
   Tensor first;
 };
 
+/// Where rules have random numbers from. By key, and by the random step (engine/ops/random.h): others in each step.
+struct Draws {
+  virtual ~Draws() = default;
+  virtual Tensor normal(const Shape& s, int64_t key, const Tensor& like) const;
+  virtual Tensor sign(const Shape& s, int64_t key, const Tensor& like) const;    // -1 or 1
+  virtual Tensor uniform(int64_t key, const Tensor& like) const;                 // one, in [0, 1)
+};
+
 /// One parameter's turn.
 struct Turn {
   const Tensor& p;
@@ -30,6 +38,9 @@ struct Turn {
   std::span<Tensor> kept;                                 // as keeps() lists it; to be replaced
   const Hyper& h;
   std::span<const Number> shared;                         // Rule::numbers()
+  Tensor curvature{};                                     // where the rule wants it
+  int64_t key = 0;                                        // the parameter's own, for draws
+  const Draws* draws = nullptr;
 };
 
 class Rule {
@@ -42,6 +53,8 @@ class Rule {
   virtual Tensor next(const Turn& t) const = 0;
   /// What is done to all gradients before, such as a bound on their common norm.
   virtual void prepare(std::span<Tensor> gradients) const { (void)gradients; }
+  /// Whether a step has to differentiate twice: Turn::curvature is then z (H z), for signs z that are drawn.
+  virtual bool wants_curvature() const { return false; }
 };
 using RulePtr = std::shared_ptr<const Rule>;
 

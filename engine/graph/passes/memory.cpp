@@ -87,7 +87,9 @@ class Planner {
 
   // May this step write its result over operand i? Each element must be read before it is written, by nobody else.
   bool overwrites(const Step& s, size_t i) const {
-    if (!s.op->traits.pointwise || s.op->traits.view || s.out.size() != 1 || s.in[i] < 0) return false;
+    if (!s.op->traits.pointwise || s.op->traits.view || s.in[i] < 0) return false;
+    // of a chain's results each may lie where another operand does
+    if (!std::all_of(s.out.begin(), s.out.end(), [&](int v) { return g_.meta(v) == g_.meta(s.out[0]); })) return false;
     const auto whole = [&](int v) { return g_.meta(v) == g_.meta(s.out[0]) && roots_[at(v)].offset == 0; };
     const int root = roots_[at(s.in[i])].value;
     return std::all_of(s.in.begin(), s.in.end(),

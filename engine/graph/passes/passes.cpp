@@ -19,6 +19,7 @@ constexpr Pass kPasses[] = {
     {"fuse_epilogue", passes::fuse_epilogue, "residual sum and activation join the convolution or product"},
     {"quantize", passes::quantize, "computes in 8-bit integers where ranges were calibrated"},
     {"fuse_norm", passes::fuse_norm, "batch norm that is left joins what it reads and maps what it gives"},
+    {"chain", passes::chain, "pointwise steps of a training step become one"},
     {"unread", passes::unread, "results that nobody reads are not computed"},
     {"own_results", passes::own_results, "what is read after a run is the session's own", true},
     {"memory", passes::memory, "values share one arena by lifetime"},

@@ -16,6 +16,7 @@ void fuse_epilogue(Graph& g, const Target& t);     // residual sum and activatio
 void quantize(Graph& g, const Target& t);          // Target::calibration: convolutions and products in 8-bit integers
 // batch norm that is left, the cat before and the activation after it
 void fuse_norm(Graph& g, const Target& t);
+void chain(Graph& g, const Target& t);             // pointwise steps of a training step, one after the other, as one
 void unread(Graph& g, const Target& t);            // results that nobody reads are not computed
 void own_results(Graph& g, const Target& t);       // copies results and state that would be somebody else's bytes
 void memory(Graph& g, const Target& t);            // liveness -> one arena; pointwise steps in place

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # test/golden/record/schedules.py — records the learning rates of timm's schedules, the losses of its classifiers with their
-# gradients, adaptive clipping, the decay of averages, and the parameter groups of a few models.
+# gradients, adaptive clipping, the decay of averages, the parameter groups of a few models, and those by layer of one a module.
 #
 # usage: schedules.py --out DIR
 # Schedules: the rate before the first epoch and after each of 100 (of 10 with 10 updates where it goes by updates). Losses: logits
@@ -133,6 +133,26 @@ def groups():
     return out
 
 
+def fnv1a(text):
+    value = 0xCBF29CE484222325
+    for b in text.encode():
+        value = (value ^ b) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{value:016x}"
+
+
+def layer_groups():
+    """Of the smallest model of each module of test/golden/models: of each group scale, decay, how many names, and their hash."""
+    out = {}
+    for path in sorted((pathlib.Path(__file__).resolve().parents[1] / "models").glob("*.json")):
+        name = min(json.loads(path.read_text()), key=lambda m: (m["params"], m["name"]))["name"]
+        model = timm.create_model(name)
+        names = {p: n for n, p in model.named_parameters()}
+        skip = list(model.no_weight_decay()) if hasattr(model, "no_weight_decay") else []
+        groups = param_groups_layer_decay(model, 0.05, no_weight_decay_list=skip, layer_decay=0.7, min_scale=0.1)
+        out[name] = [[g["lr_scale"], g["weight_decay"], len(g["params"]), fnv1a(",".join(names[p] for p in g["params"]))] for g in groups]
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -145,6 +165,7 @@ def main():
         "agc": agc(),
         "ema": ema(),
         "groups": groups(),
+        "layer_groups": layer_groups(),
     }
     folder = a.out / "train"
     folder.mkdir(parents=True, exist_ok=True)

@@ -111,12 +111,14 @@ class Lookahead final : public Rule {
   Tensor next(const Turn& t) const override {
     const size_t n = t.shared.size();
     Tensor& slow = t.kept.back();
-    const Tensor p = fast_->next({t.p, t.g, t.kept.first(t.kept.size() - 1), t.h, t.shared.first(n - 2)});
+    const Tensor p = fast_->next({t.p, t.g, t.kept.first(t.kept.size() - 1), t.h, t.shared.first(n - 2), t.curvature,
+                                  t.key, t.draws});
     const Tensor time = greater(t.shared[n - 2].as(p), 0.5);
     slow = where(time, lerp(slow, p, t.shared[n - 1]), slow);
     return where(time, slow, p);
   }
   void prepare(std::span<Tensor> gradients) const override { fast_->prepare(gradients); }
+  bool wants_curvature() const override { return fast_->wants_curvature(); }
 
  private:
   RulePtr fast_;

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// data/mix.h — Mixup and CutMix: images of a batch become mixtures of two of them, and so do their targets.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "engine/core/tensor.h"
+
+namespace fovea::data {
+
+class Chance;
+
+struct MixConfig {
+  enum class Mode : uint8_t { batch, pair, elem };          // who shares what is drawn
+  double mixup = 0, cutmix = 0;                    // alphas of the Beta distributions; 0: not this one
+  std::optional<std::array<double, 2>> cutmix_minmax{};     // sides of the cut, as shares of the image's
+  double prob = 1, switch_prob = 0.5;              // of mixing at all; of CutMix where there are both
+  Mode mode = Mode::batch;
+  double smoothing = 0.1;
+  int64_t classes = 0;
+  int64_t off_epoch = 0;                           // from this epoch on nothing is mixed; 0: always
+};
+MixConfig::Mode parse_mix_mode(std::string_view name);
+
+/// Images f32[N, C, H, W] are mixed in place, each with the one as far from the other end; N is even. Targets i64[N]
+/// become f32[N, classes], smoothed; `on` false: without mixing.
+Tensor mix(const Tensor& images, const Tensor& targets, const MixConfig& config, Chance& chance, bool on = true);
+
+}  // namespace fovea::data
