@@ -260,21 +260,50 @@ PlanPtr plan_group_norm(const Site& s) {
   return std::make_shared<GroupNorm>(s);
 }
 
+// Rows that are dense each, evenly spaced within groups that are evenly spaced, too: as the heads of queries are that
+// lie beside keys and values.
+struct SpacedRows {
+  int64_t size = 1, rows = 0, group = 1, step = 0, group_step = 0;
+  bool fit = true;
+  SpacedRows(const Meta& x, int dims) {
+    const int lead = x.rank() - dims;
+    for (int i = x.rank() - 1; i >= lead; --i) {
+      fit = fit && (x.shape[i] == 1 || x.strides[i] == size);
+      size *= x.shape[i];
+    }
+    rows = size ? x.numel() / size : 0;
+    step = group_step = size;
+    bool grouped = false;
+    int64_t reach = 0;  // what the stride of the next dimension is where it goes on evenly
+    for (int i = lead - 1; i >= 0; --i) {
+      if (x.shape[i] == 1) continue;
+      fit = fit && x.strides[i] > 0;
+      if (reach == 0) step = x.strides[i];
+      else if (x.strides[i] != reach && !grouped) grouped = true, group_step = x.strides[i];
+      else if (x.strides[i] != reach) fit = false;
+      if (!grouped) group *= x.shape[i];
+      reach = x.strides[i] * x.shape[i];
+    }
+    if (!grouped) group = std::max<int64_t>(rows, 1);
+  }
+  int64_t start(int64_t row) const { return row / group * group_step + row % group * step; }
+};
+
 template <bool Rms>
 class RowNorm final : public NormPlan {
  public:
-  explicit RowNorm(const Site& s) : NormPlan(s), size_(1) {
-    const Meta& x = s.operand(0);
-    for (int i = x.rank() - s.attrs<NormAttrs>().dims; i < x.rank(); ++i) size_ *= x.shape[i];
-    rows_ = size_ ? x.numel() / size_ : 0;
-  }
+  explicit RowNorm(const Site& s)
+      : NormPlan(s),
+        at_(s.operand(0), s.attrs<NormAttrs>().dims),
+        size_(at_.size),
+        rows_(at_.rows) {}
   void run(const Args& a, Stream&) const override {
     const float *x = floats(a.in[0]), *w = floats(a.in[1]), *b = Rms ? nullptr : floats(a.in[2]);
     float* y = floats(a.out[0]);
     const double count = static_cast<double>(size_);
     parallel_for(rows_, std::max<int64_t>(1, 8192 / (size_ + 1)), [&](int64_t first, int64_t last) {
       for (int64_t r = first; r < last; ++r) {
-        const float* row = x + r * size_;
+        const float* row = x + at_.start(r);
         const float mean = Rms ? 0 : static_cast<float>(set->sum(row, size_) / count);
         const double invstd = 1 / std::sqrt(set->squares(row, mean, size_) / count + static_cast<double>(eps));
         set->normalize(row, mean, static_cast<float>(invstd), w, b, y + r * size_, size_);
@@ -283,12 +312,13 @@ class RowNorm final : public NormPlan {
   }
 
  private:
+  SpacedRows at_;
   int64_t size_, rows_;
 };
 template <bool Rms>
 PlanPtr plan_row_norm(const Site& s) {
-  if (!all_f32(s) || !lies_as(s.operand(0), Memory::contiguous) || !lies_as(s.result(), Memory::contiguous) ||
-      !dense_vectors(s, 1))
+  if (!all_f32(s) || !SpacedRows(s.operand(0), s.attrs<NormAttrs>().dims).fit ||
+      !lies_as(s.result(), Memory::contiguous) || !dense_vectors(s, 1))
     return nullptr;
   return std::make_shared<RowNorm<Rms>>(s);
 }

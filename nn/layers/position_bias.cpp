@@ -2,9 +2,8 @@
 // nn/layers/position_bias.cpp — a table, and a network over offsets.
 #include "nn/layers/position_bias.h"
 
-#include <cmath>
-
 #include "engine/ops/ops.h"
+#include "nn/layers/log_offsets.h"
 
 namespace fovea {
 namespace {
@@ -48,19 +47,8 @@ class RelPosMlp final : public PositionBias {
     if (options_.type == RelPosType::mlp_swin) bias = sigmoid(bias) * 16;
     return options_.class_token ? pad_last(bias, {1, 0, 1, 0}) : bias;
   }
-  // [offsets, 2]: the sign of each offset and the logarithm of its size.
   Tensor offsets(Size2 window) const {
-    std::vector<float> all;
-    for (int i = 1 - window.h; i < window.h; ++i)
-      for (int j = 1 - window.w; j < window.w; ++j)
-        all.push_back(log_of(i, window.h)), all.push_back(log_of(j, window.w));
-    return from(std::span<const float>(all), Shape{static_cast<int64_t>(all.size() / 2), 2});
-  }
-  float log_of(int offset, int window) const {
-    if (options_.type == RelPosType::mlp)
-      return std::copysign(std::log1p(std::abs(static_cast<float>(offset))), static_cast<float>(offset));
-    const float x = static_cast<float>(offset) / static_cast<float>(window - 1) * 8;
-    return std::copysign(std::log2(1 + std::abs(x)), x) / 3;
+    return options_.type == RelPosType::mlp ? log_offsets(window) : scaled_log_offsets(window, window);
   }
   PositionBiasOptions options_;
   Param rel_coords_log_, positions_;

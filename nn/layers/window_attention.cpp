@@ -2,8 +2,8 @@
 // nn/layers/window_attention.cpp — WindowAttention.
 #include "nn/layers/window_attention.h"
 
-#include "engine/ops/ops.h"
 #include "nn/layers/attention.h"
+#include "nn/layers/window_sdpa.h"
 
 namespace fovea {
 WindowAttention::WindowAttention(int dim, const WindowAttentionOptions& o) : heads_(o.heads), attn_drop_(o.attn_drop) {
@@ -27,16 +27,7 @@ Tensor WindowAttention::operator()(const Tensor& x, const Tensor& mask) {
 Tensor WindowAttention::attend(const Tensor& x, const Tensor& mask) {
   const bool drops = training() && attn_drop_ > 0;
   const AttentionOptions options{.scale = {}, .dropout = drops ? attn_drop_ : 0, .key = drops ? next_key() : 0};
-  const auto [q, k, v] = split_qkv(qkv(x), heads_);
-  Tensor bias = table_.bias(), y;
-  if (mask) {  // differs from window to window: they get a dimension of their own
-    const auto apart = [&](const Tensor& t) { return unflatten(t, 0, {-1, mask.dim(0)}); };
-    bias = bias + unsqueeze(cast(mask, bias.dtype()), 1);
-    y = flatten(sdpa(apart(q), apart(k), apart(v), bias, options), 0, 1);
-  } else {
-    y = sdpa(q, k, v, bias, options);
-  }
-  return proj_drop_(proj(merge_heads(y)));
+  return proj_drop_(proj(window_sdpa(split_qkv(qkv(x), heads_), table_.bias(), mask, options)));
 }
 
 }  // namespace fovea

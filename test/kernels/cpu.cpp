@@ -408,6 +408,13 @@ TEST_CASE("cpu: norms", "[cpu]") {
     check1([&] { return layer_norm(rows, v, u, 1e-6); }, 2e-6);
     check1([&] { return layer_norm(rows, {}, {}, 1e-6); }, 2e-6);
     check1([&] { return rms_norm(rows, v, 1e-6); }, 2e-6);
+    // rows that others lie between, one by one and in groups
+    const Tensor wide = filled("wide", {2, 5, 3, 4, n}, DType::f32, {1, 3});
+    check1([&] { return layer_norm(select(wide, 3, 1), v, u, 1e-6); }, 2e-6);
+    check1([&] { return rms_norm(slice(wide, 2, 1, 3), v, 1e-6); }, 2e-6);
+    check1([&] { return rms_norm(slice(slice(wide, 3, 0, 3), 1, 1, 3), v, 1e-6); }, 2e-6);
+    check1([&] { return rms_norm(permute(select(wide, 2, 1), {1, 2, 0, 3}), v, 1e-6); }, 2e-6);
+    check1([&] { return rms_norm(expand(slice(wide, 3, 0, 1), {2, 5, 3, 2, n}), v, 1e-6); }, 2e-6);
   }
 }
 

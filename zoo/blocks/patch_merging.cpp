@@ -13,11 +13,15 @@ Tensor merge_patches(const Tensor& x) {
   return reshape(permute(reshape(even, {n, h, 2, w, 2, c}), {0, 1, 3, 4, 2, 5}), {n, h, w, 4 * c});
 }
 
-PatchMerging::PatchMerging(int channels, int out, double eps) {
-  norm_ = add("norm", LayerNorm(4 * channels, eps));
+PatchMerging::PatchMerging(int channels, int out, double eps, Norm norm) : norm_last_(norm == Norm::last) {
+  if (!norm_last_) norm_ = add("norm", LayerNorm(4 * channels, eps));
   reduction_ = add("reduction", Linear(4 * channels, out, false));
+  if (norm_last_) norm_ = add("norm", LayerNorm(out, eps));
 }
 
-Tensor PatchMerging::forward(const Tensor& x) { return reduction_(norm_(merge_patches(x))); }
+Tensor PatchMerging::forward(const Tensor& x) {
+  const Tensor four = merge_patches(x);
+  return norm_last_ ? norm_(reduction_(four)) : reduction_(norm_(four));
+}
 
 }  // namespace fovea::zoo

@@ -55,6 +55,15 @@ std::string write_setting(const StageWindows& v) {
   return join(std::vector<std::string>{text(v.of[0]), text(v.of[1]), text(v.of[2]), text(v.of[3])}, ",");
 }
 
+bool read_setting(std::string_view text, GivenWindows& v) {
+  if (text == "none") return v = {}, true;
+  return read_setting(text, static_cast<StageWindows&>(v));
+}
+
+std::string write_setting(const GivenWindows& v) {
+  return v ? write_setting(static_cast<const StageWindows&>(v)) : "none";
+}
+
 StageWindows WindowReference::fit(Size2 to, const WindowOptions& o) {
   StageWindows out = windows;
   for (size_t i = 0; i < 4; ++i) {

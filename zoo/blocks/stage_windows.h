@@ -20,6 +20,14 @@ struct StageWindows {
 bool read_setting(std::string_view text, StageWindows& v);
 std::string write_setting(const StageWindows& v);
 
+/// The same, or "none", which stays 0.
+struct GivenWindows : StageWindows {
+  constexpr GivenWindows() : StageWindows(0) {}
+  constexpr explicit operator bool() const { return of[0].h > 0; }
+};
+bool read_setting(std::string_view text, GivenWindows& v);
+std::string write_setting(const GivenWindows& v);
+
 /// Windows and the grid of patches that they were meant for.
 struct WindowReference {
   StageWindows windows;

@@ -27,8 +27,10 @@ torch.set_num_threads(1)
 def asked(model):
     """Arguments of forward_intermediates that differ in what they give."""
     takes = inspect.signature(model.forward_intermediates).parameters
-    yield dict(norm=True)
-    yield dict(indices=[0, -2], norm=True)
+    # Hiera and SAM 2's encoder have no norm for their levels, and stop early unless they are told not to
+    hiera = isinstance(model, (timm.models.hiera.Hiera, timm.models.hieradet_sam2.HieraDet))
+    yield dict(stop_early=False) if hiera else dict(norm=True)
+    yield dict(indices=[0, -2], **(dict(stop_early=False) if hiera else dict(norm=True)))
     yield dict(indices=2, stop_early=True, intermediates_only=True)
     # MobileNetV3 does not give the final value of a part, HRNet gives several, and CrossViT's branches here end as a whole
     if not isinstance(model, (timm.models.mobilenetv3.MobileNetV3, timm.models.hrnet.HighResolutionNet, timm.models.crossvit.CrossVit)):

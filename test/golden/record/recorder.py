@@ -5,6 +5,7 @@ families/<module>.py lists a family's cases as plain data, under the names GRADI
 be, STEADY; each recorder says what a case of its own is. `python3 gradients.py vgg dla` records two families, without names all of them.
 """
 import argparse
+import dataclasses
 import importlib
 import pathlib
 import sys
@@ -16,18 +17,31 @@ FOLDER = pathlib.Path(__file__).parent
 
 def create(name, **kwargs):
     """timm.create_model(), also with arguments that the architecture's own function gives and would not let change."""
+    module = sys.modules[timm.model_entrypoint(name).__module__]
     try:
         return timm.create_model(name, **kwargs)
     except TypeError as error:
+        if "unexpected keyword" in str(error):
+            return create_of_cfg(module, name, kwargs)
         if "multiple values" not in str(error):
             raise
-    module = sys.modules[timm.model_entrypoint(name).__module__]
     build = module.build_model_with_cfg
     module.build_model_with_cfg = lambda *a, **given: build(*a, **{**given, **kwargs})
     try:
         return timm.create_model(name)
     finally:
         module.build_model_with_cfg = build
+
+
+def create_of_cfg(module, name, kwargs):
+    """The same of a module whose architectures are rows of a table: arguments that its constructor lacks are fields of the row."""
+    row = module.model_cfgs[name]
+    fields = {f.name for f in dataclasses.fields(row)}
+    module.model_cfgs[name] = dataclasses.replace(row, **{k: v for k, v in kwargs.items() if k in fields})
+    try:
+        return timm.create_model(name, **{k: v for k, v in kwargs.items() if k not in fields})
+    finally:
+        module.model_cfgs[name] = row
 
 
 def record(kind, text_of):
