@@ -99,10 +99,10 @@ void want_quoted(const Block& b) {
 }
 
 // What stands around fragments, so that they compile. The README's program is built and run by headers.cpp.
-struct Around {
+struct Frame {
   std::string_view page, compiler, before, after;
 };
-constexpr Around kAround[] = {
+constexpr Frame kFrames[] = {
     {"docs/embed.md", "cc -std=c99 -x c",
      "#include \"api/fovea.h\"\n"
      "void f(fovea_env* env, fovea_model* model, fovea_session* session, const fovea_model_options options,\n"
@@ -151,9 +151,9 @@ TEST_CASE("code in the pages is of the sources, or compiles", "[meta][slow]") {
       want_quoted(b);
       continue;
     }
-    const auto* around = std::find_if(std::begin(kAround), std::end(kAround),
-                                      [&](const Around& a) { return a.page == b.page; });
-    REQUIRE(around != std::end(kAround));          // say above what stands around it
+    const auto* around =
+        std::find_if(std::begin(kFrames), std::end(kFrames), [&](const Frame& f) { return f.page == b.page; });
+    REQUIRE(around != std::end(kFrames));          // say above what stands around it
     const std::string source = folder.file("block", str_cat(around->before, text_of(b), around->after));
     const std::string command = str_cat(
         around->compiler, " -Wall -Wextra -fsyntax-only -I" FOVEA_SOURCE_DIR " -I" FOVEA_BUILD_DIR " ", source);
