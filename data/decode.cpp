@@ -142,7 +142,8 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
       default: break;
     }
   } catch (const std::bad_alloc&) {
-    throw OutOfMemory(str_cat(name, ": there is not enough memory to decode it"), "a lower max_pixels refuses such images");
+    throw OutOfMemory(str_cat(name, ": there is not enough memory to decode it"),
+                      "a lower max_pixels refuses such images");
   }
 #else
   (void)options;

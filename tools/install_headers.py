@@ -23,7 +23,7 @@ def install(target):
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.h")):
             name = path.relative_to(ROOT).as_posix()
-            if name in OWN_PLACE:
+            if name in OWN_PLACE or path.parent.name == "pch":   # precompiled: of the build alone
                 continue
             to = target / name
             to.parent.mkdir(parents=True, exist_ok=True)

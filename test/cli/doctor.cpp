@@ -21,7 +21,7 @@ std::vector<std::string> commands() {
   std::vector<std::string> names;
   bool listed = false;
   for (std::string line; std::getline(help, line);) {
-    if (listed && line.starts_with("  ")) names.push_back(line.substr(2, line.find(' ', 2) - 2));
+    if (listed && line.starts_with("  ")) names.push_back(line.substr(2, line.find_first_of(" ,", 2) - 2));
     listed = listed || line.starts_with("Subcommands:");
   }
   return names;
