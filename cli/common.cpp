@@ -30,9 +30,9 @@ void add_weights_arguments(CLI::App& command, ModelArguments& a) {
 }
 
 CLI::Option* add_license_option(CLI::App& command, std::vector<std::string>& licenses) {
-  return command.add_option("--license", licenses, "refuse published weights of other licenses: apache-2.0,mit")
-      ->delimiter(',')
-      ->expected(1);
+  return command.add_option_function<std::string>(
+      "--license", [&licenses](const std::string& v) { licenses = zoo::split_list(v); },
+      "refuse published weights of other licenses: apache-2.0,mit");
 }
 
 void add_create_arguments(CLI::App& command, zoo::ModelOptions& o) {

@@ -131,10 +131,11 @@ void add_export(CLI::App& app) {
       ->excludes("--weights");
   command->add_option("--opset", a->opset, "of ONNX")->check(CLI::Range(18, 21));
   CLI::Option* batch = command->add_option("--batch", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--dynamic", a->dynamic, "batch: any number of images at a time; batch,size: of any size, too")
-      ->delimiter(',')
-      ->expected(1)
-      ->check(CLI::IsMember({"batch", "size"}))
+  command
+      ->add_option_function<std::string>(
+          "--dynamic", [all = &a->dynamic](const std::string& v) { *all = zoo::split_list(v); },
+          "batch: any number of images at a time; batch,size: of any size, too")
+      ->check(CLI::IsMember({"batch", "size", "batch,size"}))
       ->excludes(batch);
   command->add_flag("--features", a->features, "the feature maps instead of the logits");
   command->add_flag("--u8", a->bytes, "images are bytes; the file takes the mean and the deviation itself");

@@ -78,7 +78,7 @@ TEST_CASE("fields of a row change by name, where the family has no setting of th
     return error_of([&] { zoo::create("test_efficientnet", {.set = {{name, value}}}); });
   };
   CHECK(mentions(refused("crop_pct", "-1"), "no value for crop_pct"));
-  CHECK(mentions(refused("pretrained_cfg.crop", "1"), "closest: crop_pct"));
+  CHECK(mentions(refused("pretrained_cfg.crop_pt", "1"), "closest: crop_pct"));
   CHECK(refused("no_such_setting", "1").kind() == K::argument);
 }
 
