@@ -1,8 +1,16 @@
-if __name__ == "__main__":
-    import runpy, sys
-    sys.argv = ["x"]
-    runpy.run_path("/tmp/rec_all.py")
-    raise SystemExit
+# SPDX-License-Identifier: Apache-2.0
+"""gradients.py — records the gradients that PyTorch gives for the parameters of one small member of each family.
+
+Writes test/golden/gradients/<module>.json. Weights and two images come from the formula of test/support/fill.h; all is computed in f64. The loss is
+the mean cross entropy of ten classes, the target of image i being (3 i + 1) mod 10. A case is a name, arguments beside the number of
+classes, pixels, and whether in train mode. Each is taken in eval mode on the smallest image
+that the model takes (and on which no gradient vanishes, as that of a window's relative positions does where the last map is one pixel);
+networks with batch norm also in train mode, on an image whose last maps still have more than one pixel. Of each
+parameter's gradient the file holds the norm and up to 16 elements at (i (n - 1)) / (k - 1); only a norm of 0 where the gradient vanishes
+but for rounding, as that of an offset in front of batch statistics does. "steady" says that PyTorch's own f32 gradients differ by less than
+1e-4 (of a gradient's root mean square): batch statistics of few values, and values that rounding carries over a kink of ReLU, make others
+useless for a comparison in f32. Needs torch and timm.
+"""
 import functools
 import json
 
