@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """coat: what is recorded of it beside the figures of its names."""
-LITE = dict(embed_dims=(16, 24, 32, 40), serial_depths=(1, 2, 1, 1))
+LITE = dict(embed_dims=(16, 24, 32, 40), serial_depths=(1, 1, 1, 2))
 FULL = dict(embed_dims=(16, 24, 24, 24), serial_depths=(1, 1, 1, 1), parallel_depth=2, num_heads=8)
 GRADIENTS = [
     ("coat_lite_tiny", dict(LITE, img_size=64), 64, False),

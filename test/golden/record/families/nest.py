@@ -12,5 +12,5 @@ LEVELS = [
 VARIATIONS = [
     ("nest_tiny", dict(SMALL, in_chans=1, num_classes=7, img_size=96, mlp_ratio=2.5), (3, 96, 96)),
     ("nest_tiny_jx", dict(SMALL, num_classes=0, img_size=64, qkv_bias=False, global_pool="catavgmax"), (1, 64, 64)),
-    ("nest_small_jx", dict(SMALL, img_size=64, patch_size=8, global_pool=""), (2, 64, 64)),
+    ("nest_small_jx", dict(SMALL, img_size=96, global_pool="max"), (2, 96, 96)),
 ]

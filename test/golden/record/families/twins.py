@@ -12,5 +12,5 @@ LEVELS = [
 VARIATIONS = [
     ("twins_svt_small", dict(SMALL, in_chans=1, num_classes=7, img_size=(96, 128), wss=(7, 7, 7, 7)), (3, 96, 128)),
     ("twins_pcpvt_small", dict(SMALL, num_classes=0, img_size=64, sr_ratios=(4, 4, 2, 1)), (2, 96, 64)),
-    ("twins_svt_base", dict(SMALL, img_size=64, patch_size=2, wss=(4, 1, 4, 3), global_pool=""), (1, 64, 64)),
+    ("twins_svt_base", dict(SMALL, img_size=64, wss=(4, 1, 4, 3), global_pool=""), (1, 64, 64)),
 ]
