@@ -14,7 +14,7 @@ echo "the tool:"
 "$top/bin/fovea" doctor
 LD_DEBUG=libs "$top/bin/fovea" doctor 2>&1 >/dev/null | sed -n 's/.*calling init: //p' | sort -u >built/loaded.txt
 for name in libdnnl libgomp libjpeg libwebp libcurl libssl; do
-  grep -q "$top/lib/fovea/$name" built/loaded.txt || { echo "$name is not the package's own"; exit 1; }
+  grep -q "^$top/.*lib/fovea/$name" built/loaded.txt || { echo "$name is not the package's own"; exit 1; }
 done
 "$top/bin/fovea" classify "$model" "$photo" --weights "$weights" --csv --no-cache >built/tool.csv
 grep -q espresso built/tool.csv
