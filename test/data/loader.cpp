@@ -218,7 +218,7 @@ TEST_CASE("mixtures are of two images and of their targets, in the same shares",
     for (int i = 0; i < 4; ++i) v.insert(v.end(), 3 * 16 * 16, static_cast<float>(i));
     return from<float>(v, {4, 3, 16, 16});
   };
-  const Tensor labels = from<int64_t>({0, 1, 2, 3}, {4});
+  const Tensor labels = arange(0, 4);
   using Mode = MixConfig::Mode;
   for (const Mode mode : {Mode::batch, Mode::pair, Mode::elem})
     for (const bool cut : {false, true}) {
@@ -258,7 +258,7 @@ TEST_CASE("mixtures are of two images and of their targets, in the same shares",
                plain = mix(still, labels, {.mixup = 1, .smoothing = 0, .classes = 4}, chance, false);
   CHECK(still.data<float>()[0] == 0);
   CHECK(plain.data<float>()[5] == 1);
-  CHECK_THROWS_AS(mix(full({3, 1, 2, 2}, 0), from<int64_t>({0, 1, 2}, {3}), {.mixup = 1, .classes = 4}, chance), Error);
+  CHECK_THROWS_AS(mix(full({3, 1, 2, 2}, 0), arange(0, 3), {.mixup = 1, .classes = 4}, chance), Error);
 }
 
 TEST_CASE("crops that keep the ratio, and several views of one crop", "[data]") {
