@@ -5,8 +5,10 @@
 #include <map>
 
 #include "engine/autograd/autograd.h"
+#include "engine/core/text.h"
 #include "engine/ops/ops.h"
 #include "nn/layers/log_offsets.h"
+#include "nn/layers/pos_embed.h"
 #include "test/zoo/foreign_weights.h"
 #include "weights_tools/edit.h"
 
@@ -85,6 +87,98 @@ TEST_CASE("older files of Reich's Swin V2 have the inverse of the scale", "[zoo]
     INFO(name);
     CHECK(distance(have.at(name), t) <= (name.ends_with("logit_scale") ? 1e-6 : 0));
   }
+}
+
+namespace {
+
+using Logits = std::array<double, 5>;
+
+// Numbers are timm's, in f64.
+void check_moved(const char* name, std::array<int, 2> image, std::optional<int> patch, const WindowOptions& windows,
+                 const Logits& expected) {
+  const auto m = small(name, kSwin);
+  fill_weights(*m);
+  m->set_input_size(image, patch, windows);
+  const NoGrad no_grad;
+  const Tensor y = (*m)(image_for(*m));
+  REQUIRE(y.shape() == Shape{1, 5});
+  for (size_t i = 0; i < 5; ++i) CHECK(static_cast<double>(y.data<float>()[i]) == Approx(expected[i]).margin(5e-5));
+}
+
+const WindowOptions kWide{.sizes = {{3, 5}}}, kEach{.sizes = {{8, 8}, {2, 2}, {4, 4}, {3, 3}}}, kThird{.ratios = {3}},
+    kAlways{.always_partition = true};
+
+}  // namespace
+
+TEST_CASE("a Swin V2 for images of another size", "[zoo]") {
+  const char* name = "swinv2_tiny_window8_256";
+  check_moved(name, {48, 80}, {}, {}, {0.75391, 0.06802, 0.10978, -0.1499, 0.43112});
+  check_moved(name, {48, 80}, 2, {}, {0.40188, 0.72261, 0.30364, 0.04186, 0.26503});
+  check_moved(name, {96, 64}, {}, kWide, {-0.33718, -0.04116, 0.38104, 0.27128, 0.26585});
+  check_moved(name, {96, 64}, {}, kEach, {-0.28295, 0.37295, -0.39096, -0.01227, -0.63203});
+  check_moved(name, {80, 64}, {}, kThird, {-0.34107, 0.44002, 0.12198, 0.42651, 0.70118});
+  check_moved(name, {32, 64}, {}, kAlways, {0.11266, 0.91418, -1.06494, 0.59842, 0.60116});
+}
+
+TEST_CASE("Reich's Swin V2 for images of another size", "[zoo]") {
+  const char* name = "swinv2_cr_tiny_ns_224";
+  check_moved(name, {48, 80}, {}, {}, {0.88595, 0.43115, -1.47968, -1.72757, -0.36843});
+  check_moved(name, {96, 64}, {}, kWide, {1.20942, -0.20806, -1.93647, -1.67264, -0.02451});
+  check_moved(name, {96, 64}, {}, kEach, {0.53376, -1.50829, -1.70876, -1.69201, 0.22865});
+  check_moved(name, {80, 64}, {}, kThird, {0.44583, 0.09289, -1.90409, -2.21041, 0.05121});
+  check_moved(name, {32, 64}, {}, kAlways, {0.98399, -0.30782, -0.84095, -1.19939, -0.48067});
+}
+
+TEST_CASE("parameters of Swin V2, Hiera and MViT V2 by layer", "[zoo]") {
+  struct Numbers {
+    const char* parameter;
+    int fine, coarse;
+  };
+  const auto check = [](const char* model, const Settings& set, const std::vector<Numbers>& expected) {
+    const auto m = create(model, {.num_classes = 5, .set = set});
+    std::map<std::string, int> fine, coarse;
+    for (const auto& [name, number] : layer_numbers(*m)) fine[name] = number;
+    for (const auto& [name, number] : layer_numbers(*m, true)) coarse[name] = number;
+    for (const Numbers& n : expected) {
+      INFO(model << " " << n.parameter);
+      CHECK(fine.at(n.parameter) == n.fine);
+      CHECK(coarse.at(n.parameter) == n.coarse);
+    }
+  };
+  check("swinv2_tiny_window8_256", kSwin,
+        {{"patch_embed.norm.weight", 0, 0},
+         {"layers.0.blocks.1.norm2.weight", 2, 1},
+         {"layers.1.downsample.reduction.weight", 3, 2},
+         {"layers.1.blocks.0.norm1.weight", 3, 2},
+         {"norm.weight", 7, 5},
+         {"head.fc.weight", 8, 5}});
+  check("swinv2_cr_tiny_ns_224", kSwin,
+        {{"patch_embed.proj.weight", 0, 0},
+         {"stages.1.downsample.norm.weight", 3, 2},
+         {"stages.2.blocks.1.norm3.weight", 6, 3},
+         {"head.fc.weight", 8, 5}});
+  check("hiera_tiny_224", kHiera,
+        {{"pos_embed", 0, 0}, {"blocks.3.norm1.weight", 4, 4}, {"head.norm.weight", 7, 7}, {"head.fc.weight", 7, 7}});
+  check("sam2_hiera_tiny", kHiera,
+        {{"pos_embed_window", 0, 0}, {"blocks.1.norm2.weight", 2, 2}, {"head.fc.weight", 7, 7}});
+  check(
+      "mvitv2_small_cls", kMvit,
+      {{"cls_token", 0, 0}, {"stages.1.blocks.1.norm2.weight", 2, 2}, {"norm.weight", 4, 4}, {"head.fc.weight", 5, 5}});
+}
+
+TEST_CASE("weight decay spares scales, networks and tables of positions", "[zoo]") {
+  const auto spares = [](const ImageModel& m, std::string_view name) {
+    for (const std::string& pattern : m.no_weight_decay())
+      if (glob_match(pattern, name)) return true;
+    return false;
+  };
+  const auto swin = small("swinv2_tiny_window8_256", kSwin), mvit = small("mvitv2_small_cls", kMvit);
+  CHECK(spares(*swin, "layers.0.blocks.1.attn.cpb_mlp.2.weight"));
+  CHECK(spares(*swin, "layers.0.blocks.1.attn.logit_scale"));
+  CHECK_FALSE(spares(*swin, "layers.0.blocks.1.attn.qkv.weight"));
+  CHECK(spares(*mvit, "stages.1.blocks.0.attn.rel_pos_w"));
+  CHECK(spares(*mvit, "cls_token"));
+  CHECK_FALSE(spares(*mvit, "stages.1.blocks.0.attn.pool_q.weight"));
 }
 
 TEST_CASE("Hiera of its authors", "[zoo]") {
@@ -172,3 +266,5 @@ TEST_CASE("tables of MViT V2 are stretched for another size of images", "[zoo]")
   REQUIRE_THROWS_AS(small("mvitv2_tiny", kMvit, {96, 64}), Error);  // its offsets are of a square
   REQUIRE_THROWS_AS(create("mvitv2_tiny", {.global_pool = "token"}), Error);
 }
+
+}  // namespace fovea::zoo

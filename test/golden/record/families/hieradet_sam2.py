@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """hieradet_sam2: what is recorded of it beside the figures of its names."""
-SMALL = dict(embed_dim=16, num_heads=1, stages=(1, 2, 3, 1), global_att_blocks=(1, 4))
+SMALL = dict(embed_dim=16, num_heads=1, stages=(1, 2, 3, 1), global_att_blocks=(2, 4))
 GRADIENTS = [
     ("sam2_hiera_tiny", SMALL, 64, False),
     ("hieradet_small", dict(SMALL, global_att_blocks=(4,)), 96, False),
