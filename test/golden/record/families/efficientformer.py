@@ -7,9 +7,9 @@ GRADIENTS = [
 ]
 FIRST_VALUES = [("efficientformer_l1", SMALL)]
 LEVELS = [
-    ("efficientformer_l1", SMALL, (1, 224, 200), ""),  # of what is pruned timm makes no classes
+    ("efficientformer_l1", SMALL, (1, 224, 212), ""),  # of what is pruned timm makes no classes
 ]
 VARIATIONS = [
-    ("efficientformer_l3", dict(SMALL, in_chans=1, num_classes=7, num_vit=2, pool_size=5, mlp_ratios=3), (2, 200, 200)),
-    ("efficientformer_l1", dict(SMALL, num_classes=0, global_pool=""), (3, 224, 193)),
+    ("efficientformer_l3", dict(SMALL, in_chans=1, num_classes=7, num_vit=2, pool_size=5, mlp_ratios=3), (2, 212, 224)),
+    ("efficientformer_l1", dict(SMALL, num_classes=0, global_pool=""), (3, 224, 224)),
 ]

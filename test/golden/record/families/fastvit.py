@@ -2,9 +2,10 @@
 """fastvit: what is recorded of it beside the figures of its names."""
 SMALL = dict(layers=(1, 1, 1, 1), embed_dims=(16, 32, 64, 128), mlp_ratios=(2, 2, 2, 2))
 FIVE = dict(layers=(1, 1, 1, 1, 1), embed_dims=(16, 32, 64, 64, 128), mlp_ratios=(2, 2, 2, 2, 2))
-GRADIENTS = [
-    ("fastvit_sa12", SMALL, 64, False),
-    ("fastvit_mci0", SMALL, 96, True),
+GRADIENTS = [  # deeper ones are chaotic: branches that are added up double what the recorded weights give
+    ("fastvit_t8", dict(layers=(1, 1, 1, 1), embed_dims=(8, 16, 32, 32), mlp_ratios=(1, 1, 1, 1), stem_use_scale_branch=False, cls_ratio=1), 64, False),
+    ("fastvit_mci0", dict(layers=(1, 0, 0, 1), embed_dims=(8, 16, 32, 32), mlp_ratios=(1, 1, 1, 1)), 64, False),
+    ("fastvit_sa12", SMALL, 96, True),
 ]
 FIRST_VALUES = [("fastvit_mci0", SMALL), ("fastvit_mci3", FIVE)]
 LEVELS = [
