@@ -45,17 +45,28 @@ const std::vector<FeatureInfo>& ImageModel::feature_info(TapKind kind) {
     return heights;
   };
   const bool fixed = pretrained_.fixed_input_size;
-  // 256: all usual reductions divide it
-  const int64_t h = fixed ? input_size_[1] : 256, w = fixed ? input_size_[2] : 256;
-  std::vector<int64_t> heights = measure(h, w);
+  int64_t h = fixed ? input_size_[1] : 256, w = fixed ? input_size_[2] : 256;  // 256: all usual reductions divide it
+  std::vector<int64_t> heights;
+  try {
+    heights = measure(h, w);
+  } catch (const Error&) {  // blocks of another size: the weights were made for images that they divide
+    h = input_size_[1], w = input_size_[2];
+    heights = measure(h, w);
+  }
   if (!fixed && std::ranges::any_of(heights, [h](int64_t map) { return h % map != 0; })) {
     // maps that lose their border: what an image that grows adds to them
     const std::vector<int64_t> small = heights;
     heights = measure(2 * h, 2 * w);
     for (size_t i = 0; i < heights.size(); ++i) heights[i] = std::max<int64_t>(heights[i] - small[i], 1);
   }
+  const auto ratio = [](int64_t large, int64_t small) {
+    return static_cast<int>(std::lround(static_cast<double>(large) / static_cast<double>(small)));
+  };
+  // Of an image that is not halved evenly to the end, a level counts from the one before.
   for (size_t i = 0; i < info.size(); ++i)
-    info[i].reduction = static_cast<int>(std::lround(static_cast<double>(h) / static_cast<double>(heights[i])));
+    info[i].reduction = fixed && i > 0 && heights[i] <= heights[i - 1]
+                            ? info[i - 1].reduction * ratio(heights[i - 1], heights[i])
+                            : ratio(h, heights[i]);
   return info;
 }
 
