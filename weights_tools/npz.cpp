@@ -104,13 +104,14 @@ class HeaderParser {
     while (!take(')')) {
       skip();
       int64_t d = 0;
+      const bool octal = rest_.size() > 1 && rest_[0] == '0' && rest_[1] >= '0' && rest_[1] <= '9';
       const auto [end, problem] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), d);
-      if (problem != std::errc{} || d < 0)
+      if (octal || problem != std::errc{} || d < 0)
         bad(name_, str_cat("its shape has ", show_bytes(bytes_of(rest_)), " where a size belongs"));
       rest_.remove_prefix(static_cast<size_t>(end - rest_.data()));
       take('L');  // Python 2 wrote its long integers so
       if (++rank <= Dims::kMax) s.push_back(d);
-      if (!take(',') && !peek(')')) bad(name_, "its shape is not a tuple");
+      if (!take(',') && (!peek(')') || rank == 1)) bad(name_, "its shape is not a tuple");  // (4) is a number
     }
     return rank <= Dims::kMax ? s : Shape{};
   }
@@ -202,10 +203,9 @@ NpzEntry read_npy(Bytes b, const std::string& name, std::shared_ptr<const void> 
   if (!is_npy(b)) bad(name, str_cat("it starts with ", show_bytes(b), ", not with NumPy's magic bytes"));
   ByteReader r(b, str_cat("array '", name, "'"));
   r.take(kMagic.size());
-  const int version = r.read<uint8_t>();
-  r.take(1);  // the minor version means nothing so far
-  if (version < 1 || version > 3)
-    throw Error(Error::Kind::unsupported, str_cat("array '", name, "' is of npy version ", version));
+  const int version = r.read<uint8_t>(), minor = r.read<uint8_t>();
+  if (version < 1 || version > 3 || minor != 0)
+    throw Error(Error::Kind::unsupported, str_cat("array '", name, "' is of npy version ", version, ".", minor));
   constexpr uint32_t kMaxHeader = 1 << 20;
   const uint32_t length = version == 1 ? r.read<uint16_t>() : r.read<uint32_t>();
   if (length > kMaxHeader) bad(name, str_cat("a header of ", length, " bytes"));

@@ -14,8 +14,9 @@ namespace {
 constexpr uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x06054b50, kEnd64 = 0x06064b50,
                    kLocator64 = 0x07064b50;
 constexpr size_t kLocalSize = 30, kCentralSize = 46, kEndSize = 22, kEnd64Size = 56, kLocatorSize = 20;
-constexpr uint16_t kEncrypted = 1, kSizesFollow = 8, kMaskedHeader = 1 << 13;
+constexpr uint16_t kEncrypted = 1, kSizesFollow = 8, kStronglyEncrypted = 1 << 6, kMaskedHeader = 1 << 13;
 constexpr uint32_t kIn64 = 0xFFFFFFFF;  // the real value is in the zip64 field
+constexpr uint16_t kDiskIn64 = 0xFFFF;
 
 [[noreturn]] void bad(const MappedFile& file, const std::string& what) {
   throw Error(Error::Kind::format, str_cat(file.path(), " is not a sound zip archive: ", what));
@@ -33,7 +34,8 @@ Directory find_directory64(const MappedFile& file, size_t locator) {
   const Bytes record = all.subspan(static_cast<size_t>(end));
   if (load_le<uint32_t>(record) != kEnd64) bad(file, str_cat("no zip64 end record at ", end));
   const auto entries = load_le<uint64_t>(record.subspan(32));
-  if (load_le<uint64_t>(record.subspan(24)) != entries) bad(file, "it spans several disks");
+  if (load_le<uint64_t>(record.subspan(24)) != entries || load_le<uint64_t>(record.subspan(16)) != 0)
+    bad(file, "it spans several disks");
   const Directory d{load_le<uint64_t>(record.subspan(48)), load_le<uint64_t>(record.subspan(40)), entries};
   if (d.at > end || d.size != end - d.at) bad(file, "its directory does not end where its zip64 end record starts");
   return d;
@@ -51,7 +53,7 @@ Directory find_directory(const MappedFile& file) {
     if (at >= kLocatorSize && load_le<uint32_t>(all.subspan(at - kLocatorSize)) == kLocator64)
       return find_directory64(file, at - kLocatorSize);
     const auto entries = load_le<uint16_t>(record.subspan(10));
-    if (load_le<uint16_t>(record.subspan(8)) != entries || load_le<uint16_t>(record.subspan(4)) != 0)
+    if (load_le<uint16_t>(record.subspan(8)) != entries || load_le<uint32_t>(record.subspan(4)) != 0)
       bad(file, "it spans several disks");
     const Directory d{load_le<uint32_t>(record.subspan(16)), load_le<uint32_t>(record.subspan(12)), entries};
     if (d.at > at || d.size != at - d.at) bad(file, "its directory does not end where its end record starts");
@@ -144,7 +146,9 @@ Zip Zip::open(std::shared_ptr<const MappedFile> shared, const ZipOptions& option
     e.size = load_le<uint32_t>(h.subspan(24));
     uint64_t header_at = load_le<uint32_t>(h.subspan(42));
     if (e.name.empty() || e.name.find('\0') != std::string::npos) bad(file, "an entry without a proper name");
-    if (flags & (kEncrypted | kMaskedHeader)) bad(file, str_cat("'", e.name, "' is encrypted"));
+    if (flags & (kEncrypted | kStronglyEncrypted | kMaskedHeader)) bad(file, str_cat("'", e.name, "' is encrypted"));
+    if (const auto disk = load_le<uint16_t>(h.subspan(34)); disk != 0 && disk != kDiskIn64)
+      bad(file, "it spans several disks");
     if (method != 0 && method != 8)
       bad(file, str_cat("'", e.name, "' is packed by method ", method, "; only stored and deflated are read"));
     read_zip64(file, e.name, extra, {&e.size, &e.packed, &header_at});

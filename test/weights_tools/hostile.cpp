@@ -119,7 +119,8 @@ double cpu_seconds() {
 
 struct Answer {
   bool read = false;
-  std::string digest, error;
+  std::string digest, error, foreign;  // the last: why the values of some tensor cannot be had
+  size_t tensors = 0;                  // of which they can
   int64_t bytes = 0;
   double seconds = 0;
 };
@@ -135,6 +136,10 @@ Answer answer_of(const std::string& format, const std::string& content) {
     a.bytes = CountAllocations::so_far().bytes + memory.bytes;
     a.seconds = cpu_seconds() - start;
     a.digest = digest_of(tensors);
+    for (const auto& [name, t] : tensors) {
+      if (!foreign_kind(t)) ++a.tensors;
+      else if (a.foreign.empty()) a.foreign = error_of([&, &t = t] { t.bytes(); }).what();
+    }
     a.read = true;
   } catch (const Error& e) {
     CHECK(e.kind() != Error::Kind::internal);
@@ -150,8 +155,63 @@ Answer answer_of(const std::string& format, const std::string& content) {
 struct Exemption {
   const char *format, *text;
 };
-constexpr Exemption kStricter[] = {{"", ""}};
-constexpr Exemption kMilder[] = {{"", ""}};
+constexpr Exemption kStricter[] = {
+    // which of the two is meant is anybody's guess
+    {"safetensors", "occurs twice"},
+    // Python believes the directory of an archive and looks at nothing else; what others see may be another archive
+    {"torch_zip", "is not a sound zip archive"},
+    {"torch_zip", "the extra field of"},
+    {"torch_zip", "the directory of"},
+    {"torch_zip", "does not have the checksum"},
+    {"npz", "is not a sound zip archive"},
+    {"npz", "the extra field of"},
+    {"npz", "the directory of"},
+    // bytes behind the last number are a sign of damage
+    {"np", " bytes, but there are "},
+    {"np", " texts of "},
+    {"torch_stream", "after the last storage"},
+    // literals in forms that Python understands and NumPy does not write
+    {"np", "its header is not a dict"},
+    {"np", "its shape is not a tuple"},
+    {"np", "text after its header's dict"},
+    {"np", "where a text belongs"},
+    {"np", "where a size belongs"},
+    {"np", "neither True nor False"},
+    // values that would fit no tensor
+    {"np", "a character beyond Unicode"},
+    {"torch", "its size and stride are not two lists of at most"},
+    {"torch_zip", "it is None"},
+    // numbers of other machines are not turned around
+    {"torch", "big-endian"},
+    // what only looks like what torch.save wrote: keys twice, lists that are none, numbers of protocols that are none
+    {"torch_stream", "lacks the storage"},
+    {"torch_stream", "the list of storages"},
+    {"torch_stream", "it views elements"},
+    {"torch_stream", "pickle protocol"},
+    {"torch_stream", "is a torch file of protocol"}};
+constexpr Exemption kMilder[] = {
+    // classes stay names, so that there is no need to refuse them; opcodes of protocols that PyTorch's reader lacks
+    {"torch", "Unsupported global"},
+    {"torch", "Weights only load failed"},
+    {"torch", "Unsupported operand"},
+    // texts of a pickle are whatever bytes they are
+    {"torch", "UnicodeDecodeError"},
+    // arguments of tensors besides their storage, place and shape, and what lies in archives besides tensors
+    {"torch", "TypeError: _rebuild"},
+    {"torch", "requires_grad must be a bool"},
+    {"torch_stream", "TypeError: set_()"},
+    {"torch_zip", "hasRecord"},
+    {"torch_zip", "Couldn't parse the version"},
+    {"torch_zip", "invalid literal for int()"},
+    {"torch_zip", "not in a subdirectory"},
+    // a checksum of 0 says that there is none
+    {"npz", "Bad CRC"},
+    // which version of a program is needed to unpack it
+    {"npz", "zip file version"}};
+// Names of dtypes that NumPy does not write: fovea reads the others and has no values of these.
+constexpr Exemption kUnusual[] = {{"np", "is of dtype f4,"}, {"np", "is of dtype ?,"},       {"np", "is of dtype f,"},
+                                  {"np", "is of dtype d,"},  {"np", "is of dtype float32,"}, {"np", "is of dtype int,"},
+                                  {"np", "is of dtype <f,"}};
 
 // From now on the kernel ends this process when it starts a program, talks to anybody, or changes a file.
 bool forbid_all_but_reading() {
@@ -214,12 +274,15 @@ TEST_CASE("damaged and crafted files are read or refused as Python does", "[weig
                 << "; Python: " << (f.read ? "read" : f.reason));
     CHECK(a.bytes <= static_cast<int64_t>(f.content.size()) + kFree);
     CHECK(a.seconds < 1);
-    if (a.read && f.read) CHECK((a.digest == f.digest));
+    // NumPy refuses arrays of which fovea gives no values
+    const bool empty_handed = a.read && !a.foreign.empty() && (a.tensors == 0 || format == "npz");
+    if (a.read && f.read) CHECK((a.digest == f.digest || is_exempt(kUnusual, format, a.foreign)));
     else if (f.read) CHECK(is_exempt(kStricter, format, a.error));
-    else if (a.read) CHECK(is_exempt(kMilder, format, f.reason));
-    alike += a.read == f.read ? 1 : 0;
+    else if (a.read && !empty_handed) CHECK(is_exempt(kMilder, format, f.reason));
+    alike += a.read == f.read || (empty_handed && !f.read) ? 1 : 0;
   }
-  WARN(format << ": " << alike << " of " << files.size() << " alike");
+  INFO(format << ": " << alike << " of " << files.size() << " alike");
+  CHECK(alike >= files.size() * 78 / 100);
 }
 
 TEST_CASE("reading a checkpoint starts, asks and writes nothing, whatever its pickle says", "[weights]") {

@@ -314,7 +314,7 @@ def npz_files():
     for content in itertools.islice(npy_files(), 0, None, 3):
         yield archive([sound[0], Part("x.npy", content)])
     for name in ["x", "x.npz", ".npy", "x.npy.npy", "../x.npy", "x.NPY", "x y.npy", "ä.npy"]:
-        yield archive([sound[0], sound[1]._replace(name=name)])
+        yield archive([sound[0], sound[1]._replace(name=name, flags=0 if name.isascii() else 1 << 11)])
     for packing in [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]:
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", packing) as z:
