@@ -5,7 +5,7 @@ Writes test/golden/variations/<module>.json in the format of the recorded module
 formula of test/support/fill.h, figures from f64. A case is an architecture, its arguments, and the image's batch, height and width.
 Arguments that timm takes for features_only models alone may follow; such an entry has the maps of that model instead of other outputs.
 What the variance of convolutions' weights is scaled by comes last: many branches that are added up need less.
-"fo_info" is left out where a module's table of its levels knows the usual widths only.
+"fo_info" is left out where a module's table of its levels knows the usual widths or strides only.
 Needs torch and timm.
 """
 import json
@@ -74,14 +74,16 @@ def entry(name, kwargs, size, for_features=None, gain=1):
         fill(backbone, gain)
     levels = backbone.feature_info.get_dicts()
     with torch.no_grad():
-        widths_known = all(i["num_chs"] in (t.shape[1], t.shape[-1]) for i, t in zip(levels, backbone(x)))
+        known = all(i["num_chs"] in (t.shape[1], t.shape[-1]) and
+                    (t.dim() < 4 or i["reduction"] in (round(h / t.shape[1]), round(h / t.shape[2])))
+                    for i, t in zip(levels, backbone(x)))
         single = answer(of, x)
         exact = answer(of.double(), x.double())
     info = [{"ch": i["num_chs"], "red": i["reduction"], "mod": i["module"]} for i in levels]
     return {"name": name, "kwargs": {**kwargs, **(for_features or {})}, **({"fill_gain": gain} if gain != 1 else {}), "params": sum(p.numel() for p in model.parameters()), "state_entries": len(lines),
             "state_fnv1a": f"{fnv1a(''.join(lines).encode()):016x}", "input": list(x.shape[1:]), "batch": b,
             "num_classes": model.num_classes, "num_features": model.num_features, "head_hidden_size": model.head_hidden_size,
-            **({"fo_info": info} if widths_known else {}), **exact, "tol": tolerance(exact, single)}
+            **({"fo_info": info} if known else {}), **exact, "tol": tolerance(exact, single)}
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 """mvitv2: what is recorded of it beside the figures of its names."""
 SMALL = dict(depths=(1, 2, 2, 1), embed_dim=(16, 32, 48, 64), num_heads=(1, 2, 3, 4))
 GRADIENTS = [
-    ("mvitv2_tiny", dict(SMALL, img_size=64), 64, False),
-    ("mvitv2_small_cls", dict(SMALL, img_size=64, expand_attn=False), 64, False),
+    ("mvitv2_tiny", dict(SMALL, img_size=64), 64, False, ["norm_k.bias"]),
+    ("mvitv2_small_cls", dict(SMALL, img_size=64, expand_attn=False, global_pool="avg"), 64, False, ["norm_k.bias"]),
 ]
 FIRST_VALUES = [("mvitv2_small_cls", dict(depths=(1, 1, 2, 1), use_abs_pos=True))]
 LEVELS = [

@@ -2,7 +2,7 @@
 """swin_transformer_v2_cr: what is recorded of it beside the figures of its names."""
 SMALL = dict(embed_dim=16, num_heads=(1, 2, 4, 8), depths=(2, 2, 2, 1))
 GRADIENTS = [
-    ("swinv2_cr_tiny_ns_224", dict(SMALL, img_size=64, window_ratio=4), 64, False),
+    ("swinv2_cr_tiny_ns_224", dict(SMALL, img_size=64, window_ratio=4), 64, False, ["meta_mlp.fc2.bias"]),
 ]
 FIRST_VALUES = [
     "swinv2_cr_tiny_224",
