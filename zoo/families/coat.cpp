@@ -101,11 +101,13 @@ class FactorAttention final : public Module {
   }
   Tensor forward(const Tensor& x) override {
     const Tensor qkv = qkv_(x);
-    const auto [q, k, v] = split_qkv(qkv, heads_);  // [N, heads, L, D]
-    const Tensor gathered = matmul(softmax(k, 2), v, {.transpose_a = true});
+    const std::array<Tensor, 3> each = split_qkv(qkv, heads_);  // [N, heads, L, D]
+    const Tensor &q = each[0], &v = each[2];
+    const int64_t dim = x.dim(2);
+    const Tensor shares = softmax(narrow(qkv, 2, dim, dim), 1);  // of k: whole rows of channels at a time
+    const Tensor gathered = matmul(split_heads(shares, heads_), v, {.transpose_a = true});
     const Tensor read = merge_heads(matmul(q, gathered, {.scale = scale_}));
     const Tensor tokens = others(qkv);
-    const int64_t dim = x.dim(2);
     const Tensor near = to_tokens(crpe_(to_map(narrow(tokens, 2, 2 * dim, dim), grid_)));
     const Tensor placed = others(read) + narrow(tokens, 2, 0, dim) * near;
     return proj_drop_(proj_(cat({first(read), placed}, 1)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/families/maxxvit.cpp — CoAtNet, MaxViT and MaxxViT: stages of convolutions, of attention over the whole map, or of
-// blocks that convolve and then attend in windows and between them.
+// zoo/families/maxxvit.cpp — CoAtNet, MaxViT and MaxxViT: stages of convolutions, of attention over the whole map, or
+// of blocks that convolve and then attend in windows and between them.
 // timm.models.maxxvit; https://arxiv.org/abs/2106.04803, https://arxiv.org/abs/2204.01697
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/families/twins.cpp — Twins: attention within windows and attention to a smaller map, by turns (SVT), or the latter
-// alone (PCPVT); convolutions tell where tokens are. timm.models.twins; https://arxiv.org/abs/2104.13840
+// zoo/families/twins.cpp — Twins: attention within windows and attention to a smaller map, by turns (SVT), or the
+// latter alone (PCPVT); convolutions tell where tokens are. timm.models.twins; https://arxiv.org/abs/2104.13840
 #include "zoo/blocks/first_values.h"
 #include "zoo/blocks/local_attention.h"
 #include "zoo/blocks/reduced_attention.h"
