@@ -81,7 +81,7 @@ Reader reader_of(std::string_view column) {
 }
 
 std::vector<PretrainedCfg> read_rows() {
-  std::string_view text = kRows, heading = cut(text, '\n');
+  std::string_view text(kRows, sizeof kRows - 1), heading = cut(text, '\n');
   std::vector<Reader> readers;
   while (!heading.empty()) readers.push_back(reader_of(cut(heading, '\t')));
   std::vector<PretrainedCfg> rows;

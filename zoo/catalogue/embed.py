@@ -21,7 +21,7 @@ def main():
         if row[repository] == "timm/":   # the repository is called as the weights are
             row[repository] = "timm/" + row[architecture] + ("." + row[tag] if row[tag] else "")
     with open(out, "w") as f:
-        f.write("constexpr std::string_view kRows =\n")
+        f.write("constexpr char kRows[] =\n")
         f.writelines("  " + quoted("\t".join(row))[:-1] + '\\n"\n' for row in [columns, *rows])
         f.write("  ;\nconstexpr Deprecated kDeprecated[] = {\n")
         f.writelines(f"  {{{quoted(old)}, {quoted(new)}}},\n" for old, new in names)
