@@ -30,10 +30,10 @@ struct Rule {
   Tensors operator()(std::span<const Tensor> in) {
     const Tensor &g = in[0], &lr = in[1], &ok = in[2];
     const Tensor d = g + p * 0.01, now = v * 0.9 + d, step = p - (d + now * 0.9) * lr;
-    const Tensor size = sum(square(relu(step)));            // some of it leaves the chain
+    const Tensor other = tanh(now), positive = square(relu(step));
     p = where(ok, step, p);
     v = where(ok, now, v);
-    return {size, tanh(now)};
+    return {sum(positive), other};                          // both leave the chain
   }
 };
 
