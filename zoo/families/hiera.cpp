@@ -26,47 +26,30 @@ struct Cfg {
 FOVEA_SETTINGS(Cfg, hiera, mask_unit_size, mask_unit_attn, use_expand_proj, mlp_ratio, patch_drop_rate,
                abs_win_pos_embed, global_pos_size)
 
-/// The order of tokens: neighbours that the next pooling joins are as far apart as possible, those of the poolings
-/// behind it less, and what is left lies row by row.
-class Order {
- public:
-  Order() = default;
-  Order(Size2 map, Size2 stride, int poolings) : map_(map), stride_(stride), poolings_(poolings) {
-    int64_t h = 1, w = 1;
-    for (int i = 0; i < poolings; ++i) h *= stride.h, w *= stride.w;
-    if (map.h % h != 0 || map.w % w != 0)
-      throw Error(Error::Kind::argument,
-                  str_cat("a map of ", map.h, " x ", map.w, " tokens does not divide by ", h, " x ", w));
+// N,H,W,C -> tokens [N, L, C]. Neighbours that the next pooling joins are as far apart as possible, those of the
+// poolings behind it less, and what is left lies row by row.
+Tensor unrolled(const Tensor& map, Size2 stride, int poolings) {
+  Tensor x = map;
+  for (int i = 0; i < poolings; ++i) {
+    const int64_t h = x.dim(1) / stride.h, w = x.dim(2) / stride.w;
+    x = permute(reshape(x, {x.dim(0), h, stride.h, w, stride.w, x.dim(3)}), {0, 2, 4, 1, 3, 5});
+    x = reshape(x, {-1, h, w, map.dim(3)});
   }
-  /// [N]: which token comes where.
-  Tensor ordered() const {
-    Tensor index = empty({static_cast<int64_t>(map_.h) * map_.w}, DType::i64);
-    for (int i = 0; i < map_.h * map_.w; ++i)
-      index.mutable_data<int64_t>()[static_cast<size_t>(at(i / map_.w, i % map_.w))] = i;
-    return index;
+  return reshape(x, {map.dim(0), -1, map.dim(3)});
+}
+// The way back, when so many poolings are left.
+Tensor rolled(const Tensor& tokens, Size2 map, Size2 stride, int poolings) {
+  const int64_t c = tokens.dim(2);
+  int64_t h = map.h, w = map.w;
+  for (int i = 0; i < poolings; ++i) h /= stride.h, w /= stride.w;
+  Tensor x = reshape(tokens, {-1, h, w, c});
+  for (int i = 0; i < poolings; ++i) {
+    x = permute(reshape(x, {-1, stride.h, stride.w, h, w, c}), {0, 3, 1, 4, 2, 5});
+    h *= stride.h, w *= stride.w;
+    x = reshape(x, {-1, h, w, c});
   }
-  /// [H, W]: where each place went.
-  Tensor places() const {
-    Tensor index = empty({map_.h, map_.w}, DType::i64);
-    for (int i = 0; i < map_.h * map_.w; ++i)
-      index.mutable_data<int64_t>()[static_cast<size_t>(i)] = at(i / map_.w, i % map_.w);
-    return index;
-  }
-
- private:
-  int64_t at(int y, int x) const {
-    int64_t place = 0;
-    int h = map_.h, w = map_.w;
-    for (int i = 0; i < poolings_; ++i) {
-      place = (place * stride_.h + y % stride_.h) * stride_.w + x % stride_.w;
-      y /= stride_.h, x /= stride_.w;
-      h /= stride_.h, w /= stride_.w;
-    }
-    return (place * h + y) * w + x;
-  }
-  Size2 map_, stride_;
-  int poolings_ = 0;
-};
+  return x;
+}
 
 // [N, L, C] -> [N, stride, L / stride, C]
 Tensor joined(const Tensor& x, int64_t stride) { return reshape(x, {x.dim(0), stride, x.dim(1) / stride, x.dim(2)}); }
@@ -130,7 +113,7 @@ class Block final : public HieraBlock {
 struct Patches final : Module {
   Ref<Module> proj;
   Patches(const Cfg& c, int in_chans) { proj = add("proj", hiera_patches(c.hiera, in_chans)); }
-  Tensor forward(const Tensor& image) override { return flatten(permute(proj(image), {0, 2, 3, 1}), 1, 2); }
+  Tensor forward(const Tensor& image) override { return permute(proj(image), {0, 2, 3, 1}); }
 };
 
 class Hiera final : public HieraModel {
@@ -138,9 +121,16 @@ class Hiera final : public HieraModel {
   Hiera(const Cfg& c, const ModelOptions& o)
       : HieraModel(c.hiera, o),
         drop_(c.patch_drop_rate),
+        q_pool_(c.hiera.q_pool),
+        stride_(c.hiera.q_stride[0], c.hiera.q_stride[1]),
         unit_(c.mask_unit_size[0], c.mask_unit_size[1]) {
     const std::array<int, 2> image = o.img_size.value_or(std::array{224, 224});
     grid_ = {image[0] / c.hiera.patch_stride[0], image[1] / c.hiera.patch_stride[1]};
+    int h = 1, w = 1;
+    for (int i = 0; i < kPoolings; ++i) h *= stride_.h, w *= stride_.w;
+    if (grid_.h % h != 0 || grid_.w % w != 0)
+      throw Error(Error::Kind::argument,
+                  str_cat("a map of ", grid_.h, " x ", grid_.w, " tokens does not divide by ", h, " x ", w));
     const int dim = c.hiera.embed_dim;
     if (c.abs_win_pos_embed) {
       pos_embed_ = param("pos_embed", {1, dim, c.global_pos_size[0], c.global_pos_size[1]}, init::trunc_normal(0.02));
@@ -149,14 +139,6 @@ class Hiera final : public HieraModel {
       pos_embed_ = param("pos_embed", {1, int64_t{grid_.h} * grid_.w, dim}, init::trunc_normal(0.02));
     }
     patch_embed_ = add("patch_embed", Patches(c, o.in_chans.value_or(3)));
-    const Size2 stride(c.hiera.q_stride[0], c.hiera.q_stride[1]);
-    unroll_ = constant("unroll", Order(grid_, stride, 3).ordered());
-    Size2 map = grid_;
-    for (int stage = 0; stage < 4; ++stage) {
-      if (stage > 0 && stage <= c.hiera.q_pool) map = {map.h / stride.h, map.w / stride.w};
-      const int left = 3 - std::min(stage, c.hiera.q_pool);
-      reroll_.push_back(constant(str_cat("reroll", stage), Order(map, stride, left).places()));
-    }
     Sequential blocks;
     int width = dim;
     for (const HieraPlace& p : hiera_places(c.hiera, o)) width = p.out, blocks.add(Block(c, p));
@@ -167,13 +149,16 @@ class Hiera final : public HieraModel {
   Tensor forward_features(const Tensor& image) override {
     Tensor picture = image, kept;
     if (training() && drop_ > 0) std::tie(picture, kept) = dropped(image);
-    Tensor x = index_select(patch_embed_(picture) + positions(), 1, unroll_);
+    Tensor x = unrolled(patch_embed_(picture) + positions(), stride_, kPoolings);
     if (kept) {
       const Tensor each = by_window(x, windows());
       x = flatten(gather(each, 2, index_like(each, kept)), 1, 2);
     }
     return run_blocks(x, [&](const Tensor& tokens, size_t stage) {
-      return index_select(kept ? spread(tokens, kept) : tokens, 1, reroll_[stage]);
+      const int done = std::min(static_cast<int>(stage), q_pool_);
+      Size2 map = grid_;
+      for (int i = 0; i < done; ++i) map = {map.h / stride_.h, map.w / stride_.w};
+      return rolled(kept ? spread(tokens, kept) : tokens, map, stride_, kPoolings - done);
     });
   }
 
@@ -206,17 +191,18 @@ class Hiera final : public HieraModel {
     return {image * interpolate(map, {image.dim(2), image.dim(3)}), contiguous(slice(order, 1, 0, keep))};
   }
   Tensor positions() const {
-    if (!pos_embed_win_) return pos_embed_;
+    if (!pos_embed_win_) return unflatten(pos_embed_, 1, {grid_.h, grid_.w});
     const Tensor in_window = repeat(pos_embed_win_, {1, 1, grid_.h / unit_.h, grid_.w / unit_.w});
     const Tensor in_image = interpolate(pos_embed_, {in_window.dim(2), in_window.dim(3)},
                                         {.mode = Interpolation::cubic, .antialias = true});
-    return flatten(permute(in_image + in_window, {0, 2, 3, 1}), 1, 2);
+    return permute(in_image + in_window, {0, 2, 3, 1});
   }
 
+  static constexpr int kPoolings = 3;  // as many as could be, also where there are fewer
   double drop_;
-  Size2 unit_, grid_;
-  Param pos_embed_, pos_embed_win_, unroll_;
-  std::vector<Param> reroll_;
+  int q_pool_;
+  Size2 stride_, unit_, grid_;
+  Param pos_embed_, pos_embed_win_;
   Ref<Module> patch_embed_;
 };
 

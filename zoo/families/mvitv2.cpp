@@ -298,7 +298,8 @@ class MultiScaleVit final : public HeadedModel {
     Tensors x = embedded(image);
     for (size_t s = 0; s < stages_.size(); ++s) {
       {
-        const Scope stages("stages"), own(std::to_string(s)), blocks("blocks");
+        const std::string number = std::to_string(s);  // scopes refer to it
+        const Scope stages("stages"), own(number), blocks("blocks");
         for (const Ref<Block>& block : stages_[s]) x = run(*block, x);
       }
       if (tap(str_cat("block.", s), x[0], TapKind::block, 3)) return tokens(x);
