@@ -6,7 +6,7 @@ GRADIENTS = [
     ("coat_lite_tiny", dict(LITE, img_size=64), 64, False),
     ("coat_tiny", dict(FULL, img_size=64), 64, False),
 ]
-FIRST_VALUES = ["coat_lite_tiny", ("coat_tiny", FULL)]
+FIRST_VALUES = ["coat_lite_tiny"]
 LEVELS = [
     ("coat_lite_tiny", dict(LITE, img_size=(64, 96)), (2, 64, 96), "avg"),
     ("coat_tiny", dict(FULL, img_size=(64, 96)), (1, 64, 96), None),

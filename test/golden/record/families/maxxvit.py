@@ -9,7 +9,6 @@ GRADIENTS = [
 ]
 FIRST_VALUES = [
     "test_coatnet",
-    ("test_maxvit", dict(transformer_rel_pos_type="mlp")),
     ("maxxvit_rmlp_tiny_rw_256", dict(NEXT, weight_init="xavier_normal")),
     ("coatnext_nano_rw_224", dict(SMALL, weight_init="trunc_normal")),
     ("maxvit_tiny_tf_224", dict(SMALL, block_type=("C", "M", "PM", "T"), weight_init="")),
