@@ -88,12 +88,10 @@ void want_quoted(const Block& b) {
   };
   for (const std::string& line : b.lines) {
     const std::string named = file_named(line);
-    if (named.empty()) {
-      part += line + "\n";
-      continue;
-    }
-    compare();
-    file = named;
+    const bool begins = !line.empty() && line[0] != ' ' && line[0] != '}';
+    if (begins) compare();                         // what stands together here may be apart in the file
+    if (named.empty()) part += line + "\n";
+    else file = named;
   }
   compare();
 }
