@@ -83,7 +83,7 @@ void want_quoted(const Block& b) {
   std::string file, part;
   const auto compare = [&] {
     INFO(b.page << " quotes " << file << ":\n" << part);
-    if (!file.empty()) CHECK_THAT(bare(read_file(str_cat(FOVEA_SOURCE_DIR "/", file))), contains_text(bare(part)));
+    if (!file.empty()) CHECK(bare(read_file(str_cat(FOVEA_SOURCE_DIR "/", file))).find(bare(part)) != std::string::npos);
     part.clear();
   };
   for (const std::string& line : b.lines) {
