@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/blocks/hiera.h — what Hiera and the image encoder of SAM 2 share: where blocks widen and pool, the end of a block,
-// first values, and the model's head. https://arxiv.org/abs/2306.00989
+// zoo/blocks/hiera.h — what Hiera and the image encoder of SAM 2 share: where blocks widen and pool, the end of a
+// block, first values, and the head. https://arxiv.org/abs/2306.00989
 #pragma once
 #include <array>
 #include <string_view>
@@ -24,7 +24,7 @@ struct HieraCfg {
   double init_values = 0;  // what the factors of branches start as; 0: there are none
   TokenNorm::Kind norm_layer = TokenNorm::Kind::layer;
   std::string_view weight_init{};  // "": truncated normal; "jax"; "skip": PyTorch's
-  bool fix_init = true;          // the layers that end branches start smaller, the deeper the block
+  bool fix_init = true;            // the layers that end branches start smaller, the deeper the block
   double head_init_scale = 0.001;
 };
 FOVEA_SETTINGS(HieraCfg, embed_dim, num_heads, stages, q_pool, q_stride, dim_mul, head_mul, patch_kernel, patch_stride,

@@ -37,7 +37,7 @@ struct Cfg {
   Mode mode = Mode::conv;        // what pools
   std::array<int, 2> kernel_qkv{3, 3};
   StageWindows stride_q{1, 2, 2, 2};  // of the first block of a stage
-  GivenWindows stride_kv{};            // "none": by the next, so that keys of all stages make a map of one size
+  GivenWindows stride_kv{};           // "none": by the next, so that keys of all stages make a map of one size
   std::array<int, 2> stride_kv_adaptive{4, 4};
   std::array<int, 2> patch_kernel{7, 7}, patch_stride{4, 4}, patch_padding{3, 3};
   RelPos rel_pos_type = RelPos::spatial;

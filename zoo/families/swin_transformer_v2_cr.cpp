@@ -14,7 +14,7 @@ namespace {
 
 struct Cfg {
   SwinCfg swin{};
-  GivenWindows window_size{};               // "none": a part of the grid of patches
+  GivenWindows window_size{};              // "none": a part of the grid of patches
   std::string_view window_ratio = "8";     // which part; or one a stage
   double init_values = 0;                  // what the weights of the norms that end branches start as
   int extra_norm_period = 0;               // so many blocks of a stage end with a norm; 0: none
