@@ -219,7 +219,8 @@ std::shared_ptr<const Loss> classification_loss(const LossOptions& given) {
   if (!o.multi_label && (kind == "twoway" || kind == "zlpr" || kind == "db"))
     refuse(str_cat("the loss ", kind, " is of several labels an image"));
   const bool weighted = !o.class_weight.empty() || !o.pos_weight.empty();
-  if (weighted && kind != "bce" && !(kind == "asl" && o.multi_label)) refuse(str_cat("the loss ", kind, " has no weights"));
+  if (weighted && kind != "bce" && !(kind == "asl" && o.multi_label))
+    refuse(str_cat("the loss ", kind, " has no weights"));
   if (kind != "bce" && (o.bce_target_thresh || o.bce_sum)) refuse("a threshold of targets, and sums, are of bce alone");
   if (kind == "ce") return std::make_shared<CrossEntropy>(o.soft_targets ? 0 : o.smoothing);
   if (kind == "bce") return std::make_shared<BinaryCrossEntropy>(o);

@@ -15,6 +15,11 @@ bool matches_one(std::string_view name, const std::vector<std::string>& patterns
   return std::ranges::any_of(patterns, [&](const std::string& p) { return glob_match(p, name); });
 }
 
+// A model names the last parts of what it spares.
+bool ends_as_one(std::string_view name, const std::vector<std::string>& patterns) {
+  return std::ranges::any_of(patterns, [&](const std::string& p) { return glob_match("*." + p, name); });
+}
+
 struct Grouping {
   explicit Grouping(const GroupOptions& options) : o(options), fallback(options.fallback) {
     if (o.fallback_no_weight_decay) fallback.insert(fallback.end(), o.no_weight_decay.begin(), o.no_weight_decay.end());
@@ -22,7 +27,7 @@ struct Grouping {
   // By layer, only the rank spares a bias; timm's two ways of grouping differ in this.
   bool spared(const SharedParameter& p) const {
     const bool flat = p.tensor().rank() <= 1 || (!o.layer_decay && p.name.ends_with(".bias"));
-    return (o.exclude_1d && flat) || matches_one(p.name, o.no_weight_decay);
+    return (o.exclude_1d && flat) || matches_one(p.name, o.no_weight_decay) || ends_as_one(p.name, o.no_weight_decay);
   }
   const GroupOptions& o;
   std::vector<std::string> fallback;

@@ -109,7 +109,7 @@ class FasterNet final : public Chained<ConvHeaded<ImageModel>> {
     return {{0, "^patch_embed"},
             {.group = 1, .pattern = "^stages.#.downsample", .number = 0},
             {1, "^stages.#.blocks.#"},
-            {.group = 1, .pattern = "^conv_head", .number = 99999}};
+            {.group = 1, .pattern = "^conv_head", .joins_previous = true}};
   }
 
  private:

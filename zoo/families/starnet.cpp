@@ -82,7 +82,7 @@ class StarNet final : public Chained<ImageModel> {
   std::vector<LayerGroup> group_matcher(bool coarse) const override {
     return {{.group = 0, .pattern = "^stem.#."},
             {1, coarse ? "^stages.#" : "^stages.#.#"},
-            {.group = 1, .pattern = "norm", .number = 99999}};
+            {.group = 1, .pattern = "^norm", .joins_previous = true}};
   }
 
  protected:

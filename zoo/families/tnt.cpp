@@ -154,7 +154,7 @@ class Tnt final : public TokenHeadModel, public TokenModel {
   std::vector<LayerGroup> group_matcher(bool) const override {
     std::vector<LayerGroup> rows;
     for (const char* stem :
-         {"^cls_token", "^patch_pos", "^pixel_pos", "^pixel_embed", "norm1_proj", "norm2_proj", "proj"})
+         {"^cls_token", "^patch_pos", "^pixel_pos", "^pixel_embed", "^norm1_proj", "^norm2_proj", "^proj"})
       rows.push_back({.group = 0, .pattern = stem});
     rows.push_back({.group = 1, .pattern = "^blocks.#"});
     rows.push_back({.group = 1, .pattern = "^norm", .joins_previous = true});
