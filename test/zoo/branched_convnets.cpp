@@ -85,7 +85,10 @@ TEST_CASE("fused networks have timm's names, shapes and order", "[zoo]") {
       {"repvit_m1", 0xd9f4ad6d66f29fbf},       {"ghostnetv3_050", 0x8d72104f8d471d7f},
       {"ghostnetv3_100", 0x0d300011155d5fa2},  {"lcnetv2_base", 0xf3b6dd779dec1532},
       {"lcnetv2_small", 0x01e476441f085e78},   {"repghostnet_050", 0x0d5512e55f195859},
-      {"repghostnet_200", 0x8b02cd85a8a385d0},
+      {"repghostnet_200", 0x8b02cd85a8a385d0}, {"levit_128s", 0x97806558ee64337b},
+      {"levit_conv_256", 0x8d3b02dcd1bb5672},  {"fastvit_t8", 0x1ffd1374bedfb1d1},
+      {"fastvit_sa12", 0x922a25e6692b2e87},    {"fastvit_mci0", 0xc2bd619149471953},
+      {"fastvit_mci3", 0x107f19fc71c3c38d},
   };
   for (const auto& [name, hash] : timm) {
     INFO(name);
