@@ -83,7 +83,8 @@ void want_quoted(const Block& b) {
   std::string file, part;
   const auto compare = [&] {
     INFO(b.page << " quotes " << file << ":\n" << part);
-    if (!file.empty()) CHECK(bare(read_file(str_cat(FOVEA_SOURCE_DIR "/", file))).find(bare(part)) != std::string::npos);
+    const std::string source = file.empty() ? bare(part) : bare(read_file(str_cat(FOVEA_SOURCE_DIR "/", file)));
+    CHECK(source.find(bare(part)) != std::string::npos);
     part.clear();
   };
   for (const std::string& line : b.lines) {
