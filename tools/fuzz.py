@@ -2,6 +2,7 @@
 # tools/fuzz.py — runs the fuzzers of build/fuzz and keeps what they found in test/fuzz/corpus.
 #
 # fuzz.py BUILD [--seconds N] [--keep] [TARGETS…]
+# fuzz.py --begin [TARGETS…]     only makes the corpora anew, of what each target begins with and damaged copies of it; needs NumPy
 #
 # Each target begins with its corpus, the recorded files that are of its kind, and what is crafted; runs for N seconds; and with --keep
 # the files that reach the most of the code, the smallest first, become the corpus, as far as they fit. A finding lies in BUILD/findings.
@@ -105,14 +106,43 @@ def keep(program, target, folder, kept, most_bytes):
     return len(chosen), len(files)
 
 
+def damaged(dice, content):
+    content = bytearray(content)
+    for _ in range(dice.choice([1, 1, 2, 3]) if content else 0):
+        at = dice.randrange(len(content))
+        content[at] = dice.choice([0, 255, 128, content[at] ^ 1 << dice.randrange(8), dice.randrange(256)])
+    return bytes(content[:dice.randrange(len(content) + 1)] if dice.random() < 0.2 else content)
+
+
+def begin(target, most_bytes):
+    """A corpus without a fuzzer: always the same one."""
+    dice, known = random.Random(target), sorted(set(seeds(target)), key=lambda f: (len(f), f))
+    files = sorted({*known, *(damaged(dice, dice.choice(known)) for _ in range(80))}, key=lambda f: (len(f), f))
+    small, rest, chosen, room = files[:100], files[100:], [], most_bytes // 2
+    dice.shuffle(rest)
+    for content in small + rest:
+        cost = len(zlib.compress(content))
+        if cost <= room and len(content) <= 65536:
+            chosen.append(content)
+            room -= cost
+    CORPUS.mkdir(exist_ok=True)
+    pack(CORPUS / f"{target}.bin.z", chosen)
+    print(f"{target}: {len(chosen)} of {len(files)}")
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("build")
+    parser.add_argument("build", nargs="?", default=".")
+    parser.add_argument("--begin", action="store_true", help="corpora of what the targets begin with; nothing is run")
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--keep", action="store_true", help="what was found becomes the corpus")
     parser.add_argument("--most-bytes", type=int, default=60_000, help="of a packed corpus")
     parser.add_argument("targets", nargs="*")
     options = parser.parse_args()
+    if options.begin:
+        for target in ([options.build] if options.build in TARGETS else []) + options.targets or TARGETS:
+            begin(target, options.most_bytes)
+        return 0
     build, failed = pathlib.Path(options.build).resolve(), []
     findings = build / "findings"
     findings.mkdir(exist_ok=True)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/fuzz/replay.cpp — what the fuzzers found worth keeping, once more: files that lead to every corner of a reader.
+// test/fuzz/replay.cpp — what the fuzzers begin with, and what they kept: recorded, crafted and damaged files.
 #include <zlib.h>
 
 #include "test/fuzz/targets.h"
