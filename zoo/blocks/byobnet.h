@@ -21,12 +21,12 @@ std::string_view name_of(ByobHead h);
 
 struct ByobCfg {
   // Stages between spaces; a stage: blocks with '+' between, and "3*" in front of some to repeat them, up to '/'.
-  // A block: its kind (basic, bottle, dark, edge, rep, one; bot, halo, lambda, which attend; mvit, mvit2), then with '_'
-  // between d: repeats, c: channels (default: as before), s: stride of a stage that begins with it, gs: channels of a
-  // group (0: one group), br: the share of channels in the middle, k: kernel, n: branches, se: squeeze-and-excitation
+  // A block: its kind (basic, bottle, dark, edge, rep, one; bot, halo, lambda, which attend; mvit, mvit2), then with
+  // '_' between d: repeats, c: channels (default: as before), s: stride of a stage that begins with it, gs: channels of
+  // a group (0: one group), br: the share of channels in the middle, k: kernel, n: branches, se: squeeze-and-excitation
   // whatever attn_layer says. Of attention h: heads, hd: channels of a query, qk: their share of the values', bs and
-  // hs: halo's pixels of a block and around it, r: lambda's kernel. Of mvit t: channels of tokens, td: blocks, p: pixels
-  // of a patch.
+  // hs: halo's pixels of a block and around it, r: lambda's kernel. Of mvit t: channels of tokens, td: blocks, p: a
+  // patch's side.
   std::string_view blocks{};
   std::string_view downsample = "conv1x1";  // shortcuts where shapes change: conv1x1, avg or none ("")
   ByobStem stem_type = ByobStem::conv3;

@@ -16,7 +16,7 @@ namespace {
 struct Cfg {
   std::array<int, 4> depths{2, 2, 6, 4}, embed_dims{32, 48, 96, 176};
   std::array<int, 4> downsamples{0, 1, 1, 1};  // 1: the stage begins by halving the map
-  // hidden channels in those of the block: one number, or one a stage with ',' between; of a stage's blocks: 'x' between
+  // hidden channels in those of the block: one number, or one a stage with ',' between; of a stage's blocks with 'x'
   std::string_view mlp_ratios = "4";
   NormSpec::Kind norm_layer = NormSpec::Kind::batch;
   double norm_eps = 1e-5;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/families/fastvit.cpp — FastViT: token mixers and embeddings whose branches are single convolutions after training,
-// and the image encoders of MobileCLIP. timm.models.fastvit; https://arxiv.org/abs/2303.14189,
+// zoo/families/fastvit.cpp — FastViT: mixers and embeddings whose branches are single convolutions after training, and
+// the image encoders of MobileCLIP. timm.models.fastvit; https://arxiv.org/abs/2303.14189,
 // https://arxiv.org/abs/2311.17049
 #include <algorithm>
 #include <charconv>
