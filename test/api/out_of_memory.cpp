@@ -11,6 +11,7 @@
 #include "test/api/weights.h"
 #include "test/support/catch.h"
 #include "test/support/failing_memory.h"
+#include "zoo/pretrained.h"
 #include "zoo/zoo.h"
 
 using namespace fovea_test;
@@ -117,6 +118,7 @@ TEST_CASE("C: memory that runs out at any request is a status, and no more", "[a
   const auto env = new_env();
   const std::string weights = weights_of(kNet);
   const auto mo = model_options(kNet, weights);
+  fovea::zoo::catalogue();                         // is read by the first who asks, and stays
   refuse_loading(env.get(), mo);
   const auto model = load(env.get(), mo);
   auto so = init<fovea_session_options>();
