@@ -26,20 +26,15 @@ int64_t live_after_trim(fovea_env* env) {
   return fovea::test::live_allocations();
 }
 
-void nothing() {}
-
-// `stage` makes something, or uses it, and frees what it made; returns what the library said of it. `first` comes
-// before it, with memory.
-template <class F, class G = void()>
-void refuse_each(const char* name, fovea_env* env, const F& stage, const G& first = nothing) {
+// `stage` makes something, or uses it, and frees what it made; returns what the library said of it.
+template <class F>
+void refuse_each(const char* name, fovea_env* env, const F& stage) {
   INFO(name);
   for (int i = 0; i < 3; ++i) {                    // what is made once for the process is there now
-    first();
     const Said said = stage();
     INFO(said.message);
     REQUIRE(said);
   }
-  first();
   int64_t before = live_after_trim(env);
   REQUIRE(Said(stage()));
   REQUIRE(live_after_trim(env) == before);
@@ -48,7 +43,6 @@ void refuse_each(const char* name, fovea_env* env, const F& stage, const G& firs
     for (int64_t n = 1;; ++n) {
       bool reached;
       fovea_status* status;
-      first();
       {
         const FailingMemory memory(n, forever);
         status = stage();
@@ -67,7 +61,6 @@ void refuse_each(const char* name, fovea_env* env, const F& stage, const G& firs
       }
       if (live != before) {                        // a leak, or something that is made once? The same again tells
         for (int i = 0; i < 3; ++i) {
-          first();
           const FailingMemory memory(n, forever);
           fovea_status_free(stage());
         }
@@ -82,7 +75,6 @@ void refuse_each(const char* name, fovea_env* env, const F& stage, const G& firs
       last = n;
       if (!reached) break;
     }
-  first();
   REQUIRE(Said(stage()));
   WARN(name << ": " << last << " requests; " << refused << " refusals ended a call, " << unharmed << " did not; "
             << once << " times something was made that stays");
