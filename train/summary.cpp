@@ -55,10 +55,10 @@ double wall_clock() {
 uint32_t masked(uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xA282EAD8u; }
 
 std::string file_name() {
-  char host[256] = "localhost";
-  ::gethostname(host, sizeof host - 1);
-  return str_cat("events.out.tfevents.", static_cast<int64_t>(std::time(nullptr)), ".", static_cast<const char*>(host), ".",
-             ::getpid());
+  char name[256] = "localhost";
+  ::gethostname(name, sizeof name - 1);
+  const std::string host = name;
+  return str_cat("events.out.tfevents.", static_cast<int64_t>(std::time(nullptr)), ".", host, ".", ::getpid());
 }
 
 }  // namespace
@@ -144,7 +144,7 @@ uint32_t crc32c(std::string_view bytes) {
 std::string json_line(const Numbers& values) {
   std::string s = "{";
   for (const auto& [name, value] : values)
-    s += str_cat(s.size() > 1 ? ", " : "", '"', name, "\": ", std::isfinite(value) ? str_cat(value) : std::string("null"));
+    s += str_cat(s.size() > 1 ? ", " : "", '"', name, "\": ", std::isfinite(value) ? str_cat(value) : "null");
   return s + "}";
 }
 

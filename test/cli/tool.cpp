@@ -86,8 +86,9 @@ Outcome run_tool_in(const Around& around, const std::vector<std::string>& args) 
   const Scratch caught;
   Around all = around;
   // later settings of them win
-  const std::vector<std::string> own{str_cat("FOVEA_CACHE=", caught / "plans"), "HF_HUB_OFFLINE=1",
-                                     str_cat("HF_HUB_CACHE=", caught / "hub"), str_cat("TORCH_HOME=", caught / "torch")};
+  const std::vector<std::string> own{"HF_HUB_OFFLINE=1", str_cat("FOVEA_CACHE=", caught / "plans"),
+                                     str_cat("HF_HUB_CACHE=", caught / "hub"),
+                                     str_cat("TORCH_HOME=", caught / "torch")};
   all.settings.insert(all.settings.begin(), own.begin(), own.end());
   const int in = open_or_throw(around.in, O_RDONLY);
   const int out = open_or_throw(around.out.empty() ? caught / "out" : around.out, O_WRONLY | O_CREAT);

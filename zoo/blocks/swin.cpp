@@ -67,10 +67,9 @@ Mlp SwinBlock::mlp(const SwinCfg& c, const SwinPlace& p, const Act& act) {
   return Mlp(p.channels, {.hidden = static_cast<int>(p.channels * c.mlp_ratio), .act = act, .drop = c.proj_drop_rate});
 }
 
-PostNormSwinBlock::PostNormSwinBlock(const SwinCfg& c, const SwinPlace& p, const PostNormOptions& o,
-                                     const MakeAttention& attention)
-    : SwinBlock(c, p) {
-  attn_ = add("attn", attention(window()));
+void PostNormSwinBlock::build(const SwinCfg& c, const SwinPlace& p, const PostNormOptions& o,
+                              std::unique_ptr<CosineWindowAttention> attention) {
+  attn_ = add("attn", std::move(attention));
   norm1_ = add("norm1", LayerNorm(p.channels, kSwinEps));
   drop1_ = add("drop_path1", DropPath(p.drop_path));
   mlp_ = add("mlp", mlp(c, p, o.act));

@@ -3,7 +3,6 @@
 // patches, and the model around them. https://arxiv.org/abs/2103.14030, 2111.09883
 #pragma once
 #include <array>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -80,11 +79,17 @@ struct PostNormOptions {
 /// Norms end the branches, as in the second generation.
 class PostNormSwinBlock final : public SwinBlock {
  public:
-  using MakeAttention = std::function<std::unique_ptr<CosineWindowAttention>(Size2 window)>;
-  PostNormSwinBlock(const SwinCfg& c, const SwinPlace& p, const PostNormOptions& o, const MakeAttention& attention);
+  /// `attention(window)` makes the attention within windows of this size.
+  template <class MakeAttention>
+  PostNormSwinBlock(const SwinCfg& c, const SwinPlace& p, const PostNormOptions& o, const MakeAttention& attention)
+      : SwinBlock(c, p) {
+    build(c, p, o, attention(window()));
+  }
   Tensor forward(const Tensor& x) override;
 
  private:
+  void build(const SwinCfg& c, const SwinPlace& p, const PostNormOptions& o,
+             std::unique_ptr<CosineWindowAttention> attention);
   Tensor attend(const Tensor& tokens, const Tensor& mask) override { return (*attn_)(tokens, mask); }
   void set_window(Size2 window) override { attn_->set_window(window); }
   Ref<CosineWindowAttention> attn_;
@@ -96,8 +101,10 @@ class PostNormSwinBlock final : public SwinBlock {
 
 /// What a family's blocks are, and how its stages are called.
 struct SwinParts {
-  std::function<std::unique_ptr<SwinBlock>(const SwinPlace& p)> block{};
-  std::function<std::unique_ptr<Module>(int in, int out)> downsample{};
+  virtual ~SwinParts() = default;
+  virtual std::unique_ptr<SwinBlock> block(const SwinPlace& p) const = 0;
+  virtual std::unique_ptr<Module> downsample(int in, int out) const = 0;
+
   std::string_view stages = "layers";
   bool norm = true;             // behind the last stage
   bool channels_last = true;    // of the levels and features

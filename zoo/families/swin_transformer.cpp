@@ -49,14 +49,18 @@ class Block final : public SwinBlock {
   Ref<DropPath> drop1_, drop2_;
 };
 
-SwinParts parts(const Cfg& c) {
-  return {.block = [&c](const SwinPlace& p) { return std::make_unique<Block>(c, p); },
-          .downsample = [](int in, int out) { return std::make_unique<PatchMerging>(in, out, kSwinEps); }};
-}
+struct Parts final : SwinParts {
+  const Cfg& c;
+  explicit Parts(const Cfg& cfg) : c(cfg) {}
+  std::unique_ptr<SwinBlock> block(const SwinPlace& p) const override { return std::make_unique<Block>(c, p); }
+  std::unique_ptr<Module> downsample(int in, int out) const override {
+    return std::make_unique<PatchMerging>(in, out, kSwinEps);
+  }
+};
 
 class SwinTransformer final : public SwinModel {
  public:
-  SwinTransformer(const Cfg& c, const ModelOptions& o) : SwinModel(c.swin, c.window_size, o, parts(c)) {
+  SwinTransformer(const Cfg& c, const ModelOptions& o) : SwinModel(c.swin, c.window_size, o, Parts(c)) {
     start_vit_values(*this, c.weight_init, num_classes_);
   }
   std::vector<std::string> no_weight_decay() const override { return {"*relative_position_bias_table"}; }

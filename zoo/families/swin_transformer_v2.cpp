@@ -62,20 +62,21 @@ class Attention final : public CosineWindowAttention {
   Ref<Module> cpb_mlp_;
 };
 
-SwinParts parts(const Cfg& c) {
-  const auto merging = [](int in, int out) {
-    return std::make_unique<PatchMerging>(in, out, kSwinEps, PatchMerging::Norm::last);
-  };
-  const auto block = [&c](const SwinPlace& p) {
+struct Parts final : SwinParts {
+  const Cfg& c;
+  explicit Parts(const Cfg& cfg) : c(cfg) {}
+  std::unique_ptr<SwinBlock> block(const SwinPlace& p) const override {
     return std::make_unique<PostNormSwinBlock>(c.swin, p, PostNormOptions{.act = c.act_layer},
                                                [&](Size2 window) { return std::make_unique<Attention>(c, p, window); });
-  };
-  return {.block = block, .downsample = merging};
-}
+  }
+  std::unique_ptr<Module> downsample(int in, int out) const override {
+    return std::make_unique<PatchMerging>(in, out, kSwinEps, PatchMerging::Norm::last);
+  }
+};
 
 class SwinTransformerV2 final : public SwinModel {
  public:
-  SwinTransformerV2(const Cfg& c, const ModelOptions& o) : SwinModel(c.swin, c.window_size, o, parts(c)) {
+  SwinTransformerV2(const Cfg& c, const ModelOptions& o) : SwinModel(c.swin, c.window_size, o, Parts(c)) {
     start_vit_values(*this, VitInit::timm, num_classes_);
   }
   std::vector<std::string> no_weight_decay() const override { return {"*cpb_mlp*", "*logit_scale*"}; }

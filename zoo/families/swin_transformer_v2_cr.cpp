@@ -51,23 +51,28 @@ class Attention final : public CosineWindowAttention {
   Ref<Mlp> meta_mlp_;
 };
 
-SwinParts parts(const Cfg& c) {
-  const auto closes = [&c](const SwinPlace& p) {
+struct Parts final : SwinParts {
+  const Cfg& c;
+  explicit Parts(const Cfg& cfg) : c(cfg) {
+    stages = "stages";
+    norm = channels_last = false;
+    drop_path_rate = 0;
+  }
+  std::unique_ptr<SwinBlock> block(const SwinPlace& p) const override {
+    return std::make_unique<PostNormSwinBlock>(c.swin, p, PostNormOptions{.start = c.init_values, .closes = closes(p)},
+                                               [&](Size2 window) { return std::make_unique<Attention>(c, p, window); });
+  }
+  std::unique_ptr<Module> downsample(int in, int out) const override {
+    return std::make_unique<PatchMerging>(in, out, kSwinEps);
+  }
+
+ private:
+  bool closes(const SwinPlace& p) const {
     const bool period = c.extra_norm_period > 0 && (p.block + 1) % c.extra_norm_period == 0;
     const bool last = p.block + 1 == c.swin.depths[static_cast<size_t>(p.stage)];
     return period || (last && (c.extra_norm_stage || p.stage == 3));
-  };
-  const auto block = [&c, closes](const SwinPlace& p) {
-    return std::make_unique<PostNormSwinBlock>(c.swin, p, PostNormOptions{.start = c.init_values, .closes = closes(p)},
-                                               [&](Size2 window) { return std::make_unique<Attention>(c, p, window); });
-  };
-  return {.block = block,
-          .downsample = [](int in, int out) { return std::make_unique<PatchMerging>(in, out, kSwinEps); },
-          .stages = "stages",
-          .norm = false,
-          .channels_last = false,
-          .drop_path_rate = 0};
-}
+  }
+};
 
 StageWindows windows(const Cfg& c, const ModelOptions& o) {
   if (c.window_size) return c.window_size;
@@ -97,7 +102,7 @@ void start_xavier(Module& model) {
 
 class SwinTransformerV2Cr final : public SwinModel {
  public:
-  SwinTransformerV2Cr(const Cfg& c, const ModelOptions& o) : SwinModel(c.swin, windows(c, o), o, parts(c)) {
+  SwinTransformerV2Cr(const Cfg& c, const ModelOptions& o) : SwinModel(c.swin, windows(c, o), o, Parts(c)) {
     if (c.weight_init != "reset" && c.weight_init != "skip") start_xavier(*this);
   }
 };
