@@ -14,8 +14,7 @@ namespace {
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
 const Settings kLevit{{"embed_dim", "32,48,64"}, {"depth", "1,1,1"}, {"num_heads", "2,3,4"}, {"key_dim", "8"}},
-    kFormer{{"depths", "1,1,1,2"}, {"embed_dims", "8,16,24,32"}},
-    kFast{{"layers", "1,1,1,1"}, {"embed_dims", "8,16,32,64"}, {"mlp_ratios", "1,1,1,1"}};
+    kFormer{{"depths", "1,1,1,2"}, {"embed_dims", "8,16,24,32"}};
 
 std::unique_ptr<ImageModel> small(const char* name, const Settings& set, std::optional<std::array<int, 2>> size = {}) {
   return create(name, {.num_classes = 5, .img_size = size, .set = set});
@@ -74,46 +73,6 @@ TEST_CASE("SwiftFormer of its authors", "[zoo]") {
   rows.insert(rows.end(), std::begin(kNetwork), std::end(kNetwork));
   check_originals("swiftformer_xs", {{"layers", "2,1,1,1"}, {"embed_dims", "8,16,24,32"}}, rows,
                   "network.2.0.attn.Proj.weight");
-}
-
-TEST_CASE("FastViT of its authors, and MobileCLIP's image encoder", "[zoo]") {
-  constexpr Rename rows[] = {{"^stages.0.blocks", "network.0"},
-                             {"^stages.1.downsample", "network.1"},
-                             {"^stages.1.blocks", "network.2"},
-                             {"^stages.2.downsample", "network.3"},
-                             {"^stages.2.blocks", "network.4"},
-                             {"^stages.3.downsample", "network.5"},
-                             {"^stages.3.pos_emb.pos_enc", "network.6.pe"},
-                             {"^stages.3.blocks", "network.7"},
-                             {"^final_conv", "conv_exp"},
-                             {"conv_kxk", "rbr_conv"},
-                             {"conv_scale", "rbr_scale"},
-                             {"identity", "rbr_skip"},
-                             {"large_conv", "lkb_origin"},
-                             {"mlp", "convffn"},
-                             {"se.fc1", "se.reduce"},
-                             {"se.fc2", "se.expand"},
-                             {"layer_scale.gamma", "layer_scale"},
-                             {"layer_scale_#.gamma", "layer_scale_$1"},
-                             {"^stem", "patch_embed"},
-                             {"^head.fc", "head"}};
-  check_originals("fastvit_sa12", kFast, rows, "network.6.pe.weight");
-
-  const auto filled = small("fastvit_mci0", kFast), other = small("fastvit_mci0", kFast);
-  StateDict theirs, want = filled_weights(*filled);
-  for (const auto& [name, t] : rename(want, rows)) theirs.set("image_encoder.model." + name, t);
-  theirs.set("image_encoder.model.head.proj", transpose(theirs.at("image_encoder.model.head.weight"), 0, 1));
-  theirs.erase("image_encoder.model.head.weight");
-  theirs.erase("image_encoder.model.head.bias");
-  theirs.set("text_encoder.weight", zeros({2}));
-  want.set("head.fc.bias", zeros({5}));
-  check_loads(*other, theirs, want);
-
-  const auto trunk = small("fastvit_mci0", kFast);
-  StateDict tower;
-  for (const auto& [name, t] : want) tower.set("module.visual.trunk." + name, t);
-  tower.set("module.logit_scale", zeros({1}));
-  check_loads(*trunk, tower, want);
 }
 
 TEST_CASE("of two classifiers the mean counts", "[zoo]") {
@@ -175,8 +134,6 @@ TEST_CASE("settings that make no mobile network", "[zoo]") {
   refused("efficientformerv2_s0", {{"mlp_ratios", "4,4,4x4,4"}}, "mlp_ratios");
   refused("efficientformerv2_s0", {{"mlp_ratios", "4,4"}}, "mlp_ratios");
   refused("efficientformer_l1", {{"num_vit", "0"}}, "num_vit");
-  refused("fastvit_t8", {{"layers", "1,1,1"}}, "stages");
-  refused("fastvit_t8", {{"token_mixers", "repmixer,pooling,repmixer,attention"}}, "token_mixers");
   refused("levit_128s", {{"stem_type", "s4"}}, "stem_type");
 }
 
