@@ -14,6 +14,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -49,7 +50,7 @@ def packed_images(path):
 def unpack(path):
     if not path.exists():
         return []
-    content = zlib.decompress(path.read_bytes()[4:])
+    content = zipfile.ZipFile(path).read("files")
     files, at = [], 4
     for _ in range(struct.unpack_from("<I", content)[0]):
         size = struct.unpack_from("<I", content, at)[0]
@@ -60,11 +61,12 @@ def unpack(path):
 
 def pack(path, files):
     content = struct.pack("<I", len(files)) + b"".join(struct.pack("<I", len(f)) + f for f in files)
-    path.write_bytes(struct.pack("<I", len(content)) + zlib.compress(content, 9))
+    with zipfile.ZipFile(path, "w") as z:
+        z.writestr(zipfile.ZipInfo("files"), content, zipfile.ZIP_DEFLATED, 9)
 
 
 def seeds(target):
-    yield from unpack(CORPUS / f"{target}.bin.z")
+    yield from unpack(CORPUS / f"{target}.zip")
     yield from (text.encode() for text in TEXTS.get(target, []))
     for end in ENDS.get(target, []):
         yield from (p.read_bytes() for p in sorted((GOLDEN / "weights").iterdir()) if p.name.endswith(end))
@@ -102,7 +104,7 @@ def keep(program, target, folder, kept, most_bytes):
             chosen.append(content)
             room -= cost
     CORPUS.mkdir(exist_ok=True)
-    pack(CORPUS / f"{target}.bin.z", chosen)
+    pack(CORPUS / f"{target}.zip", chosen)
     return len(chosen), len(files)
 
 
@@ -126,7 +128,7 @@ def begin(target, most_bytes):
             chosen.append(content)
             room -= cost
     CORPUS.mkdir(exist_ok=True)
-    pack(CORPUS / f"{target}.bin.z", chosen)
+    pack(CORPUS / f"{target}.zip", chosen)
     print(f"{target}: {len(chosen)} of {len(files)}")
 
 

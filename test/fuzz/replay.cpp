@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/fuzz/replay.cpp — what the fuzzers begin with, and what they kept: recorded, crafted and damaged files.
-#include <zlib.h>
-
 #include "test/fuzz/targets.h"
 #include "test/support/catch.h"
 #include "test/weights_tools/files.h"
+#include "weights_tools/zip.h"
 
 using namespace fovea;
 using namespace fovea::test;
 
 namespace {
 
-// u32 bytes of all, then compressed by zlib: u32 number, each u32 length and content (tools/fuzz.py).
+// A zip archive of one file: u32 number, each u32 length and content (tools/fuzz.py).
 std::vector<std::string> corpus_of(const std::string& target) {
-  const std::string packed = read_file(str_cat(FOVEA_SOURCE_DIR, "/test/fuzz/corpus/", target, ".bin.z"));
-  std::string all(load_le<uint32_t>(bytes_of(packed)), '\0');
-  uLongf size = all.size();
-  REQUIRE(::uncompress(reinterpret_cast<Bytef*>(all.data()), &size, reinterpret_cast<const Bytef*>(packed.data()) + 4,
-                       packed.size() - 4) == Z_OK);
-  ByteReader r(bytes_of(all), target);
+  const Zip packed = Zip::open(MappedFile::open(str_cat(FOVEA_SOURCE_DIR, "/test/fuzz/corpus/", target, ".zip")));
+  const KeptBytes all = packed.read(*packed.find("files"));
+  ByteReader r(all.bytes, target);
   std::vector<std::string> files(r.read<uint32_t>());
   for (std::string& f : files) f = text_of(r.take(r.read<uint32_t>()));
   REQUIRE(r.left() == 0);

@@ -15,7 +15,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "engine/core/host_memory.h"
 #include "test/support/allocations.h"
@@ -42,12 +41,9 @@ struct HostileFile {
 
 // As test/golden/record/hostile_weights.py describes it.
 std::vector<HostileFile> unpack(const std::string& format) {
-  const std::string packed = read_file(str_cat(FOVEA_SOURCE_DIR, "/test/golden/hostile/", format, ".bin.z"));
-  std::string all(size_t{64} << 20, '\0');
-  uLongf size = all.size();
-  REQUIRE(::uncompress(reinterpret_cast<Bytef*>(all.data()), &size, reinterpret_cast<const Bytef*>(packed.data()),
-                       packed.size()) == Z_OK);
-  ByteReader r(bytes_of(std::string_view(all).substr(0, size)), format);
+  const Zip packed = Zip::open(MappedFile::open(str_cat(FOVEA_SOURCE_DIR, "/test/golden/hostile/", format, ".zip")));
+  const KeptBytes all = packed.read(*packed.find("files"));
+  ByteReader r(all.bytes, format);
   const auto text = [&](size_t n) { return std::string(text_of(r.take(n))); };
   std::vector<std::string> reasons(r.read<uint32_t>());
   for (std::string& reason : reasons) reason = text(r.read<uint16_t>());

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test/golden/record/hostile_weights.py — damaged and crafted weight files, and what Python's own readers make of each.
 
-For test/weights_tools/hostile.cpp. A pack a format: test/golden/hostile/<format>.bin.z, compressed by zlib. A file of a pack is a
+For test/weights_tools/hostile.cpp. A pack a format: test/golden/hostile/<format>.zip, with one file in it. A file of a pack is a
 recorded file (test/golden/weights) with changes, or, when it is crafted, changes of nothing. Numbers are little-endian:
 
     u32 number of reasons, each u16 length and text
@@ -18,7 +18,6 @@ import struct
 import sys
 import warnings
 import zipfile
-import zlib
 
 import numpy as np
 import safetensors
@@ -221,7 +220,8 @@ def record(kind):
     pack = struct.pack("<I", len(reasons)) + b"".join(struct.pack("<H", len(r.encode())) + r.encode() for r in reasons)
     pack += struct.pack("<I", len(rows)) + b"".join(rows)
     OUT.mkdir(exist_ok=True)
-    (OUT / f"{kind}.bin.z").write_bytes(zlib.compress(pack, 9))
+    with zipfile.ZipFile(OUT / f"{kind}.zip", "w") as z:
+        z.writestr(zipfile.ZipInfo("files"), pack, zipfile.ZIP_DEFLATED, 9)
     read_well = sum(1 for r in rows if r[1 + r[0]:] and answer_kind(r))
     print(f"{kind}: {len(rows)} files, {read_well} of them read, {len(reasons)} reasons of refusals")
 
