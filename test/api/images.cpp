@@ -89,6 +89,9 @@ TEST_CASE("C: a model for grey images takes colour, and says which mean it lacks
   in.width = 200;
   in.height = 180;
   {
+    const char* const three[] = {"mean", "0.4,0.5,0.6"};
+    o.settings = three;
+    o.settings_count = 1;
     const auto model = load(env.get(), o);
     const auto session = compile(model.get());
     const Said said = fovea_session_run_images(session.get(), &in, 1, nullptr, nullptr, 0);
