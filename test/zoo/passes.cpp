@@ -41,7 +41,7 @@ class Case {
   explicit Case(const Member& m)
       : model_(create(m.name, m.options)),
         image_(golden_input({2, 3, m.images[2], m.images[3]})),
-        half_(m.name.starts_with(kCosines) ? kHalfOfCosines : kHalf) {
+        half_(std::string_view(m.name).starts_with(kCosines) ? kHalfOfCosines : kHalf) {
     model_->eval();
     fill_weights(*model_);
     const NoGrad no_grad;
