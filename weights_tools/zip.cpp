@@ -29,7 +29,7 @@ struct Directory {
 Directory find_directory64(const MappedFile& file, size_t locator) {
   const Bytes all = file.bytes();
   const auto end = load_le<uint64_t>(all.subspan(locator + 8));
-  if (load_le<uint32_t>(all.subspan(locator + 16)) > 1) bad(file, "it spans several disks");
+  if (load_le<uint32_t>(all.subspan(locator + 16)) != 1) bad(file, "it spans several disks");
   if (end > locator || locator - end < kEnd64Size) bad(file, str_cat("its zip64 end record cannot be at ", end));
   const Bytes record = all.subspan(static_cast<size_t>(end));
   if (load_le<uint32_t>(record) != kEnd64) bad(file, str_cat("no zip64 end record at ", end));
