@@ -246,12 +246,24 @@ int64_t Module::next_key() {
   return static_cast<int64_t>(key >> 1);           // keys are not negative, so they print the same everywhere
 }
 
+namespace {
+
+/// f(module) in the order of visit(), without names: what needs no memory may run in destructors.
+template <class F>
+void each_below(Module& m, const F& f) {
+  f(m);
+  for (const auto& c : m.children()) each_below(*c, f);
+}
+
+}  // namespace
+
 EvalMode::EvalMode(Module& m) : module_(m) {
-  m.visit([this](const std::string&, Module& each) { before_.push_back(std::exchange(each.training_, false)); });
+  each_below(m, [this](const Module& each) { before_.push_back(each.training_); });
+  each_below(m, [](Module& each) { each.training_ = false; });
 }
 EvalMode::~EvalMode() {
   size_t i = 0;
-  module_.visit([&](const std::string&, Module& each) { each.training_ = before_[i++]; });
+  each_below(module_, [&](Module& each) { each.training_ = before_[i++]; });
 }
 
 Tensor Sequential::forward(const Tensor& x) {
@@ -269,7 +281,7 @@ class ReplayKeys {
  public:
   static std::vector<uint64_t> counters(Module& m) {
     std::vector<uint64_t> at;
-    m.visit([&](const std::string&, Module& each) { at.push_back(each.draws_); });
+    each_below(m, [&](const Module& each) { at.push_back(each.draws_); });
     return at;
   }
   ReplayKeys(Module& m, const std::vector<uint64_t>& at) : module_(m), after_(counters(m)) {
@@ -286,7 +298,7 @@ class ReplayKeys {
  private:
   void set(const std::vector<uint64_t>& at) {
     size_t i = 0;
-    module_.visit([&](const std::string&, Module& each) { each.draws_ = at[i++]; });
+    each_below(module_, [&](Module& each) { each.draws_ = at[i++]; });
   }
   Module& module_;
   std::vector<uint64_t> after_;

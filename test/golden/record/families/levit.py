@@ -4,8 +4,9 @@ SMALL = dict(embed_dim=(32, 48, 64), key_dim=8, num_heads=(2, 3, 4), depth=(1, 1
 GRADIENTS = [
     # scores of other sizes and activations are so large under the recorded weights that softmax picks one key
     ("levit_128s", dict(SMALL, img_size=144, key_dim=16, num_heads=(1, 1, 1), act_layer="tanh"), 144, False),
-    ("levit_conv_128s", dict(img_size=128, **SMALL), 128, True),
-    ("levit_512_s8", dict(img_size=64, **SMALL), 64, True),
+    # batch statistics of few values amplify: a scale that is exact in f32, as which the engine keeps it
+    ("levit_conv_128s", dict(SMALL, img_size=128, key_dim=16), 128, True),
+    ("levit_512_s8", dict(SMALL, img_size=64, key_dim=16), 64, True),
 ]
 FIRST_VALUES = [("levit_128s", SMALL), ("levit_conv_512", dict(SMALL, img_size=64))]
 LEVELS = [
