@@ -7,7 +7,9 @@
 #include "weights_tools/npz.h"
 #include "weights_tools/rename.h"
 #include "weights_tools/safetensors.h"
+#include "weights_tools/sharded.h"
 #include "weights_tools/torch_checkpoint.h"
+#include "weights_tools/weights_folder.h"
 #include "weights_tools/zip.h"
 
 namespace fovea {
@@ -66,6 +68,11 @@ constexpr Format kFormats[] = {
        want_no_key(f->path(), o);
        return read_safetensors(std::move(f), {.access = o.access});
      }},
+    {"an index of safetensors files", is_shard_index,
+     [](File f, const OpenOptions& o) {
+       want_no_key(f->path(), o);
+       return read_sharded(f, o.access);
+     }},
 };
 
 struct Hint {
@@ -106,7 +113,8 @@ StateDict chosen(StateDict weights, const std::string& path, const OpenOptions& 
 }
 }  // namespace
 
-StateDict open_weights(const std::string& path, const OpenOptions& options) {
+StateDict open_weights(const std::string& file_or_folder, const OpenOptions& options) {
+  const std::string path = weights_file(file_or_folder);
   File file = MappedFile::open(path, options.access);
   const Bytes b = file->bytes();
   for (const Format& f : kFormats)

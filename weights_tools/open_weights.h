@@ -17,8 +17,9 @@ struct OpenOptions {
   bool check_crc = true;  // zip archives: compare checksums
 };
 
-/// safetensors, torch (zip and stream), npz and npy; the extension does not matter. Throws Error(format) for anything
+/// safetensors (one file, or the index of several), torch (zip and stream), npz and npy; the extension does not matter.
+/// A folder stands for the file in it that weights_file() (weights_folder.h) says. Throws Error(format) for anything
 /// else, saying what the file starts with. An npy file gives one tensor, "arr_0". Names come unwrapped() (rename.h).
-StateDict open_weights(const std::string& path, const OpenOptions& options = {});
+StateDict open_weights(const std::string& file_or_folder, const OpenOptions& options = {});
 
 }  // namespace fovea
