@@ -26,13 +26,15 @@ const std::vector<Rule> kRules = {
     {"kernels/cpu", {"engine/core", "engine/ops"}},
     {"nn", {"engine"}},
     {"weights_tools", {"engine"}},
+    {"hub", {"engine", "weights_tools"}},
     {"data", {"engine"}},
-    {"zoo", {"engine", "nn", "weights_tools"}},
+    {"zoo", {"engine", "nn", "weights_tools", "hub"}},
     {"train", {"engine", "nn", "data", "weights_tools"}},
-    {"api", {"engine", "nn", "data", "weights_tools", "zoo", "train"}},
-    {"cli", {"engine", "nn", "data", "weights_tools", "zoo", "train", "api", "bench"}},
+    {"api", {"engine", "nn", "data", "weights_tools", "hub", "zoo", "train"}},
+    {"cli", {"engine", "nn", "data", "weights_tools", "hub", "zoo", "train", "api", "bench"}},
     {"bench", {"engine", "nn", "data", "weights_tools", "zoo", "train", "api"}},
-    {"test", {"engine", "kernels", "nn", "data", "weights_tools", "zoo", "train", "api", "cli", "bench"}},
+    {"test", {"engine", "kernels", "nn", "data", "weights_tools", "hub", "zoo", "train", "api", "cli",
+              "bench"}},
 };
 
 // Where vendors' headers may appear: in one file of a folder, or (programs on top, which nobody includes) in any.
@@ -46,8 +48,9 @@ constexpr VendorUse kVendors[] = {
     {"Eigen/", "kernels/cpu"},        {"jpeglib.h", "data"},
     {"gif_lib.h", "data"},            {"webp/", "data"},
     {"tiffio.h", "data"},             {"zlib.h", "data", false},
-    {"zlib.h", "weights_tools"},      {"curl/", "weights_tools"},
-    {"nlohmann/", "weights_tools", false}, {"nlohmann/", "cli", false},
+    {"zlib.h", "weights_tools"},      {"curl/", "hub"},
+    {"nlohmann/", "weights_tools", false}, {"nlohmann/", "zoo"},
+    {"nlohmann/", "cli", false},
     {"nlohmann/", "bench", false},    {"nlohmann/", "test", false},
     {"CLI/", "cli", false},           {"CLI/", "test", false},
     {"zlib.h", "test"},               {"catch2/", "test/support"},
@@ -111,7 +114,7 @@ std::string joined(const std::vector<std::string>& lines) {
 TEST_CASE("the tree is there to be read", "[meta]") {
   std::set<std::string_view> tops;
   for (const SourceFile& f : source_files()) tops.insert(f.top());
-  for (std::string_view folder : {"engine", "kernels", "nn", "zoo", "weights_tools", "data", "cli", "test"}) {
+  for (std::string_view folder : {"engine", "kernels", "nn", "zoo", "weights_tools", "hub", "data", "cli", "test"}) {
     INFO(folder);
     CHECK(tops.count(folder) == 1);
   }
@@ -128,6 +131,8 @@ TEST_CASE("the rules forbid what they should", "[meta]") {
   CHECK_FALSE(allowed("nn/module.cpp", "zoo/family.h"));
   CHECK_FALSE(allowed("nn/module.cpp", "data/image.h"));
   CHECK_FALSE(allowed("zoo/create.cpp", "data/transform.h"));
+  CHECK_FALSE(allowed("weights_tools/open_weights.cpp", "hub/client.h"));
+  CHECK_FALSE(allowed("hub/client.cpp", "zoo/zoo.h"));
   CHECK_FALSE(allowed("zoo/families/vgg.cpp", "zoo/families/resnet.h"));
   CHECK_FALSE(allowed("api/c_api.cpp", "cli/args.h"));
 }
