@@ -9,6 +9,7 @@
 #include "weights_tools/safetensors.h"
 #include "weights_tools/sharded.h"
 #include "weights_tools/torch_checkpoint.h"
+#include "weights_tools/torch_tar.h"
 #include "weights_tools/weights_folder.h"
 #include "weights_tools/zip.h"
 
@@ -48,6 +49,10 @@ constexpr Format kFormats[] = {
     {"torch stream", is_torch_stream,
      [](File f, const OpenOptions& o) {
        return read_torch_stream(std::move(f), {.key = o.key, .ema = o.ema, .strict = o.strict});
+     }},
+    {"torch tar", is_torch_tar,
+     [](File f, const OpenOptions& o) {
+       return read_torch_tar(std::move(f), {.key = o.key, .ema = o.ema, .strict = o.strict});
      }},
     {"npy", is_npy,
      [](File f, const OpenOptions& o) {
@@ -91,7 +96,7 @@ constexpr Hint kHints[] = {{"\x80", "a pickle, but not one that torch.save wrote
 std::string hint_for(Bytes b) {
   constexpr size_t kTarMagicAt = 257;
   if (b.size() > kTarMagicAt + 5 && text_of(b.subspan(kTarMagicAt, 5)) == "ustar")
-    return "a tar archive: torch before 0.1.10, or something to unpack first";
+    return "a tar archive, but not one of torch before 0.1.10: unpack it first";
   for (const Hint& h : kHints)
     if (text_of(b).starts_with(h.start)) return cat("it looks like ", h.what);
   return "";

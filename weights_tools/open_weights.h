@@ -17,9 +17,10 @@ struct OpenOptions {
   bool check_crc = true;  // zip archives: compare checksums
 };
 
-/// safetensors (one file, or the index of several), torch (zip and stream), npz and npy; the extension does not matter.
-/// A folder stands for the file in it that weights_file() (weights_folder.h) says. Throws Error(format) for anything
-/// else, saying what the file starts with. An npy file gives one tensor, "arr_0". Names come unwrapped() (rename.h).
+/// safetensors (one file, or the index of several), torch (zip, stream and tar), npz and npy; the extension does not
+/// matter. A folder stands for the file in it that weights_file() (weights_folder.h) says. Throws Error(format) for
+/// anything else, saying what the file starts with. An npy file gives one tensor, "arr_0". Names come unwrapped()
+/// (rename.h).
 StateDict open_weights(const std::string& file_or_folder, const OpenOptions& options = {});
 
 }  // namespace fovea

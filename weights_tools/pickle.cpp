@@ -355,6 +355,12 @@ class Machine {
   bool persistent() {
     PickleValue& id = pop();
     const auto& items = id.items;
+    if (options_.plain_ids && (id.is(Kind::text) || id.is(Kind::integer))) {
+      PickleValue& v = make(Kind::storage);
+      grow(v.items, 1);
+      v.items.push_back(&id);
+      return push(v);
+    }
     if (!id.is(Kind::tuple) || items.empty() || !items[0]->is(Kind::text))
       fail(cat("the persistent id is ", describe(id), ", not that of a storage"));
     if (items[0]->text == "module" && items.size() == 4 && items[1]->is(Kind::global)) return push(*items[1]);

@@ -30,7 +30,7 @@ struct PickleValue {
     dict,     // items: key, value, key, value, ...; also OrderedDict, Counter and defaultdict
     global,   // a class or function: `text` is the module, `name` its name
     object,   // what Python would get by calling items[0] with items[1]; then whatever was put into it
-    storage,  // items: storage type, key, location, number of elements[, view]
+    storage,  // items: storage type, key, location, number of elements[, view]; with plain_ids the id alone
   };
   Kind kind = Kind::none;
   bool ordered = false;    // dict: made by a class that takes state, such as OrderedDict
@@ -56,6 +56,7 @@ std::string describe(
 struct PickleOptions {
   uint64_t max_memory = uint64_t{512} << 20;  // bytes of values, beyond the size of what is read
   bool strict = false;                        // refuse classes and functions that a checkpoint of tensors does not need
+  bool plain_ids = false;                     // what lies outside of the pickle is told by texts and integers
   std::vector<std::string>* seen = nullptr;   // also receives the globals, and keeps them when reading fails
 };
 

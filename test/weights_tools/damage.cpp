@@ -55,7 +55,9 @@ TEST_CASE("truncated weight files are refused", "[weights]") {
 TEST_CASE("weight files with flipped bits are refused or read, nothing worse", "[weights]") {
   const Scratch scratch;
   uint64_t random = 1;
-  for (const char* name : kFiles) {
+  std::vector<std::string> names(std::begin(kFiles), std::end(kFiles));
+  names.emplace_back("old.pth.tar");  // not among the others: tar archives end in zeros that nobody misses
+  for (const std::string& name : names) {
     INFO(name);
     const std::string whole = read_file(golden(name));
     for (int i = 0; i < 400; ++i) {

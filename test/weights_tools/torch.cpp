@@ -83,6 +83,30 @@ TEST_CASE("training checkpoints of timm give the averaged weights, or the others
   CHECK(open_weights(golden("plain.zip.pth"), {.strict = true}).size() == 12);
 }
 
+TEST_CASE("checkpoints of torch before 0.1.10, which are tar archives", "[weights]") {
+  const StateDict d = open_weights(golden("old.pth.tar"));
+  CHECK(d.size() == 5);
+  CHECK(is_ramp(d.at("base"), DType::f32, {4, 6}, 0));
+  CHECK(d.at("transposed").meta().strides == Strides{1, 6});
+  CHECK(d.at("transposed").shape() == Shape{6, 4});
+  CHECK(d.at("transposed").impl()->storage == d.at("base").impl()->storage);
+  CHECK(is_ramp(d.at("view"), DType::f32, {2, 3}, 7.5));
+  CHECK(d.at("steps").item() == 7);
+  CHECK(mentions(error_of([&] { ask(d); }), "int16"));
+  CHECK(open_weights(golden("old.pth.tar"), {.key = "state_dict"}).size() == 5);
+
+  const Scratch scratch;
+  const std::string whole = read_file(golden("old.pth.tar"));
+  for (size_t cut = 512; cut < whole.size(); cut += 256) {  // no part of it is taken for the whole
+    const std::string path = scratch.file("cut.tar", whole.substr(0, cut));
+    size_t read = 5;
+    try {
+      read = open_weights(path).size();
+    } catch (const Error& e) { CHECK(e.kind() != K::internal); }
+    CHECK(read == 5);
+  }
+}
+
 TEST_CASE("nothing that a pickle names is run", "[weights]") {
   const Scratch scratch;
   const auto before = std::filesystem::current_path();
