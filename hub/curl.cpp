@@ -116,6 +116,8 @@ class Curl final : public Transport {
     set(CURLOPT_ERRORBUFFER, text);
     set(CURLOPT_NOBODY, request.head ? 1L : 0L);
     if (!request.head) set(CURLOPT_HTTPGET, 1L);
+    constexpr long kPiece = 512 << 10;
+    set(CURLOPT_BUFFERSIZE, kPiece);
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_FOLLOWLOCATION, 0L);
     if (lib_.setopt(easy_, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK)  // since 7.85

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/core/error.h"
+#include "hub/names.h"
 
 namespace fovea::hub {
 namespace {
@@ -113,6 +114,8 @@ Settings settings_from_environment() {
   s.checkpoints = below(folder("TORCH_HOME", below_home("torch")), "hub/checkpoints");
   if (const std::string endpoint = trimmed(variable("HF_ENDPOINT")); !endpoint.empty()) s.endpoint = endpoint;
   while (s.endpoint.ends_with('/')) s.endpoint.pop_back();
+  if (!is_url(s.endpoint))
+    throw Error(Error::Kind::argument, cat("HF_ENDPOINT is '", s.endpoint, "'"), "it begins with https:// or http://");
   s.token = token_of(hf_home);
   s.offline = is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE");
   s.links = !is_true("HF_HUB_DISABLE_SYMLINKS");

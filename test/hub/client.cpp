@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/hub/client.cpp — what comes from a hub: fetched, verified, kept as huggingface_hub keeps it, or refused with advice.
+// test/hub/client.cpp — what comes from a hub: fetched, verified, kept as huggingface_hub keeps it, or refused with
+// advice.
 #include "hub/client.h"
 
 #include <algorithm>
