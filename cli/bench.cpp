@@ -18,6 +18,7 @@
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
+#include "zoo/source.h"
 
 namespace fovea::cli {
 namespace {
@@ -127,8 +128,9 @@ void show_starts(const Arguments& a, const std::vector<std::string>& names) {
   }
 }
 
-void run(const Arguments& a) {
+void run(Arguments a) {
   if (a.threads > 0) set_threads(a.threads);
+  if (std::string& weights = a.run.work.weights; !weights.empty()) weights = zoo::weights_path(weights);
   if (a.models.empty() && !(a.roofline && !a.worker))
     throw Error(Error::Kind::argument, "bench: no model", "name some of `fovea models`, or only measure: --roofline");
   const std::vector<std::string> names = expand(a.models);

@@ -19,7 +19,7 @@ namespace {
 struct Arguments {
   ModelArguments model;
   ImageArguments images;
-  std::string labels;
+  std::string labels, label_type = "description";
   int64_t topk = 5;
   bool json = false, csv = false;
 };
@@ -39,8 +39,9 @@ Labels labels_for(const Arguments& a, ReadyModel& ready, int64_t classes) {
   const zoo::ImageModel& model = ready.model();
   if (ready.from_cache() && classes != model.num_classes())
     tell(cat(ready.weights(), ": ", zoo::classes_taken(classes, model.num_classes())));
-  const bool tag_given = a.model.pretrained || !zoo::split_name(a.model.name).tag.empty();
-  Labels labels({.given = a.labels, .weights = ready.weights(), .tag_given = tag_given}, model, classes);
+  const bool tag_given = a.model.weights.empty() || !zoo::split_name(a.model.name).tag.empty();
+  Labels labels({.given = a.labels, .weights = ready.weights(), .tag_given = tag_given, .type = a.label_type}, model,
+                classes);
   if (!labels.note().empty()) tell(labels.note());
   return labels;
 }
@@ -109,6 +110,8 @@ void add_classify(CLI::App& app) {
       ->excludes("--dtype");
   command->add_option("--labels", a->labels,
                       "a file of labels, one a line, or none (default: what is known of the weights)");
+  command->add_option("--label-type", a->label_type, "name (n02123045), description, or detail: with a definition")
+      ->check(CLI::IsMember({"name", "description", "detail"}));
   command->add_option("--topk", a->topk, "how many classes to list")->check(CLI::Range(1, 1 << 20));
   CLI::Option* json = command->add_flag(
       "--json", a->json, "a list of {image, top: [{index, label, prob}]}, or {image, error} for what cannot be read");

@@ -8,9 +8,12 @@ class App;
 
 namespace fovea::cli {
 
+void add_average(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_cache(CLI::App& app);
 void add_classify(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_download(CLI::App& app);
 void add_features(CLI::App& app);
 void add_info(CLI::App& app);
 void add_models(CLI::App& app);

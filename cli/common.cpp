@@ -11,19 +11,80 @@
 #include "engine/core/finite.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
+#include "weights_tools/sharded.h"
 #include "zoo/finite.h"
+#include "zoo/licenses.h"
+#include "zoo/source.h"
 
 namespace fovea::cli {
 
 void add_weights_arguments(CLI::App& command, ModelArguments& a) {
-  CLI::Option* file = command.add_option("--weights", a.weights, "safetensors, torch checkpoint (.pth, .bin) or .npz");
-  command.add_flag("--pretrained", a.pretrained, "the published ones, from the caches of huggingface_hub or torch.hub")
+  CLI::Option* file = command.add_option(
+      "--weights", a.weights,
+      "safetensors, torch checkpoint (.pth, .bin), .npz or a folder; a URL, hf-hub:ORG/NAME, or a name with .tag");
+  command
+      .add_flag_callback(
+          "--pretrained", [] {}, "the published ones, which are fetched where they are not here yet (the default)")
+      ->excludes(file);
+  command
+      .add_option_function<std::string>(
+          "--license", [&a](const std::string& v) { a.licenses = zoo::split_list(v); },
+          "refuse published weights of other licenses: apache-2.0,mit")
       ->excludes(file);
 }
 
+void add_create_arguments(CLI::App& command, zoo::ModelOptions& o) {
+  constexpr const char* kGroup = "Of the model";
+  command.add_option("--num-classes", o.num_classes, "how many classes it tells apart; 0: no classifier")
+      ->group(kGroup);
+  command.add_option("--in-chans", o.in_chans, "channels of its images")->group(kGroup);
+  command.add_option("--global-pool", o.global_pool, "how features are pooled, such as avg, max or token")
+      ->group(kGroup);
+  command.add_option("--output-stride", o.output_stride, "image size / map size at its end; dilation makes up for it")
+      ->group(kGroup);
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--set",
+          [&o](const std::vector<std::string>& all) {
+            for (const std::string& text : all) {
+              const size_t equals = text.find('=');
+              if (equals == text.npos || equals == 0)
+                throw Error(Error::Kind::argument, cat("--set ", text),
+                            "it is --set KEY=VALUE; fovea info lists the keys");
+              o.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+            }
+          },
+          "KEY=VALUE: one of the settings that `fovea info` lists, or a field of timm's pretrained_cfg")
+      ->expected(1)
+      ->take_all()
+      ->group(kGroup);
+  struct Field {
+    const char *option, *field, *what;
+  };
+  constexpr Field kFields[] = {
+      {"--img-size", "img_size", "height and width of its images: 256, or 224,320"},
+      {"--input-size", "input_size", "channels, height and width: 3,256,256"},
+      {"--crop-pct", "crop_pct", "which part of the resized image is seen"},
+      {"--crop-mode", "crop_mode", "center, squash or border"},
+      {"--mean", "mean", "taken from the channels, which lie in 0 to 1: 0.5,0.5,0.5"},
+      {"--std", "std", "by which they are divided"},
+      {"--interpolation", "interpolation", "bicubic, bilinear, nearest, lanczos, box or hamming"}};
+  for (const Field& f : kFields)
+    command
+        .add_option_function<std::string>(
+            f.option,
+            [&o, field = cat("pretrained_cfg.", f.field)](const std::string& v) { o.set.emplace_back(field, v); },
+            f.what)
+        ->group("Of how images are prepared");
+}
+
 void add_model_arguments(CLI::App& command, ModelArguments& a) {
-  command.add_option("model", a.name, "a name of `fovea models`, with or without .tag")->required();
+  command
+      .add_option("model", a.name,
+                  "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
+      ->required();
   add_weights_arguments(command, a);
+  add_create_arguments(command, a.options);
   command
       .add_option("--threads", a.threads, "how many threads may compute (default: FOVEA_THREADS, else all processors)")
       ->check(CLI::Range(1, 4096));
@@ -63,11 +124,17 @@ struct NewModel {
 
 NewModel create_model(const ModelArguments& a) {
   if (a.threads > 0) set_threads(a.threads);
-  NewModel made{.model = zoo::create(a.name), .weights = a.weights};
-  if (a.pretrained) made.weights = zoo::pretrained_file(*made.model);
-  if (made.weights.empty())
-    throw Error(Error::Kind::argument, cat("no weights for ", made.model->full_name()),
-                "give a file: --weights FILE (safetensors, torch checkpoint or npz), or --pretrained");
+  NewModel made{.model = zoo::create(a.name, a.options), .weights = {}};
+  const zoo::PretrainedCfg& row = made.model->pretrained_cfg();
+  if (a.weights.empty() && !row.has_weights())
+    throw Error(Error::Kind::argument, cat("nobody published weights of ", made.model->full_name()),
+                "give a file: --weights FILE (safetensors, torch checkpoint or npz)");
+  if (a.weights.empty()) {
+    zoo::want_licensed(row, a.licenses);
+    if (zoo::forbids_commercial_use(row.license))
+      tell(cat("the license of these weights, ", row.license, ", forbids commercial use"));
+  }
+  made.weights = a.weights.empty() ? zoo::weights_path(row) : zoo::weights_path(a.weights);
   made.model->eval();
   return made;
 }
@@ -81,7 +148,10 @@ std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a) {
 }
 
 ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
-    : what_(what), dtype_(parse_dtype(a.dtype)), eager_(a.eager), allow_nan_(a.allow_nan) {
+    : what_(what),
+      dtype_(parse_dtype(a.dtype)),
+      eager_(a.eager),
+      allow_nan_(a.allow_nan) {
   NewModel made = create_model(a);
   model_ = std::move(made.model);
   weights_ = std::move(made.weights);
@@ -107,8 +177,9 @@ void ReadyModel::compile(const ModelArguments& a) {
   if (!a.calibration.empty()) target.calibration = read_calibration(a.calibration, model_->full_name());
   const NoGrad no_grad;
   // without a classifier of its own the model says nothing of how many classes the file has
-  if (!a.no_cache && (model_->num_classes() > 0 || !what_.needs_classifier())) {
-    cache_.emplace(*model_, zoo::ModelOptions{}, what_.trace(*model_), weights_, target);
+  const bool one_file = !is_shard_index_name(weights_);  // the cache would not see other files change
+  if (!a.no_cache && one_file && (model_->num_classes() > 0 || !what_.needs_classifier())) {
+    cache_.emplace(*model_, a.options, what_.trace(*model_), weights_, target);
     if (std::optional<Session> found = cache_->load()) {
       session_ = std::move(*found);
       from_cache_ = true;
@@ -116,7 +187,7 @@ void ReadyModel::compile(const ModelArguments& a) {
     }
   }
   load();
-  if (target.calibration) zoo::want_finite_weights(*model_);           // integers cannot say it later
+  if (target.calibration) zoo::want_finite_weights(*model_);  // integers cannot say it later
   Graph graph = what_.trace(*model_);
   zoo::give_up_tensors(*model_);
   session_ = fovea::compile(std::move(graph), target);

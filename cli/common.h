@@ -23,15 +23,20 @@ namespace fovea::cli {
 struct ModelArguments {
   std::string name, weights, dtype = "f32", calibration;
   int threads = 0;                                 // 0: as FOVEA_THREADS or the machine says
-  bool eager = false, no_cache = false, allow_nan = false, pretrained = false;
+  bool eager = false, no_cache = false, allow_nan = false;
+  zoo::ModelOptions options;                       // --num-classes, --set, --crop-pct, ...
+  std::vector<std::string> licenses;               // --license; none: any
 };
 void add_model_arguments(CLI::App& command, ModelArguments& a);
 void add_weights_arguments(CLI::App& command, ModelArguments& a);      // of these --weights and --pretrained
+/// --num-classes, --set and what else create() takes; --crop-pct and what else decides how images are prepared
+void add_create_arguments(CLI::App& command, zoo::ModelOptions& o);
 void add_allow_nan(CLI::App& command, ModelArguments& a);              // --allow-nan, which is one of them
 /// --allow-truncated, --max-pixels
 void add_decode_arguments(CLI::App& command, data::DecodeOptions& o);
 
-/// With its weights, in eval mode; sets the number of threads. Throws Error(argument) when no weights were given.
+/// With its weights, in eval mode; sets the number of threads. Without --weights they are the published ones, which are
+/// fetched where they are not here yet.
 std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a);
 /// What was left out of the weights or adapted, on standard error.
 void tell_adapted(const LoadReport& report, const std::string& weights);
@@ -51,7 +56,7 @@ struct Computation {
 /// there, and else is compiled from the weights.
 class ReadyModel {
  public:
-  /// Throws Error(argument) when no weights were given. `what` must live as long as this; it traces one image.
+  /// `what` must live as long as this; it traces one image.
   ReadyModel(const ModelArguments& a, const Computation& what);
   /// f32[batch, C, H, W], of any batch; the results are f32 and row-major, and the next call may overwrite them.
   /// Compiled, images of a batch give the bits that they give alone: they are computed one by one, or one a thread.

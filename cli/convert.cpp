@@ -6,20 +6,27 @@
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/labels.h"
 #include "engine/core/error.h"
+#include "engine/ops/ops.h"
 #include "weights_tools/bytes.h"
 #include "weights_tools/foreign.h"
 #include "weights_tools/open_weights.h"
 #include "weights_tools/safetensors.h"
+#include "weights_tools/sha256.h"
+#include "zoo/hub_folder.h"
+#include "zoo/source.h"
 #include "zoo/zoo.h"
 
 namespace fovea::cli {
 namespace {
 
 struct Arguments {
-  std::string in, out, model;
+  std::string in, out, model, dtype, labels, license;
+  zoo::ModelOptions options;
   OpenOptions open;
   uint64_t most = 0;  // bytes to write at most; 0: what a file of this size may hold
+  bool hash = false, remap = false, no_aux_bn = false;
 };
 
 // Without the tensors that cannot be written, which are named.
@@ -52,17 +59,90 @@ void check_size(const Arguments& a, const StateDict& weights) {
       cat("its tensors repeat elements or share them; --max-size ", bytes, " writes them all"));
 }
 
-void run(const Arguments& a) {
+// The file's tensors under the names that the model has in their places, in its shapes.
+StateDict remapped(const StateDict& weights, const zoo::ImageModel& model) {
+  const std::vector<NamedParameter> ours = model.named_state();
+  if (ours.size() != weights.size())
+    throw Error(Error::Kind::weights, cat("--remap: the file has ", weights.size(), " tensors, ", model.architecture(),
+                                          " has ", ours.size()));
+  StateDict out;
+  out.metadata = weights.metadata;
+  size_t i = 0;
+  for (const auto& [name, tensor] : weights) {
+    const NamedParameter& to = ours[i++];
+    if (tensor.numel() != to.tensor().numel())
+      throw Error(Error::Kind::weights, cat("--remap: ", name, " has ", tensor.numel(), " elements, ", to.name, " has ",
+                                            to.tensor().numel()));
+    out.set(to.name, reshape(contiguous(tensor), to.tensor().shape()));
+  }
+  return out;
+}
+
+// Batch norms that a network trained with several of them keeps beside the one it uses.
+StateDict without_aux_bn(const StateDict& weights) {
+  StateDict out;
+  out.metadata = weights.metadata;
+  for (const auto& [name, tensor] : weights)
+    if (name.find("aux_bn") == name.npos) out.set(name, tensor);
+  return out;
+}
+
+StateDict in_dtype(const StateDict& weights, DType dtype) {
+  StateDict out;
+  out.metadata = weights.metadata;
+  for (const auto& [name, tensor] : weights)
+    out.set(name, is_floating(tensor.dtype()) ? dense(tensor, dtype) : tensor);
+  return out;
+}
+
+// "w.safetensors" -> "w-1234abcd.safetensors", by what is in it
+std::string with_hash(const std::string& path) {
+  const std::filesystem::path before(path);
+  const std::string hash = sha256(MappedFile::open(path)->bytes()).substr(0, 8);
+  const std::filesystem::path after =
+      before.parent_path() / cat(before.stem().string(), "-", hash, before.extension().string());
+  std::filesystem::rename(before, after);
+  return after.string();
+}
+
+bool is_folder(const std::string& path) {
+  std::error_code ignored;
+  return path.ends_with('/') || std::filesystem::is_directory(path, ignored);
+}
+
+void write_folder(const Arguments& a, zoo::ImageModel& model) {
+  const LabelSources from{.given = a.labels, .weights = a.in, .tag_given = !model.tag().empty(), .type = "detail"};
+  const Labels labels(from, model, model.num_classes());
+  zoo::HubFolderOptions o{.made_with = a.options, .label_names = labels.names(), .license = a.license};
+  for (size_t i = 0; i < labels.descriptions().size(); ++i)
+    o.label_descriptions.emplace_back(labels.names()[i], labels.descriptions()[i]);
+  if (!labels.note().empty()) tell(labels.note());
+  zoo::write_hub_folder(model, a.out, o);
+  std::fprintf(stderr, "%s: config.json, model.safetensors, README.md\n", printable(a.out).c_str());
+}
+
+void run(Arguments a) {
+  const bool folder = is_folder(a.out);
+  if (folder && a.model.empty())
+    throw Error(Error::Kind::argument, cat(a.out, " is a folder"), "--model NAME says of which model the weights are");
+  if ((a.remap || folder) && a.model.empty()) throw Error(Error::Kind::argument, "--remap is for a --model");
+  const std::unique_ptr<zoo::ImageModel> model = a.model.empty() ? nullptr : zoo::create(a.model, a.options);
+  a.in = zoo::weights_path(a.in);
   StateDict weights = open_weights(a.in, a.open);
-  if (a.model.empty()) {
+  if (a.no_aux_bn) weights = without_aux_bn(weights);
+  if (a.remap) weights = remapped(weights, *model);
+  if (!a.dtype.empty()) weights = in_dtype(weights, parse_dtype(a.dtype));
+  if (!model) {
     weights = writable(weights);
     check_size(a, weights);
   } else {
-    const std::unique_ptr<zoo::ImageModel> model = zoo::create(a.model);
     tell_adapted(zoo::load_weights(*model, std::move(weights), a.in, {.headless = true}), a.in);
+    if (!a.dtype.empty()) model->to(parse_dtype(a.dtype));
+    if (folder) return write_folder(a, *model);
     weights = model->state_dict();
   }
   write_safetensors(a.out, weights);
+  if (a.hash) a.out = with_hash(a.out);
   std::fprintf(stderr, "%s: %zu tensors\n", printable(a.out).c_str(), weights.size());  // the output may be /dev/stdout
 }
 
@@ -70,11 +150,23 @@ void run(const Arguments& a) {
 
 void add_convert(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("convert", "write a weight file as safetensors");
-  command->add_option("in", a->in, "safetensors, torch checkpoint (.pth, .bin) or .npz")->required();
-  command->add_option("out", a->out, "the safetensors file to write")->required();
+  CLI::App* command = app.add_subcommand("convert", "write weights as safetensors, or as a folder for the hub");
+  command->add_option("in", a->in, "safetensors, torch checkpoint (.pth, .bin), .npz, or any name of weights")
+      ->required();
+  command
+      ->add_option("out", a->out,
+                   "the safetensors file to write; with --model also a folder: config.json, weights and a card")
+      ->required();
   command->add_option("--model", a->model,
                       "give the tensors the names that this model has for them, and check that they fit");
+  add_create_arguments(*command, a->options);
+  command->add_option("--dtype", a->dtype, "write f32, f16 or bf16")->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  command->add_flag("!--no-ema", a->open.ema, "of training checkpoints, the last weights instead of the averaged ones");
+  command->add_flag("--remap", a->remap, "with --model: tensors by their order instead of their names");
+  command->add_flag("--no-aux-bn", a->no_aux_bn, "without the batch norms that were for other images in training");
+  command->add_flag("--hash", a->hash, "the first 8 digits of the file's SHA-256 become part of its name");
+  command->add_option("--labels", a->labels, "of a folder: the names of its classes, or none");
+  command->add_option("--license", a->license, "of a folder: what its card says");
   command->add_option("--key", a->open.key,
                       "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
   command->add_option("--prefix", a->open.prefix, "only tensors whose names begin so, without it: backbone.");

@@ -21,33 +21,38 @@ struct Arguments {
   ImageArguments images;
   std::string out;
   bool pre_logits = false;
-  std::vector<int> levels;
+  zoo::FeatureOptions maps;                        // of --out-indices
+  std::string format;
 };
 
-// One tensor for each wanted level, or the pre-logits alone.
+// One tensor for each wanted level, and its prefix tokens where they are wanted; or the pre-logits alone.
 struct Features final : Computation {
-  explicit Features(std::vector<int> wanted) : levels(std::move(wanted)) {}
+  explicit Features(zoo::FeatureOptions o) : maps(std::move(o)) { maps.stop_early = true; }
   Graph trace(zoo::ImageModel& model) const override {
     const auto [channels, height, width] = model.input_size();
     return fovea::trace([&](const Tensor& x) { return run(model, x); },
                         {make_meta(DType::f32, {1, channels, height, width})});
   }
   Tensors run(zoo::ImageModel& model, const Tensor& images) const override {
-    if (levels.empty()) return {model.forward_head(model.forward_features(images), true)};
-    return model.forward_intermediates(images, {.indices = levels, .stop_early = true}).features;
+    if (maps.indices.empty()) return {model.forward_head(model.forward_features(images), true)};
+    zoo::Intermediates found = model.forward_intermediates(images, maps);
+    for (Tensor& prefix : found.prefix) found.features.push_back(std::move(prefix));
+    return std::move(found.features);
   }
   bool needs_classifier() const override { return false; }
-  std::vector<int> levels;
+  zoo::FeatureOptions maps;
 };
 
 // Of what Features gives: maps come in their order, each once, under the first number that was given for them.
-std::vector<std::string> names_of(zoo::ImageModel& model, const std::vector<int>& levels) {
-  if (levels.empty()) return {"features"};
+std::vector<std::string> names_of(zoo::ImageModel& model, const zoo::FeatureOptions& maps) {
+  if (maps.indices.empty()) return {"features"};
   const int count = static_cast<int>(model.feature_info().size());
   std::map<int, int> said;
-  for (const int level : levels) said.emplace(level < 0 ? level + count : level, level);
+  for (const int level : maps.indices) said.emplace(level < 0 ? level + count : level, level);
   std::vector<std::string> out;
   for (const auto& [level, as] : said) out.push_back(cat("features_", as));
+  if (maps.prefix_tokens)
+    for (const auto& [level, as] : said) out.push_back(cat("prefix_", as));
   return out;
 }
 
@@ -101,21 +106,22 @@ std::unique_ptr<Table> table_for(const Arguments& a) {
   const bool csv = a.out.ends_with(".csv");
   if (!csv && !a.out.ends_with(".npz"))
     throw Error(Error::Kind::argument, cat("-o ", a.out, ": features are written as .npz or .csv"));
-  if (csv && !a.levels.empty())
+  if (csv && !a.maps.indices.empty())
     throw Error(Error::Kind::argument, "feature maps do not fit a .csv file", "write them with -o FILE.npz");
   if (csv) return std::make_unique<Csv>(a.out);
   return std::make_unique<Npz>(a.out);
 }
 
-void run(const Arguments& a) {
+void run(Arguments a) {
+  if (!a.format.empty()) a.maps.nchw = a.format == "nchw";
   ImageList list("features", a.images);
   const std::unique_ptr<Table> table = table_for(a);  // a path that cannot be written is found out early
-  const Features features(a.levels);
+  const Features features(a.maps);
   ReadyModel extract(a.model, features);
   const data::EvalConfig config = eval_config(extract.model());
   list.expect(static_cast<int64_t>(list.paths().size()), "images");
   const auto batch = static_cast<size_t>(a.images.batch);
-  const std::vector<std::string> names = names_of(extract.model(), a.levels);
+  const std::vector<std::string> names = names_of(extract.model(), a.maps);
   size_t written = 0;
   for (size_t first = 0; first < list.paths().size(); first += batch) {
     const std::vector<Sample> samples = read_samples(list, first, batch, config);
@@ -145,9 +151,17 @@ void add_features(CLI::App& app) {
   command->add_option("-o,--output", a->out, "FILE.npz (features, paths) or FILE.csv")->required();
   CLI::Option* pre =
       command->add_flag("--pre-logits", a->pre_logits, "pooled features in front of the classifier (the default)");
-  command->add_option("--out-indices", a->levels, "feature maps of these levels instead, such as 1,-1")
-      ->delimiter(',')
-      ->excludes(pre);
+  CLI::Option* levels =
+      command->add_option("--out-indices", a->maps.indices, "feature maps of these levels instead, such as 1,-1")
+          ->delimiter(',')
+          ->excludes(pre);
+  command->add_flag("--norm", a->maps.norm, "maps through the model's last norm, where it has one that fits")
+      ->needs(levels);
+  command->add_flag("--prefix-tokens", a->maps.prefix_tokens, "also the class and other leading tokens: prefix_1, ...")
+      ->needs(levels);
+  command->add_option("--format", a->format, "maps as nchw, or native: as the model computes them (default: nchw)")
+      ->check(CLI::IsMember({"nchw", "native"}))
+      ->needs(levels);
   command->callback([a] { run(*a); });
 }
 

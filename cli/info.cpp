@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/common.h"
 #include "engine/core/text.h"
 #include "zoo/levels.h"
 #include "zoo/zoo.h"
@@ -14,6 +15,7 @@ namespace {
 
 struct Arguments {
   std::string name;
+  zoo::ModelOptions options;
   bool json = false, state = false;
 };
 
@@ -106,7 +108,7 @@ void print(zoo::ImageModel& model) {
 }
 
 void run(const Arguments& a) {
-  const std::unique_ptr<zoo::ImageModel> model = zoo::create(a.name);
+  const std::unique_ptr<zoo::ImageModel> model = zoo::create(a.name, a.options);
   if (a.state) std::fputs(zoo::state_lines(*model).c_str(), stdout);
   else if (a.json) std::printf("%s\n", info_json(*model).dump(2).c_str());
   else print(*model);
@@ -117,7 +119,11 @@ void run(const Arguments& a) {
 void add_info(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("info", "what a model is, from its name alone");
-  command->add_option("model", a->name, "a name of `fovea models`, with or without .tag")->required();
+  command
+      ->add_option("model", a->name,
+                   "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
+      ->required();
+  add_create_arguments(*command, a->options);
   command->add_flag("--json", a->json, "everything as one JSON object");
   command->add_flag("--state", a->state, "one line for each tensor: name, shape, dtype, p(arameter) or b(uffer)");
   command->callback([a] { run(*a); });

@@ -39,31 +39,35 @@ std::vector<std::string> by_index(const json& object) {
   return out;
 }
 
+struct Named {
+  std::vector<std::string> names, descriptions;
+};
+
 // What a config.json of timm or transformers says; empty: nothing.
-std::vector<std::string> of_config(const json& config) {
-  if (const auto names = config.find("label_names"); names != config.end() && names->is_array()) {
+Named of_config(const json& config) {
+  Named out;
+  if (const auto names = config.find("label_names"); names != config.end()) {
+    if (names->is_array()) out.names = names->get<std::vector<std::string>>();
+    else if (names->is_object()) out.names = by_index(*names);
     const json described = config.value("label_descriptions", json::object());
-    std::vector<std::string> out;
-    for (const json& name : *names) {
-      const std::string text = name.get<std::string>();
-      out.push_back(described.is_object() ? described.value(text, text) : text);
-    }
-    return out;
+    if (described.is_object() && !described.empty())
+      for (const std::string& name : out.names) out.descriptions.push_back(described.value(name, name));
+    if (!out.names.empty()) return out;
   }
-  if (const auto map = config.find("id2label"); map != config.end() && map->is_object()) return by_index(*map);
-  return {};
+  if (const auto map = config.find("id2label"); map != config.end() && map->is_object()) out.names = by_index(*map);
+  return out;
 }
 
-std::vector<std::string> read_labels(const std::string& path) {
+Named read_labels(const std::string& path) {
   const std::string text = text_of(path);
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == text.npos) throw Error(Error::Kind::argument, cat(path, " has no labels"), "one a line");
-  if (text[first] != '{' && text[first] != '[') return lines_of(text);
+  if (text[first] != '{' && text[first] != '[') return {lines_of(text), {}};
   try {
     const json parsed = json::parse(text);
-    if (parsed.is_array()) return parsed.get<std::vector<std::string>>();
-    std::vector<std::string> out = of_config(parsed);
-    return out.empty() ? by_index(parsed) : out;
+    if (parsed.is_array()) return {parsed.get<std::vector<std::string>>(), {}};
+    Named out = of_config(parsed);
+    return out.names.empty() ? Named{by_index(parsed), {}} : out;
   } catch (const std::exception& e) {
     throw Error(Error::Kind::argument, cat(path, " is no list of labels: ", e.what()),
                 "a label a line, or JSON: a list, an object by index, or a config.json with label_names");
@@ -80,7 +84,11 @@ json config_beside(const std::string& weights, const zoo::ImageModel& model) {
   return config;
 }
 
-bool is_imagenet(std::string_view tag) { return tag.find("in1k") != std::string_view::npos; }
+bool is_imagenet(std::string_view tag) {
+  for (const std::string_view subset : {"in1k", "in12k", "in21k", "in22k"})
+    if (tag.find(subset) != tag.npos) return true;
+  return false;
+}
 
 bool config_says_imagenet(const json& config) {
   const json cfg = config.value("pretrained_cfg", json::object());
@@ -90,10 +98,14 @@ bool config_says_imagenet(const json& config) {
 
 }  // namespace
 
-Labels::Labels(const LabelSources& from, const zoo::ImageModel& model, int64_t classes) {
+Labels::Labels(const LabelSources& from, const zoo::ImageModel& model, int64_t classes) : type_(from.type) {
   if (from.given == "none") return;
+  const auto take = [&](Named named) {
+    names_ = std::move(named.names);
+    descriptions_ = std::move(named.descriptions);
+  };
   if (!from.given.empty()) {
-    names_ = read_labels(from.given);
+    take(read_labels(from.given));
     if (static_cast<int64_t>(names_.size()) != classes)
       throw Error(Error::Kind::argument,
                   cat(from.given, " has ", names_.size(), " labels, but the model tells ", classes, " classes apart"),
@@ -102,24 +114,41 @@ Labels::Labels(const LabelSources& from, const zoo::ImageModel& model, int64_t c
   }
   const json config = config_beside(from.weights, model);
   if (config.is_object()) {
+    Named said;
     try {
-      names_ = of_config(config);
-    } catch (const std::exception&) { names_.clear(); }  // it was not asked for
-    if (static_cast<int64_t>(names_.size()) != classes) names_.clear();
-    if (!names_.empty()) return;
+      said = of_config(config);
+    } catch (const std::exception&) { said = {}; }  // it was not asked for
+    if (!said.names.empty() && static_cast<int64_t>(said.names.size()) == classes) {
+      take(std::move(said));
+      return;
+    }
   }
-  imagenet_ = classes == data::label_count();
+  take_imagenet(static_cast<int>(classes));
   const bool known =
       (from.tag_given && is_imagenet(model.tag())) || (config.is_object() && config_says_imagenet(config));
-  if (imagenet_ && !known)
-    note_ = cat(from.weights, " does not say what its ", classes,
-                " classes are; they are assumed to be ImageNet-1k's (--labels FILE or none)");
+  if (!names_.empty() && !known)
+    note_ = cat(from.weights, " does not say what its ", classes, " classes are; they are assumed to be ",
+                classes == data::label_count() ? "ImageNet-1k's" : "ImageNet's", " (--labels FILE or none)");
+}
+
+void Labels::take_imagenet(int classes) {
+  if (type_ == "description" && classes == data::label_count()) {  // these need no unpacking
+    for (int i = 0; i < classes; ++i) names_.emplace_back(data::label(i));
+    return;
+  }
+  for (const data::Synset& s : data::imagenet_synsets(classes)) {
+    names_.emplace_back(s.id);
+    descriptions_.emplace_back(s.lemmas);
+    details_.push_back(cat(s.lemmas, ": ", s.definition));
+  }
 }
 
 std::string Labels::operator[](int64_t index) const {
-  if (imagenet_) return std::string(data::label(static_cast<int>(index)));
-  if (index >= 0 && index < static_cast<int64_t>(names_.size())) return names_[static_cast<size_t>(index)];
-  return cat("class ", index);
+  if (index < 0 || index >= static_cast<int64_t>(names_.size())) return cat("class ", index);
+  const std::vector<std::string>& from = type_ == "name" || descriptions_.empty() ? names_
+                                         : type_ == "detail" && !details_.empty() ? details_
+                                                                                  : descriptions_;
+  return from[static_cast<size_t>(index)];
 }
 
 }  // namespace fovea::cli

@@ -13,21 +13,27 @@ struct LabelSources {
   std::string given;                               // --labels: a file, "none", or empty
   std::string weights;                             // the file, beside which there may be a config.json
   bool tag_given = false;                          // the user named the weights' tag
+  std::string type = "description";                // --label-type: name, description or detail
 };
 
 class Labels {
  public:
   /// For a model that tells so many classes apart. In this order: the file given (a label a line, or JSON: a list, an
-  /// object by index, or a config.json of timm or transformers), the config.json beside the weights, ImageNet-1k for
-  /// 1000 classes. Throws Error for a file of another number of labels.
+  /// object by index, or a config.json of timm or transformers), the config.json beside the weights, the subset of
+  /// ImageNet that has so many. Throws Error for a file of another number of labels.
   Labels(const LabelSources& from, const zoo::ImageModel& model, int64_t classes);
-  std::string operator[](int64_t index) const;     // "tabby, tabby cat", or "class 3" where nobody says
+  /// By type: "n02123045", "tabby, tabby cat" or "tabby, tabby cat: a cat with ..."; "class 3" where nobody says.
+  std::string operator[](int64_t index) const;
+  /// The names of all classes and what is said of them besides; both empty where nobody says anything.
+  const std::vector<std::string>& names() const { return names_; }
+  const std::vector<std::string>& descriptions() const { return descriptions_; }
   /// That ImageNet's names are assumed; empty when they are known.
   const std::string& note() const { return note_; }
 
  private:
-  bool imagenet_ = false;
-  std::vector<std::string> names_;
+  void take_imagenet(int classes);
+  std::string type_;
+  std::vector<std::string> names_, descriptions_, details_;  // the last two are empty or as many
   std::string note_;
 };
 

@@ -6,9 +6,11 @@
 #include <new>
 
 #include "cli/command.h"
+#include "cli/download_bar.h"
 #include "cli/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "hub/settings.h"
 #include "weights_tools/bytes.h"
 
 namespace {
@@ -17,8 +19,10 @@ namespace {
 void want_command(const CLI::App& app, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return;
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     names.push_back(command->get_name());
+    names.insert(names.end(), command->get_aliases().begin(), command->get_aliases().end());
+  }
   if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return;
   const std::vector<std::string> near = fovea::closest(argv[1], names, 1);
   throw fovea::Error(fovea::Error::Kind::argument, fovea::cat("no command '", argv[1], "'"),
@@ -57,10 +61,15 @@ int run(int argc, char** argv) {
   fovea::cli::add_info(app);
   fovea::cli::add_convert(app);
   fovea::cli::add_weights(app);
+  fovea::cli::add_average(app);
+  fovea::cli::add_download(app);
+  fovea::cli::add_cache(app);
   fovea::cli::add_quantize(app);
   fovea::cli::add_bench(app);
+  fovea::cli::DownloadBar bar;
   try {
     want_command(app, argc, argv);
+    if (fovea::hub::wants_progress()) fovea::hub::report_downloads_to(&bar);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) ? 1 : 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/command.h"
 #include "engine/core/error.h"
@@ -15,7 +16,8 @@ namespace {
 
 struct Arguments {
   zoo::ListOptions list;
-  bool all = false, json = false, families = false;
+  bool all = false, json = false, families = false, licenses = false;
+  std::optional<bool> tags;  // nothing: as --pretrained
 };
 
 // A misspelt module would look like an empty one.
@@ -48,7 +50,8 @@ void print_families() {
   }
 }
 
-void run(const Arguments& a) {
+void run(Arguments a) {
+  a.list.tags = a.tags.value_or(a.list.pretrained);
   if (a.families) {
     print_families();
     return;
@@ -66,7 +69,12 @@ void run(const Arguments& a) {
     std::printf("%s\n", nlohmann::json(names).dump(2).c_str());
     return;
   }
-  for (const std::string& name : names) std::printf("%s\n", name.c_str());
+  for (const std::string& name : names) {
+    const zoo::PretrainedCfg* row = a.licenses ? zoo::find_pretrained(name) : nullptr;
+    if (row)
+      std::printf("%s\t%s\n", name.c_str(), row->license.empty() ? "unknown" : std::string(row->license).c_str());
+    else std::printf("%s\n", name.c_str());
+  }
 }
 
 }  // namespace
@@ -77,8 +85,14 @@ void add_models(CLI::App& app) {
   command->add_option("patterns", a->list.patterns, "wildcards, such as 'efficientnet*'");
   command->add_option("--exclude", a->list.exclude, "leave out what these wildcards match");
   command->add_option("--module", a->list.module, "only this family (timm's module name)");
-  command->add_flag("--pretrained", a->list.pretrained, "only those with published weights");
-  command->add_flag("--tags", a->list.tags, "one line for each set of weights: name.tag");
+  command->add_flag("--pretrained", a->list.pretrained, "only those with published weights, by name.tag");
+  command->add_flag_function(
+      "--tags,!--no-tags", [tags = &a->tags](int64_t count) { *tags = count > 0; },
+      "one line for each set of weights, or for each model");
+  command->add_option_function<std::string>(
+      "--license", [all = &a->list.licenses](const std::string& v) { *all = zoo::split_list(v); },
+      "only weights of one of these licenses: apache-2.0,mit");
+  command->add_flag("--show-license", a->licenses, "the license behind each name, after a tab");
   command->add_flag("--all", a->all, "also those of timm that this build lacks");
   command->add_flag("--families", a->families, "count them by family instead, beside timm's")->excludes("patterns");
   command->add_flag("--json", a->json, "as a JSON list");

@@ -223,6 +223,7 @@ void add_quantize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("quantize", "find ranges for 8-bit integers, and say what they cost");
   command->add_option("model", a->model.name, "a name of `fovea models`, with or without .tag")->required();
   add_weights_arguments(*command, a->model);
+  add_create_arguments(*command, a->model.options);
   command->add_option("--threads", a->model.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command
       ->add_option_function<std::string>(

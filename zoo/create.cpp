@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/create.cpp — create(): a name, the catalogue's row for it and the caller's options become a model.
+#include <algorithm>
+
+#include "zoo/overlay.h"
 #include "zoo/registry.h"
+#include "zoo/source.h"
 #include "zoo/zoo.h"
 
 namespace fovea::zoo {
@@ -73,15 +77,80 @@ class Built {
   }
 };
 
+namespace {
+
+// What only a training step feels.
+bool is_drop_rate(std::string_view argument) {
+  return argument.ends_with("drop_rate") || argument.starts_with("drop_block") || argument == "drop_path";
+}
+
+// What the config's weights were made with stands for whatever the caller leaves open.
+void take_model_args(const HubConfig& config, const Entry& entry, PretrainedCfg& row, ModelOptions& o) {
+  const auto known = entry.family->settings(entry.index);
+  std::vector<std::pair<std::string, std::string>> set;
+  for (const auto& [name, value] : config.model_args) {
+    if (name == "num_classes" || name == "in_chans" || name == "img_size") {
+      change_field(row, name, value);
+      if (name == "img_size" && entry.family->accepts.img_size && !o.img_size)
+        o.img_size = {row.input_size[1], row.input_size[2]};
+    } else if (name == "global_pool") {
+      if (!o.global_pool) o.global_pool = value;
+    } else if (name == "output_stride") {
+      int stride = 0;
+      if (read_setting(value, stride) && stride != 32 && !o.output_stride) o.output_stride = stride;
+    } else if (name == "drop_path_rate") {
+      float rate = 0;
+      if (read_setting(value, rate) && entry.family->accepts.drop_path_rate && !o.drop_path_rate)
+        o.drop_path_rate = rate;
+    } else if (std::ranges::any_of(known, [&](const auto& k) { return k.first == name; })) {
+      set.emplace_back(name, value);
+    } else if (!is_drop_rate(name)) {
+      throw Error(Error::Kind::unsupported, cat("the config asks for ", name, " = ", value, ", which ",
+                                                row.architecture, " of fovea does not have"));
+    }
+  }
+  o.set.insert(o.set.begin(), set.begin(), set.end());  // the caller's come later, and win
+}
+
+std::string_view current_name(std::string_view name) {
+  const std::string_view now = replacement_for(split_name(name).architecture);
+  return now.empty() ? name : now;
+}
+
+struct Asked {
+  ModelName name;
+  PretrainedCfg row;
+  ModelOptions options;
+};
+
+Asked read(std::string_view name, const ModelOptions& options) {
+  const ModelSource source = parse_source(name);
+  Asked a{.options = options};
+  if (source.kind == ModelSource::Kind::catalogue) {
+    a.name = split_name(current_name(name));
+    known_entry(a.name.architecture);
+    a.row = row_of(a.name);
+  } else {
+    const HubConfig config = config_of(source);
+    a.name = split_name(current_name(config.row.architecture));
+    a.row = config.row;
+    a.row.architecture = a.name.architecture;
+    take_model_args(config, known_entry(a.name.architecture), a.row, a.options);
+  }
+  const Entry& entry = known_entry(a.name.architecture);
+  overlay(a.row, a.options.set, entry.family->settings(entry.index));
+  return a;
+}
+
+}  // namespace
+
 std::unique_ptr<ImageModel> create(std::string_view name, const ModelOptions& options) {
-  if (const std::string_view now = replacement_for(split_name(name).architecture); !now.empty()) name = now;
-  const ModelName n = split_name(name);
-  const Entry& entry = known_entry(n.architecture);
-  const PretrainedCfg& row = row_of(n);
-  want_accepted(*entry.family, n.architecture, options);
-  const ModelOptions o = completed(options, row);
+  const Asked asked = read(name, options);
+  const Entry& entry = known_entry(asked.name.architecture);
+  want_accepted(*entry.family, asked.name.architecture, asked.options);
+  const ModelOptions o = completed(asked.options, asked.row);
   std::unique_ptr<ImageModel> model = entry.family->build(entry.index, o);
-  Built::from(*model, *entry.family, n, row, options, o);
+  Built::from(*model, *entry.family, asked.name, asked.row, options, o);
   if (!o.weights.empty()) load_weights(*model, o.weights, {.fine_tune = o.pretrained});
   else if (o.pretrained) load_pretrained(*model);
   model->set_grad_checkpointing(o.checkpointing);

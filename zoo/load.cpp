@@ -7,6 +7,7 @@
 #include "weights_tools/adapt.h"
 #include "weights_tools/open_weights.h"
 #include "zoo/family.h"
+#include "zoo/source.h"
 #include "zoo/zoo.h"
 
 namespace fovea::zoo {
@@ -191,8 +192,12 @@ LoadReport load_weights(ImageModel& model, StateDict weights, std::string_view s
   return FittedWeights(model, std::move(weights), source, o).load();
 }
 
-LoadReport load_weights(ImageModel& model, const std::string& path, const LoadOptions& o) {
-  return load_weights(model, open_weights(path), path, o);
+LoadReport load_weights(ImageModel& model, const std::string& name, const LoadOptions& o) {
+  return load_weights(model, open_weights(name), name, o);
+}
+
+StateDict open_weights(const std::string& name, const OpenOptions& o) {
+  return fovea::open_weights(weights_path(name), o);
 }
 
 }  // namespace fovea::zoo

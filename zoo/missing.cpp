@@ -3,14 +3,12 @@
 #include <algorithm>
 
 #include "engine/core/text.h"
+#include "zoo/licenses.h"
+#include "zoo/registry.h"
 #include "zoo/zoo.h"
 
 namespace fovea::zoo {
 namespace {
-
-bool matches(const std::vector<std::string>& patterns, std::string_view name) {
-  return std::ranges::any_of(patterns, [&](const std::string& p) { return glob_match(p, name); });
-}
 
 bool stands_for(const std::string& pattern, const std::string& name) {
   return glob_match(pattern, name) || glob_match(pattern, split_name(name).architecture);
@@ -45,12 +43,11 @@ std::vector<std::string> list_missing(const ListOptions& o) {
   std::vector<std::string> out;
   for (const PretrainedCfg& row : catalogue()) {
     const std::string architecture(row.architecture);
-    if (is_model(architecture) || (!o.module.empty() && row.module != o.module) || (o.pretrained && !row.has_weights()))
+    if (is_model(architecture) || (!o.module.empty() && row.module != o.module) || (!o.tags && !row.is_default) ||
+        (o.pretrained && !row.has_weights()) || !is_licensed(row, o.licenses))
       continue;
-    const std::string name = o.tags ? row.name() : architecture;
-    if (!o.patterns.empty() && !matches(o.patterns, name) && !matches(o.patterns, architecture)) continue;
-    if (matches(o.exclude, name) || matches(o.exclude, architecture)) continue;
-    if (out.empty() || out.back() != name) out.push_back(name);
+    std::string name = o.tags ? row.name() : architecture;
+    if (is_wanted(o, name)) out.push_back(std::move(name));
   }
   return out;
 }

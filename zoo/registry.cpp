@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "zoo/licenses.h"
 #include "zoo/zoo.h"
 
 namespace fovea::zoo {
@@ -25,13 +26,6 @@ const Table& table() {
   return all;
 }
 
-bool any_match(const std::vector<std::string>& patterns, std::string_view name, bool tags) {
-  return std::ranges::any_of(patterns, [&](const std::string& p) {
-    if (glob_match(p, name)) return true;
-    return tags && p.find('.') == std::string::npos && glob_match(p + ".*", name);
-  });
-}
-
 }  // namespace
 
 const Entry* find_entry(std::string_view architecture) {
@@ -46,22 +40,33 @@ std::vector<std::string> all_names() {
   return names;
 }
 
+bool is_wanted(const ListOptions& o, std::string_view name) {
+  const auto any_match = [&](const std::vector<std::string>& patterns) {
+    return std::ranges::any_of(patterns, [&](const std::string& p) {
+      // one without a tag stands for all tags of what it matches
+      return glob_match(p, name) || (o.tags && split_name(p).tag.empty() && glob_match(p + ".*", name));
+    });
+  };
+  return (o.patterns.empty() || any_match(o.patterns)) && !any_match(o.exclude);
+}
+
 std::vector<std::string> list(const ListOptions& o) {
   std::vector<std::string> found;
   const auto consider = [&](std::string name) {
-    if (!o.patterns.empty() && !any_match(o.patterns, name, o.tags)) return;
-    if (!any_match(o.exclude, name, o.tags)) found.push_back(std::move(name));
+    if (is_wanted(o, name)) found.push_back(std::move(name));
   };
   for (const std::string& name : all_names()) {
     if (!o.module.empty() && o.module != find_entry(name)->family->module) continue;
     const std::span<const PretrainedCfg> tags = tags_of(name);
-    const bool has_weights = std::ranges::any_of(tags, &PretrainedCfg::has_weights);
+    const auto fits = [&](const PretrainedCfg& row) {
+      return (!o.pretrained || row.has_weights()) && is_licensed(row, o.licenses);
+    };
     if (!o.tags) {
-      if (!o.pretrained || has_weights) consider(name);
+      if (tags.empty() ? !o.pretrained && o.licenses.empty() : fits(tags[0])) consider(name);
       continue;
     }
     for (const PretrainedCfg& cfg : tags)
-      if (!o.pretrained || cfg.has_weights()) consider(cfg.name());
+      if (fits(cfg)) consider(cfg.name());
   }
   std::ranges::stable_sort(found, natural_less);
   return found;

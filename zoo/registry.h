@@ -17,4 +17,8 @@ const Entry* find_entry(std::string_view architecture);    // null when there is
 const Entry& known_entry(std::string_view architecture);   // throws Error(not_found) with the closest names
 std::vector<std::string> all_names();                      // in natural order
 
+/// Do the patterns want this name, as timm's list_models() decides?
+struct ListOptions;
+bool is_wanted(const ListOptions& o, std::string_view name);
+
 }  // namespace fovea::zoo

@@ -15,8 +15,10 @@
 namespace fovea::zoo {
 
 /// Makes "name" or "name.tag", on meta unless weights are asked for; load_weights() or materialise() give it bytes.
-/// Deprecated names of timm give their replacement. Throws Error(not_found) with the closest names, Error(argument) for
-/// options that the family lacks.
+/// "hf-hub:organisation/name[@revision]" and "local-dir:folder" are what the config.json there says. Deprecated names
+/// of timm give their replacement. ModelOptions::set changes fields of the row (zoo/overlay.h), too: "crop_pct", or
+/// "pretrained_cfg.crop_pct" where the family has a setting of that name. Throws Error(not_found) with the closest
+/// names, Error(argument) for options that the family lacks.
 std::unique_ptr<ImageModel> create(std::string_view name, const ModelOptions& options = {});
 
 struct ListOptions {
@@ -25,6 +27,7 @@ struct ListOptions {
   std::string module;                              // only the models of this timm module
   bool pretrained = false;                         // only those with published weights
   bool tags = false;                               // "name.tag" rather than "name"
+  std::vector<std::string> licenses{};             // only weights (without tags: default ones) of one of these
 };
 /// In natural order (b2 before b10). Only models of the families that were built in.
 std::vector<std::string> list(const ListOptions& o = {});
@@ -48,16 +51,17 @@ struct LoadOptions {
 };
 /// The line of LoadReport::adapted that says that the model took over the weights' number of classes.
 std::string classes_taken(int64_t theirs, int64_t before);
-/// Reads a file of any known format and loads it. Foreign names are translated, the first convolution and positions are
-/// made to fit. The number of classes is the file's unless create() was given one: then another is an Error(weights),
-/// as is whatever does not fit. The report says what was left out or adapted.
-LoadReport load_weights(ImageModel& model, const std::string& path, const LoadOptions& o = {});
+/// Reads weights of any known format, by any name of weights_path() (zoo/source.h), and loads them. Foreign names are
+/// translated, the first convolution and positions are made to fit. The number of classes is the file's unless create()
+/// was given one: then another is an Error(weights), as is whatever does not fit. The report says what was left out or
+/// adapted.
+LoadReport load_weights(ImageModel& model, const std::string& name, const LoadOptions& o = {});
 /// The same for tensors that were read already.
 LoadReport load_weights(ImageModel& model, StateDict weights, std::string_view source, const LoadOptions& o = {});
 /// What load_weights() does to tensors before it looks at the classifier.
 StateDict adapt_weights(ImageModel& model, StateDict weights);
-/// The file with the weights that the model's tag names, in the caches of huggingface_hub and torch.hub; throws
-/// Error(not_found) that says where they can be had when they are in neither.
+/// The file with the weights that the model's row names: from the caches of huggingface_hub and torch.hub, else
+/// fetched. Throws Error that says where they can be had when they are not.
 std::string pretrained_file(const ImageModel& model);
 /// Loads it, with fine_tune.
 LoadReport load_pretrained(ImageModel& model);

@@ -142,6 +142,7 @@ bool natural_less(std::string_view a, std::string_view b) {
       i = ie;
       j = je;
     } else {
+      if (digit(a[i]) != digit(b[j])) return digit(a[i]);            // a number comes before whatever else
       const int x = std::tolower(static_cast<unsigned char>(a[i++])),
                 y = std::tolower(static_cast<unsigned char>(b[j++]));
       if (x != y) return x < y;

@@ -83,7 +83,10 @@ struct Terminal {
 Outcome run_tool_in(const Around& around, const std::vector<std::string>& args) {
   const Scratch caught;
   Around all = around;
-  all.settings.insert(all.settings.begin(), cat("FOVEA_CACHE=", caught / "plans"));  // a later setting of it wins
+  // later settings of them win
+  const std::vector<std::string> own{cat("FOVEA_CACHE=", caught / "plans"), "HF_HUB_OFFLINE=1",
+                                     cat("HF_HUB_CACHE=", caught / "hub"), cat("TORCH_HOME=", caught / "torch")};
+  all.settings.insert(all.settings.begin(), own.begin(), own.end());
   const int in = open_or_throw(around.in, O_RDONLY);
   const int out = open_or_throw(around.out.empty() ? caught / "out" : around.out, O_WRONLY | O_CREAT);
   Outcome outcome;
