@@ -14,6 +14,7 @@ void add_cache(CLI::App& app);
 void add_classify(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_download(CLI::App& app);
+void add_export(CLI::App& app);
 void add_features(CLI::App& app);
 void add_info(CLI::App& app);
 void add_models(CLI::App& app);

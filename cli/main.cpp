@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   fovea::cli::add_models(app);
   fovea::cli::add_info(app);
   fovea::cli::add_convert(app);
+  fovea::cli::add_export(app);
   fovea::cli::add_weights(app);
   fovea::cli::add_average(app);
   fovea::cli::add_download(app);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// weights_tools/sharded.h — weights in several safetensors files, and the JSON index that says which tensor is in which.
+// weights_tools/sharded.h — weights in several safetensors files, and the JSON index that says where each tensor is.
 #pragma once
 #include <memory>
 #include <string>

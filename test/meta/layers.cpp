@@ -27,13 +27,14 @@ const std::vector<Rule> kRules = {
     {"nn", {"engine"}},
     {"weights_tools", {"engine"}},
     {"hub", {"engine", "weights_tools"}},
+    {"onnx", {"engine", "weights_tools"}},
     {"data", {"engine"}},
     {"zoo", {"engine", "nn", "weights_tools", "hub"}},
     {"train", {"engine", "nn", "data", "weights_tools"}},
     {"api", {"engine", "nn", "data", "weights_tools", "hub", "zoo", "train"}},
-    {"cli", {"engine", "nn", "data", "weights_tools", "hub", "zoo", "train", "api", "bench"}},
+    {"cli", {"engine", "nn", "data", "weights_tools", "hub", "onnx", "zoo", "train", "api", "bench"}},
     {"bench", {"engine", "nn", "data", "weights_tools", "zoo", "train", "api"}},
-    {"test", {"engine", "kernels", "nn", "data", "weights_tools", "hub", "zoo", "train", "api", "cli",
+    {"test", {"engine", "kernels", "nn", "data", "weights_tools", "hub", "onnx", "zoo", "train", "api", "cli",
               "bench"}},
 };
 

@@ -9,9 +9,9 @@
 namespace fovea::meta {
 namespace {
 
-constexpr std::string_view kFolders[] = {"engine", "kernels", "nn",  "zoo",  "weights_tools", "hub",  "data",
+constexpr std::string_view kFolders[] = {"engine", "kernels", "nn",  "zoo",  "weights_tools", "hub",  "onnx", "data",
                                          "train",  "api",     "cli", "test", "bench",         "tools"};
-constexpr std::string_view kPublic[] = {"engine", "nn", "zoo", "data", "weights_tools", "hub", "train", "api"};
+constexpr std::string_view kPublic[] = {"engine", "nn", "zoo", "data", "weights_tools", "hub", "onnx", "train", "api"};
 
 bool is_source(const std::filesystem::path& p) {
   const std::string name = p.filename().string(), extension = p.extension().string();
