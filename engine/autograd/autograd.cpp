@@ -9,6 +9,7 @@
 #include "engine/core/node.h"
 #include "engine/core/scope.h"
 #include "engine/ops/ops.h"
+#include "engine/ops/random.h"
 
 namespace fovea {
 namespace {
@@ -224,6 +225,25 @@ void backward(const Tensor& loss, const Tensor& seed, bool create_graph) {
   }
 }
 
+Gradients backward(const Tensor& loss, std::span<const Tensor> leaves) {
+  if (leaves.empty()) return {};
+  for (const Tensor& t : leaves)
+    if (!t.requires_grad() || t.impl()->node)
+      throw Error(Error::Kind::argument,
+                  cat("backward: ", t.meta(), t.requires_grad() ? " is no leaf" : " does not require gradients"),
+                  "set_requires_grad() on leaves before the forward pass");
+  const EnableGrad mode(false);
+  Walk walk(leaves);
+  walk.seed(loss, first_gradient(loss, {}, false));
+  walk.run();
+  Gradients out;
+  for (const Tensor& t : leaves) {
+    const Tensor g = walk.of(t);
+    out.push_back(g ? lying_as(t, g) : g);
+  }
+  return out;
+}
+
 Tensors grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs, std::span<const Tensor> seeds,
              bool create_graph) {
   if (!seeds.empty() && seeds.size() != outputs.size())
@@ -255,7 +275,11 @@ namespace {
 struct Again final : Node::Recompute {
   std::shared_ptr<const Segment> segment;
   Tensors in;                                      // with their history
-  Tensors results() override { return (*segment)(in); }
+  Tensor step;                                     // at which it drew random numbers
+  Tensors results() override {
+    const UseRandomStep use(step);
+    return (*segment)(in);
+  }
 };
 
 }  // namespace
@@ -272,6 +296,7 @@ Tensors checkpoint(std::shared_ptr<const Segment> segment, std::span<const Tenso
   auto again = std::make_shared<Again>();
   again->segment = std::move(segment);
   again->in.assign(in.begin(), in.end());
+  again->step = random_step();
   auto node = std::make_shared<Node>();
   node->recompute = std::move(again);
   node->scope = current_scope();

@@ -13,6 +13,12 @@ namespace fovea {
 /// With create_graph the gradients carry history and can be differentiated again.
 void backward(const Tensor& loss, const Tensor& seed = {}, bool create_graph = false);
 
+/// One gradient a leaf; absent where the loss does not depend on it.
+using Gradients = Tensors;
+/// d(loss)/d(leaf) of these leaves, in their order, and lying as they do. Their grad() stays as it is, so that
+/// gradients are values like others: they may be part of a graph, or of its state.
+Gradients backward(const Tensor& loss, std::span<const Tensor> leaves);
+
 /// d(outputs)/d(inputs), one per input (zeros where nothing depends on it); leaves' grad() stays as it is.
 Tensors grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs, std::span<const Tensor> seeds = {},
              bool create_graph = false);
@@ -36,7 +42,7 @@ struct Segment {
   virtual Tensors operator()(std::span<const Tensor> in) const = 0;
 };
 /// Runs the segment without keeping its inner values and runs it again in the backward pass. Random ops draw the same
-/// numbers because their keys are attributes.
+/// numbers: their keys are attributes, and the step (engine/ops/random.h) is the one of the first time.
 Tensors checkpoint(std::shared_ptr<const Segment> segment, std::span<const Tensor> in);
 
 template <class F>

@@ -7,6 +7,7 @@
 
 #include "engine/core/scope.h"
 #include "engine/ops/ops.h"
+#include "engine/ops/random.h"
 #include "test/support/catch.h"
 
 namespace fovea {
@@ -114,6 +115,40 @@ TEST_CASE("an error in a gradient names the op and the module", "[autograd]") {
   const std::string said = message_of([&] { backward(sum(y)); });
   CHECK(said.find("the gradient of odd for operand 0 is f32[]") != std::string::npos);
   CHECK(said.find("in the gradient of odd at layer1.conv") != std::string::npos);
+}
+
+TEST_CASE("backward gives the gradients of the leaves it is asked for, and puts none into them", "[autograd]") {
+  const Tensor x = leaf({1, 2, 3}), w = leaf({4, 5, 6}), unused = leaf({7});
+  const Tensor loss = sum(x * x * w);
+  const Tensor leaves[] = {w, unused, x};
+  const Gradients g = backward(loss, leaves);
+  CHECK(values(g[0]) == std::vector<float>{1, 4, 9});
+  CHECK_FALSE(g[1]);
+  CHECK(values(g[2]) == std::vector<float>{8, 20, 36});
+  for (const Tensor& t : leaves) CHECK_FALSE(t.grad());
+  const Tensor inner[] = {x * w}, still[] = {from({1, 2})};
+  CHECK(message_of([&] { backward(sum(inner[0]), inner); }).find("is no leaf") != std::string::npos);
+  CHECK(message_of([&] { backward(loss, still); }).find("does not require gradients") != std::string::npos);
+}
+
+TEST_CASE("a checkpoint draws what it drew, at the step of the first time", "[autograd]") {
+  const Tensor x = leaf({1, 1, 1, 1, 1, 1, 1, 1});
+  const auto segment = [](std::span<const Tensor> in) -> Tensors { return {dropout(in[0], 0.5, 3)}; };
+  const auto kept = [&](int64_t step) {
+    Tensor loss;
+    {
+      const UseRandomStep use(scalar(static_cast<double>(step), DType::i64));
+      const Tensor in[] = {x};
+      loss = sum(checkpoint(segment, in)[0]);
+    }
+    CHECK_FALSE(random_step());
+    const Tensor leaves[] = {x};
+    const Tensor g = backward(loss, leaves)[0];
+    CHECK(sum(g).item() == Approx(loss.item()));
+    return values(g);
+  };
+  CHECK(kept(1) != kept(2));
+  CHECK(kept(1) == kept(1));
 }
 
 TEST_CASE("a checkpoint gives the same gradients and runs its segment twice", "[autograd]") {

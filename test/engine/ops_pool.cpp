@@ -4,6 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/graph/session.h"
+#include "engine/graph/trace.h"
+#include "engine/ops/random.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 
@@ -125,6 +128,24 @@ TEST_CASE("random numbers have the right moments and depend on the key alone", "
   const std::vector<double> u = values_of(rand({20000}, 1));
   for (double v : u) REQUIRE((v >= 0 && v < 1));
   CHECK_THROWS_AS(rand({2}, 0, DType::i64), Error);
+}
+
+TEST_CASE("a step changes what keys give, also from run to run of one graph", "[op]") {
+  const auto at = [](int64_t step) {
+    const UseRandomStep use(scalar(static_cast<double>(step), DType::i64));
+    return values_of(rand({7}, 5));
+  };
+  CHECK(at(0) == values_of(rand({7}, 5)));
+  CHECK(at(1) != at(0));
+  const auto draw = [](const Tensor& step) {
+    const UseRandomStep use(step);
+    return Tensors{rand({7}, 5), randn({7}, 5), bernoulli({7}, 0.5, 5)};
+  };
+  Session session = compile(trace(draw, {make_meta(DType::i64, {})}));
+  for (const int64_t step : {int64_t{0}, int64_t{1}, int64_t{1} << 40})
+    CHECK(values_of(session.run({scalar(static_cast<double>(step), DType::i64)})[0]) == at(step));
+  const UseRandomStep wrong(ones({}));
+  CHECK_THROWS_AS(rand({2}, 0), Error);
 }
 
 TEST_CASE("dropout and drop_path", "[op]") {

@@ -28,11 +28,11 @@ struct Net final : Module {
   Tensor forward(const Tensor& x) override { return drop(bn(conv(x))); }
 };
 
-struct Gradients {
+struct AllGradients {
   std::vector<float> weight, running_mean;
   double batches;
 };
-Gradients train_once(bool recompute) {
+AllGradients train_once(bool recompute) {
   Net net;
   fill_weights(net);
   net.train();
@@ -87,7 +87,7 @@ TEST_CASE("two dropouts of one net draw their own numbers", "[nn]") {
 }
 
 TEST_CASE("recomputing in the backward pass changes nothing", "[nn]") {
-  const Gradients plain = train_once(false), again = train_once(true);
+  const AllGradients plain = train_once(false), again = train_once(true);
   CHECK(plain.weight == again.weight);
   CHECK(plain.running_mean == again.running_mean);
   CHECK(plain.batches == 1);
