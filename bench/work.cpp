@@ -8,6 +8,7 @@
 #include "engine/core/error.h"
 #include "engine/graph/calibration.h"
 #include "engine/ops/ops.h"
+#include "train/optim/rules.h"
 #include "weights_tools/mapped_file.h"
 
 namespace fovea::bench {
@@ -101,15 +102,13 @@ void Work::prepare_training() {
   model_->train().set_requires_grad();
   const Tensor classes = affine(arange(0, options_.batch), 7, 0);
   targets_ = binary(classes, full({}, model_->num_classes(), DType::i64), Binary::remainder);
-  sgd_ = std::make_unique<train::SGD>(model_->parameters(),
-                                      train::SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
-  if (!options_.eager)
-    step_ = std::make_unique<train::CompiledStep>(*model_, *sgd_, input_.meta(), targets_.meta());
+  optimizer_ = std::make_unique<train::Optimizer>(train::rule("momentum"), *model_, 0.01, 1e-4);
+  step_ = std::make_unique<train::Step>(*model_, *optimizer_);
+  if (!options_.eager) step_->compile();
 }
 
 Tensor Work::operator()() {
-  if (step_) return scalar((*step_)(input_, targets_));
-  if (sgd_) return scalar(train::eager_step(*model_, *sgd_, input_, targets_));
+  if (step_) return scalar((*step_)({input_, targets_}));
   if (side_by_side_) return batch_.run_borrowed(input_)[0];
   if (!options_.eager) return session_.run_borrowed(input_)[0];
   const NoGrad no_grad;
@@ -120,14 +119,19 @@ Tensor Work::operator()() {
 Session& Work::session() {
   if (options_.eager)
     throw Error(Error::Kind::unsupported, "only a compiled model has steps to look at", "leave out --eager");
-  return step_ ? step_->session() : side_by_side_ ? batch_.slice() : session_;
+  if (step_) {
+    const Tensor batch[] = {input_, targets_};
+    return step_->session(batch);
+  }
+  return side_by_side_ ? batch_.slice() : session_;
 }
 
 int64_t Work::arena_bytes() { return side_by_side_ ? batch_.arena_bytes() : session().arena_bytes(); }
 
 std::vector<double> Work::profile() {
+  Session& compiled = session();
   const Tensor in[] = {side_by_side_ ? contiguous(slice(input_, 0, 0, 1)) : input_, targets_};
-  return session().profile(std::span(in).first(sgd_ ? 2 : 1));
+  return step_ ? step_->profile(in) : compiled.profile(std::span(in).first(1));
 }
 
 std::vector<double> time_ms(Work& work, int runs, Progress* progress) {

@@ -52,8 +52,8 @@ class Work {
   bool side_by_side_ = false;
   std::optional<zoo::PlanCache> cache_;
   bool from_cache_ = false;
-  std::unique_ptr<train::SGD> sgd_;
-  std::unique_ptr<train::CompiledStep> step_;
+  std::unique_ptr<train::Optimizer> optimizer_;
+  std::unique_ptr<train::Step> step_;
 };
 
 /// Milliseconds of each of so many runs.

@@ -1,56 +1,190 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/step.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "engine/autograd/autograd.h"
+#include "engine/core/runtime.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
+#include "engine/ops/random.h"
 
 namespace fovea::train {
 namespace {
 
-Tensor step(Module& model, SGD& optimizer, const Tensor& images, const Tensor& targets) {
-  optimizer.zero_grad();
-  const Tensor loss = cross_entropy(model(images), targets);
-  backward(loss);
-  optimizer.step();
-  optimizer.zero_grad();
-  return loss.detach();
+struct Classification final : Objective {
+  explicit Classification(std::shared_ptr<const Loss> l) : loss(std::move(l)) {}
+  Tensor operator()(Module& model, std::span<const Tensor> batch) const override {
+    const Tensor logits = model(batch[0]);
+    return loss ? (*loss)(logits, batch[1]) : cross_entropy(logits, batch[1]);
+  }
+  std::shared_ptr<const Loss> loss;
+};
+
+void copy_into(const Tensor& to, const Tensor& from) {
+  const Tensor ordered = contiguous(from, to.meta().memory());
+  const TensorImpl &source = *ordered.impl(), &target = *to.impl();
+  ordered.bytes();                                 // values that are still to be made are made now
+  const auto size = static_cast<int64_t>(size_of(to.dtype()));
+  copy_bytes(*source.storage, source.offset * size, *target.storage, target.offset * size, to.meta().bytes());
 }
 
 }  // namespace
 
-double eager_step(Module& model, SGD& optimizer, const Tensor& images, const Tensor& targets) {
-  return step(model, optimizer, images, targets).item();
+std::shared_ptr<const Objective> classification(std::shared_ptr<const Loss> loss) {
+  return std::make_shared<Classification>(std::move(loss));
 }
 
-CompiledStep::CompiledStep(Module& model, SGD& optimizer, const Meta& images, const Meta& targets,
-                           const Target& target) {
-  for (const NamedParameter& p : model.named_parameters()) slots_.emplace_back(p.name, &p.tensor());
-  for (const NamedParameter& b : model.named_buffers()) slots_.emplace_back(b.name, &b.tensor());
-  const std::vector<Tensor*> moments = optimizer.state();
-  for (size_t i = 0; i < moments.size(); ++i) slots_.emplace_back(cat("momentum.", i), moments[i]);
+struct Step::Compiled {
+  Metas batch;
+  Session session;
+  Tensors memory;                                  // the session's state, as slots() lists it
+};
 
-  TraceOptions options;
-  options.input_names = {"images", "targets"};
-  for (const auto& [name, tensor] : slots_) options.state.push_back({name, tensor});
-  const auto one_step = [&](std::span<const Tensor> in) { return Tensors{step(model, optimizer, in[0], in[1])}; };
-  session_ = compile(trace(one_step, {images, targets}, options), target);
+Step::Step(Module& model, Optimizer& optimizer, StepOptions options)
+    : model_(model), optimizer_(optimizer), options_(std::move(options)) {
+  if (options_.accumulate < 1)
+    throw Error(Error::Kind::argument, cat("a step over ", options_.accumulate, " parts of a batch"));
 }
+Step::~Step() = default;
 
-double CompiledStep::operator()(const Tensor& images, const Tensor& targets) {
-  const Tensor in[] = {images, targets};
-  return session_.run_borrowed(in)[0].item();
-}
-
-void CompiledStep::store() {
-  for (const auto& [name, slot] : slots_) {
-    const Tensor* now = session_.state().find(name);
-    if (!now) continue;
-    const bool trainable = slot->requires_grad();
-    const Tensor value = call1(ops::copy, {*now}, CopyAttrs{Memory::contiguous});
-    *slot = value;
-    if (trainable) slot->set_requires_grad();
+Tensors Step::run(std::span<const Tensor> batch, const Tensor& hyper, const Tensor& random) {
+  Tensors before;
+  if (options_.skip_not_finite)
+    for (const Slot& s : slots()) before.push_back(*s.tensor);
+  const Tensors leaves = optimizer_.leaves();
+  const int64_t parts = options_.accumulate;
+  Gradients sum(leaves.size());
+  Tensor loss;
+  for (int64_t i = 0; i < parts; ++i) {
+    const UseRandomStep use(random + static_cast<double>(i));
+    model_.seed(options_.seed);
+    Tensors part;
+    for (const Tensor& t : batch) {
+      const int64_t n = t.dim(0), size = (n + parts - 1) / parts;
+      part.push_back(parts == 1 ? t : slice(t, 0, i * size, (i + 1) * size));
+    }
+    const Tensor one = (*options_.objective)(model_, part);
+    const Tensor share = parts == 1 ? one : one / static_cast<double>(parts);
+    const Gradients g = backward(share, leaves);
+    for (size_t k = 0; k < g.size(); ++k)
+      if (g[k]) sum[k] = sum[k] ? sum[k] + g[k] : g[k];
+    loss = loss ? loss + share.detach() : share.detach();
   }
+  const bool clips = options_.clip != Clip::none;
+  const Tensor norm = clips || options_.skip_not_finite ? common_norm(sum) : scalar(0, hyper);
+  if (clips) {
+    std::vector<bool> spared;
+    for (const std::string& name : optimizer_.names())
+      spared.push_back(std::ranges::find(options_.clip_spared, name) != options_.clip_spared.end());
+    clip(sum, leaves, options_.clip, options_.clip_bound, norm, spared);
+  }
+  const int64_t groups = hyper.dim(0) - 1;         // the last number is the average's decay
+  optimizer_.step(sum, slice(hyper, 0, 0, groups));
+  if (options_.ema) options_.ema->update(Number(select(hyper, 0, groups)));
+  if (options_.skip_not_finite) {
+    const double most = std::numeric_limits<double>::infinity();
+    take_back(before, logical_and(less(abs(cast(loss, DType::f64)), most), less(norm, most)));
+  }
+  return {loss, norm};
+}
+
+// Unless all is well, everything is what it was.
+void Step::take_back(const Tensors& before, const Tensor& ok) {
+  const NoGrad no_grad;
+  const std::vector<Slot> now = slots();
+  for (size_t i = 0; i < now.size(); ++i) {
+    Tensor& slot = *now[i].tensor;
+    if (slot.same(before[i])) continue;
+    const bool trained = slot.requires_grad();
+    slot = where(ok, slot.detach(), before[i].detach());
+    if (trained) slot.set_requires_grad();
+  }
+}
+
+std::vector<Slot> Step::slots() {
+  std::vector<Slot> out;
+  for (const NamedParameter& p : model_.named_parameters()) out.push_back({p.name, &p.tensor()});
+  for (const NamedParameter& b : model_.named_buffers()) out.push_back({b.name, &b.tensor()});
+  for (const Slot& s : optimizer_.state()) out.push_back({cat("optimizer.", s.name), s.tensor});
+  if (options_.ema)
+    for (const Slot& s : options_.ema->state()) out.push_back({cat("ema.", s.name), s.tensor});
+  return out;
+}
+
+void Step::compile(const Target& target) {
+  compiled_.clear();
+  target_ = std::make_unique<Target>(target);
+}
+
+Step::Compiled& Step::compiled(std::span<const Tensor> batch) {
+  Metas metas;
+  for (const Tensor& t : batch) metas.push_back(dense_like(t.meta(), t.shape()));
+  for (const std::unique_ptr<Compiled>& c : compiled_)
+    if (c->batch == metas) return *c;
+  const std::vector<Slot> all = slots();
+  TraceOptions options{.state = all, .input_names = {}};
+  for (size_t i = 0; i < metas.size(); ++i) options.input_names.push_back(cat("batch", i));
+  options.input_names.insert(options.input_names.end(), {"hyper", "random_step"});
+  const Tensor hyper = optimizer_.hyper();
+  Metas in = metas;
+  in.push_back(make_meta(DType::f64, {hyper.dim(0) + 1}, Memory::contiguous, hyper.device()));
+  in.push_back(make_meta(DType::i64, {}, Memory::contiguous, hyper.device()));
+  const auto step = [&](std::span<const Tensor> x) { return run(x.first(metas.size()), x[x.size() - 2], x.back()); };
+  auto made = std::make_unique<Compiled>();
+  made->batch = metas;
+  made->session = fovea::compile(trace(step, in, options), *target_);
+  for (const Slot& s : all) made->memory.push_back(*made->session.state().find(s.name));
+  return *compiled_.emplace_back(std::move(made));
+}
+
+// What slots hold goes into the session, and the session's memory into the slots.
+void Step::take_over(Compiled& c) {
+  const std::vector<Slot> all = slots();
+  for (size_t i = 0; i < all.size(); ++i) {
+    Tensor& slot = *all[i].tensor;
+    if (slot.impl()->storage == c.memory[i].impl()->storage) continue;
+    const bool trained = slot.requires_grad();
+    copy_into(c.memory[i], slot.detach());
+    slot = c.memory[i].detach();
+    if (trained) slot.set_requires_grad();
+  }
+}
+
+Session& Step::session(std::span<const Tensor> batch) { return compiled(batch).session; }
+
+// The batch, the rates and decays, and the random step, which goes on.
+Tensors Step::operands(std::span<const Tensor> batch) {
+  Tensors in(batch.begin(), batch.end());
+  const Tensor hyper = optimizer_.hyper();
+  const double decay = options_.ema ? options_.ema->decay(optimizer_.steps() + 1) : 0;
+  in.push_back(cat({hyper, full({1}, decay, DType::f64, hyper.device())}, 0));
+  in.push_back(scalar(static_cast<double>(drawn_), DType::i64, hyper.device()));
+  drawn_ += options_.accumulate;
+  return in;
+}
+
+StepResult Step::take(std::span<const Tensor> batch) {
+  const Tensors in = operands(batch);
+  Tensors out;
+  if (target_) {
+    Compiled& c = compiled(batch);
+    take_over(c);
+    const std::span<const Tensor> results = c.session.run_borrowed(in);
+    out.assign(results.begin(), results.end());
+  } else {
+    out = run(batch, in[batch.size()], in.back());
+  }
+  const double loss = out[0].item(), norm = out[1].item();
+  return {loss, norm, options_.skip_not_finite && !(std::isfinite(loss) && std::isfinite(norm))};
+}
+
+std::vector<double> Step::profile(std::span<const Tensor> batch) {
+  Compiled& c = compiled(batch);
+  take_over(c);
+  return c.session.profile(operands(batch));
 }
 
 }  // namespace fovea::train

@@ -7,6 +7,7 @@
 #include "test/support/check_op.h"
 #include "test/support/far_device.h"
 #include "test/support/fill.h"
+#include "train/optim/rules.h"
 #include "train/step.h"
 #include "zoo/zoo.h"
 
@@ -31,19 +32,15 @@ Steps train_on(Device d, const char* name, How how) {
   fill_weights(*model);
   model->to(d);
   model->train().set_requires_grad();
-  train::SGD sgd(model->parameters(), {.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
+  train::Optimizer sgd(train::rule("momentum"), *model, 0.01, 1e-4);
   const Tensor images = golden_input({2, 3, 64, 64}).to(d), targets = arange(0, 2, 1, DType::i64, d);
   Steps out;
-  if (how == How::compiled) {
-    train::CompiledStep step(*model, sgd, images.meta(), targets.meta(), {.device = d});
-    for (int i = 0; i < 2; ++i) out.losses.push_back(step(images, targets));
-    step.store();
+  train::Step step(*model, sgd);
+  if (how == How::compiled) step.compile({.device = d});
+  if (how != How::checkpointed) {
+    for (int i = 0; i < 2; ++i) out.losses.push_back(step({images, targets}));
   } else {
     for (int i = 0; i < 2; ++i) {
-      if (how == How::eager) {
-        out.losses.push_back(train::eager_step(*model, sgd, images, targets));
-        continue;
-      }
       const Tensor loss = cross_entropy(checkpointed(*model, images), targets);
       backward(loss);
       sgd.step();

@@ -9,6 +9,7 @@
 #include "nn/layers.h"
 #include "test/support/catch.h"
 #include "test/support/fill.h"
+#include "train/optim/rules.h"
 #include "train/step.h"
 #include "zoo/blocks/patch_merging.h"
 #include "zoo/blocks/stage_windows.h"
@@ -338,15 +339,10 @@ TEST_CASE("a Swin trains the same eagerly, as a graph and with checkpointing", "
     o.set.emplace_back("dynamic_img_size", any_size);
     auto m = filled(o);
     m->train().set_requires_grad();
-    m->seed(3);
-    train::SGD sgd(m->parameters(), {.lr = 0.1});
-    if (how == traced) {
-      train::CompiledStep step(*m, sgd, images.meta(), targets.meta());
-      CHECK(std::isfinite(step(images, targets)));
-      step.store();
-    } else {
-      CHECK(std::isfinite(train::eager_step(*m, sgd, images, targets)));
-    }
+    train::Optimizer optimizer(train::rule("momentum", {{"momentum", 0}}), *m, 0.1);
+    train::Step step(*m, optimizer, {.seed = 3});
+    if (how == traced) step.compile();
+    CHECK(std::isfinite(step({images, targets})));
     return m->state_dict();
   };
   const char* any_size = GENERATE("false", "true");
