@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/checkpoint.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <set>
+
+#include "engine/autograd/autograd.h"
+#include "engine/core/error.h"
+#include "engine/ops/ops.h"
+#include "weights_tools/safetensors.h"
+#include "weights_tools/sha256.h"
+
+namespace fovea::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSum = "fovea.sum", kRest = "fovea.rest", kRestSum = "fovea.rest_sum", kNote = "fovea.";
+constexpr std::string_view kWeights = ".safetensors", kTrain = ".train.safetensors";
+
+const std::string* find(const StateDict& d, std::string_view key) {
+  for (const auto& [name, value] : d.metadata)
+    if (name == key) return &value;
+  return nullptr;
+}
+
+void drop(StateDict& d, std::string_view key) {
+  std::erase_if(d.metadata, [&](const auto& entry) { return entry.first == key; });
+}
+
+int64_t number(const Notes& notes, const std::string& key) {
+  const auto found = notes.find(key);
+  int64_t v = -1;
+  if (found != notes.end()) std::from_chars(found->second.data(), found->second.data() + found->second.size(), v);
+  return v;
+}
+
+Notes notes_of(const StateDict& d) {
+  Notes out;
+  for (const auto& [key, value] : d.metadata)
+    if (key.starts_with(kNote) && key != kSum && key != kRest && key != kRestSum)
+      out.emplace(key.substr(kNote.size()), value);
+  return out;
+}
+
+std::string beside(const std::string& path, const std::string& name) {
+  return (fs::path(path).parent_path() / name).string();
+}
+
+// The weights, checked, and all else, which must be what was written with them.
+std::pair<StateDict, StateDict> read_both(const std::string& path) {
+  StateDict weights = read_summed(path);
+  const std::string *rest = find(weights, kRest), *sum = find(weights, kRestSum);
+  if (!rest || !sum)
+    throw Error(Error::Kind::format, cat(path, " has weights alone: no training can go on from there"),
+                "--initial-checkpoint begins a new one with them");
+  if (rest->find('/') != std::string::npos)
+    throw Error(Error::Kind::format, cat(path, ": '", *rest, "' is no file beside it"));
+  StateDict others = read_summed(beside(path, *rest));
+  if (*find(others, kSum) != *sum)
+    throw Error(Error::Kind::format, cat(beside(path, *rest), " does not belong to ", path));
+  return {std::move(weights), std::move(others)};
+}
+
+}  // namespace
+
+std::string sum_of(const StateDict& d) {
+  Sha256 hash;
+  const auto text = [&](std::string_view s) {
+    std::string length;
+    append_le(length, static_cast<uint64_t>(s.size()));
+    hash.update(length).update(s);
+  };
+  std::vector<std::pair<std::string, std::string>> metadata = d.metadata;
+  std::ranges::sort(metadata);
+  for (const auto& [key, value] : metadata) {
+    if (key == kSum || key == "format") continue;  // the latter is the writer's own
+    text(key);
+    text(value);
+  }
+  std::vector<std::string> names = d.names();
+  std::ranges::sort(names);
+  for (const std::string& name : names) {
+    const Tensor t = contiguous(on_host(d.at(name)));
+    text(name);
+    text(cat(t.meta()));
+    hash.update(Bytes(t.bytes(), static_cast<size_t>(t.meta().bytes())));
+  }
+  return hex(hash.finish());
+}
+
+void write_summed(const std::string& path, StateDict d) {
+  drop(d, kSum);
+  d.metadata.emplace_back(kSum, sum_of(d));
+  write_safetensors(path, d);
+}
+
+StateDict read_summed(const std::string& path) {
+  StateDict d = read_safetensors(path);
+  const std::string* sum = find(d, kSum);
+  if (!sum) throw Error(Error::Kind::format, cat(path, " is no checkpoint of fovea's: it has no sum"));
+  if (*sum != sum_of(d))
+    throw Error(Error::Kind::format, cat(path, " is damaged: its sum is another one"),
+                "an older checkpoint may be whole");
+  return d;
+}
+
+Checkpoints::Checkpoints(std::string folder) : folder_(std::move(folder)) {
+  std::error_code failed;
+  fs::create_directories(folder_, failed);
+  if (!fs::is_directory(folder_, failed))
+    throw Error(Error::Kind::io, cat("cannot make the folder ", folder_, failed ? ": " + failed.message() : ""));
+}
+
+std::string Checkpoints::path(const std::string& name) const { return cat(folder_, '/', name, kWeights); }
+
+void Checkpoints::save(const std::string& name, const Module& model, const std::vector<Slot>& slots,
+                       const Notes& notes) {
+  const NoGrad no_grad;
+  StateDict weights, rest;
+  std::set<const Tensor*> saved;
+  for (const NamedParameter& p : model.named_state()) {
+    weights.set(p.name, on_host(p.tensor()));
+    saved.insert(&p.tensor());
+  }
+  for (const Slot& s : slots)
+    if (!saved.contains(s.tensor)) rest.set(s.name, on_host(*s.tensor));
+  for (const auto& [key, value] : notes)
+    for (StateDict* d : {&weights, &rest}) d->metadata.emplace_back(cat(kNote, key), value);
+  const std::string file = name + std::string(kTrain), rest_sum = sum_of(rest);
+  write_summed(cat(folder_, '/', file), std::move(rest));
+  weights.metadata.emplace_back(kRest, file);
+  weights.metadata.emplace_back(kRestSum, rest_sum);
+  write_summed(path(name), std::move(weights));
+}
+
+void Checkpoints::link(const std::string& name, const std::string& as) {
+  const std::string from = path(name), to = path(as), between = cat(folder_, "/.", as, '.', ::getpid(), kWeights);
+  std::error_code failed;
+  fs::remove(between, failed);
+  fs::create_hard_link(from, between, failed);
+  if (failed) {                                    // not every file system has them
+    failed.clear();
+    fs::copy_file(from, between, failed);
+  }
+  if (!failed) fs::rename(between, to, failed);
+  if (!failed) return;
+  std::error_code ignored;
+  fs::remove(between, ignored);
+  throw Error(Error::Kind::io, cat("cannot name ", from, " ", to, ", too: ", failed.message()));
+}
+
+void Checkpoints::remove(const std::string& name) {
+  std::error_code ignored;
+  const bool named_twice = fs::hard_link_count(path(name), ignored) > 1 && !ignored;
+  fs::remove(path(name), ignored);
+  if (!named_twice) fs::remove(cat(folder_, '/', name, kTrain), ignored);
+}
+
+std::vector<std::string> Checkpoints::whole() const {
+  std::vector<std::pair<int64_t, std::string>> found;
+  std::error_code failed;
+  for (fs::directory_iterator at(folder_, failed), end; !failed && at != end; at.increment(failed)) {
+    const std::string file = at->path().filename().string();
+    if (file.starts_with('.') || !file.ends_with(kWeights) || file.ends_with(kTrain)) continue;
+    try {
+      const auto [weights, rest] = read_both(at->path().string());
+      found.emplace_back(number(notes_of(weights), "updates"), file.substr(0, file.size() - kWeights.size()));
+    } catch (const Error&) {
+      continue;
+    }
+  }
+  std::ranges::sort(found, std::ranges::greater());
+  std::vector<std::string> out;
+  for (auto& [updates, name] : found) out.push_back(std::move(name));
+  return out;
+}
+
+Notes load_checkpoint(const std::string& path, Module& model, const std::vector<Slot>& slots) {
+  const auto [weights, rest] = read_both(path);
+  const LoadReport report = model.compare(weights);
+  if (!report.clean())
+    throw Error(Error::Kind::weights, cat(path, " is of another model: ", report.summary()), report.details());
+  std::set<const Tensor*> held;
+  for (const NamedParameter& p : model.named_state()) held.insert(&p.tensor());
+  std::vector<std::pair<Tensor*, Tensor>> values;
+  for (const Slot& s : slots) {
+    if (held.contains(s.tensor)) continue;
+    const Tensor* saved = rest.find(s.name);
+    if (!saved)
+      throw Error(Error::Kind::weights, cat(path, " has no ", s.name),
+                  "it goes on with the optimizer and the average that it was made with");
+    if (saved->shape() != s.tensor->shape() || saved->dtype() != s.tensor->dtype())
+      throw Error(Error::Kind::weights, cat(path, ": ", s.name, " is ", saved->meta(), ", not ", s.tensor->meta()));
+    values.emplace_back(s.tensor, *saved);
+  }
+  const NoGrad no_grad;
+  const auto put = [](Tensor& slot, const Tensor& value) {
+    const bool trained = slot.requires_grad();
+    // a copy: the file may be replaced while training goes on
+    slot = call1(ops::copy, {value}, CopyAttrs{slot.meta().memory()}).to(slot.device());
+    if (trained) slot.set_requires_grad();
+  };
+  for (const NamedParameter& p : model.named_state())
+    put(p.tensor(), cast(weights.at(p.name), p.tensor().dtype()));
+  for (auto& [slot, value] : values) put(*slot, value);
+  return notes_of(weights);
+}
+
+Notes read_notes(const std::string& path) { return notes_of(read_safetensors(path)); }
+
+}  // namespace fovea::train
