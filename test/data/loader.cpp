@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/data/loader.cpp — folders as classes, random crops, and batches that do not depend on who reads them.
+#include "data/loader.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "data/augment.h"
+#include "engine/core/error.h"
+#include "test/data/pattern.h"
+#include "test/support/image_folder.h"
+#include "test/weights_tools/files.h"
+
+using namespace fovea;
+using namespace fovea::data;
+using fovea::test::pattern;
+using fovea::test::Scratch;
+using fovea::test::write_image_folder;
+
+namespace {
+
+struct Seen {
+  std::vector<float> pixels;
+  std::vector<int64_t> labels;
+  std::vector<size_t> samples;
+  friend bool operator==(const Seen&, const Seen&) = default;
+};
+
+Seen all_of(Loader& loader, int64_t epoch, int64_t first = 0) {
+  Seen out;
+  loader.begin(epoch, first);
+  Batch b;
+  while (loader.next(b)) {
+    const std::span<const float> v = b.images.data<float>();
+    const std::span<const int64_t> t = b.targets.data<int64_t>();
+    out.pixels.insert(out.pixels.end(), v.begin(), v.end());
+    out.labels.insert(out.labels.end(), t.begin(), t.end());
+    out.samples.insert(out.samples.end(), b.samples.begin(), b.samples.end());
+  }
+  return out;
+}
+
+LoaderOptions small(int workers) {
+  return {.batch = 4, .workers = workers, .seed = 7, .train = TrainConfig{.input_size = {3, 8, 8}}};
+}
+
+}  // namespace
+
+TEST_CASE("folders are classes, in natural order", "[data]") {
+  const Scratch scratch;
+  const std::string root = scratch / "images";
+  for (const char* name : {"class10", "class2", "class1/deeper"}) {
+    std::filesystem::create_directories(root + "/" + name);
+    test::write_file(root + "/" + name + "/b.bmp", test::striped_bmp(4, 0, 1));
+    test::write_file(root + "/" + name + "/a.BMP", test::striped_bmp(4, 0, 2));
+    test::write_file(root + "/" + name + "/notes.txt", "no image");
+    test::write_file(root + "/" + name + "/.hidden.bmp", "no image");
+  }
+  const ImageFolder folder(root);
+  CHECK(folder.classes() == std::vector<std::string>{"class2", "class10", "deeper"});
+  REQUIRE(folder.samples().size() == 6);
+  CHECK(folder.samples()[0].path.ends_with("class1/deeper/a.BMP"));
+  CHECK(folder.samples()[0].label == 2);
+  CHECK(folder.samples()[2].label == 0);
+
+  const ImageFolder mapped(root, {"deeper", "other", "class2"});
+  REQUIRE(mapped.samples().size() == 4);
+  CHECK(mapped.samples()[0].label == 0);
+  CHECK(mapped.samples()[3].label == 2);
+  CHECK_THROWS_AS(ImageFolder(root + "/class2", {"nothing"}), Error);
+  CHECK_THROWS_AS(ImageFolder(root + "/missing"), Error);
+  CHECK(read_class_map(scratch.file("map.txt", "b 1\na 0\r\n")) == std::vector<std::string>{"a", "b"});
+  CHECK(read_class_map(scratch.file("list.txt", "x y\nz\n")) == std::vector<std::string>{"x y", "z"});
+}
+
+TEST_CASE("splits are found under any of their names", "[data]") {
+  const Scratch scratch;
+  std::filesystem::create_directories(scratch / "valid");
+  CHECK(split_folder(scratch / "", "validation") == (scratch / "") + "valid");
+  CHECK(split_folder(scratch / "", "train") == scratch / "");
+}
+
+TEST_CASE("batches are the same whoever reads them, and other ones in each epoch", "[data]") {
+  const Scratch scratch;
+  write_image_folder(scratch / "images", 3, 7, 12, 5);
+  const ImageFolder folder(scratch / "images");
+  Loader one(folder, small(1)), four(folder, small(4));
+  CHECK(one.batches() == 5);
+  const Seen first = all_of(one, 0);
+  CHECK(first.labels.size() == 20);                         // the 21st image fills no batch
+  CHECK(all_of(four, 0) == first);
+  CHECK(all_of(one, 0) == first);
+  CHECK(all_of(one, 1).samples != first.samples);
+  const Seen later = all_of(four, 0, 3);
+  CHECK(later.samples == std::vector<size_t>(first.samples.begin() + 12, first.samples.end()));
+  CHECK(std::equal(later.pixels.rbegin(), later.pixels.rend(), first.pixels.rbegin()));
+  const std::set<size_t> distinct(first.samples.begin(), first.samples.end());
+  CHECK(distinct.size() == 20);
+
+  Loader in_order(folder, {.batch = 4, .workers = 3, .eval = {.input_size = {3, 8, 8}}});
+  CHECK(in_order.batches() == 6);
+  const Seen all = all_of(in_order, 0);
+  REQUIRE(all.samples.size() == 21);
+  for (size_t i = 0; i < 21; ++i) CHECK((all.samples[i] == i && all.labels[i] == static_cast<int64_t>(i / 7)));
+  CHECK_THROWS_AS(Loader(folder, {.batch = 22, .train = TrainConfig{}}), Error);
+}
+
+TEST_CASE("an image that cannot be read gives its place to the next one", "[data]") {
+  const Scratch scratch;
+  write_image_folder(scratch / "images", 2, 6, 12, 5);
+  test::write_file((scratch / "images") + "/class0/3.bmp", "BM, but no more");
+  const ImageFolder folder(scratch / "images");
+  LoaderOptions o{.batch = 3, .workers = 2, .eval = {.input_size = {3, 8, 8}}};
+  Loader loader(folder, o);
+  const Seen seen = all_of(loader, 0);
+  CHECK(seen.samples == std::vector<size_t>{0, 1, 2, 4, 4, 5, 6, 7, 8, 9, 10, 11});
+  CHECK(loader.bad() == 1);
+  o.most_bad = 0;
+  Loader strict(folder, o);
+  CHECK_THROWS_AS(all_of(strict, 0), Error);
+}
+
+TEST_CASE("random crops keep to area and shape, and mirror as often as asked", "[data]") {
+  const Image image = pattern(3, 64, 48, 3);
+  const TrainConfig whole{.input_size = {3, 48, 64}, .scale = {1, 1}, .ratio = {64.0 / 48, 64.0 / 48}, .hflip = 0,
+                          .interpolation = Filter::bilinear};
+  for (uint64_t key = 0; key < 20; ++key) {
+    Chance chance(key);
+    CHECK(train_crop(image, whole, chance) == image);
+  }
+  TrainConfig turned = whole;
+  turned.hflip = 1;
+  Chance chance(1);
+  CHECK(train_crop(image, turned, chance) == mirrored(image, true, false));
+  CHECK(mirrored(mirrored(image, true, true), true, true) == image);
+  turned.hflip = 0.25;
+  int mirrors = 0;
+  for (uint64_t key = 0; key < 2000; ++key) {
+    Chance each(key);
+    mirrors += train_crop(image, turned, each) != image;
+  }
+  CHECK(mirrors > 420);
+  CHECK(mirrors < 580);
+  const Tensor a = train_transform(image, {.input_size = {3, 8, 8}}, 1),
+               b = train_transform(image, {.input_size = {3, 8, 8}}, 2);
+  CHECK(a.shape() == Shape{1, 3, 8, 8});
+  CHECK(!std::equal(a.data<float>().begin(), a.data<float>().end(), b.data<float>().begin()));
+  const Image thin = pattern(4, 3, 200, 3);                 // no shape that is allowed fits: the centre
+  Chance other(9);
+  CHECK(train_crop(thin, {.input_size = {3, 8, 8}}, other).width == 8);
+  CHECK_THROWS_AS(crop(image, 60, 0, 10, 10), Error);
+  CHECK(train_crop(image, {.input_size = {1, 8, 8}}, other).channels == 1);
+}
