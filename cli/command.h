@@ -12,9 +12,12 @@ void add_bench(CLI::App& app);
 void add_classify(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_features(CLI::App& app);
+void add_infer(CLI::App& app);
 void add_info(CLI::App& app);
 void add_models(CLI::App& app);
 void add_quantize(CLI::App& app);
+void add_train(CLI::App& app);
+void add_validate(CLI::App& app);
 void add_weights(CLI::App& app);
 
 }  // namespace fovea::cli

@@ -58,10 +58,15 @@ int run(int argc, char** argv) {
   fovea::cli::add_convert(app);
   fovea::cli::add_weights(app);
   fovea::cli::add_quantize(app);
+  fovea::cli::add_train(app);
+  fovea::cli::add_validate(app);
+  fovea::cli::add_infer(app);
   fovea::cli::add_bench(app);
   try {
     want_command(app, argc, argv);
     app.parse(argc, argv);
+  } catch (const CLI::RuntimeError& e) {            // a command that ends with a code of its own
+    return e.get_exit_code();
   } catch (const CLI::ParseError& e) {
     return app.exit(e) ? 1 : 0;
   } catch (const fovea::Error& e) {

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli/infer.cpp — `fovea infer DIR --model M …`: answers for all images of a folder, by the flags and in the files of
+// timm's inference.py.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "bench/progress.h"
+#include "cli/command.h"
+#include "cli/common.h"
+#include "cli/evaluate.h"
+#include "cli/labels.h"
+#include "cli/signals.h"
+#include "cli/training.h"
+#include "engine/core/error.h"
+#include "engine/core/threads.h"
+#include "engine/ops/ops.h"
+#include "weights_tools/atomic_file.h"
+
+namespace fovea::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Arguments {
+  std::string data, data_dir, split = "validation", model, checkpoint, results_dir, results_file;
+  std::vector<std::string> formats{"csv"};
+  std::string output_type = "prob", label_type = "none", filename_col = "filename", index_col = "index",
+              label_col = "label", output_col, labels;
+  bool pretrained = false, use_train_size = false, fullname = false, include_index = false, exclude_output = false,
+       separate = false, quiet = false;
+  InputOptions input;
+  int64_t batch = 256, topk = 1;
+  int workers = 4, threads = 0;
+};
+
+// A table: columns by name, rows in the order of the images.
+struct Table {
+  std::vector<std::string> columns;
+  std::vector<std::vector<Json>> rows;
+};
+
+std::string csv_field(const Json& value) {
+  if (value.is_array()) {
+    std::string s = "\"[";
+    for (const Json& v : value) s += cat(s.size() > 2 ? " " : "", v.is_string() ? v.get<std::string>() : v.dump());
+    return s + "]\"";
+  }
+  if (!value.is_string()) return value.dump();
+  const std::string text = value.get<std::string>();
+  if (text.find_first_of(",\"\n\r") == text.npos) return text;
+  std::string s = "\"";
+  for (const char c : text) s += c == '"' ? "\"\"" : std::string(1, c);
+  return s + "\"";
+}
+
+std::string as_csv(const Table& t) {
+  std::string out;
+  for (const std::string& c : t.columns) out += cat(out.empty() ? "" : ",", csv_field(c));
+  out += "\n";
+  for (const std::vector<Json>& row : t.rows) {
+    std::string line;
+    for (const Json& v : row) line += cat(line.empty() ? "" : ",", csv_field(v));
+    out += line + "\n";
+  }
+  return out;
+}
+
+Json record(const Table& t, const std::vector<Json>& row, size_t first) {
+  Json out = Json::object();
+  for (size_t i = first; i < row.size(); ++i) out[t.columns[i]] = row[i];
+  return out;
+}
+
+Json by_name(const Table& t) {
+  Json out = Json::object();
+  for (const std::vector<Json>& row : t.rows) out[row[0].get<std::string>()] = record(t, row, 1);
+  return out;
+}
+
+std::string as_records(const Table& t) {
+  std::string out;
+  for (const std::vector<Json>& row : t.rows) out += record(t, row, 0).dump() + "\n";
+  return out;
+}
+
+std::string as_split(const Table& t) {
+  Json out{{"columns", t.columns}, {"data", Json::array()}};
+  for (const std::vector<Json>& row : t.rows) out["data"].push_back(row);
+  return out.dump(4);
+}
+
+// One value, or several as a list or a column each.
+void add(const Arguments& a, std::vector<Json>& row, const std::vector<Json>& values) {
+  if (values.size() == 1) row.push_back(values[0]);
+  else if (a.separate) row.insert(row.end(), values.begin(), values.end());
+  else row.push_back(Json(values));
+}
+void add_column(const Arguments& a, std::vector<std::string>& columns, const std::string& name, int64_t k) {
+  if (k == 1 || !a.separate) {
+    columns.push_back(name);
+    return;
+  }
+  for (int64_t i = 0; i < k; ++i) columns.push_back(cat(name, '_', i));
+}
+
+double as_shown(float v) { return std::stod(cat(v)); }     // the shortest text of the f32, not of its double
+
+Table answers(const Arguments& a, zoo::ImageModel& model, const data::ImageFolder& folder, data::Loader& loader) {
+  Answerer answer(model);
+  Table table;
+  std::optional<Labels> labels;
+  bench::Counter counter("infer", static_cast<int64_t>(folder.samples().size()), "images");
+  loader.begin(0);
+  data::Batch batch;
+  while (loader.next(batch)) {
+    Tensor out = answer(batch.images);
+    if (a.output_type == "prob") out = softmax(out, 1);
+    const int64_t k = a.topk > 0 ? std::min(a.topk, out.dim(1)) : out.dim(1);
+    Tensor index;
+    if (a.topk > 0) std::tie(out, index) = topk(out, k, 1);
+    if (table.columns.empty()) {
+      table.columns.push_back(a.filename_col);
+      if (a.include_index && index) add_column(a, table.columns, a.index_col, k);
+      if (a.label_type != "none") {
+        labels.emplace(LabelSources{.given = a.labels, .weights = a.checkpoint, .tag_given = a.checkpoint.empty()},
+                       model, model.num_classes());
+        add_column(a, table.columns, a.label_col, k);
+      }
+      if (!a.exclude_output)
+        add_column(a, table.columns, a.output_col.empty() ? a.output_type : a.output_col, k);
+    }
+    const std::span<const float> values = out.data<float>();
+    for (size_t i = 0; i < batch.samples.size(); ++i) {
+      std::vector<Json> indices, names, outputs, row;
+      for (size_t j = 0; j < static_cast<size_t>(k); ++j) {
+        const size_t at = i * static_cast<size_t>(k) + j;
+        const int64_t c = index ? index.data<int64_t>()[at] : static_cast<int64_t>(j);
+        indices.emplace_back(c);
+        if (labels) names.emplace_back((*labels)[c]);
+        outputs.emplace_back(as_shown(values[at]));
+      }
+      const std::string& path = folder.samples()[batch.samples[i]].path;
+      row.emplace_back(a.fullname ? path : std::filesystem::path(path).filename().string());
+      if (a.include_index && index) add(a, row, indices);
+      if (labels) add(a, row, names);
+      if (!a.exclude_output) add(a, row, outputs);
+      table.rows.push_back(std::move(row));
+    }
+    counter.reach(static_cast<int64_t>(table.rows.size()));
+  }
+  return table;
+}
+
+void write(const std::string& path, const std::string& text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void run(const Arguments& a) {
+  if (a.threads > 0) set_threads(a.threads);
+  const std::string root = a.data_dir.empty() ? a.data : a.data_dir;
+  if (root.empty()) throw Error(Error::Kind::argument, "no folder of images", "fovea infer DIR --model NAME");
+  zoo::ModelOptions wanted = model_options(a.input);
+  wanted.pretrained = a.checkpoint.empty();
+  wanted.weights = a.checkpoint;
+  const std::unique_ptr<zoo::ImageModel> model = zoo::create(a.model, wanted);
+  data::EvalConfig config = eval_config(*model, a.input);
+  if (!a.use_train_size && !a.input.crop_pct && model->pretrained_cfg().test_crop_pct > 0)
+    config.crop_pct = model->pretrained_cfg().test_crop_pct;
+  const data::ImageFolder folder(data::split_folder(root, a.split));
+  data::Loader loader(folder, {.batch = a.batch, .workers = a.workers, .eval = config, .most_bad = 0});
+  const Table table = answers(a, *model, folder, loader);
+
+  std::string stem = a.results_file;
+  for (const std::string ending : {".csv", ".json"})
+    if (stem.ends_with(ending)) stem.resize(stem.size() - ending.size());
+  if (stem.empty()) stem = cat(a.model, '-', config.input_size[1]);
+  if (!a.results_dir.empty()) {
+    std::filesystem::create_directories(a.results_dir);
+    stem = a.results_dir + "/" + stem;
+  }
+  for (const std::string& format : a.formats) {
+    if (format == "csv") write(stem + ".csv", as_csv(table));
+    else if (format == "json") write(stem + ".json", by_name(table).dump(4));
+    else if (format == "json-records") write(stem + ".json", as_records(table));
+    else write(stem + ".json", as_split(table));
+  }
+  if (!a.quiet) std::printf("--result\n%s\n", by_name(table).dump(4).c_str());
+  flush_output();
+}
+
+}  // namespace
+
+void add_infer(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("infer", "write what a model says of all images of a folder");
+  command->add_option("data", a->data, "a folder with a folder a class, or one that has it as its split");
+  command->add_option("--data-dir", a->data_dir, "the same");
+  command->add_option("--split", a->split, "validation, or another folder");
+  command->add_option("--model,-m", a->model, "a name of `fovea models`")->required();
+  command->add_option("--checkpoint", a->checkpoint, "weights; default: the published ones");
+  command->add_flag("--pretrained", a->pretrained, "the published weights, which is the default");
+  command->add_flag("--use-train-size", a->use_train_size, "crops as in training, where the model's row says another");
+  add_input_options(*command, a->input);
+  command->add_option("-b,--batch-size", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
+  command->add_option("-j,--workers", a->workers, "threads that read images")->check(CLI::Range(1, 256));
+  command->add_option("--threads", a->threads, "how many threads may compute")->check(CLI::Range(1, 4096));
+  command->add_option("--topk", a->topk, "how many classes an image; 0: all, in their order");
+  command->add_option("--output-type", a->output_type, "prob or logit")->check(CLI::IsMember({"prob", "logit"}));
+  command->add_option("--label-type", a->label_type, "none, or names of the classes")
+      ->check(CLI::IsMember({"none", "name", "description", "detail", "detailed"}));
+  command->add_option("--labels", a->labels, "a file of labels, one a line (default: what is known of the weights)");
+  command->add_flag("--fullname", a->fullname, "paths instead of names of files");
+  command->add_option("--filename-col", a->filename_col, "how the column is called");
+  command->add_option("--index-col", a->index_col, "likewise");
+  command->add_option("--label-col", a->label_col, "likewise");
+  command->add_option("--output-col", a->output_col, "likewise (default: prob or logit)");
+  command->add_flag("--include-index", a->include_index, "the numbers of the classes");
+  command->add_flag("--exclude-output", a->exclude_output, "no probabilities");
+  command->add_flag("--results-separate-col", a->separate, "a column each where there are several classes an image");
+  command->add_option("--results-dir", a->results_dir, "where the files go");
+  command->add_option("--results-file", a->results_file, "their name (default: model and size)");
+  command->add_option("--results-format", a->formats, "csv, json, json-records, json-split; several make several files")
+      ->check(CLI::IsMember({"csv", "json", "json-records", "json-split"}))
+      ->expected(1, -1);
+  command->add_flag("--no-console-results", a->quiet, "files only");
+  command->callback([a] { run(*a); });
+}
+
+}  // namespace fovea::cli

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/settings_file.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fstream>
+
+#include "engine/core/error.h"
+
+namespace fovea::cli {
+namespace {
+
+std::string_view trimmed(std::string_view s) {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t' || s.back() == '\r')) s.remove_suffix(1);
+  return s;
+}
+
+// A comment begins at a # that follows a space and is in no text.
+std::string_view without_comment(std::string_view s) {
+  char quote = 0;
+  for (size_t i = 0; i < s.size(); ++i) {
+    if (quote) quote = s[i] == quote ? '\0' : quote;
+    else if (s[i] == '\'' || s[i] == '"') quote = s[i];
+    else if (s[i] == '#' && (i == 0 || s[i - 1] == ' ')) return s.substr(0, i);
+  }
+  return s;
+}
+
+std::string scalar(std::string_view s) {
+  s = trimmed(s);
+  if (s.size() >= 2 && (s.front() == '\'' || s.front() == '"') && s.back() == s.front())
+    return std::string(s.substr(1, s.size() - 2));
+  return std::string(s);
+}
+
+bool is_null(std::string_view s) { return s.empty() || s == "null" || s == "~" || s == "None"; }
+
+std::vector<std::string> values_of(std::string_view s) {
+  if (s.size() < 2 || s.front() != '[' || s.back() != ']') return {scalar(s)};
+  std::vector<std::string> out;
+  s = s.substr(1, s.size() - 2);
+  while (!trimmed(s).empty()) {
+    const size_t comma = std::min(s.find(','), s.size());
+    out.push_back(scalar(s.substr(0, comma)));
+    s.remove_prefix(std::min(s.size(), comma + 1));
+  }
+  return out;
+}
+
+std::string long_name(std::string key) {
+  std::ranges::replace(key, '_', '-');
+  return "--" + key;
+}
+
+bool is_flag(const CLI::Option& o) { return o.get_expected_max() == 0; }
+
+}  // namespace
+
+std::map<std::string, std::vector<std::string>> read_settings(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw Error(Error::Kind::not_found, cat("cannot read ", path));
+  std::map<std::string, std::vector<std::string>> out;
+  std::string line, key;
+  for (int number = 1; std::getline(file, line); ++number) {
+    const std::string_view text = without_comment(line), bare = trimmed(text);
+    if (bare.empty() || bare == "---") continue;
+    if (bare.starts_with("- ") && !key.empty()) {
+      out[key].push_back(scalar(bare.substr(2)));
+      continue;
+    }
+    const size_t colon = bare.find(':');
+    if (text.front() == ' ' || colon == bare.npos || (colon + 1 < bare.size() && bare[colon + 1] != ' '))
+      throw Error(Error::Kind::format, cat(path, ", line ", number, ": '", bare, "' is no setting"),
+                  "each is a line, 'key: value'");
+    key = scalar(bare.substr(0, colon));
+    const std::string_view value = trimmed(bare.substr(colon + 1));
+    if (value == "{}" || value == "[]") continue;
+    if (!is_null(value)) out[key] = values_of(value);
+  }
+  return out;
+}
+
+std::vector<std::string> apply_settings(CLI::App& command, const std::string& path) {
+  std::vector<std::string> unknown;
+  for (const auto& [key, values] : read_settings(path)) {
+    CLI::Option* option = command.get_option_no_throw(long_name(key));
+    if (!option) option = command.get_option_no_throw(key);
+    if (!option) {
+      unknown.push_back(key);
+      continue;
+    }
+    if (option->count() > 0) continue;             // the command line decides
+    if (is_flag(*option)) {
+      const std::string& v = values.at(0);
+      if (v == "true" || v == "True") option->add_result("true");
+      else continue;
+    } else {
+      option->add_result(values);
+    }
+    option->run_callback();
+  }
+  return unknown;
+}
+
+std::string settings_text(const CLI::App& command) {
+  std::string out;
+  for (const CLI::Option* o : command.get_options()) {
+    if (o->get_lnames().empty()) continue;
+    std::string key = o->get_lnames()[0];
+    if (key == "help" || key == "config") continue;
+    std::ranges::replace(key, '-', '_');
+    if (is_flag(*o)) {
+      out += cat(key, ": ", o->count() > 0 ? "true" : "false", "\n");
+      continue;
+    }
+    const std::vector<std::string>& given = o->results();
+    if (given.empty()) out += cat(key, ": null\n");
+    else if (given.size() == 1) out += cat(key, ": ", given[0], "\n");
+    else {
+      out += key + ":\n";
+      for (const std::string& v : given) out += cat("- ", v, "\n");
+    }
+  }
+  return out;
+}
+
+}  // namespace fovea::cli

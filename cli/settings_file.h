@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli/settings_file.h — args.yaml: what a command was called with, written and taken over, as timm's scripts do.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace fovea::cli {
+
+/// The part of YAML that such files are written in: "key: value" a line, lists in brackets or a line each with "- ",
+/// texts in quotes or without. Values that are null are left out. Throws Error(format) with the line for anything else.
+std::map<std::string, std::vector<std::string>> read_settings(const std::string& path);
+/// Gives options that the command line did not: "weight_decay" is --weight-decay. Keys of no option are collected.
+std::vector<std::string> apply_settings(CLI::App& command, const std::string& path);
+/// All options with what they are now; for apply_settings().
+std::string settings_text(const CLI::App& command);
+
+}  // namespace fovea::cli

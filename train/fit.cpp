@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/fit.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <limits>
+
+#include "engine/core/error.h"
+
+namespace fovea::train {
+namespace {
+
+constexpr std::string_view kCheckpoint = "checkpoint-";
+
+double real(const Notes& notes, const std::string& key, double otherwise) {
+  const auto found = notes.find(key);
+  double v = otherwise;
+  if (found != notes.end()) std::from_chars(found->second.data(), found->second.data() + found->second.size(), v);
+  return v;
+}
+int64_t integer(const Notes& notes, const std::string& key) { return static_cast<int64_t>(real(notes, key, 0)); }
+
+std::string listed(const std::vector<double>& values) {
+  std::string s;
+  for (const double v : values) s += cat(s.empty() ? "" : " ", v);
+  return s;
+}
+std::vector<double> values_in(std::string_view s) {
+  std::vector<double> out;
+  while (!s.empty()) {
+    double v = 0;
+    const auto end = std::from_chars(s.data(), s.data() + s.size(), v).ptr;
+    if (end == s.data()) break;
+    out.push_back(v);
+    s.remove_prefix(std::min(s.size(), static_cast<size_t>(end - s.data()) + 1));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string_view name_of(Ended e) {
+  constexpr std::array<std::string_view, 3> names{"done", "interrupted", "diverged"};
+  return names[static_cast<size_t>(e)];
+}
+
+Fit::Fit(Module& model, Optimizer& optimizer, Step& step, Schedule& schedule, data::Loader& loader,
+         const FitOptions& options, Checkpoints* checkpoints, Evaluator* evaluator, Listener* listener)
+    : model_(model), optimizer_(optimizer), step_(step), schedule_(schedule), loader_(loader), options_(options),
+      checkpoints_(checkpoints), evaluator_(evaluator), listener_(listener) {
+  if (options_.epochs <= 0) options_.epochs = schedule_.epochs();
+  if (options_.metric != "top1" && options_.metric != "top5" && options_.metric != "loss")
+    throw Error(Error::Kind::argument, cat("no metric '", options_.metric, "'"), "there are: top1, top5, loss");
+  optimizer_.set_lr(schedule_.lr());
+}
+
+void Fit::resume(const std::string& checkpoint) {
+  const Notes n = load_checkpoint(checkpoint, model_, step_.slots());
+  epoch_ = integer(n, "epoch");
+  batch_ = integer(n, "batch");
+  updates_ = integer(n, "updates");
+  step_.set_drawn(integer(n, "drawn"));
+  loss_sum_ = real(n, "loss_sum", 0);
+  images_ = real(n, "images", 0);
+  best_epoch_ = static_cast<int64_t>(real(n, "best_epoch", -1));
+  if (best_epoch_ >= 0) best_ = real(n, "best", 0);
+  if (epoch_ > 0) schedule_.epoch(epoch_);
+  if (updates_ > 0) schedule_.update(updates_);
+  if (const auto state = n.find("schedule"); state != n.end()) schedule_.set_state(values_in(state->second));
+  optimizer_.set_lr(schedule_.lr());
+}
+
+Notes Fit::notes(double metric) const {
+  return {{"epoch", cat(epoch_)},
+          {"batch", cat(batch_)},
+          {"updates", cat(updates_)},
+          {"drawn", cat(step_.drawn())},
+          {"loss_sum", cat(loss_sum_)},
+          {"images", cat(images_)},
+          {"best", cat(best_.value_or(0))},
+          {"best_epoch", cat(best_epoch_)},
+          {"metric", cat(metric)},
+          {"schedule", listed(schedule_.state())}};
+}
+
+void Fit::save(const std::string& name, double metric) {
+  if (checkpoints_) checkpoints_->save(name, model_, step_.slots(), notes(metric));
+}
+
+double Fit::metric_of(const Evaluation& e) const {
+  return options_.metric == "loss" ? e.loss : options_.metric == "top5" ? e.top5 : e.top1;
+}
+
+// Nothing: the epoch is at its end.
+std::optional<Ended> Fit::run_epoch() {
+  loader_.begin(epoch_, batch_);
+  data::Batch batch;
+  while (loader_.next(batch)) {
+    const std::array operands{batch.images, batch.targets};
+    const StepResult result = step_.take(operands);
+    ++updates_;
+    ++batch_;
+    not_finite_ = result.skipped || result.loss != result.loss ? not_finite_ + 1 : 0;
+    if (not_finite_ == 0) {
+      const auto n = static_cast<double>(batch.targets.dim(0));
+      loss_sum_ += result.loss * n;
+      images_ += n;
+    }
+    if (listener_)
+      listener_->step({epoch_, batch_, loader_.batches(), updates_, result, optimizer_.lr(),
+                       images_ > 0 ? loss_sum_ / images_ : result.loss});
+    schedule_.update(updates_);
+    optimizer_.set_lr(schedule_.lr());
+    if (not_finite_ >= options_.most_not_finite) return Ended::diverged;
+    if (listener_ && listener_->stop()) return Ended::interrupted;
+    if (options_.recovery_interval > 0 && updates_ % options_.recovery_interval == 0) save("recovery", 0);
+  }
+  return {};
+}
+
+void Fit::end_epoch() {
+  EpochReport report{.epoch = epoch_, .updates = updates_, .loss = images_ > 0 ? loss_sum_ / images_ : 0};
+  report.lr = optimizer_.lr();
+  report.bad_images = loader_.bad();
+  const bool last = epoch_ + 1 >= options_.epochs;
+  std::optional<double> metric;
+  if (evaluator_ && (last || (epoch_ + 1) % std::max<int64_t>(1, options_.val_interval) == 0)) {
+    report.evaluation = (*evaluator_)();
+    metric = metric_of(*report.evaluation);
+  } else if (!evaluator_) {                        // then the training's own loss must do
+    metric = options_.metric == "loss" ? report.loss : -report.loss;
+  }
+  report.metric = metric.value_or(0);
+  if (metric && (!best_ || better(*metric, *best_))) {
+    best_ = metric;
+    best_epoch_ = epoch_;
+    report.best = true;
+  }
+  const int64_t number = epoch_++;
+  batch_ = 0;
+  loss_sum_ = images_ = 0;
+  schedule_.epoch(epoch_, metric);
+  optimizer_.set_lr(schedule_.lr());
+  if (checkpoints_) {
+    const std::string name = cat(kCheckpoint, number);
+    const double worst = options_.metric == "loss" ? std::numeric_limits<double>::max()
+                                                   : std::numeric_limits<double>::lowest();
+    save(name, metric.value_or(worst));
+    checkpoints_->link(name, "last");
+    if (report.best) checkpoints_->link(name, "model_best");
+    prune(number);
+  }
+  if (listener_) listener_->epoch(report);
+}
+
+// The best stay, and the newest.
+void Fit::prune(int64_t newest) {
+  std::vector<std::pair<double, std::string>> found;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator at(checkpoints_->folder(), failed), end; !failed && at != end;
+       at.increment(failed)) {
+    std::string name = at->path().stem().string();
+    if (!name.starts_with(kCheckpoint) || name.ends_with(".train") || name == cat(kCheckpoint, newest)) continue;
+    if (at->path().extension() != ".safetensors") continue;
+    double metric = 0;
+    try {
+      metric = real(read_notes(at->path().string()), "metric", 0);
+    } catch (const Error&) {
+      continue;                                    // not ours to throw away
+    }
+    found.emplace_back(metric, std::move(name));
+  }
+  std::ranges::sort(found, [&](const auto& a, const auto& b) { return better(a.first, b.first); });
+  for (size_t i = static_cast<size_t>(std::max<int64_t>(1, options_.history)) - 1; i < found.size(); ++i)
+    checkpoints_->remove(found[i].second);
+}
+
+Ended Fit::run() {
+  const int64_t end = options_.stop_epoch > 0 ? std::min(options_.stop_epoch, options_.epochs) : options_.epochs;
+  while (epoch_ < end) {
+    if (const std::optional<Ended> early = run_epoch()) {
+      save("recovery", 0);
+      return *early;
+    }
+    end_epoch();
+  }
+  if (checkpoints_) checkpoints_->remove("recovery");
+  return Ended::done;
+}
+
+}  // namespace fovea::train
