@@ -6,15 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "api/classifier.h"
 #include "cli/images.h"
 
 namespace fovea::cli {
-
-struct Guess {
-  int64_t index;
-  float prob;
-  std::string label;
-};
 
 struct Answer {
   std::vector<Guess> best;

@@ -2,12 +2,11 @@
 // cli/classify.cpp — `fovea classify MODEL IMAGE|DIR…`: what is on these images?
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <optional>
 
+#include "api/classifier.h"
 #include "cli/answers.h"
 #include "cli/command.h"
 #include "cli/common.h"
-#include "cli/labels.h"
 #include "cli/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/finite.h"
@@ -24,25 +23,13 @@ struct Arguments {
   bool json = false, csv = false;
 };
 
-// Of one image: f32[1, classes].
-std::vector<Guess> best(const Tensor& logits, int64_t k, const Labels& labels) {
-  const auto [values, indices] = topk(softmax(logits, 1), std::min(k, logits.dim(1)), 1);
-  const std::span<const float> probs = values.data<float>();
-  const std::span<const int64_t> classes = indices.data<int64_t>();
-  std::vector<Guess> out;
-  for (size_t i = 0; i < probs.size(); ++i) out.push_back({classes[i], probs[i], labels[classes[i]]});
-  return out;
-}
-
-// For as many classes as there are logits: a session from the cache shows only so that its weights have others.
-Labels labels_for(const Arguments& a, ReadyModel& ready, int64_t classes) {
+// As many classes as there are logits: a session from the cache shows only so that its weights have others.
+void name_classes(Classifier& classifier, ReadyModel& ready, int64_t classes) {
   const zoo::ImageModel& model = ready.model();
   if (ready.from_cache() && classes != model.num_classes())
     tell(cat(ready.weights(), ": ", zoo::classes_taken(classes, model.num_classes())));
-  const bool tag_given = a.model.pretrained || !zoo::split_name(a.model.name).tag.empty();
-  Labels labels({.given = a.labels, .weights = ready.weights(), .tag_given = tag_given}, model, classes);
-  if (!labels.note().empty()) tell(labels.note());
-  return labels;
+  const std::string& assumed = classifier.name_classes(classes);
+  if (!assumed.empty()) tell(assumed);
 }
 
 struct Logits final : Computation {
@@ -60,10 +47,8 @@ void run(const Arguments& a) {
   const Logits logits_of;
   ReadyModel ready(a.model, logits_of);
   const zoo::ImageModel& model = ready.model();
-  if (model.num_classes() <= 0)
-    throw Error(Error::Kind::argument, cat(model.full_name(), " has no classifier"),
-                "fovea features gives its features");
-  const data::EvalConfig config = eval_config(model);
+  const bool tag_given = a.model.pretrained || !zoo::split_name(a.model.name).tag.empty();
+  Classifier classifier(model, {.given = a.labels, .weights = ready.weights(), .tag_given = tag_given});
   if (!a.json && !a.csv)
     std::printf("%s: ready in %s%s\n", model.full_name().c_str(), duration(bench::now() - began).c_str(),
                 ready.from_cache() ? " (from the plan cache)" : "");
@@ -71,14 +56,13 @@ void run(const Arguments& a) {
     const std::unique_ptr<Answers> answers = answers_for(a);
     list.expect(static_cast<int64_t>(list.paths().size()), "images");
     const auto batch = static_cast<size_t>(a.images.batch);
-    std::optional<Labels> labels;
     for (size_t first = 0; first < list.paths().size(); first += batch) {
-      const std::vector<Sample> samples = read_samples(list, first, batch, config);
+      const std::vector<Sample> samples = read_samples(list, first, batch, classifier.config());
       const double read = bench::now();
       const Tensors results = run_samples(ready, samples);
       const double infer = (bench::now() - read) / static_cast<double>(samples.size());
       list.clear();
-      if (!labels && !results.empty()) labels = labels_for(a, ready, results[0].dim(1));
+      if (!classifier.named() && !results.empty()) name_classes(classifier, ready, results[0].dim(1));
       int64_t row = 0;
       for (const Sample& s : samples) {
         if (s.error) {
@@ -86,7 +70,7 @@ void run(const Arguments& a) {
           continue;
         }
         const Tensor logits = slice(results[0], 0, row, row + 1);
-        answers->add(s, {best(logits, a.topk, *labels), all_finite(logits), infer});
+        answers->add(s, {classifier.best(logits, a.topk), all_finite(logits), infer});
         ++row;
       }
       list.done(static_cast<int64_t>(samples.size()));

@@ -47,10 +47,11 @@ constexpr VendorUse kVendors[] = {
     {"gif_lib.h", "data"},            {"webp/", "data"},
     {"tiffio.h", "data"},             {"zlib.h", "data", false},
     {"zlib.h", "weights_tools"},      {"curl/", "weights_tools"},
-    {"nlohmann/", "weights_tools"},   {"nlohmann/", "cli", false},
-    {"nlohmann/", "bench", false},    {"nlohmann/", "test", false},
-    {"CLI/", "cli", false},           {"CLI/", "test", false},
-    {"zlib.h", "test"},               {"catch2/", "test/support"},
+    {"nlohmann/", "weights_tools"},   {"nlohmann/", "api"},
+    {"nlohmann/", "cli", false},      {"nlohmann/", "bench", false},
+    {"nlohmann/", "test", false},     {"CLI/", "cli", false},
+    {"CLI/", "test", false},          {"zlib.h", "test"},
+    {"catch2/", "test/support"},
 };
 
 constexpr std::string_view kHeavy[] = {"iostream", "regex", "functional", "ranges", "algorithm", "format"};

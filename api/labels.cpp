@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/labels.h"
+#include "api/labels.h"
 
 #include <filesystem>
 #include <fstream>
@@ -9,7 +9,7 @@
 #include "data/labels.h"
 #include "engine/core/error.h"
 
-namespace fovea::cli {
+namespace fovea {
 namespace {
 
 using nlohmann::json;
@@ -122,4 +122,4 @@ std::string Labels::operator[](int64_t index) const {
   return cat("class ", index);
 }
 
-}  // namespace fovea::cli
+}  // namespace fovea

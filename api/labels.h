@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/labels.h — what the classes of a model are called, as far as anybody says so.
+// api/labels.h — what the classes of a model are called, as far as anybody says so.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "zoo/image_model.h"
 
-namespace fovea::cli {
+namespace fovea {
 
 /// What there is to go by.
 struct LabelSources {
@@ -31,4 +31,4 @@ class Labels {
   std::string note_;
 };
 
-}  // namespace fovea::cli
+}  // namespace fovea
