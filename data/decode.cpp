@@ -13,6 +13,7 @@
 
 #include "data/codec.h"
 #include "engine/core/error.h"
+#include "engine/core/out_of_memory.h"
 
 namespace fovea::data {
 
@@ -59,8 +60,10 @@ Image Source::canvas(int64_t width, int64_t height) const {
 
 static std::vector<std::byte> read_file(const std::string& path, size_t most) {
   const auto fail = [&](std::string_view why) {
+    if (errno == ENOMEM) throw std::bad_alloc();
     throw Error(Error::Kind::io, cat("cannot read image ", path, ": ", why));
   };
+  errno = 0;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) fail(std::strerror(errno));
   std::vector<std::byte> bytes;
@@ -136,8 +139,7 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
       default: break;
     }
   } catch (const std::bad_alloc&) {
-    throw Error(Error::Kind::unsupported, cat(name, ": there is not enough memory to decode it"),
-                "a lower max_pixels refuses such images");
+    throw OutOfMemory(cat(name, ": there is not enough memory to decode it"), "a lower max_pixels refuses such images");
   }
 #else
   (void)options;

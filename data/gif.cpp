@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include <gif_lib.h>
@@ -130,6 +131,7 @@ void GifReader::read_rows() {
 Image GifReader::read() {
   int error = 0;
   gif_.reset(DGifOpen(&input_, on_read, &error));
+  if (error == D_GIF_ERR_NOT_ENOUGH_MEM) throw std::bad_alloc();
   if (!gif_) source_.broken(Format::gif, GifErrorString(error) ? GifErrorString(error) : "the header is damaged");
   find_frame();
   if (gif_->Image.Width < 1 || gif_->Image.Height < 1) source_.broken(Format::gif, "its first frame is empty");

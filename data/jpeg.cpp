@@ -4,10 +4,13 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <utility>
 #include <vector>
 
 #include <jpeglib.h>
+
+#include <jerror.h>
 
 #include "data/codec.h"
 #include "engine/core/text.h"
@@ -29,6 +32,7 @@ struct JpegReader {
   std::vector<JSAMPLE> row;
   bool ran_out = false;   // libjpeg asked for bytes past the end
   bool complete = false;  // every row is stored
+  bool no_memory = false;
 
   explicit JpegReader(const Source& s) : source(s) {}
   ~JpegReader() { jpeg_destroy_decompress(&lib); }
@@ -45,6 +49,7 @@ struct JpegReader {
 [[noreturn]] void on_error(j_common_ptr lib) {
   JpegReader& reader = JpegReader::of(lib);
   lib->err->format_message(lib, reader.message);
+  reader.no_memory = lib->err->msg_code == JERR_OUT_OF_MEMORY;
   std::longjmp(reader.escape, 1);
 }
 
@@ -153,6 +158,7 @@ Image decode_jpeg(const Source& source) {
   check_markers(source);
   JpegReader reader(source);
   if (reader.run()) return std::move(reader.image);
+  if (reader.no_memory) throw std::bad_alloc();
   if (reader.ran_out && reader.complete) return std::move(reader.image);  // only the end marker is missing
   if (reader.ran_out) source.truncated(Format::jpeg);
   source.broken(Format::jpeg, reader.message);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <vector>
 
 #include <zlib.h>
@@ -39,7 +40,9 @@ int channels_of(PngChunks::Colour colour) {
 struct Inflater {
   z_stream z{};
   Inflater() {
-    if (inflateInit(&z) != Z_OK) throw Error(Error::Kind::internal, "zlib does not start");
+    const int state = inflateInit(&z);
+    if (state == Z_MEM_ERROR) throw std::bad_alloc();
+    if (state != Z_OK) throw Error(Error::Kind::internal, "zlib does not start");
   }
   ~Inflater() { inflateEnd(&z); }
   Inflater(const Inflater&) = delete;
@@ -161,6 +164,7 @@ bool PngReader::read_rows() {
       z.next_out = row_.data() + filled_;
       z.avail_out = static_cast<uInt>(length + 1 - filled_);
       const int state = inflate(&z, Z_NO_FLUSH);
+      if (state == Z_MEM_ERROR) throw std::bad_alloc();
       if (state < 0 || state == Z_NEED_DICT) source_.broken(Format::png, "its pixels do not unpack");
       filled_ = length + 1 - z.avail_out;
       if (filled_ < length + 1) break;

@@ -2,6 +2,7 @@
 #include "weights_tools/zip.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include <zlib.h>
@@ -176,7 +177,9 @@ namespace {
 // Unpacks exactly `size` bytes; the stream must end there and nowhere else.
 bool inflate_all(Bytes packed, std::byte* out, uint64_t size) {
   z_stream z{};
-  if (inflateInit2(&z, -MAX_WBITS) != Z_OK) throw Error(Error::Kind::internal, "zlib does not start");
+  const int started = inflateInit2(&z, -MAX_WBITS);
+  if (started == Z_MEM_ERROR) throw std::bad_alloc();
+  if (started != Z_OK) throw Error(Error::Kind::internal, "zlib does not start");
   const auto step = [](uint64_t n) { return static_cast<uInt>(std::min<uint64_t>(n, 1u << 30)); };
   uint64_t in_left = packed.size(), out_left = size;
   Bytef nothing = 0;
@@ -193,6 +196,7 @@ bool inflate_all(Bytes packed, std::byte* out, uint64_t size) {
     if (state == Z_OK && in == z.avail_in && room == z.avail_out) break;
   }
   inflateEnd(&z);
+  if (state == Z_MEM_ERROR) throw std::bad_alloc();
   return state == Z_STREAM_END && in_left == 0 && out_left == 0;
 }
 }  // namespace

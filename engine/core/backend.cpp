@@ -7,6 +7,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "engine/core/host_memory.h"
 #include "engine/core/scope.h"
 #include "engine/core/strided_copy.h"
 #include "engine/core/threads.h"
@@ -182,7 +183,11 @@ void add_backend(const Backend& b) {
   std::stable_sort(known.begin(), known.end(), [](const Backend* x, const Backend* y) { return x->rank < y->rank; });
 }
 
-std::shared_ptr<Storage> allocate(Device d, size_t bytes) { return runtime_of(d).allocate(bytes, current_stream(d)); }
+std::shared_ptr<Storage> allocate(Device d, size_t bytes) {
+  if (is_host(d))
+    if (std::shared_ptr<Storage> ours = allocate_in_host_memory(bytes)) return ours;
+  return runtime_of(d).allocate(bytes, current_stream(d));
+}
 
 void on_host_threads(int64_t n, int64_t grain, void (*body)(const void*, int64_t, int64_t), const void* context) {
   for (const Backend* b : backends())

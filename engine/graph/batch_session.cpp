@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "engine/core/backend.h"
+#include "engine/core/cancel.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
 #include "engine/graph/busy.h"
@@ -122,8 +123,10 @@ std::span<const Tensor> BatchSession::run_borrowed(const Tensor& batch) {
   }
   const UseThreads use(static_cast<int>(s.seats.size()));
   const Stream stream = current_stream(m.device);
+  const std::atomic<bool>* const cancelled = cancellation();
   on_host_threads(n, 1, [&](int64_t first, int64_t last) {
     const UseStream same(stream);
+    const UseCancellation also(cancelled);
     for (int64_t i = first; i < last; ++i) s.run_slice(batch, i);
   });
   return s.results;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/core/cancel.h"
 #include "engine/core/scope.h"
 #include "engine/core/threads.h"
 #include "engine/graph/passes/passes.h"
@@ -106,6 +107,7 @@ class Compiler {
   }
 
   void plan(const Step& s) {
+    check_cancelled();
     const Graph& g = program_->graph;
     const Scope scope(s.scope);
     const StepSite borrowed(g, s);
@@ -143,6 +145,7 @@ class Compiler {
       else if (left_to_pack_[v] == 0) drop(v);
     }
     for (const Pack& p : order_) {
+      check_cancelled();
       const auto v = static_cast<size_t>(p.value);
       pack(p, program_->graph.values[v].constant);
       if (--left_to_pack_[v] == 0 && !plain_[v]) drop(v);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "engine/core/cancel.h"
 #include "engine/core/threads.h"
 #include "engine/graph/busy.h"
 #include "engine/graph/program.h"
@@ -215,6 +216,7 @@ void Session::run_steps(std::span<const Tensor> given, Around around) {
   const std::byte* const* in = m.in.data();
   std::byte* const* out = m.out.data();
   for (const PlannedStep& s : program_->steps) {
+    check_cancelled();
     around([&] { s.plan->run({in, out, m.scratch}, stream); });
     in += s.in.size();
     out += s.out.size();

@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <new>
 #include <vector>
 
-#include "engine/core/error.h"
+#include "engine/core/out_of_memory.h"
+#include "engine/core/trim.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -30,7 +32,11 @@ struct FreeList {
   size_t kept = 0;
 };
 FreeList& free_list() {
-  static FreeList* const one = new FreeList;       // outlives every tensor
+  static FreeList* const one = [] {
+    auto* list = new FreeList;                     // outlives every tensor
+    add_trimmer(trim);
+    return list;
+  }();
   return *one;
 }
 
@@ -56,23 +62,24 @@ void* take(size_t bytes) {
   }
   void* p = fresh(bytes);
   if (!p && trim() > 0) p = fresh(bytes);
-  if (!p)
-    throw Error(Error::Kind::unsupported, cat("no memory for ", bytes, " bytes"),
-                "a smaller batch or image needs less");
+  if (!p) throw OutOfMemory(cat("no memory for ", bytes, " bytes"));
   return p;
 }
 
+// False: it is not kept. Called by destructors, so that a list which cannot grow is no error.
+bool kept(FreeList& list, void* p, size_t bytes) {
+  if (bytes > kLargestKept) return false;
+  const std::lock_guard lock(list.mutex);
+  if (list.kept + bytes > kMostKept) return false;
+  try {
+    list.blocks[bytes].push_back(p);
+  } catch (const std::bad_alloc&) { return false; }
+  list.kept += bytes;
+  return true;
+}
+
 void give_back(void* p, size_t bytes) {
-  FreeList& list = free_list();
-  if (bytes <= kLargestKept) {
-    const std::lock_guard lock(list.mutex);
-    if (list.kept + bytes <= kMostKept) {
-      list.blocks[bytes].push_back(p);
-      list.kept += bytes;
-      return;
-    }
-  }
-  std::free(p);
+  if (!kept(free_list(), p, bytes)) std::free(p);
 }
 
 }  // namespace
