@@ -2,18 +2,19 @@
 #include "weights_tools/mapped_file.h"
 
 #include <cerrno>
-#include <cstdlib>
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/core/error.h"
+#include "engine/core/backend.h"
+#include "engine/core/out_of_memory.h"
 
 namespace fovea {
 namespace {
 [[noreturn]] void refuse(const std::string& path, std::string_view doing, int error) {
+  if (error == ENOMEM) throw OutOfMemory(cat("no memory to ", doing, " ", path), "");
   const auto kind = error == ENOENT || error == ENOTDIR ? Error::Kind::not_found : Error::Kind::io;
   throw Error(kind, cat("cannot ", doing, " ", path, ": ", std::strerror(error)));
 }
@@ -50,9 +51,9 @@ void MappedFile::load(int fd, FileAccess how) {
     mapped_ = true;
     return;
   }
-  constexpr size_t kAlignment = 64;
-  data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, (size + kAlignment - 1) / kAlignment * kAlignment));
-  if (!data_) refuse(path_, "find memory for", ENOMEM);
+  const std::shared_ptr<Storage> memory = allocate(cpu(), size);
+  data_ = memory->data;
+  keep_ = memory;
   while (size_ < size) {
     const ssize_t n = ::pread(fd, data_ + size_, size - size_, static_cast<off_t>(size_));
     if (n < 0 && errno == EINTR) continue;
@@ -61,6 +62,15 @@ void MappedFile::load(int fd, FileAccess how) {
       throw Error(Error::Kind::io, cat(path_, " shrank from ", size, " to ", size_, " bytes while it was read"));
     size_ += static_cast<size_t>(n);
   }
+}
+
+std::shared_ptr<const MappedFile> MappedFile::in_memory(Bytes bytes, std::string name,
+                                                        std::shared_ptr<const void> keep) {
+  std::shared_ptr<MappedFile> out(new MappedFile(std::move(name)));
+  out->data_ = const_cast<std::byte*>(bytes.data());
+  out->size_ = bytes.size();
+  out->keep_ = std::move(keep);
+  return out;
 }
 
 std::shared_ptr<const void> MappedFile::hold(std::shared_ptr<const MappedFile> file, Bytes part) {
@@ -76,7 +86,6 @@ std::shared_ptr<const void> MappedFile::hold(std::shared_ptr<const MappedFile> f
 
 MappedFile::~MappedFile() {
   if (mapped_) ::munmap(data_, size_);
-  else std::free(data_);
 }
 
 }  // namespace fovea

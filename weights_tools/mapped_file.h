@@ -16,6 +16,8 @@ class MappedFile {
  public:
   /// Throws Error(io or not_found) with the path and what the system said.
   static std::shared_ptr<const MappedFile> open(const std::string& path, FileAccess how = FileAccess::map);
+  /// A file that is in memory already; errors call it `name`. The bytes stay as they are until `keep` is let go of.
+  static std::shared_ptr<const MappedFile> in_memory(Bytes bytes, std::string name, std::shared_ptr<const void> keep);
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();
@@ -34,6 +36,7 @@ class MappedFile {
   std::byte* data_ = nullptr;
   size_t size_ = 0;
   bool mapped_ = false;
+  std::shared_ptr<const void> keep_;               // of bytes that are not mapped
 };
 
 }  // namespace fovea

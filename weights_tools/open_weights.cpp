@@ -107,7 +107,11 @@ StateDict chosen(StateDict weights, const std::string& path, const OpenOptions& 
 }  // namespace
 
 StateDict open_weights(const std::string& path, const OpenOptions& options) {
-  File file = MappedFile::open(path, options.access);
+  return open_weights(MappedFile::open(path, options.access), options);
+}
+
+StateDict open_weights(File file, const OpenOptions& options) {
+  const std::string path = file->path();
   const Bytes b = file->bytes();
   for (const Format& f : kFormats)
     if (f.is(b)) return chosen(unwrapped(f.read(std::move(file), options)), path, options);

@@ -20,5 +20,7 @@ struct OpenOptions {
 /// safetensors, torch (zip and stream), npz and npy; the extension does not matter. Throws Error(format) for anything
 /// else, saying what the file starts with. An npy file gives one tensor, "arr_0". Names come unwrapped() (rename.h).
 StateDict open_weights(const std::string& path, const OpenOptions& options = {});
+/// The same of a file that is open. Its access is not asked for again.
+StateDict open_weights(std::shared_ptr<const MappedFile> file, const OpenOptions& options = {});
 
 }  // namespace fovea

@@ -199,8 +199,8 @@ std::string PlanCache::folder() {
 }
 
 PlanCache::PlanCache(const ImageModel& model, const ModelOptions& made_with, const Graph& traced, std::string weights,
-                     const Target& target)
-    : folder_(folder()), weights_(std::move(weights)), stamp_(stamp_of(weights_, &settled_)),
+                     const Target& target, std::string where)
+    : folder_(std::move(where)), weights_(std::move(weights)), stamp_(stamp_of(weights_, &settled_)),
       what_(description(model, made_with, traced, target)),
       prefix_(sha256(cat(what_, build_identity(), processor_identity())).substr(0, 32)) {
   if (folder_.empty() || stamp_.empty()) return;

@@ -18,8 +18,9 @@ class PlanCache {
   /// To be made before the weights are loaded from `weights`, the file: store() keeps what was compiled from them only
   /// if the file is the same before and after. `made_with`: what create() was given; settings may decide what becomes
   /// of weights without showing in a graph. `traced`: of `model`, best without bytes, for those that it has count.
+  /// `where`: the folder; empty: there is no cache.
   PlanCache(const ImageModel& model, const ModelOptions& made_with, const Graph& traced, std::string weights,
-            const Target& target);
+            const Target& target, std::string where = folder());
 
   /// The session, its constants mapped from the folder; nothing when it is not there. A file of weights that was seen
   /// before and not touched since is not read.
