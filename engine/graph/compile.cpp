@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/graph/compile.cpp — compile(): passes, then a plan, packed constants and addresses for every step.
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "engine/core/cancel.h"
 #include "engine/core/scope.h"
 #include "engine/core/threads.h"
+#include "engine/graph/compile_like.h"
 #include "engine/graph/passes/passes.h"
 #include "engine/graph/program.h"
 #include "engine/graph/quiet.h"
@@ -71,7 +73,7 @@ class Compiler {
     if (t.threads == 0) program_->target.threads = threads();
   }
 
-  Session run() {
+  Session run(const Session* like = nullptr) {
     const Quiet quiet;
     const Target& t = program_->target;
     const UseThreads use(t.threads);
@@ -84,6 +86,7 @@ class Compiler {
     for (const Step& s : g.steps)
       if (!s.op->traits.view) plan(s);
     pack();
+    if (like && like->program_) borrow(like->program_);
     Tensors state;                                 // the session works on a copy
     for (State& s : g.state) state.push_back(std::exchange(s.initial, meta_tensor(s.initial.meta())));
     return Session(std::move(program_), state);
@@ -162,6 +165,41 @@ class Compiler {
     p.plan->pack(p.operand, here.bytes(), packed->data);
     runtime_of(to.device).upload(to.data + p.at, packed->data, bytes, {to.device, to.stream});
   }
+  struct Piece {
+    int64_t at = 0;
+    bool lent = false;
+  };
+
+  // Packed constants that the lender has are given up, and the others moved together.
+  void borrow(const std::shared_ptr<const Session::Program>& lender) {
+    if (!program_->packed || !lender->packed || !is_host(program_->target.device)) return;
+    std::multimap<size_t, int64_t> theirs;         // places, by size
+    for (const PlannedStep& s : lender->steps)
+      for (size_t i = 0; i < s.in.size(); ++i)
+        if (s.in[i].packed >= 0 && !s.in[i].lent)
+          theirs.emplace(s.plan->packed_bytes(static_cast<int>(i)), s.in[i].packed);
+    const std::byte *const mine = program_->packed->data, *const lent = lender->packed->data;
+    std::map<int64_t, Piece> pieces;               // by the place before
+    int64_t left = 0;
+    for (const Pack& p : order_) {
+      const size_t bytes = p.plan->packed_bytes(p.operand);
+      const auto [from, to] = theirs.equal_range(bytes);
+      const auto same = std::find_if(from, to, [&](const auto& t) { return !std::memcmp(lent + t.second, mine + p.at, bytes); });
+      pieces[p.at] = same != to ? Piece{same->second, true} : Piece{left, false};
+      if (same == to) left += (static_cast<int64_t>(bytes) + 63) & ~int64_t{63};
+    }
+    std::shared_ptr<Storage> kept = left > 0 ? allocate(cpu(), static_cast<size_t>(left)) : nullptr;
+    for (const Pack& p : order_)
+      if (const Piece& to = pieces[p.at]; !to.lent)
+        std::memcpy(kept->data + to.at, mine + p.at, p.plan->packed_bytes(p.operand));
+    for (PlannedStep& s : program_->steps)
+      for (Operand& o : s.in)
+        if (o.packed >= 0) o.lent = pieces[o.packed].lent, o.packed = pieces[o.packed].at;
+    program_->constant_bytes -= packed_bytes_ - left;
+    program_->packed = std::move(kept);
+    program_->lender = lender;
+  }
+
   void drop(size_t v) {
     Value& value = program_->graph.values[v];
     if (value.constant) value.constant = meta_tensor(value.meta);
@@ -176,5 +214,9 @@ class Compiler {
 };
 
 Session compile(Graph graph, const Target& target) { return Compiler(std::move(graph), target).run(); }
+
+Session compile_like(Graph graph, const Target& target, const Session& like) {
+  return Compiler(std::move(graph), target).run(&like);
+}
 
 }  // namespace fovea

@@ -10,6 +10,7 @@ namespace fovea {
 struct Operand {
   Place place;
   int64_t packed = -1;                             // a constant as Plan::pack left it: where in Program::packed
+  bool lent = false;                               // ... of the lender
 };
 
 struct PlannedStep {
@@ -25,6 +26,7 @@ struct Session::Program {
   std::vector<PlannedStep> steps;                  // all but views
   std::vector<StepInfo> info;
   std::shared_ptr<Storage> packed;                 // all packed constants; null: none
+  std::shared_ptr<const Program> lender;           // whose packed constants serve here, too; null: nobody's
   std::shared_ptr<const PlanFile> file;            // that the constants are mapped from; null: they are not
   size_t scratch = 0;                              // bytes, the most that a step wants
   int64_t constant_bytes = 0;

@@ -111,7 +111,8 @@ Session::Workspace::Workspace(const Program& p, const std::vector<Tensor>& state
 
 void Session::Workspace::gather_memory(const Program& p) {
   memory = {arena};
-  if (p.packed) memory.push_back(p.packed);
+  for (const Program* lends = &p; lends; lends = lends->lender.get())
+    if (lends->packed) memory.push_back(lends->packed);
   for (const Tensor& t : state) memory.push_back(t.impl()->storage);
   for (const Value& v : p.graph.values)
     if (v.constant && v.constant.has_bytes()) memory.push_back(v.constant.impl()->storage);
@@ -130,7 +131,8 @@ void Session::Workspace::resolve(const Program& p) {
   for (const PlannedStep& s : p.steps) {
     for (const Operand& o : s.in) {
       if (o.place.kind == Place::Kind::input) patches.push_back({in.size(), o.place.index, o.place.offset});
-      in.push_back(o.packed >= 0 ? p.packed->data + o.packed : address(p, o.place));
+      const Program& packs = o.lent ? *p.lender : p;
+      in.push_back(o.packed >= 0 ? packs.packed->data + o.packed : address(p, o.place));
     }
     for (const Place& place : s.out) out.push_back(const_cast<std::byte*>(address(p, place)));
   }

@@ -11,8 +11,8 @@
 namespace fovea {
 
 /// Writes the session to a temporary sibling and renames it to `path`. `key` says all that decides what was compiled;
-/// who loads must name the same. Only its owner may write the file. Sessions with state, and ops that op_table() lacks,
-/// are refused: Error(unsupported). Throws Error(io) with the path.
+/// who loads must name the same. Only its owner may write the file. Sessions with state, those of compile_like(), and ops that
+/// op_table() lacks, are refused: Error(unsupported). Throws Error(io) with the path.
 void save_session(const Session& session, const std::string& path, std::string_view key);
 
 /// The session that was saved under this key by this very build on a processor with the same instruction sets, with

@@ -94,6 +94,7 @@ class SessionWriter {
  public:
   explicit SessionWriter(const Session& s) : p_(s.program()), g_(p_.graph) {
     if (!g_.state.empty()) throw Error(Error::Kind::unsupported, "a session with state cannot be saved");
+    if (p_.lender) throw Error(Error::Kind::unsupported, "a session that reads another one's constants cannot be saved");
     if (build_identity().empty()) throw Error(Error::Kind::unsupported, "this build has no identity to save under");
   }
 

@@ -10,10 +10,13 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/core/deferred.h"
+#include "engine/graph/compile_like.h"
 #include "engine/graph/passes/passes.h"
+#include "engine/graph/session_cache.h"
 #include "engine/ops/lowered/fused.h"
 #include "test/engine/session_nets.h"
 #include "test/support/catch.h"
+#include "test/weights_tools/files.h"
 
 namespace fovea {
 namespace {
@@ -164,6 +167,26 @@ TEST_CASE("inputs may lie in any order", "[session]") {
   CHECK(distance(s.run(last)[0], want) < 1e-5);
   CHECK(distance(s.run(strided)[0], want) < 1e-5);
   CHECK(distance(s.run(x)[0], want) < 1e-5);
+}
+
+TEST_CASE("a graph for another size reads what the first one packed", "[session]") {
+  const Tensor w = numbers({64, 32, 3, 3}, 1), v = numbers({64, 64, 1, 1}, 2);
+  const auto net = [&](const Tensor& x) { return conv(relu(conv(x, w, {}, {.pad = {1}})), v); };
+  const auto traced = [&](int64_t edge) { return trace(net, {make_meta(DType::f32, {1, 32, edge, edge})}); };
+  Session first = compile(traced(24));
+  const int64_t packed = first.constant_bytes();
+  REQUIRE(packed >= w.meta().bytes());
+  Session second = compile_like(traced(25), {}, first), alone = compile(traced(25));
+  CHECK(second.constant_bytes() < packed / 4);
+  const std::string path = test::Scratch() / "none.plan";
+  CHECK(has(message_of([&] { save_session(second, path, "key"); }), "constants"));
+  first = Session();                               // what it lent stays
+  const Tensor x = numbers({1, 32, 25, 25}, 3);
+  const Tensor a = second.run(x), b = alone.run(x);
+  CHECK(std::memcmp(a.bytes(), b.bytes(), static_cast<size_t>(a.meta().bytes())) == 0);
+  Session fork = second.fork();
+  const Tensor c = fork.run(x);
+  CHECK(std::memcmp(c.bytes(), b.bytes(), static_cast<size_t>(b.meta().bytes())) == 0);
 }
 
 TEST_CASE("borrowed results stay where they are", "[session]") {
