@@ -15,11 +15,19 @@ namespace {
 
 using Table = std::unordered_map<std::string_view, Entry>;
 
-const Table& table() {
-  static const Table all = [] {
+std::vector<const Family*>& families() {
+  static std::vector<const Family*> all(std::begin(kFamilies), std::end(kFamilies));
+  return all;
+}
+
+void add_names(Table& t, const Family& f) {
+  for (size_t i = 0; i < f.count; ++i) t.emplace(f.name(i), Entry{&f, i});
+}
+
+Table& table() {
+  static Table all = [] {
     Table t;
-    for (const Family* f : kFamilies)
-      for (size_t i = 0; i < f->count; ++i) t.emplace(f->name(i), Entry{f, i});
+    for (const Family* f : families()) add_names(t, *f);
     return t;
   }();
   return all;
@@ -37,6 +45,15 @@ bool any_match(const std::vector<std::string>& patterns, std::string_view name, 
 const Entry* find_entry(std::string_view architecture) {
   const auto it = table().find(architecture);
   return it == table().end() ? nullptr : &it->second;
+}
+
+void add_family(const Family& family) {
+  for (size_t i = 0; i < family.count; ++i)
+    if (find_entry(family.name(i)))
+      throw Error(Error::Kind::argument, cat("there is a model '", family.name(i), "' already"),
+                  "a family of one's own has names of its own");
+  families().push_back(&family);
+  add_names(table(), family);
 }
 
 std::vector<std::string> all_names() {
@@ -69,7 +86,7 @@ std::vector<std::string> list(const ListOptions& o) {
 
 std::vector<std::string> modules() {
   std::vector<std::string> names;
-  for (const Family* f : kFamilies) names.emplace_back(f->module);
+  for (const Family* f : families()) names.emplace_back(f->module);
   std::ranges::sort(names);
   return names;
 }
