@@ -13,7 +13,7 @@
 #include "bench/beside.h"
 #include "bench/result.h"
 #include "bench/start.h"
-#include "cli/calibration.h"
+#include "api/calibration.h"
 #include "cli/command.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"

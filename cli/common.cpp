@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "cli/calibration.h"
+#include "api/calibration.h"
 #include "cli/images.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/finite.h"

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "cli/calibration.h"
+#include "api/calibration.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/images.h"

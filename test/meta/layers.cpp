@@ -47,7 +47,7 @@ constexpr VendorUse kVendors[] = {
     {"gif_lib.h", "data"},            {"webp/", "data"},
     {"tiffio.h", "data"},             {"zlib.h", "data", false},
     {"zlib.h", "weights_tools"},      {"curl/", "weights_tools"},
-    {"nlohmann/", "weights_tools"},   {"nlohmann/", "api"},
+    {"nlohmann/", "weights_tools"},   {"nlohmann/", "api", false},
     {"nlohmann/", "cli", false},      {"nlohmann/", "bench", false},
     {"nlohmann/", "test", false},     {"CLI/", "cli", false},
     {"CLI/", "test", false},          {"zlib.h", "test"},

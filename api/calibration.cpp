@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/calibration.h"
+#include "api/calibration.h"
 
 #include <cmath>
 #include <fstream>
@@ -7,7 +7,7 @@
 
 #include "engine/core/error.h"
 
-namespace fovea::cli {
+namespace fovea {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -59,4 +59,4 @@ std::shared_ptr<const Calibration> read_calibration(const std::string& path, con
   return out;
 }
 
-}  // namespace fovea::cli
+}  // namespace fovea

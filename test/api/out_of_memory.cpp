@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// test/api/out_of_memory.cpp — each request for memory is refused once, and from there on for good: a status, nothing
+// leaked, and the same handles work afterwards.
+#include <cstdlib>
+
+#include "api/fovea.h"
+#include "data/decode.h"
+#include "test/api/client.h"
+#include "test/api/weights.h"
+#include "test/support/catch.h"
+#include "test/support/failing_memory.h"
+
+using namespace fovea_test;
+using fovea::test::FailingMemory;
+
+namespace {
+
+constexpr const char* kNet = "test_resnet.r160_in1k";
+constexpr int64_t kEdge = 64;
+
+// Nothing that is kept for reuse counts.
+int64_t live_after_trim(fovea_env* env) {
+  fovea_status_free(fovea_env_trim(env, nullptr));
+  return fovea::test::live_allocations();
+}
+
+// `stage` makes something, or uses it, and frees what it made; returns what the library said of it.
+template <class F>
+void refuse_each(const char* name, fovea_env* env, const F& stage) {
+  INFO(name);
+  for (int i = 0; i < 3; ++i) {                    // what is made once for the process is there now
+    const Said said = stage();
+    INFO(said.message);
+    REQUIRE(said);
+  }
+  const int64_t before = live_after_trim(env);
+  REQUIRE(Said(stage()));
+  REQUIRE(live_after_trim(env) == before);
+  int64_t refused = 0, unharmed = 0, last = 0;
+  for (const bool forever : {false, true})
+    for (int64_t n = 1;; ++n) {
+      bool reached;
+      fovea_status* status;
+      {
+        const FailingMemory memory(n, forever);
+        status = stage();
+        reached = FailingMemory::failed();
+      }
+      const Said said = status;
+      const int64_t live = live_after_trim(env);
+      if (said ? reached && forever : said.code != FOVEA_OUT_OF_MEMORY) {
+        INFO("request " << n << (forever ? " and all later ones" : "") << ": " << said.code << " " << said.message);
+        REQUIRE(reached);
+        if (!said) REQUIRE(said.code == FOVEA_OUT_OF_MEMORY);
+      }
+      if (live != before) {
+        INFO("request " << n << (forever ? " and all later ones" : "") << ": " << said.message);
+        REQUIRE(live == before);
+      }
+      (said ? unharmed : refused) += 1;
+      last = n;
+      if (!reached) break;
+    }
+  REQUIRE(Said(stage()));
+  WARN(name << ": " << last << " requests; " << refused << " refusals ended a call, " << unharmed << " did not");
+  CHECK(refused > 0);
+}
+
+}  // namespace
+
+TEST_CASE("C: memory that runs out at any request is a status, and no more", "[api][oom][slow]") {
+  if (!fovea::test::memory_can_fail()) return;
+  const auto env = new_env();
+  const std::string weights = weights_of(kNet);
+  auto mo = model_options(kNet, weights);
+  refuse_each("load", env.get(), [&] {
+    fovea_model* model = nullptr;
+    fovea_status* const s = fovea_model_load(env.get(), &mo, &model);
+    fovea_model_free(model);
+    return s;
+  });
+  const auto model = load(env.get(), mo);
+  auto so = init<fovea_session_options>();
+  so.height = so.width = kEdge;
+  so.threads = 1;
+  for (const int32_t outputs : {FOVEA_LOGITS, FOVEA_LEVELS}) {
+    so.outputs = outputs;
+    refuse_each(outputs == FOVEA_LOGITS ? "prepare" : "prepare for features", env.get(), [&] {
+      fovea_session* session = nullptr;
+      fovea_status* const s = fovea_session_create(model.get(), &so, &session);
+      fovea_session_free(session);
+      return s;
+    });
+    const auto session = compile(model.get(), so);
+    const std::vector<float> x = pixels(3 * 3 * kEdge * kEdge, 1);
+    for (const int64_t n : {1, 3}) {
+      const fovea_tensor in = images_of(x.data(), n, 3, kEdge, kEdge);
+      fovea_tensor out{};
+      refuse_each(n == 1 ? "run" : "run of three", env.get(), [&] {
+        out = {};
+        return fovea_session_run(session.get(), &in, &out, 1);
+      });
+    }
+    if (outputs != FOVEA_LOGITS || !fovea::data::can_decode()) continue;
+    for (const char* name : {"rocket.jpg", "coffee.png"}) {
+      const std::string path = photo(name);
+      const fovea_image image = file(path);
+      refuse_each(name, env.get(), [&] {
+        fovea_class best[5];
+        size_t count = 5;
+        return fovea_session_classify(session.get(), &image, best, &count);
+      });
+    }
+    refuse_each("fork", env.get(), [&] {
+      fovea_session* fork = nullptr;
+      fovea_status* const s = fovea_session_fork(session.get(), &fork);
+      fovea_session_free(fork);
+      return s;
+    });
+  }
+}
+
+TEST_CASE("C: an allocator of the program that has no more is a status, and gets everything back", "[api][oom]") {
+  struct Memory {
+    int64_t left = INT64_MAX, live = 0;
+  } memory;
+  auto o = init<fovea_env_options>();
+  o.threads = 1;
+  o.allocator_context = &memory;
+  o.allocate = [](void* m, size_t bytes, size_t alignment) -> void* {
+    auto& mine = *static_cast<Memory*>(m);
+    if (--mine.left < 0) return nullptr;
+    ++mine.live;
+    return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  };
+  o.release = [](void* m, void* p, size_t, size_t) {
+    --static_cast<Memory*>(m)->live;
+    std::free(p);
+  };
+  const std::string weights = weights_of(kNet);
+  const auto mo = model_options(kNet, weights);
+  const std::vector<float> x = pixels(2 * 3 * 160 * 160, 1);
+  const fovea_tensor in = images_of(x.data(), 2, 3, 160, 160);
+  int64_t n = 0;
+  for (bool done = false; !done; ++n) {
+    {
+      const auto env = new_env(&o);
+      memory.left = n;
+      fovea_model* m = nullptr;
+      fovea_session* s = nullptr;
+      Said said = fovea_model_load(env.get(), &mo, &m);
+      if (said) said = fovea_session_create(m, nullptr, &s);
+      if (said) said = fovea_session_run(s, &in, nullptr, 0);
+      done = static_cast<bool>(said);
+      if (!done) CHECK(said.code == FOVEA_OUT_OF_MEMORY);
+      memory.left = INT64_MAX;
+      if (s) CHECK(Said(fovea_session_run(s, &in, nullptr, 0)));
+      fovea_session_free(s);
+      fovea_model_free(m);
+    }
+    CHECK(memory.live == 0);
+  }
+  CHECK(n > 3);                                    // the file, packed weights, working memory
+  o.release = nullptr;
+  fovea_env* none = nullptr;
+  CHECK(Said(fovea_env_create(&o, &none)).code == FOVEA_INVALID_ARGUMENT);
+}
