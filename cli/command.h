@@ -11,6 +11,7 @@ namespace fovea::cli {
 void add_bench(CLI::App& app);
 void add_classify(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_doctor(CLI::App& app);
 void add_features(CLI::App& app);
 void add_info(CLI::App& app);
 void add_models(CLI::App& app);

@@ -59,6 +59,7 @@ int run(int argc, char** argv) {
   fovea::cli::add_weights(app);
   fovea::cli::add_quantize(app);
   fovea::cli::add_bench(app);
+  fovea::cli::add_doctor(app);
   try {
     want_command(app, argc, argv);
     app.parse(argc, argv);

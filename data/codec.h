@@ -32,6 +32,13 @@ Image decode_bmp(const Source& source);
 Image decode_gif(const Source& source);   // only with FOVEA_GIF
 Image decode_tiff(const Source& source);  // only with FOVEA_TIFF
 
+// For codecs(): of the libraries behind them.
+std::string jpeg_version();
+std::string png_version();
+std::string webp_version();
+std::string gif_version();
+std::string tiff_version();
+
 /// The format that the first bytes claim.
 std::optional<Format> format_of(std::span<const std::byte> bytes);
 /// What bytes that are none of our formats look like: "a GIF image", "text that starts with ...".

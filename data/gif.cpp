@@ -144,4 +144,6 @@ Image GifReader::read() {
 
 Image decode_gif(const Source& source) { return GifReader(source).read(); }
 
+std::string gif_version() { return cat("built for ", GIFLIB_MAJOR, ".", GIFLIB_MINOR, ".", GIFLIB_RELEASE); }
+
 }  // namespace fovea::data

@@ -164,4 +164,14 @@ Image decode_jpeg(const Source& source) {
   source.broken(Format::jpeg, reader.message);
 }
 
+#define FOVEA_TEXT_OF(x) #x
+#define FOVEA_TEXT(x) FOVEA_TEXT_OF(x)
+std::string jpeg_version() {
+#ifdef LIBJPEG_TURBO_VERSION
+  return "built for libjpeg-turbo " FOVEA_TEXT(LIBJPEG_TURBO_VERSION);
+#else
+  return "built for libjpeg " FOVEA_TEXT(JPEG_LIB_VERSION);
+#endif
+}
+
 }  // namespace fovea::data

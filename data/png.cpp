@@ -208,4 +208,6 @@ Image PngReader::read() {
 
 Image decode_png(const Source& source) { return PngReader(source).read(); }
 
+std::string png_version() { return zlibVersion(); }
+
 }  // namespace fovea::data

@@ -285,4 +285,10 @@ Image TiffReader::read() {
 
 Image decode_tiff(const Source& source) { return TiffReader(source).read(); }
 
+std::string tiff_version() {
+  const std::string text = TIFFGetVersion();       // "LIBTIFF, Version 4.5.0", and lines of copyright
+  const size_t at = text.rfind(' ', text.find('\n'));
+  return text.substr(at + 1, text.find('\n') - at - 1);
+}
+
 }  // namespace fovea::data

@@ -7,6 +7,7 @@
 #include <webp/demux.h>
 
 #include "data/codec.h"
+#include "engine/core/text.h"
 
 namespace fovea::data {
 
@@ -33,6 +34,11 @@ Image decode_webp(const Source& source) {
   const size_t count = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
   for (size_t i = 0; i < count; ++i) std::memcpy(image.pixels.data() + 3 * i, pixels + 4 * i, 3);
   return image;
+}
+
+std::string webp_version() {
+  const int v = WebPGetDemuxVersion();
+  return cat(v >> 16, ".", v >> 8 & 0xFF, ".", v & 0xFF);
 }
 
 }  // namespace fovea::data

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli/doctor.cpp — `fovea doctor`: what fovea found on this machine and made of it, and whether it computes as it should.
+#include <CLI/CLI.hpp>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "cli/command.h"
+#include "cli/signals.h"
+#include "data/codecs.h"
+#include "data/decode.h"
+#include "engine/autograd/autograd.h"
+#include "engine/core/backend.h"
+#include "engine/core/error.h"
+#include "engine/core/isa.h"
+#include "engine/core/processors.h"
+#include "engine/core/threads.h"
+#include "engine/ops/ops.h"
+#include "zoo/plan_cache.h"
+#include "zoo/zoo.h"
+
+namespace fovea::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void line(const char* what, const std::string& text) { std::printf("%-14s%s\n", what, text.c_str()); }
+
+std::string setting(const char* name) {
+  const char* value = std::getenv(name);
+  return value && *value ? cat(", ", name, "=", value) : std::string();
+}
+
+std::string processor() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string l; std::getline(file, l);)
+    if (const size_t colon = l.find(": "); l.starts_with("model name") && colon != l.npos) return l.substr(colon + 2);
+  return "unknown";
+}
+
+// Those that kernels ask for.
+std::string instructions() {
+#if defined(__x86_64__)
+  std::string all;
+  const auto add = [&](bool has, const char* name) { all += has ? cat(all.empty() ? "" : " ", name) : std::string(); };
+  add(__builtin_cpu_supports("sse4.2"), "sse4.2");
+  add(__builtin_cpu_supports("avx2"), "avx2");
+  add(__builtin_cpu_supports("fma"), "fma");
+  add(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+          __builtin_cpu_supports("avx512vl"),
+      "avx512");
+  add(__builtin_cpu_supports("avx512vnni"), "avx512-vnni");
+  add(__builtin_cpu_supports("avx512bf16"), "avx512-bf16");
+  return all.empty() ? "sse2" : all;
+#else
+  return "plain";
+#endif
+}
+
+std::string quota() {
+  const double q = cgroup_quota("");
+  return q > 0 ? cat("cgroup quota ", q) : "no cgroup quota";
+}
+
+int in_affinity_mask() {
+  return processors_of_mask([](size_t bytes, cpu_set_t* m) { return sched_getaffinity(0, bytes, m); });
+}
+
+void say_machine() {
+  line("fovea", FOVEA_VERSION);
+  line("processor", processor());
+  line("instructions", cat(instructions(), "; kernels use at most ", name_of(isa_limit()), setting("FOVEA_ISA")));
+  line("threads", cat(threads(), " (", in_affinity_mask(), " processors in the affinity mask, ", quota(),
+                      setting("FOVEA_THREADS"), ")"));
+  std::string all;
+  for (const Backend* b : backends())
+    all += cat(all.empty() ? "" : ", ", b->name, " on ", name_of(b->device), " (", runtime_of({b->device, 0}).devices(), ")");
+  line("backends", all);
+}
+
+// That which runs, not that which headers were of.
+std::string onednn() {
+  struct Version {
+    int major, minor, patch;
+  };
+  using Ask = const Version* (*)();
+  const auto ask = reinterpret_cast<Ask>(::dlsym(RTLD_DEFAULT, "dnnl_version"));
+  if (!ask) return "not linked";
+  const Version* v = ask();
+  return cat(v->major, ".", v->minor, ".", v->patch);
+}
+
+void say_libraries() {
+  line("oneDNN", onednn());
+  for (const data::Codec& c : data::codecs()) line(std::string(c.name).c_str(), c.version);
+}
+
+std::string described(const std::string& folder, const std::string& extension) {
+  if (folder.empty()) return "none: neither a variable nor HOME says where";
+  std::error_code unknown;
+  if (!fs::is_directory(folder, unknown)) return folder + " (not there yet)";
+  int64_t files = 0, bytes = 0;
+  for (const fs::directory_entry& e : fs::directory_iterator(folder, unknown))
+    if (extension.empty() || e.path().extension() == extension) {
+      ++files;
+      if (e.is_regular_file(unknown)) bytes += static_cast<int64_t>(e.file_size(unknown));
+    }
+  return cat(folder, " (", files, extension.empty() ? " entries" : " plans", bytes ? cat(", ", bytes >> 20, " MB") : "",
+             ")");
+}
+
+std::string below_home(const char* variable, const char* folder) {
+  if (const char* set = std::getenv(variable); set && *set) return set;
+  const char* home = std::getenv("HOME");
+  return home && *home ? cat(home, "/", folder) : std::string();
+}
+
+void say_caches() {
+  line("plan cache", described(zoo::PlanCache::folder(), ".plan"));
+  const char* hub = std::getenv("HF_HUB_CACHE");
+  line("hub cache", described(hub && *hub ? hub : below_home("HF_HOME", ".cache/huggingface") + "/hub", ""));
+  line("torch cache", described(below_home("TORCH_HOME", ".cache/torch") + "/hub/checkpoints", ""));
+}
+
+// --- Does it compute? ------------------------------------------------------------------------------------------------
+
+Tensor ramp(const Shape& s) {
+  Tensor t = empty(s);
+  std::span<float> v = t.mutable_data<float>();
+  for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(i * 7919 % 2001) / 1000.f - 1;
+  return t;
+}
+
+// The largest difference, over the largest value of the reference.
+double difference(const Tensor& a, const Tensor& reference) {
+  const std::span<const float> x = a.data<float>(), y = reference.data<float>();
+  double most = 0, apart = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    most = std::max(most, std::abs(static_cast<double>(y[i])));
+    const double d = std::abs(static_cast<double>(x[i]) - static_cast<double>(y[i]));
+    apart = std::isfinite(d) ? std::max(apart, d) : INFINITY;
+  }
+  return most > 0 ? apart / most : apart;
+}
+
+// The smallest model that this build has.
+std::unique_ptr<zoo::ImageModel> smallest_model() {
+  std::unique_ptr<zoo::ImageModel> least;
+  int64_t fewest = INT64_MAX;
+  for (const std::string& name : zoo::list({.patterns = {"test_*", "mobilenetv3_small_0*", "resnet10t"}})) {
+    std::unique_ptr<zoo::ImageModel> m = zoo::create(name);
+    int64_t n = 0;
+    for (const NamedParameter& p : m->named_parameters()) n += p.tensor().numel();
+    if (n >= fewest) continue;
+    fewest = n;
+    least = std::move(m);
+  }
+  return least;
+}
+
+// Compiled for this machine beside the plain loops of the reference.
+bool computes() {
+  const std::unique_ptr<zoo::ImageModel> model = smallest_model();
+  if (!model) {
+    line("self-test", "left out: this build has no small model");
+    return true;
+  }
+  model->materialise(1);
+  model->eval();
+  const NoGrad no_grad;
+  constexpr int kEdge = 64;
+  const Tensor x = ramp({1, model->input_size()[0], kEdge, kEdge});
+  std::optional<Tensor> reference;
+  try {
+    const UseBackend plain("ref");
+    reference = contiguous((*model)(x));
+  } catch (const Error&) {}                        // it takes no other size than its own
+  const Tensor image = reference ? x : ramp({1, model->input_size()[0], model->input_size()[1], model->input_size()[2]});
+  if (!reference) {
+    const UseBackend plain("ref");
+    reference = contiguous((*model)(image));
+  }
+  Session session =
+      zoo::compile(*model, {.height = static_cast<int>(image.dim(2)), .width = static_cast<int>(image.dim(3))});
+  constexpr double kMost = 1e-4;
+  std::set<std::string> kernels;
+  for (const StepInfo& s : session.steps())
+    if (s.role == Role::conv || s.role == Role::product) kernels.insert(s.plan);
+  line("kernels", join(std::vector<std::string>(kernels.begin(), kernels.end()), ", "));
+  const double apart = difference(contiguous(session.run(image)), *reference);
+  line("self-test", cat(model->full_name(), " differs from the reference by ", apart,
+                        apart <= kMost ? " of its largest value: good" : " of its largest value: WRONG"));
+  return apart <= kMost;
+}
+
+// A bitmap of two pixels.
+bool decodes() {
+  if (!data::can_decode()) {
+    line("images", "this build decodes none");
+    return true;
+  }
+  constexpr unsigned char kBmp[] = {'B', 'M', 62, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0, 2, 0, 0,
+                                    0,   1,   0,  0, 0, 1, 0, 24, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0,
+                                    0,   0,   0,  0, 0, 0, 0, 0,  0, 0, 0, 0, 3, 2, 1, 6, 5, 4, 0, 0};
+  const data::Image image = data::decode(std::as_bytes(std::span(kBmp)));
+  const bool good = image.pixels == std::vector<uint8_t>{1, 2, 3, 4, 5, 6};
+  line("images", good ? "decoded: good" : "decoded: WRONG");
+  return good;
+}
+
+void run() {
+  say_machine();
+  say_libraries();
+  say_caches();
+  const bool good = decodes() & computes();
+  flush_output();
+  if (!good) throw Error(Error::Kind::internal, "the self-test failed", "FOVEA_ISA=sse2 may tell which kernels are at fault");
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app) {
+  app.add_subcommand("doctor", "what was found on this machine: processor, threads, libraries, caches; and a self-test")
+      ->callback(run);
+}
+
+}  // namespace fovea::cli
