@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/convert.cpp — `fovea convert IN OUT [--model NAME] [--fuse]`: any weight file to safetensors, under the model's own
-// names.
+// cli/convert.cpp — `fovea convert IN OUT [--model NAME] [--fuse]`: any weight file to safetensors, under the model's
+// own names.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>

@@ -24,7 +24,8 @@ void take_over(Module& m, const Param& weight, const Param& bias, const Traceabl
   passes::fold_norm(g, {});
   if (g.steps.size() != 1 || g.steps[0].op != &op || g.steps[0].in[0] != g.inputs[0] ||
       g.meta(g.steps[0].in[1]).shape != weight->shape())
-    throw Error(Error::Kind::unsupported, str_cat("the branches of '", m.name(), "' are not one ", op.name(), " together"),
+    throw Error(Error::Kind::unsupported,
+                str_cat("the branches of '", m.name(), "' are not one ", op.name(), " together"),
                 "their norms have to be batch norms");
   const Step& s = g.steps[0];
   const auto constant = [&](size_t i) { return g.values[static_cast<size_t>(s.in[i])].constant; };

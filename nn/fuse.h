@@ -42,8 +42,8 @@ struct Branches final : Traceable {
 /// Frees what these children hold and makes each of them the identity; null ones are passed over.
 void give_up(std::initializer_list<Module*> children);
 
-/// A module that as a whole becomes one layer, whose parameters then are its own: instead of "c.weight", "bn.weight" and
-/// so on it has "weight" and "bias".
+/// A module that as a whole becomes one layer, whose parameters then are its own: instead of "c.weight", "bn.weight"
+/// and so on it has "weight" and "bias".
 class FusibleLayer : public Module, public Fusible {
  public:
   Tensor forward(const Tensor& x) final { return layer_ ? layer_->forward(x) : branches(x); }

@@ -62,7 +62,8 @@ struct BilinearTransform final : Module {
   int blocks;
   BilinearTransform(int channels, int n) : blocks(n) {
     if (channels % kGroups != 0)
-      throw Error(Error::Kind::argument, str_cat("the ", kGroups, " groups of bat do not divide ", channels, " channels"));
+      throw Error(Error::Kind::argument,
+                  str_cat("the ", kGroups, " groups of bat do not divide ", channels, " channels"));
     conv1 = add("conv1", ConvNormAct(channels, kGroups, 1));
     const Conv2dOptions inside{.padding = Padding::Kind::valid, .bias = true};
     conv_p = add("conv_p", Conv2d(kGroups, n * n * kGroups, {n, 1}, inside));

@@ -233,6 +233,23 @@ TEST_CASE("the tool: convert and weights", "[cli]") {
   CHECK(listed.size() == 13);
 }
 
+TEST_CASE("the tool: convert writes fused networks, and reads them", "[cli]") {
+  const Scratch scratch;
+  const auto model = zoo::create("mobileone_s1");
+  fill_weights(*model);
+  const std::string weights = scratch / "w.safetensors", fused = scratch / "fused.safetensors";
+  write_safetensors(weights, model->state_dict());
+  succeed({"convert", weights, fused, "--model", "mobileone_s1", "--fuse"});
+  CHECK(lines(succeed({"weights", fused}))[0] == "88 tensors");
+  succeed({"convert", fused, scratch / "again.safetensors", "--model", "mobileone_s1"});
+  CHECK(read_file(scratch / "again.safetensors") == read_file(fused));
+  const Filled net;
+  const Outcome o = run_tool({}, {"convert", net.weights, fused, "--model", kModel, "--fuse"});
+  CHECK(o.code != 0);
+  CHECK(o.err.find("has no branches to fuse") != std::string::npos);
+  CHECK(run_tool({}, {"convert", weights, fused, "--fuse"}).code != 0);  // of which model?
+}
+
 TEST_CASE("the tool: bench answers as a worker", "[cli]") {
   const Filled net;
   const auto [channels, height, width] = net.model->input_size();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/zoo/branched_convnets.cpp — networks whose branches are fused: that they answer as before, and that what is saved of
-// them loads; weights as other code bases wrote them.
+// test/zoo/branched_convnets.cpp — networks whose branches are fused: that they answer as before, and that what they
+// save loads; weights as other code bases wrote them.
 #include "engine/autograd/autograd.h"
 #include "nn/fuse.h"
 #include "test/golden/runner/figures.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/blocks/branched_conv.h — BranchedConv: convolutions of one shape, a 1x1 and a norm side by side, which after training
-// are one convolution; https://arxiv.org/abs/2101.03697, https://arxiv.org/abs/2206.04040
+// zoo/blocks/branched_conv.h — BranchedConv: convolutions of one shape, a 1x1 and a norm side by side, which after
+// training are one convolution; https://arxiv.org/abs/2101.03697, https://arxiv.org/abs/2206.04040
 #pragma once
 #include <memory>
 #include <string_view>

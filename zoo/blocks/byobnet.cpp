@@ -40,7 +40,8 @@ std::unique_ptr<Module> pool_of(std::string_view kind) {
   if (kind.starts_with("max")) return std::make_unique<MaxPool2d>(3, Pool2dOptions{.stride = 2, .padding = 1});
   if (kind.starts_with("avg"))
     return std::make_unique<AvgPool2d>(3, Pool2dOptions{.stride = 2, .padding = 1, .count_include_pad = false});
-  throw Error(Error::Kind::argument, str_cat("no stem_pool '", kind, "'"), "there are maxpool, avgpool, max2, avg2 and ''");
+  throw Error(Error::Kind::argument, str_cat("no stem_pool '", kind, "'"),
+              "there are maxpool, avgpool, max2, avg2 and ''");
 }
 
 }  // namespace
@@ -99,7 +100,8 @@ ByobNet::Reached ByobNet::add_stem(const ByobCfg& c, const ModelOptions& o, bool
   const int parts = whole->size();
   for (int i = 0; i < parts; ++i) {
     const bool halves_next = i + 2 == parts, last = i + 1 == parts;
-    stem(str_cat("stem.", whole->children()[static_cast<size_t>(i)]->name()), Level{halves_next || (last && level_behind)});
+    stem(str_cat("stem.", whole->children()[static_cast<size_t>(i)]->name()),
+         Level{halves_next || (last && level_behind)});
   }
   return {out, 4};
 }

@@ -40,7 +40,7 @@ struct ByobCfg {
   std::string_view attn_layer{};
   double attn_rd_ratio = 0;  // 0: its default
   int attn_rd_divisor = 0, attn_block_size = 0;
-  // bottlenecks: a second kxk convolution; the middle counts from the block's input; any block: no activation at its end
+  // of bottlenecks: a second kxk convolution; the middle counts from the input. Of any block: no activation at its end
   bool extra_conv = false, bottle_in = false, linear_out = false;
   double drop_block_rate = 0;  // of the last two stages
   int drop_block_size = 3;

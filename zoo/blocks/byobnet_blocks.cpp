@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/blocks/byobnet_blocks.cpp — residual blocks are lists of convolutions, which tables describe; blocks of branches are
-// BranchedConv.
+// zoo/blocks/byobnet_blocks.cpp — residual blocks are lists of convolutions, which tables describe; blocks of branches
+// are BranchedConv.
 #include "zoo/blocks/byobnet_blocks.h"
 
 #include <charconv>
@@ -98,8 +98,8 @@ struct Part {
 // clang-format off
 constexpr Part kBasic[] = {{"conv1_kxk", true, true}, {"conv2_kxk", true, false, true, true}};
 constexpr Part kBottle[] = {{"conv1_1x1"}, {"conv2_kxk", true, true, true, true}, {"conv3_1x1"}};
-constexpr Part kBottleExtra[] = {{"conv1_1x1"}, {"conv2_kxk", true, true, true, true}, {"conv2b_kxk", true, false, true},
-                                 {"conv3_1x1"}};
+constexpr Part kBottleExtra[] = {{"conv1_1x1"}, {"conv2_kxk", true, true, true, true},
+                                 {"conv2b_kxk", true, false, true}, {"conv3_1x1"}};
 constexpr Part kDark[] = {{"conv1_1x1"}, {"conv2_kxk", true, true, true, true}};
 constexpr Part kEdge[] = {{"conv1_kxk", true, true, true, true}, {"conv2_1x1"}};
 // clang-format on
@@ -147,7 +147,8 @@ struct Residual final : Module {
       const Conv2dOptions o{.stride = p.stride, .dilation = p.first_dilation};
       shortcut = add("shortcut", ConvNormAct(p.in, p.out, 1, byob_conv(c, o, false)));
     } else if (!c.downsample.empty()) {
-      throw Error(Error::Kind::argument, str_cat("no downsample '", c.downsample, "'"), "there are conv1x1, avg and ''");
+      throw Error(Error::Kind::argument, str_cat("no downsample '", c.downsample, "'"),
+                  "there are conv1x1, avg and ''");
     }
   }
   Tensor forward(const Tensor& x) override {

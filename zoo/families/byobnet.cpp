@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/families/byobnet.cpp — networks of blocks of all kinds: GPU-efficient ResNets, RepVGG, MobileOne, RegNetZ, ResNets
-// with attention, CLIP's ResNets; timm.models.byobnet
+// zoo/families/byobnet.cpp — networks of blocks of all kinds: GPU-efficient ResNets, RepVGG, MobileOne, RegNetZ,
+// ResNets with attention, CLIP's ResNets; timm.models.byobnet
 #include "zoo/blocks/byobnet.h"
 
 #include "nn/fuse.h"

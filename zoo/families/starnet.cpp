@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/families/starnet.cpp — StarNet: two branches are multiplied: https://arxiv.org/abs/2403.19967; timm.models.starnet
+// zoo/families/starnet.cpp — StarNet: two branches are multiplied: https://arxiv.org/abs/2403.19967;
+// timm.models.starnet
 #include "zoo/blocks/chained.h"
 #include "zoo/blocks/stages.h"
 #include "zoo/family.h"

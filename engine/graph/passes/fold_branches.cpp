@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine/graph/passes/fold_branches.cpp — branches over one operand that are added up become one convolution or product:
-// the smaller kernel lies within the larger one, and what scales the channels is a kernel of one pixel;
+// engine/graph/passes/fold_branches.cpp — branches over one operand that are added up become one convolution or
+// product: the smaller kernel lies within the larger one, and what scales the channels is a kernel of one pixel;
 // https://arxiv.org/abs/2101.03697
 #include <algorithm>
 

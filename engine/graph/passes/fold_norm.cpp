@@ -15,8 +15,8 @@
 namespace fovea::passes {
 namespace {
 
-// Weights whose rows (one an output) or columns (one an input) are multiplied once somebody needs them: packing does, and
-// then lets go of them.
+// Weights whose rows (one an output) or columns (one an input) are multiplied once somebody needs them: packing does,
+// and then lets go of them.
 enum class Along : bool { rows, columns };
 template <class T>
 struct Scaled final : Deferred {
