@@ -18,6 +18,7 @@ struct Case {
   ModelOptions options;
   size_t fused_entries;  // of the state dict
   const char* saved;     // the name of a fused layer
+  double gain = 1;       // of the convolutions' variance: three branches and more, added up
 };
 
 std::vector<Case> cases() {
@@ -28,6 +29,9 @@ std::vector<Case> cases() {
        2 * 22 + 2,
        "stages.0.1.reparam_conv.weight"},
       {"mobileone_s0", {.num_classes = 7}, 2 * 43 + 2, "stages.1.0.reparam_conv.bias"},
+      {"ghostnetv3_050", {.num_classes = 7}, 492, "blocks.1.0.conv_dw.weight", 0.25},
+      {"lcnetv2_small", {.num_classes = 7}, 157, "stages.3.1.dw_conv.weight"},
+      {"repghostnet_050", {.num_classes = 7}, 384, "blocks.0.0.ghost1.cheap_operation.weight"},
       {"repvit_m0_9", {.num_classes = 7, .set = small}, 0, "stages.1.downsample.pre_block.token_mixer.weight"},
       {"repvit_m1", {.num_classes = 7, .set = small}, 0, "head.weight"},
   };
@@ -43,7 +47,7 @@ TEST_CASE("fused networks answer as before, compute less, and load what they sav
     const auto m = create(c.name, c.options), other = create(c.name, c.options);
     m->eval();
     other->eval();
-    fill_weights(*m);
+    fill_weights(*m, {}, c.gain);
     const Tensor want = (*m)(image);
     const CompileOptions size{.batch = 2, .height = 64, .width = 64, .target = {}};
     Session before = compile(*m, size);
@@ -66,9 +70,13 @@ TEST_CASE("fused networks answer as before, compute less, and load what they sav
 TEST_CASE("fused networks have timm's names, shapes and order", "[zoo]") {
   // FNV-1a of state_lines() after timm.models.reparameterize_model()
   const std::vector<std::pair<const char*, uint64_t>> timm{
-      {"mobileone_s0", 0x5d01225b8b6d6006}, {"mobileone_s4", 0xfdf5a4aef7029fec}, {"repvgg_a0", 0xcd8e3e7bcc8f8f14},
-      {"repvgg_b1g4", 0xe76da7bc094168e2},  {"repvgg_d2se", 0x04345a3a3500010c},  {"repvit_m0_9", 0xd9f4ad6d66f29fbf},
-      {"repvit_m1", 0xd9f4ad6d66f29fbf},
+      {"mobileone_s0", 0x5d01225b8b6d6006},    {"mobileone_s4", 0xfdf5a4aef7029fec},
+      {"repvgg_a0", 0xcd8e3e7bcc8f8f14},       {"repvgg_b1g4", 0xe76da7bc094168e2},
+      {"repvgg_d2se", 0x04345a3a3500010c},     {"repvit_m0_9", 0xd9f4ad6d66f29fbf},
+      {"repvit_m1", 0xd9f4ad6d66f29fbf},       {"ghostnetv3_050", 0x8d72104f8d471d7f},
+      {"ghostnetv3_100", 0x0d300011155d5fa2},  {"lcnetv2_base", 0xf3b6dd779dec1532},
+      {"lcnetv2_small", 0x01e476441f085e78},   {"repghostnet_050", 0x0d5512e55f195859},
+      {"repghostnet_200", 0x8b02cd85a8a385d0},
   };
   for (const auto& [name, hash] : timm) {
     INFO(name);
@@ -123,6 +131,31 @@ TEST_CASE("CLIP's image towers become a ByobNet, with or without their pooling",
   CHECK(load_weights(*plain, theirs, "CLIP", {.fine_tune = true}).clean());
   CHECK(test::values_of(plain->state_dict().at("stages.3.2.conv3_1x1.conv.weight")) ==
         test::values_of(own.at("stages.3.2.conv3_1x1.conv.weight")));
+}
+
+TEST_CASE("GhostNetV3 takes its original weights, whose branches call their norms otherwise", "[zoo]") {
+  const ModelOptions small{.num_classes = 5, .set = {{"width", "0.25"}}};
+  const auto m = create("ghostnetv3_100", small), other = create("ghostnetv3_100", small);
+  fill_weights(*m);
+  const StateDict own = m->state_dict();
+  constexpr Rename rows[] = {{"ghost#.**.bn1", "ghost$1.$2.bn"},
+                             {"dw_rpr_conv.#.bn1", "dw_rpr_conv.$1.bn"},
+                             {"dw_rpr_scale.bn1", "dw_rpr_scale.bn"}};
+  StateDict theirs = rename(own, rows);
+  for (const char* name :
+       {"blocks.1.0.ghost1.primary_rpr_conv.2.bn.weight", "blocks.1.0.ghost2.cheap_rpr_scale.bn.bias",
+        "blocks.1.0.dw_rpr_conv.0.bn.weight", "blocks.1.0.dw_rpr_scale.bn.running_var"})
+    REQUIRE(theirs.contains(name));
+  REQUIRE(theirs.contains("bn1.weight"));
+  REQUIRE(theirs.contains("blocks.9.0.bn1.weight"));
+  theirs.set("total_ops", zeros({1}));
+  theirs.set("blocks.1.0.total_params", zeros({1}));
+  CHECK(load_weights(*other, theirs, "the original").clean());
+  const StateDict have = other->state_dict();
+  for (const auto& [name, t] : own) {
+    INFO(name);
+    CHECK(test::values_of(have.at(name)) == test::values_of(t));
+  }
 }
 
 TEST_CASE("CSPNeXt takes OpenMMLab's weights", "[zoo]") {
