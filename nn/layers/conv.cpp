@@ -2,10 +2,18 @@
 // nn/layers/conv.cpp — convolutions of images.
 #include "nn/layers/conv.h"
 
-#include "engine/ops/ops.h"
+#include "nn/layers/conv_attrs.h"
 
 namespace fovea {
 namespace {
+
+std::vector<int64_t> shares(int channels, size_t n) {
+  std::vector<int64_t> s(n, channels / static_cast<int>(n));
+  s[0] += channels - s[0] * static_cast<int64_t>(n);
+  return s;
+}
+
+}  // namespace
 
 ConvOptions op_options(const Conv2dOptions& o, Size2 kernel) {
   ConvOptions c{.stride = o.stride.dims(), .dilation = o.dilation.dims(), .groups = o.groups};
@@ -21,12 +29,6 @@ ConvOptions op_options(const Conv2dOptions& o, Size2 kernel) {
   return c;
 }
 
-std::vector<int64_t> shares(int channels, size_t n) {
-  std::vector<int64_t> s(n, channels / static_cast<int>(n));
-  s[0] += channels - s[0] * static_cast<int64_t>(n);
-  return s;
-}
-
 void want_groups(int in, int out, int groups) {
   if (groups < 1 || in < 1 || out < 1 || in % groups != 0 || out % groups != 0)
     throw Error(Error::Kind::argument,
@@ -38,8 +40,6 @@ Tensor standardized(const Tensor& weight, double eps) {
   const auto [variance, average] = var_mean(weight, {1, 2, 3}, keep_dims);
   return (weight - average) * rsqrt(variance + eps);
 }
-
-}  // namespace
 
 int symmetric_padding(int kernel, int stride, int dilation) { return ((stride - 1) + dilation * (kernel - 1)) / 2; }
 
