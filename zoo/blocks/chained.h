@@ -19,7 +19,7 @@ class Chained : public Base {
         const Scope scope(p.parent);
         x = p.kept ? p.module(x) : this->run(*p.module, x);
       }
-      if (p.level && this->tap(p.path, x)) break;
+      if (p.level && this->tap(p.path, x, TapKind::block, channel_axis_)) break;
     }
     return x;
   }
@@ -27,6 +27,7 @@ class Chained : public Base {
  protected:
   explicit Chained(const ModelOptions& o) : Base(o) {}
   enum class Level : bool { no, yes };
+  int channel_axis_ = 1;  // of what levels give
   void part(const std::string& path) { append(path, Level::no); }    // "stages.0"
   void level(const std::string& path) { append(path, Level::yes); }  // what it gives ends a feature level
   /// A part whose values are kept for the backward pass in any case.

@@ -28,6 +28,22 @@ void zero_biases(Module& model) {
   });
 }
 
+void start_weights(Module& model, const Init& values) {
+  model.visit([&](const std::string&, Module& m) {
+    if (auto* conv = dynamic_cast<Conv2d*>(&m)) conv->weight.slot().init = values;
+    else if (auto* fc = dynamic_cast<Linear*>(&m)) fc->weight.slot().init = values;
+  });
+  zero_biases(model);
+}
+
+void scale_first_values(Module* layer, double factor) {
+  if (!layer) return;
+  for (const Param& p : layer->own_parameters()) {
+    Init& values = p.slot().init;
+    for (double* v : {&values.a, &values.b, &values.lo, &values.hi}) *v *= factor;
+  }
+}
+
 void silence(Module& norm) {
   for (const Param& p : norm.own_parameters())
     if (p.slot().name == "weight") p.slot().init = init::zeros();

@@ -17,6 +17,10 @@ enum class Fan : uint8_t {
 void he_normal_convs(Module& model, Fan fan);
 /// The biases of all convolutions and linear layers below start at zero.
 void zero_biases(Module& model);
+/// These values for the weights of all convolutions and linear layers below; their biases start at zero.
+void start_weights(Module& model, const Init& values);
+/// Weight and bias of a linear layer or convolution start so much larger.
+void scale_first_values(Module* layer, double factor);
 /// The norm that ends a residual branch starts with a weight of zero: at first the block is its shortcut.
 void silence(Module& norm);
 
