@@ -2,9 +2,8 @@
 // zoo/families/convnext.cpp — ConvNeXt and ConvNeXt V2: depthwise 7x7 and an MLP; timm.models.convnext
 #include <algorithm>
 
-#include "nn/adapted.h"
-#include "nn/hash.h"
 #include "zoo/blocks/headed_model.h"
+#include "zoo/blocks/missing_values.h"
 #include "zoo/blocks/stages.h"
 #include "zoo/family.h"
 
@@ -260,16 +259,6 @@ StateDict from_open_clip(const StateDict& weights) {
   return w;
 }
 
-// Weights of masked auto-encoding end with the last stage: the head's norm keeps its own values, or gets first ones.
-void add_missing_norm(const ImageModel& model, StateDict& w) {
-  for (const NamedParameter& p : model.named_parameters()) {
-    if (!p.name.starts_with("head.norm.") || w.contains(p.name)) continue;
-    const Tensor& t = p.tensor();
-    w.set(p.name, t.has_bytes() ? t : init::draw(p.parameter->init, t.shape(), t.dtype(), hash_text(p.name)));
-    say_adapted(cat(p.name, " is not in the file: it starts anew"));
-  }
-}
-
 StateDict adapt(ImageModel& model, StateDict weights) {
   if (weights.contains("head.norm.weight") || weights.contains("norm_pre.weight")) return weights;
   if (weights.contains("visual.trunk.stem.0.weight")) return from_open_clip(weights);
@@ -283,7 +272,8 @@ StateDict adapt(ImageModel& model, StateDict weights) {
     if (ours && other_rank && !name.starts_with("head.") && t.numel() == ours->numel())
       w.set(name, reshape(t, ours->shape()));
   }
-  if (model.pretrained_cfg().tag == "fcmae") add_missing_norm(model, w);
+  // weights of masked auto-encoding end with the last stage
+  if (model.pretrained_cfg().tag == "fcmae") add_missing(model, w, "head.norm.");
   return w;
 }
 
