@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/families/xcit.cpp — XCiT: channels attend to channels, by their covariance over all tokens.
 // timm.models.xcit; https://arxiv.org/abs/2106.09681
-#include <cmath>
-#include <numbers>
-
-#include "nn/layers/attention.h"
 #include "nn/layers/class_attention.h"
 #include "weights_tools/edit.h"
+#include "zoo/blocks/cross_covariance.h"
 #include "zoo/blocks/token_head_model.h"
 #include "zoo/blocks/vit_init.h"
 #include "zoo/family.h"
@@ -27,34 +24,6 @@ struct Cfg {
 };
 FOVEA_SETTINGS(Cfg, patch_size, embed_dim, depth, num_heads, eta, tokens_norm, mlp_ratio, qkv_bias, cls_attn_layers,
                use_pos_embed, act_layer, pos_drop_rate, proj_drop_rate, attn_drop_rate)
-
-/// Sines and cosines of both coordinates, of more and more wavelengths, and a layer that makes channels of them.
-class PositionalEncodingFourier final : public Module {
- public:
-  explicit PositionalEncodingFourier(int dim) {
-    token_projection_ = add("token_projection", Conv2d(2 * kHidden, dim, 1, {.padding = 0, .bias = true}));
-  }
-  Tensor operator()(int height, int width) {  // [1, dim, height, width]
-    const Scope scope(name());
-    Tensor waves = empty({1, 2 * kHidden, height, width});
-    float* at = waves.mutable_data<float>().data();
-    for (int c = 0; c < 2 * kHidden; ++c)
-      for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) *at++ = c < kHidden ? wave(y, height, c) : wave(x, width, c - kHidden);
-    return token_projection_(cast(waves, token_projection_->weight->dtype()));
-  }
-
- private:
-  static constexpr int kHidden = 32;
-  // Rounded to f32 wherever the paper's code is.
-  static float wave(int at, int size, int channel) {
-    const float angle =
-        static_cast<float>(at + 1) / (static_cast<float>(size) + 1e-6f) * static_cast<float>(2 * std::numbers::pi);
-    const float slow = angle / std::pow(10000.0f, 2 * static_cast<float>(channel / 2) / kHidden);
-    return channel % 2 == 0 ? std::sin(slow) : std::cos(slow);
-  }
-  Ref<Conv2d> token_projection_;
-};
 
 /// 3x3 convolutions, each halving height and width.
 class ConvPatchEmbed final : public Module {
@@ -96,31 +65,6 @@ class LocalPatchInteraction final : public Module {
   Ref<Module> conv1_, act_, bn_, conv2_;
 };
 
-/// Attention whose tokens are the channels of a head.
-class CrossCovariance final : public Module {
- public:
-  explicit CrossCovariance(const Cfg& c) : heads_(c.num_heads) {
-    head_channels(c.embed_dim, heads_);
-    temperature_ = param("temperature", {heads_, 1, 1}, init::ones());
-    qkv_ = add("qkv", Linear(c.embed_dim, 3 * c.embed_dim, c.qkv_bias));
-    attn_drop_ = add("attn_drop", Dropout(c.attn_drop_rate));
-    proj_ = add("proj", Linear(c.embed_dim, c.embed_dim));
-    proj_drop_ = add("proj_drop", Dropout(c.proj_drop_rate));
-  }
-  Tensor forward(const Tensor& x) override {
-    const auto [q, k, v] = split_qkv(qkv_(x), heads_);  // [N, heads, L, D]
-    const Tensor scores = matmul(transpose(normalize(q, 2), 2, 3), normalize(k, 2)) * *temperature_;
-    const Tensor y = matmul(v, transpose(attn_drop_(softmax(scores, -1)), 2, 3));
-    return proj_drop_(proj_(merge_heads(y)));
-  }
-
- private:
-  int heads_;
-  Param temperature_;
-  Ref<Linear> qkv_, proj_;
-  Ref<Dropout> attn_drop_, proj_drop_;
-};
-
 Mlp mlp(const Cfg& c) {
   return Mlp(c.embed_dim,
              {.hidden = static_cast<int>(c.embed_dim * c.mlp_ratio), .act = c.act_layer, .drop = c.proj_drop_rate});
@@ -133,7 +77,10 @@ class XcaBlock final : public Module {
     gamma3_ = param("gamma3", {c.embed_dim}, init::constant(c.eta));
     gamma2_ = param("gamma2", {c.embed_dim}, init::constant(c.eta));
     norm1_ = add("norm1", LayerNorm(c.embed_dim));
-    attn_ = add("attn", CrossCovariance(c));
+    attn_ = add("attn", CrossCovariance(c.embed_dim, {.heads = c.num_heads,
+                                                      .qkv_bias = c.qkv_bias,
+                                                      .attn_drop = c.attn_drop_rate,
+                                                      .proj_drop = c.proj_drop_rate}));
     drop1_ = add("drop_path1", DropPath(drop_path));
     norm3_ = add("norm3", LayerNorm(c.embed_dim));
     local_mp_ = add("local_mp", LocalPatchInteraction(c));
