@@ -141,6 +141,20 @@ std::unique_ptr<Module> resnet_bottleneck(const ResNetCfg& c, const ResNetPlace&
   return std::make_unique<Bottleneck>(c, p);
 }
 
+namespace {
+
+struct OwnBlocks final : ResNetBlocks {
+  const ResNetCfg& c;
+  explicit OwnBlocks(const ResNetCfg& cfg) : c(cfg) {}
+  std::unique_ptr<Module> block(const ResNetPlace& p) const override {
+    return p.bottleneck ? resnet_bottleneck(c, p) : resnet_basic(c, p);
+  }
+};
+
+}  // namespace
+
+ResNet::ResNet(const ResNetCfg& c, const ModelOptions& o) : ResNetFrame(c, o, OwnBlocks(c)) {}
+
 std::string_view name_of(ResNetStem s) {
   constexpr std::string_view names[] = {"conv7", "deep", "tiered"};
   return static_cast<size_t>(s) < std::size(names) ? names[static_cast<size_t>(s)] : std::string_view();

@@ -78,4 +78,10 @@ class ResNetFrame : public Chained<ImageModel> {
   int add_stages(const ResNetCfg& c, const ModelOptions& o, int channels, const ResNetBlocks& blocks);
 };
 
+/// The net of these own blocks.
+class ResNet final : public ResNetFrame {
+ public:
+  ResNet(const ResNetCfg& c, const ModelOptions& o);
+};
+
 }  // namespace fovea::zoo

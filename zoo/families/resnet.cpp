@@ -8,18 +8,6 @@ namespace {
 using Cfg = ResNetCfg;
 using Stem = ResNetStem;
 
-struct Blocks final : ResNetBlocks {
-  const Cfg& c;
-  explicit Blocks(const Cfg& cfg) : c(cfg) {}
-  std::unique_ptr<Module> block(const ResNetPlace& p) const override {
-    return p.bottleneck ? resnet_bottleneck(c, p) : resnet_basic(c, p);
-  }
-};
-
-struct ResNet final : ResNetFrame {
-  ResNet(const Cfg& c, const ModelOptions& o) : ResNetFrame(c, o, Blocks(c)) {}
-};
-
 #include "zoo/families/resnet_variants.inc"
 
 }  // namespace
