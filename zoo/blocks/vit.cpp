@@ -9,6 +9,7 @@
 #include "engine/ops/ops.h"
 #include "nn/checkpoint.h"
 #include "nn/layers/token_pool.h"
+#include "zoo/blocks/hybrid_embed.h"
 #include "zoo/blocks/stages.h"
 
 namespace fovea::zoo {
@@ -227,7 +228,9 @@ Tensor Vit::run_block(VitBlock& block, const Tensor& x, const AttentionContext& 
 
 Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
   const Size2 grid = patch_embed_->grid_of(image.dim(2), image.dim(3));
-  Tensor x = embed(patch_embed_(image)), kept_index;
+  // a backbone is worth recomputing
+  const bool hybrid = dynamic_cast<HybridEmbed*>(patch_embed_.get()) != nullptr;
+  Tensor x = embed(hybrid ? run(*patch_embed_, image) : patch_embed_(image)), kept_index;
   if (patch_drop_) {
     const Scope scope("patch_drop");
     const PatchDropout::Kept some = patch_drop_->keep(x);
