@@ -5,6 +5,7 @@
 #include "engine/ops/ops.h"
 #include "nn/layers/glu_mlp.h"
 #include "nn/layers/layer_scale.h"
+#include "nn/layers/norm.h"
 
 namespace fovea::zoo {
 namespace {
@@ -16,7 +17,26 @@ std::unique_ptr<SelfAttention> attention(const VitBlockOptions& o) {
   return std::make_unique<Attention>(o.dim, options);
 }
 
+// ViTamin's.
+struct GeGluMlp final : Module {
+  Ref<Module> norm, w0, w1, w2, drop1, drop2;
+  Act act_;
+  explicit GeGluMlp(const VitBlockOptions& o) : act_(o.act) {
+    norm = add("norm", LayerNorm(o.dim));
+    w0 = add("w0", Linear(o.dim, o.hidden, o.mlp_bias));
+    w1 = add("w1", Linear(o.dim, o.hidden, o.mlp_bias));
+    drop1 = add("drop1", Dropout(o.attn.proj_drop));
+    w2 = add("w2", Linear(o.hidden, o.dim, o.mlp_bias));
+    drop2 = add("drop2", Dropout(o.attn.proj_drop));
+  }
+  Tensor forward(const Tensor& x) override {
+    const Tensor y = norm(x);
+    return drop2(w2(drop1(activate(w0(y), act_) * w1(y))));
+  }
+};
+
 std::unique_ptr<Module> mlp(const VitBlockOptions& o) {
+  const bool bias = o.attn.proj_bias && o.mlp_bias;
   const TokenNorm norm = o.scale_mlp_norm ? o.norm : TokenNorm{.kind = TokenNorm::Kind::none};
   switch (o.mlp) {
     case VitMlp::swiglu:
@@ -24,20 +44,21 @@ std::unique_ptr<Module> mlp(const VitBlockOptions& o) {
                                                            .align_to = o.swiglu_align_to,
                                                            .act = o.act,
                                                            .norm = norm,
-                                                           .bias = o.attn.proj_bias,
+                                                           .bias = bias,
                                                            .drop = o.attn.proj_drop});
     case VitMlp::swiglu_packed:
       return std::make_unique<GluMlp>(o.dim, GluMlpOptions{.hidden = o.hidden,
                                                            .act = o.act,
                                                            .norm = norm,
-                                                           .bias = o.attn.proj_bias,
+                                                           .bias = bias,
                                                            .gate_last = false,
                                                            .drop = o.attn.proj_drop});
+    case VitMlp::geglu: return std::make_unique<GeGluMlp>(o);
     case VitMlp::mlp: break;
   }
   return std::make_unique<Mlp>(
       o.dim,
-      MlpOptions{.hidden = o.hidden, .act = o.act, .norm = norm, .bias = o.attn.proj_bias, .drop = o.attn.proj_drop});
+      MlpOptions{.hidden = o.hidden, .act = o.act, .norm = norm, .bias = bias, .drop = o.attn.proj_drop});
 }
 
 std::unique_ptr<Module> layer_scale(const VitBlockOptions& o) {
@@ -263,7 +284,7 @@ std::string_view name_of(VitBlockKind k) {
 }
 
 std::string_view name_of(VitMlp m) {
-  constexpr std::string_view names[] = {"mlp", "swiglu", "swiglu_packed"};
+  constexpr std::string_view names[] = {"mlp", "swiglu", "swiglu_packed", "geglu"};
   return static_cast<size_t>(m) < std::size(names) ? names[static_cast<size_t>(m)] : std::string_view();
 }
 

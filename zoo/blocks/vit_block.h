@@ -21,7 +21,12 @@ enum class VitBlockKind : uint8_t {
 };
 std::string_view name_of(VitBlockKind k);
 
-enum class VitMlp : uint8_t { mlp, swiglu, swiglu_packed };
+enum class VitMlp : uint8_t {
+  mlp,
+  swiglu,         // gate and value from two layers
+  swiglu_packed,  // ... from one
+  geglu,          // a norm, and then gate and value from two layers
+};
 std::string_view name_of(VitMlp m);
 
 struct VitBlockOptions {
@@ -33,6 +38,7 @@ struct VitBlockOptions {
   TokenNorm norm;
   Act act = act::gelu;
   VitMlp mlp = VitMlp::mlp;
+  bool mlp_bias = true;         // else none in the MLP
   int swiglu_align_to = 0;      // rounds the hidden channels of swiglu up to a multiple
   bool scale_mlp_norm = false;  // a norm in front of the MLP's last layer
   double drop_path = 0;
