@@ -6,10 +6,9 @@ standard deviation and kurtosis, which tells uniform values from normal and trun
 """
 import json
 
-import timm
 import torch
 
-from recorder import record
+from recorder import create, record
 
 torch.set_num_threads(1)
 
@@ -29,7 +28,7 @@ def figures(t):
 
 def entry(name, kwargs=None):
     torch.manual_seed(0)
-    state = timm.create_model(name, **(kwargs or {})).state_dict()
+    state = create(name, **(kwargs or {})).state_dict()
     rows = [f"  {json.dumps(key)}: {json.dumps(figures(t))}" for key, t in state.items() if t.is_floating_point()]
     head = json.dumps({"name": name, "kwargs": kwargs} if kwargs else {"name": name})
     return f'{head[:-1]}, "values": {{\n' + ",\n".join(rows) + "\n }}"
