@@ -32,6 +32,12 @@ Levels wanted_levels(const std::vector<int>& indices, int last, int count, const
 }
 
 std::vector<int> usual_levels(int default_levels, int count) {
+  if (default_levels > kLastOfEach) {
+    const int parts = default_levels - kLastOfEach;
+    std::vector<int> levels;
+    for (int i = 1; i <= parts; ++i) levels.push_back(i * count / parts - 1);
+    return levels;
+  }
   const int n = default_levels == 0 ? count : std::min(count, std::abs(default_levels));
   std::vector<int> levels(static_cast<size_t>(n));
   std::iota(levels.begin(), levels.end(), default_levels < 0 ? 0 : count - n);

@@ -14,6 +14,10 @@ struct Levels {
 /// `indices`, or without any the `last` levels, or all of `count`. Throws Error(argument) for those that `model` lacks.
 Levels wanted_levels(const std::vector<int>& indices, int last, int count, const std::string& model);
 
+inline constexpr int kLastOfEach = 1 << 16;
+/// For default_levels(): the last level of each of so many equal parts, as models of parallel branches have them.
+constexpr int last_of_each(int parts) { return kLastOfEach + parts; }
+
 /// Those of ImageModel::default_levels() of a model that has `count`: the last so many, negative: the first, 0: all.
 std::vector<int> usual_levels(int default_levels, int count);
 

@@ -19,7 +19,7 @@ import torch
 
 from formula import fill, image, uniform
 from recorder import create, record
-from variations import figure, tolerance
+from variations import figure, in_one, tolerance
 
 torch.set_num_threads(1)
 
@@ -30,8 +30,8 @@ def asked(model):
     yield dict(norm=True)
     yield dict(indices=[0, -2], norm=True)
     yield dict(indices=2, stop_early=True, intermediates_only=True)
-    # MobileNetV3 does not give the final value of a part, HRNet gives several
-    if not isinstance(model, (timm.models.mobilenetv3.MobileNetV3, timm.models.hrnet.HighResolutionNet)):
+    # MobileNetV3 does not give the final value of a part, HRNet gives several, and CrossViT's branches here end as a whole
+    if not isinstance(model, (timm.models.mobilenetv3.MobileNetV3, timm.models.hrnet.HighResolutionNet, timm.models.crossvit.CrossVit)):
         yield dict(indices=[1], stop_early=True)
         yield dict(indices=1, stop_early=True)
     if "return_prefix_tokens" in takes and model.num_prefix_tokens:
@@ -59,7 +59,7 @@ def figures(model, x, arguments):
     prefix = []
     if arguments.get("return_prefix_tokens") and model.num_prefix_tokens:
         maps, prefix = zip(*maps)
-    lists = {"features": maps, "prefix": prefix, "final": [] if final is None else [final]}
+    lists = {"features": maps, "prefix": prefix, "final": [] if final is None else [in_one(final)]}
     return {key: [figure(t, 4) for t in values] for key, values in lists.items()}
 
 

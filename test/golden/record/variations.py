@@ -30,9 +30,14 @@ def maps(backbone, x):
     return {"features_only": [figure(t, 8) for t in backbone(x)]}
 
 
+def in_one(features):
+    """Features of several branches as one row of values an image."""
+    return torch.cat([f.flatten(1) for f in features], 1) if isinstance(features, (list, tuple)) else features
+
+
 def outputs(model, x):
     features = model.forward_features(x)
-    return {"logits": figure(model.forward_head(features), 32), "features": figure(features, 16),
+    return {"logits": figure(model.forward_head(features), 32), "features": figure(in_one(features), 16),
             "pre_logits": figure(model.forward_head(features, pre_logits=True), 16),
             "intermediates": [figure(t, 8) for t in model.forward_intermediates(x, intermediates_only=True)]}
 
