@@ -11,6 +11,7 @@ but for rounding, as that of an offset in front of batch statistics does. "stead
 1e-4 (of a gradient's root mean square): batch statistics of few values, and values that rounding carries over a kink of ReLU, make others
 useless for a comparison in f32. Needs torch and timm.
 """
+import functools
 import json
 
 import timm
@@ -46,6 +47,9 @@ def gradients(name, kwargs, pixels, train, dtype):
     fill(model)
     round_epsilons(model)
     model = model.to(dtype).train(train)
+    for m in model.modules():  # norms that compute in f32 whatever they are given
+        if isinstance(m, timm.layers.RmsNormFp32):
+            m.forward = functools.partial(torch.nn.functional.rms_norm, normalized_shape=m.normalized_shape, weight=m.weight, eps=m.eps)
     assert not train or not any(is_random(m) for m in model.modules()), f"{name} draws random numbers"
     logits = model(image(2, 3, pixels, pixels).to(dtype))
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor([(3 * i + 1) % CLASSES for i in range(2)]))
