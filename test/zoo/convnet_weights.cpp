@@ -3,32 +3,10 @@
 #include <cstdio>
 
 #include "engine/ops/ops.h"
-#include "test/support/catch.h"
-#include "test/support/check_op.h"
-#include "test/support/fill.h"
+#include "test/zoo/foreign_weights.h"
 #include "weights_tools/rename.h"
-#include "zoo/zoo.h"
 
 namespace fovea::zoo {
-namespace {
-
-StateDict filled_weights(ImageModel& m) {
-  fill_weights(m);
-  return m.state_dict();
-}
-
-void check_loads(ImageModel& m, const StateDict& theirs, const StateDict& want) {
-  CHECK(load_weights(m, theirs, "the original").clean());
-  const StateDict have = m.state_dict();
-  REQUIRE(have.names() == want.names());
-  for (const auto& [name, t] : want) {
-    INFO(name);
-    REQUIRE(have.at(name).shape() == t.shape());
-    CHECK(test::values_of(have.at(name)) == test::values_of(t));
-  }
-}
-
-}  // namespace
 
 TEST_CASE("VGG takes torchvision's weights, whose wide layers are linear", "[zoo]") {
   const ModelOptions narrow{.num_classes = 5, .set = {{"mlp_ratio", "0.01"}}};
