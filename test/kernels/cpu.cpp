@@ -493,6 +493,8 @@ TEST_CASE("cpu: interpolation and rolling", "[cpu]") {
       check1([&] { return interpolate(lay(x), size); }, 0);
       check1([&] { return interpolate(lay(x), size, {.mode = Interpolation::linear}); });
       check1([&] { return interpolate(lay(x), size, {.mode = Interpolation::linear, .align_corners = true}); });
+      check1([&] { return interpolate(lay(x), size, {.mode = Interpolation::cubic}); });
+      check1([&] { return interpolate(lay(x), size, {.mode = Interpolation::cubic, .align_corners = true}); });
     }
     check1([&] { return roll(lay(x), {-3, 2}, {2, 3}); }, 0);
     check1([&] { return roll(lay(x), {8}, {1}); }, 0);
