@@ -18,7 +18,7 @@ Tensor behind(const Tensor& x, int rows, double value) {
   if (rows == 0) return x;
   Shape front = x.shape();
   front[front.size() - 2] = rows;
-  return cat({full(front, value, x.dtype()), x}, -2);
+  return cat({full(front, value, x.dtype(), x.device()), x}, -2);
 }
 
 // Each head of each block looks into a direction of its own, with its first half of frequencies, and across it.
@@ -53,7 +53,7 @@ Rotary kept(const Rotary& r, const Tensor& index, int prefix) {
   if (prefix > 0) {
     Tensor front = empty({1, prefix}, DType::i64);
     for (int i = 0; i < prefix; ++i) front.mutable_data<int64_t>()[static_cast<size_t>(i)] = i;
-    all = cat({expand(front, {n, prefix}), all}, 1);
+    all = cat({expand(front.to(index.device()), {n, prefix}), all}, 1);
   }
   const auto chosen = [&](const Tensor& table) {  // [N, heads or 1, kept, D]
     const Tensor t = table.rank() == 2 ? unsqueeze(table, 0) : table;
@@ -84,7 +84,7 @@ RotaryEmbedding::RotaryEmbedding(const RotaryOptions& o) : options_(o) {
   freqs_.slot().drawing = std::make_shared<Directions>(o.temperature);
 }
 
-Tensor RotaryEmbedding::coordinates(Size2 grid) {
+Tensor RotaryEmbedding::coordinates(Size2 grid, Device d) {
   const RotaryOptions& o = options_;
   const auto place = [&](int at, int size, int ref) {
     float x = static_cast<float>(at) + static_cast<float>(o.grid_offset);
@@ -99,16 +99,18 @@ Tensor RotaryEmbedding::coordinates(Size2 grid) {
       all.push_back(o.columns_first ? column : row);
       all.push_back(o.columns_first ? row : column);
     }
-  Tensor x = from(std::span<const float>(all), Shape{static_cast<int64_t>(grid.h) * grid.w, 2});
+  Tensor x = from(std::span<const float>(all), Shape{static_cast<int64_t>(grid.h) * grid.w, 2}).to(d);
   if (!training()) return x;
-  const auto within = [&](const Shape& shape, double most) { return affine(rand(shape, next_key()), 2 * most, -most); };
+  const auto within = [&](const Shape& shape, double most) {
+    return affine(rand(shape, next_key(), DType::f32, d), 2 * most, -most);
+  };
   if (o.shift_coords > 0) x = x + within({1, 2}, o.shift_coords);
   if (o.jitter_coords > 0) x = x * exp(within({1, 2}, std::log(o.jitter_coords)));
   if (o.rescale_coords > 0) x = x * exp(within({1, 1}, std::log(o.rescale_coords)));
   return x;
 }
 
-std::array<Tensor, 2> RotaryEmbedding::frequencies(int block) const {
+std::array<Tensor, 2> RotaryEmbedding::frequencies(int block, Device d) const {
   const RotaryOptions& o = options_;
   if (freqs_) {
     const Tensor own = unsqueeze(select(*freqs_, 1, block), -2);
@@ -128,13 +130,14 @@ std::array<Tensor, 2> RotaryEmbedding::frequencies(int block) const {
       w[i < quarter ? 0 : 1][at] = static_cast<float>(o.type == RopeType::dinov3 ? 2 * std::numbers::pi * slow : slow);
     }
   }
-  return {from(std::span<const float>(w[0]), Shape{1, half}), from(std::span<const float>(w[1]), Shape{1, half})};
+  return {from(std::span<const float>(w[0]), Shape{1, half}).to(d),
+          from(std::span<const float>(w[1]), Shape{1, half}).to(d)};
 }
 
-Rotary RotaryEmbedding::at(Size2 grid, int block) {
+Rotary RotaryEmbedding::at(Size2 grid, int block, Device d) {
   const Scope scope(name());
-  const Tensor places = coordinates(grid);
-  const auto [first, second] = frequencies(block);
+  const Tensor places = coordinates(grid, d);
+  const auto [first, second] = frequencies(block, d);
   const Tensor angles = slice(places, 1, 0, 1) * first + slice(places, 1, 1, 2) * second;
   const bool half = options_.rotate_half || options_.type == RopeType::mrope;
   return {.sin = behind(doubled(sin(angles), half), options_.prefix, 0),

@@ -44,12 +44,13 @@ class RotaryEmbedding final : public Module {
  public:
   explicit RotaryEmbedding(const RotaryOptions& o);
   /// For a grid of tokens, read line by line. Blocks differ only where frequencies are learned.
-  Rotary at(Size2 grid, int block = 0);
+  Rotary at(Size2 grid, int block = 0, Device d = {});
   bool differs() const { return options_.type == RopeType::mixed; }
 
  private:
-  Tensor coordinates(Size2 grid);                      // [L, 2]
-  std::array<Tensor, 2> frequencies(int block) const;  // by which angles grow with both coordinates, [.., 1, D / 2]
+  Tensor coordinates(Size2 grid, Device d);            // [L, 2]
+  // By which angles grow with both coordinates: [.., 1, D / 2].
+  std::array<Tensor, 2> frequencies(int block, Device d) const;
   RotaryOptions options_;
   Param freqs_;  // [2, depth, heads, D / 2]
 };

@@ -263,7 +263,7 @@ TEST_CASE("sessions with state are not saved", "[session_cache]") {
 
 TEST_CASE("every op is in the table of ops", "[session_cache]") {
   size_t found = 0;
-  for (const auto& file : std::filesystem::directory_iterator(FOVEA_SOURCE_DIR "/engine/ops")) {
+  for (const auto& file : std::filesystem::recursive_directory_iterator(FOVEA_SOURCE_DIR "/engine/ops")) {
     std::ifstream text(file.path());
     const std::string_view start = "constinit const OpDef ";
     for (std::string line; std::getline(text, line);) {

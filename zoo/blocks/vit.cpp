@@ -211,10 +211,10 @@ Tensor Vit::embed(const Tensor& patches) {
   return positions || rope_ ? pos_drop_(x) : x;
 }
 
-AttentionContext Vit::context(const AttentionMask& m, Size2 grid, int block) {
+AttentionContext Vit::context(const AttentionMask& m, Size2 grid, int block, Device d) {
   AttentionContext c(m);
   if (rel_pos_) c.mask = rel_pos_->bias();
-  if (rope_) c.rotary = rope_->at(grid, block);
+  if (rope_) c.rotary = rope_->at(grid, block, d);
   return c;
 }
 
@@ -238,7 +238,7 @@ Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
   AttentionContext c;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (i == 0 || (rope_ && rope_->differs())) {
-      c = context(m, grid, static_cast<int>(i));
+      c = context(m, grid, static_cast<int>(i), x.device());
       if (rope_ && kept_index) c.rotary = kept(c.rotary, kept_index, prefix_tokens());
     }
     x = run_block(*blocks_[i], x, c);

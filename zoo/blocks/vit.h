@@ -47,7 +47,7 @@ class Vit : public TokenHeadModel, public TokenModel, public MaskedModel, public
   void start_values();
   Tensor embed(const Tensor& patches);
   Tensor run_block(VitBlock& block, const Tensor& x, const AttentionContext& c);
-  AttentionContext context(const AttentionMask& m, Size2 grid, int block);
+  AttentionContext context(const AttentionMask& m, Size2 grid, int block, Device d);
   int embedded_prefix() const { return cfg_.tokens.no_embed_class ? 0 : prefix_tokens(); }
   TokenNorm norm() const { return {.kind = cfg_.block.norm, .eps = cfg_.block.norm_eps}; }
 

@@ -41,7 +41,8 @@ class PositionalEncodingFourier final : public Module {
     for (int c = 0; c < 2 * kHidden; ++c)
       for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x) *at++ = c < kHidden ? wave(y, height, c) : wave(x, width, c - kHidden);
-    return token_projection_(cast(waves, token_projection_->weight->dtype()));
+    const Tensor& weight = token_projection_->weight;
+    return token_projection_(cast(waves.to(weight.device()), weight.dtype()));
   }
 
  private:
