@@ -333,7 +333,8 @@ def main():
         os.environ.setdefault("FOVEA_THREADS", str(MOST_THREADS))
     spec, jobs = catch_spec(options.filter), []
     if options.unit:
-        jobs += catch_jobs(Part("unit"), RELEASE, narrowed(spec, "~[far]"), {}, options.jobs)
+        asked = "" if spec else "~[.]"             # a spec finds what is only run when asked for
+        jobs += catch_jobs(Part("unit"), RELEASE, narrowed(spec, "~[far]" + asked), {}, options.jobs)
         if names_of(RELEASE, narrowed(spec, "[far]")):
             jobs += catch_jobs(Part("far devices"), RELEASE, narrowed(spec, "[far]"), {}, options.jobs)
     if options.sanitized:

@@ -109,9 +109,8 @@ Session::Workspace::Workspace(const Program& p, const std::vector<Tensor>& state
 }
 
 void Session::Workspace::gather_memory(const Program& p) {
-  memory = {arena};
+  memory = {arena};                                // state was allocated on its stream
   if (p.packed) memory.push_back(p.packed);
-  for (const Tensor& t : state) memory.push_back(t.impl()->storage);
   for (const Value& v : p.graph.values)
     if (v.constant && v.constant.has_bytes()) memory.push_back(v.constant.impl()->storage);
 }

@@ -8,6 +8,7 @@
 #include "engine/autograd/autograd.h"
 #include "engine/core/backend.h"
 #include "engine/core/deferred.h"
+#include "engine/core/finite.h"
 #include "engine/ops/ops.h"
 #include "test/engine/session_nets.h"
 #include "test/support/catch.h"
@@ -248,6 +249,31 @@ TEST_CASE("far: events order host and streams", "[far]") {
     r.wait(r.record(b));
     CHECK(seen == other);
     r.wait(a, r.record(b));
+  }
+}
+
+TEST_CASE("far: a fence of the host waits for the device", "[far]") {
+  test::add_far_devices();
+  const Runtime& r = runtime_of(kFar);
+  for (int round = 0; round < 20; ++round) {
+    Tensor x = full({1}, round, DType::f32, kFar);
+    for (int i = 0; i < 4; ++i) x = x + 1.0;
+    const Storage& s = *x.impl()->storage;
+    float seen = 0;
+    r.download(reinterpret_cast<std::byte*>(&seen), x.bytes(), sizeof seen, {s.device, s.stream});
+    Fence fence(current_stream(cpu()));
+    fence.use(s);
+    CHECK(seen == static_cast<float>(round + 4));
+  }
+}
+
+TEST_CASE("far: what is not finite is found there", "[far]") {
+  test::add_far_devices();
+  const Tensor good = numbers({3, 4}, 1), bad = log(good);  // of negative numbers, too
+  REQUIRE_FALSE(all_finite(bad));
+  for (const Tensor& t : {good, bad, transpose(bad, 0, 1)}) {
+    CHECK(all_finite(t.to(kFar)) == all_finite(t));
+    CHECK(first_not_finite(t.to(kFar)) == first_not_finite(t));
   }
 }
 

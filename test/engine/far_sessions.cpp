@@ -7,6 +7,7 @@
 #include "engine/graph/batch_session.h"
 #include "engine/graph/calibration.h"
 #include "engine/graph/passes/passes.h"
+#include "engine/graph/sensitivity.h"
 #include "engine/graph/session_cache.h"
 #include "test/engine/session_nets.h"
 #include "test/support/catch.h"
@@ -115,6 +116,17 @@ TEST_CASE("far: a session is given inputs of its own device", "[far][session]") 
       contains_text("compile for far:0: input was traced on cpu"));
 }
 
+TEST_CASE("far: profiles wait for each step, before and after it", "[far][session]") {
+  test::add_far_devices();
+  const Net net = nets()[0];
+  const Device d = far_device();
+  Session s = compile(traced(net, d), {.device = d});
+  const Tensors x = moved(net.inputs(), d);
+  const int64_t before = test::far_work().waits;
+  CHECK(s.profile(x).size() == s.steps().size());
+  CHECK(test::far_work().waits - before == static_cast<int64_t>(2 * s.steps().size()));
+}
+
 TEST_CASE("far: forks run side by side, on streams of their own", "[far][session]") {
   test::add_far_devices();
   const Net net = nets()[2];
@@ -205,35 +217,45 @@ TEST_CASE("far: calibration watches, and integers compute there", "[far][session
   test::add_far_devices();
   const Device d = far_device();
   struct Small {
-    Tensor stem, expand, depthwise, shrink, classes;
+    Tensor stem, expand, wide_bias, depthwise, shrink, classes;
     Tensor operator()(const Tensor& image) const {
       const Tensor x =
           max_pool(relu(conv(image, stem, {}, {.stride = {2}, .pad = {1}})), {.kernel = {2}, .stride = {2}});
-      Tensor y = unary(conv(x, expand), Unary::hard_swish);
-      y = unary(conv(y, depthwise, {}, {.pad = {1}, .groups = 48}), Unary::relu6);
+      Tensor y = unary(conv(x, expand, wide_bias), Unary::hard_swish);
+      y = unary(conv(y, depthwise, wide_bias, {.pad = {1}, .groups = 48}), Unary::relu6);
       return linear(mean(relu(conv(y, shrink) + x), {2, 3}), classes);
     }
   };
   const auto on = [](Device where) {
     return Small{numbers({24, 3, 3, 3}, 1, 0.4).to(where), numbers({48, 24, 1, 1}, 2, 0.3).to(where),
-                 numbers({48, 1, 3, 3}, 3, 0.5).to(where), numbers({24, 48, 1, 1}, 5, 0.3).to(where),
-                 numbers({10, 24}, 6, 0.5).to(where)};
+                 numbers({48}, 4, 0.2).to(where),          numbers({48, 1, 3, 3}, 3, 0.5).to(where),
+                 numbers({24, 48, 1, 1}, 5, 0.3).to(where), numbers({10, 24}, 6, 0.5).to(where)};
   };
-  const auto session = [&](Device where) {
+  struct Made {
+    Session session;
+    std::vector<double> errors;  // of each value as integers
+  };
+  const auto made = [&](Device where) {
     const Small net = on(where);
     std::optional<UseBackend> ref;
     if (where == cpu()) ref.emplace("ref");
     const Graph g = trace([&](const Tensor& x) { return net(x); }, {make_meta(DType::f32, {1, 3, 32, 32}, {}, where)});
     Calibrator seen(g, {.device = where});
     for (int i = 0; i < 4; ++i) seen.observe(numbers({1, 3, 32, 32}, 100 + i).to(where));
-    return compile(g, {.device = where, .calibration = std::make_shared<Calibration>(seen.result())});
+    const auto ranges = std::make_shared<Calibration>(seen.result());
+    Made out{compile(g, {.device = where, .calibration = ranges}), {}};
+    const SensitivityMeter meter(g, {.device = where}, {numbers({1, 3, 32, 32}, 100).to(where)});
+    for (const auto& [name, observed] : ranges->values) out.errors.push_back(meter.measure(name, observed).error);
+    return out;
   };
-  Session here = session(cpu()), there = session(d);
+  Made here = made(cpu()), there = made(d);
   int integers = 0;
-  for (const StepInfo& s : there.steps()) integers += s.op.starts_with("quant_");
+  for (const StepInfo& s : there.session.steps()) integers += s.op.starts_with("quant_");
   CHECK(integers >= 3);
   const Tensor x = numbers({1, 3, 32, 32}, 7);
-  CHECK(relative_error(values_of(there.run(x.to(d))), values_of(here.run(x))) < 0.02);
+  CHECK(relative_error(values_of(there.session.run(x.to(d))), values_of(here.session.run(x))) < 0.02);
+  REQUIRE(there.errors.size() == here.errors.size());
+  CHECK(relative_error(there.errors, here.errors) < 0.05);
 }
 
 }  // namespace fovea

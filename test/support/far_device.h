@@ -20,6 +20,7 @@ void add_far_devices();
 /// What all of them did so far.
 struct FarWork {
   int64_t kernels = 0, uploads = 0, downloads = 0, copies = 0, fills = 0, allocations = 0, events = 0, packed = 0;
+  int64_t waits = 0;                               // of the host
   int64_t live_bytes = 0;                          // allocated and not given back
 };
 FarWork far_work();
