@@ -55,13 +55,15 @@ void Work::load() {
 void Work::compile() {
   side_by_side_ = BatchSession::suits(options_.batch);
   model_->eval();
-  zoo::CompileOptions o{.batch = side_by_side_ ? 1 : options_.batch, .consume = true};
+  zoo::CompileOptions o{.batch = side_by_side_ ? 1 : options_.batch};
+  std::optional<Graph> graph;                      // traced without the weights
   if (options_.cache) {
     if (options_.weights.empty() || (options_.dtype == "int8" && !options_.calibration))
       throw Error(Error::Kind::argument, "the plan cache is for models with weights (and int8 with a calibration)",
                   "name files: --weights, --calibration");
     o.target = target();
-    cache_.emplace(*model_, zoo::ModelOptions{}, zoo::trace(*model_, o), options_.weights, o.target);
+    graph = zoo::trace(*model_, o);
+    cache_.emplace(*model_, zoo::ModelOptions{}, *graph, options_.weights, o.target);
     if (std::optional<Session> found = cache_->load()) {
       take(std::move(*found));
       from_cache_ = true;
@@ -70,7 +72,9 @@ void Work::compile() {
   }
   load();
   o.target = target();
-  take(zoo::compile(*model_, o));
+  if (!graph || !zoo::fill_traced(*graph, *model_)) graph = zoo::trace(*model_, o);
+  zoo::give_up_tensors(*model_);
+  take(fovea::compile(std::move(*graph), o.target));
 }
 
 void Work::take(Session s) {

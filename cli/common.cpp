@@ -107,8 +107,10 @@ void ReadyModel::compile(const ModelArguments& a) {
   if (!a.calibration.empty()) target.calibration = read_calibration(a.calibration, model_->full_name());
   const NoGrad no_grad;
   // without a classifier of its own the model says nothing of how many classes the file has
+  std::optional<Graph> graph;                      // traced without the weights
   if (!a.no_cache && (model_->num_classes() > 0 || !what_.needs_classifier())) {
-    cache_.emplace(*model_, zoo::ModelOptions{}, what_.trace(*model_), weights_, target);
+    graph = what_.trace(*model_);
+    cache_.emplace(*model_, zoo::ModelOptions{}, *graph, weights_, target);
     if (std::optional<Session> found = cache_->load()) {
       session_ = std::move(*found);
       from_cache_ = true;
@@ -117,9 +119,9 @@ void ReadyModel::compile(const ModelArguments& a) {
   }
   load();
   if (target.calibration) zoo::want_finite_weights(*model_);           // integers cannot say it later
-  Graph graph = what_.trace(*model_);
+  if (!graph || !zoo::fill_traced(*graph, *model_)) graph = what_.trace(*model_);
   zoo::give_up_tensors(*model_);
-  session_ = fovea::compile(std::move(graph), target);
+  session_ = fovea::compile(std::move(*graph), target);
 }
 
 Tensors ReadyModel::operator()(const Tensor& images) {

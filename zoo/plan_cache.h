@@ -42,4 +42,8 @@ class PlanCache {
   std::optional<std::string> sum_;                 // of the contents that the stamp is of; nothing: not needed yet
 };
 
+/// Gives a graph that was traced from the model before it had weights the tensors that the model has now. False where
+/// that graph is not the model's any more (weights may bring another number of classes): it must be traced again.
+bool fill_traced(Graph& traced, const ImageModel& model);
+
 }  // namespace fovea::zoo

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/engine/far_streams.cpp — sessions whose memory, inputs and results belong to several streams stay in order.
+#include <array>
 #include <optional>
 
 #include "engine/autograd/autograd.h"
@@ -120,17 +121,24 @@ TEST_CASE("far: inputs in another order are brought into it on any stream", "[fa
       y = s->run(transpose(late({30, 20}, i), 0, 1));
     }
     s.reset();
-    Tensors over;                                  // the session's memory among it
-    for (const int n : {1, 3}) {
-      const UseStream use(stream(n));
-      for (const int64_t columns : {30, 60, 60}) over.push_back(far_full({20, columns}, -1));
-    }
-    const auto intact = [&] {
-      for (const Tensor& t : over) CHECK(sum(t).item() == static_cast<double>(-t.numel()));
+    std::array<Tensors, 4> over;                   // by stream; the session's memory among it
+    for (const int n : {1, 3})
+      for (const int64_t columns : {30, 60, 60}) {
+        const UseStream use(stream(n));
+        over[static_cast<size_t>(n)].push_back(far_full({20, columns}, -1));
+      }
+    const auto check_intact = [&] {
+      for (const int n : {1 + i % 2 * 2, 3 - i % 2 * 2}) {       // the first waits for no other
+        const UseStream use(stream(n));
+        for (const Tensor& t : over[static_cast<size_t>(n)]) CHECK(sum(t).item() == static_cast<double>(-t.numel()));
+      }
     };
-    intact();
-    CHECK(sum(y).item() == 1200.0 * i);
-    intact();
+    check_intact();
+    {
+      const UseStream use(stream(2));
+      CHECK(sum(y).item() == 1200.0 * i);
+    }
+    check_intact();
   }
 }
 

@@ -324,6 +324,32 @@ TEST_CASE("constants that a model makes by itself belong to the plan's key", "[z
   CHECK(graph(2).print() == graph(3).print());
 }
 
+TEST_CASE("a graph that was traced without weights takes them, unless they change the model", "[zoo][plan_cache]") {
+  const Scratch folder;
+  const std::string weights = folder / "w.safetensors";
+  for (const Member& m : members()) {
+    INFO(m.name);
+    write_weights(m.name, weights, 3, m.options);
+    auto model = create(m.name, m.options);
+    Graph before = trace(*model);
+    CHECK_FALSE(fill_traced(before, *model));      // there are none yet
+    load_weights(*model, weights);
+    REQUIRE(fill_traced(before, *model));
+    const Graph after = trace(*model);
+    CHECK(before.print() == after.print());
+    const StateDict state = model->state_dict();
+    for (size_t v = 0; v < after.values.size(); ++v)
+      if (state.contains(after.values[v].name))
+        CHECK(before.values[v].constant.bytes() == after.values[v].constant.bytes());
+  }
+  write_weights("test_resnet", weights, 3, {.num_classes = 7});
+  auto model = create("test_resnet");
+  Graph before = trace(*model);
+  load_weights(*model, weights);
+  CHECK_FALSE(fill_traced(before, *model));
+  CHECK(trace(*model).print() != before.print());
+}
+
 TEST_CASE("a plan cache that cannot be written is as if it were not there", "[zoo][plan_cache]") {
   const Scratch folder;
   const CacheIn cache_in(folder.file("no folder", "") + "/plans");
