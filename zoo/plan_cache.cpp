@@ -148,6 +148,27 @@ bool any_with(const std::string& folder, const std::string& prefix) {
   return false;
 }
 
+std::string end_of_name(const std::string& sum) { return cat("-", sum, ".plan"); }
+
+// Of the sessions of the same weights that stand by themselves, the one that holds most of this one's constants; none
+// where it is not worth depending on.
+std::optional<Session> base_for(const Session& session, const std::string& path, const std::string& sum) {
+  std::optional<Session> best;
+  int64_t most = session.constant_bytes() / 4;
+  std::error_code ignored;
+  for (const fs::directory_entry& e : fs::directory_iterator(fs::path(path).parent_path(), ignored)) {
+    const std::string other = e.path().string();
+    if (other == path || !other.ends_with(end_of_name(sum))) continue;
+    std::optional<Session> found = load_any_session(other);
+    if (!found || files_of(*found).size() != 1) continue;
+    if (const int64_t bytes = bytes_in_base(session, *found); bytes > most) {
+      most = bytes;
+      best = std::move(found);
+    }
+  }
+  return best;
+}
+
 // When it was last used is kept as the time of the last access: that of the last change says whether it is intact.
 void mark_used(const std::string& path) {
   const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
@@ -217,13 +238,14 @@ std::optional<std::string> PlanCache::summed() const {
   return sum;
 }
 
-std::string PlanCache::path_for(const std::string& sum) const { return cat(folder_, "/", prefix_, "-", sum, ".plan"); }
+std::string PlanCache::path_for(const std::string& sum) const { return cat(folder_, "/", prefix_, end_of_name(sum)); }
 std::string PlanCache::key_for(const std::string& sum) const { return cat(what_, " weights ", sum); }
 
 std::optional<Session> PlanCache::load() const {
   if (!sum_ || !owned_folder(folder_)) return {};
   std::optional<Session> found = load_session(path_for(*sum_), key_for(*sum_));
-  if (found) mark_used(path_for(*sum_));
+  if (found)
+    for (const std::string& path : files_of(*found)) mark_used(path);
   return found;
 }
 
@@ -234,7 +256,8 @@ bool PlanCache::store(const Session& session, int64_t most_bytes) const noexcept
     // A stamp that was settled when it was taken says all; else the contents must be what they were.
     const std::optional<std::string> sum = sum_ && settled_ ? sum_ : summed();
     if (!sum || (sum_ && *sum != *sum_)) return false;
-    save_session(session, path_for(*sum), key_for(*sum));
+    const std::optional<Session> base = base_for(session, path_for(*sum), *sum);
+    save_session(session, path_for(*sum), key_for(*sum), base ? &*base : nullptr);
     make_room(folder_, most_bytes);
     return true;
   } catch (const std::exception&) {

@@ -69,6 +69,8 @@ struct CompileOptions {
   bool features_only = false;                      // the feature maps of all levels instead of the logits
   // The model gives up its saved tensors, so that each is freed once the session has packed it; load() gives new ones.
   bool consume = false;
+  // of the same weights for another batch or size, say: constants that both need in the same form are held once
+  const Session* sharing = nullptr;
 };
 /// Traces the model in eval mode on an image without bytes, and compiles what was traced.
 Graph trace(ImageModel& model, const CompileOptions& o = {});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/graph/compile.cpp — compile(): passes, then a plan, packed constants and addresses for every step.
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "engine/core/scope.h"
@@ -62,9 +63,51 @@ void Session::Program::add(const Step& s, const Site& site, PlannedStep planned)
   info.push_back(std::move(i));
 }
 
+namespace {
+
+bool alike(const PackedConstant& a, const PackedConstant& b) {
+  return a.name == b.name && a.plan == b.plan && a.operand == b.operand && a.bytes == b.bytes;
+}
+
+bool same_bytes(const Tensor& a, const Tensor& b) {
+  if (a.bytes() == b.bytes()) return true;
+  const Tensor x = on_host(a), y = on_host(b);
+  return std::memcmp(x.bytes(), y.bytes(), static_cast<size_t>(span_of(a.meta())) * size_of(a.dtype())) == 0;
+}
+
+}  // namespace
+
+Tensor PackedConstant::tensor() const {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->meta = make_meta(DType::u8, {bytes}, Memory::contiguous, memory->device);
+  impl->storage = memory;
+  impl->offset = at;
+  return Tensor(std::move(impl));
+}
+
+bool Session::Program::packs_alike(const PackedConstant& want) const {
+  return std::any_of(packs.begin(), packs.end(), [&](const PackedConstant& c) { return alike(c, want); });
+}
+
+const PackedConstant* Session::Program::find(const PackedConstant& want) const {
+  for (const PackedConstant& c : packs)
+    if (alike(c, want) && same_bytes(c.tensor(), want.tensor())) return &c;
+  return nullptr;
+}
+
+const Tensor* Session::Program::find(const Value& want) const {
+  for (const Value& v : graph.values)
+    if (v.constant && v.name == want.name && v.meta == want.meta && v.constant.has_bytes() &&
+        same_bytes(v.constant, want.constant))
+      return &v.constant;
+  return nullptr;
+}
+
 class Compiler {
  public:
-  Compiler(Graph g, const Target& t) : program_(std::make_shared<Session::Program>()) {
+  Compiler(Graph g, const Target& t, const Session* sharing)
+      : program_(std::make_shared<Session::Program>()),
+        other_(sharing ? &sharing->program() : nullptr) {
     program_->graph = std::move(g);
     program_->target = t;
     if (t.threads == 0) program_->target.threads = threads();
@@ -82,6 +125,7 @@ class Compiler {
     rewrite();
     for (const Step& s : g.steps)
       if (!s.op->traits.view) plan(s);
+    share();
     pack();
     Tensors state;                                 // the session works on a copy
     for (State& s : g.state) state.push_back(std::exchange(s.initial, meta_tensor(s.initial.meta())));
@@ -93,7 +137,8 @@ class Compiler {
     int value;
     PlanPtr plan;
     int operand;
-    int64_t at;
+    size_t at;                                     // in Program::packs
+    bool done = false;
   };
 
   void rewrite() {
@@ -122,10 +167,13 @@ class Compiler {
     const Graph& g = program_->graph;
     const Place& place = g.places[static_cast<size_t>(v)];
     if (const size_t bytes = site.is_constant(i) ? plan->packed_bytes(i) : 0) {
-      const auto [pack, first] = packs_.try_emplace({v, plan.get(), i}, packed_bytes_);
+      const auto [pack, first] = packs_.try_emplace({v, plan.get(), i}, static_cast<int>(order_.size()));
       if (first) {
-        order_.push_back({v, plan, i, packed_bytes_});
-        packed_bytes_ += (static_cast<int64_t>(bytes) + 63) & ~int64_t{63};
+        order_.push_back({v, plan, i, order_.size()});
+        program_->packs.push_back({.name = g.values[static_cast<size_t>(v)].name,
+                                   .plan = plan->name,
+                                   .operand = i,
+                                   .bytes = static_cast<int64_t>(bytes)});
         ++left_to_pack_[static_cast<size_t>(v)];
       }
       return {place, pack->second};
@@ -134,44 +182,90 @@ class Compiler {
     return {place};
   }
 
+  static int64_t rounded(int64_t bytes) { return (bytes + 63) & ~int64_t{63}; }
+  Value& value(size_t v) { return program_->graph.values[v]; }
+
+  // What the other session has in the same form is taken from there. Whether it is the same is seen from the bytes.
+  void share() {
+    if (!other_ || other_->target.device != program_->target.device) return;
+    for (size_t v = 0; v < plain_.size(); ++v)
+      if (const Tensor* const same = plain_[v] ? other_->find(value(v)) : nullptr) {
+        value(v).constant = *same;
+        program_->shared_bytes += value(v).meta.bytes();
+      }
+    for (Pack& p : order_) {
+      PackedConstant& c = program_->packs[p.at];
+      if (!other_->packs_alike(c)) continue;
+      c.memory = packed_here(p);
+      const PackedConstant* const same = other_->find(c);
+      c.memory = nullptr;
+      if (!same) continue;
+      c = *same;
+      program_->shared_bytes += rounded(c.bytes);
+      packed_one(p);
+    }
+    if (program_->shared_bytes > 0) program_->files = other_->files;
+  }
+
   // One copy of the weights, in one piece of memory: what runs on its packed form alone lets go of the plain one at
   // once.
   void pack() {
-    if (packed_bytes_ > 0) program_->packed = allocate(program_->target.device, static_cast<size_t>(packed_bytes_));
+    int64_t own = 0;
+    for (const Pack& p : order_) {
+      PackedConstant& c = program_->packs[p.at];
+      program_->constant_bytes += rounded(c.bytes);
+      if (p.done) continue;
+      c.at = own;
+      own += rounded(c.bytes);
+    }
+    const std::shared_ptr<Storage> memory =
+        own > 0 ? allocate(program_->target.device, static_cast<size_t>(own)) : nullptr;
     for (size_t v = 0; v < plain_.size(); ++v) {
-      if (plain_[v]) program_->constant_bytes += program_->graph.values[v].meta.bytes();
+      if (plain_[v]) program_->constant_bytes += value(v).meta.bytes();
       else if (left_to_pack_[v] == 0) drop(v);
     }
-    for (const Pack& p : order_) {
-      const auto v = static_cast<size_t>(p.value);
-      pack(p, program_->graph.values[v].constant);
-      if (--left_to_pack_[v] == 0 && !plain_[v]) drop(v);
+    for (Pack& p : order_) {
+      if (p.done) continue;
+      program_->packs[p.at].memory = memory;
+      pack(p, program_->packs[p.at]);
+      packed_one(p);
     }
-    program_->constant_bytes += packed_bytes_;
   }
   // Kernels pack on the host.
-  void pack(const Pack& p, const Tensor& constant) {
-    const Tensor here = on_host(constant);
-    const Storage& to = *program_->packed;
-    if (is_host(to.device)) return p.plan->pack(p.operand, here.bytes(), to.data + p.at);
-    const size_t bytes = p.plan->packed_bytes(p.operand);
-    const std::shared_ptr<Storage> packed = allocate(cpu(), bytes);
+  void pack(const Pack& p, const PackedConstant& c) {
+    const Storage& to = *c.memory;
+    if (is_host(to.device)) {
+      const Tensor here = value(static_cast<size_t>(p.value)).constant;
+      return p.plan->pack(p.operand, here.bytes(), to.data + c.at);
+    }
+    const std::shared_ptr<Storage> packed = packed_here(p);
+    runtime_of(to.device).upload(to.data + c.at, packed->data, static_cast<size_t>(c.bytes), {to.device, to.stream});
+  }
+  std::shared_ptr<Storage> packed_here(const Pack& p) {
+    const Tensor here = on_host(value(static_cast<size_t>(p.value)).constant);
+    std::shared_ptr<Storage> packed = allocate(cpu(), p.plan->packed_bytes(p.operand));
     p.plan->pack(p.operand, here.bytes(), packed->data);
-    runtime_of(to.device).upload(to.data + p.at, packed->data, bytes, {to.device, to.stream});
+    return packed;
+  }
+  void packed_one(Pack& p) {
+    p.done = true;
+    const auto v = static_cast<size_t>(p.value);
+    if (--left_to_pack_[v] == 0 && !plain_[v]) drop(v);
   }
   void drop(size_t v) {
-    Value& value = program_->graph.values[v];
-    if (value.constant) value.constant = meta_tensor(value.meta);
+    if (value(v).constant) value(v).constant = meta_tensor(value(v).meta);
   }
 
   std::shared_ptr<Session::Program> program_;
+  const Session::Program* other_;                  // whose constants may be taken; null: nobody's
   std::vector<bool> plain_;                        // per value: a constant whose own bytes some step reads
   std::vector<int> left_to_pack_;                  // per value: in how many forms it is still to be packed
-  std::map<std::tuple<int, const Plan*, int>, int64_t> packs_;
+  std::map<std::tuple<int, const Plan*, int>, int> packs_;
   std::vector<Pack> order_;
-  int64_t packed_bytes_ = 0;
 };
 
-Session compile(Graph graph, const Target& target) { return Compiler(std::move(graph), target).run(); }
+Session compile(Graph graph, const Target& target, const Session* sharing) {
+  return Compiler(std::move(graph), target, sharing).run();
+}
 
 }  // namespace fovea

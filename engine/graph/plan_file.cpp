@@ -2,6 +2,8 @@
 #include "engine/graph/plan_file.h"
 
 #include <cerrno>
+#include <map>
+#include <mutex>
 #include <tuple>
 #include <utility>
 
@@ -18,6 +20,29 @@ namespace fovea {
 namespace {
 
 auto order(const timespec& t) { return std::tuple(t.tv_sec, t.tv_nsec); }
+
+// Files that are mapped now, by what changes when another one takes their name or somebody writes into them.
+struct Mapped {
+  using Key = std::tuple<dev_t, ino_t, off_t, time_t, long>;
+  std::mutex mutex;
+  std::map<Key, std::weak_ptr<const PlanFile>> files;
+
+  static Key key(const struct stat& s) { return {s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec}; }
+  std::shared_ptr<const PlanFile> find(const struct stat& s) {
+    const std::lock_guard lock(mutex);
+    const auto at = files.find(key(s));
+    return at == files.end() ? nullptr : at->second.lock();
+  }
+  void add(const struct stat& s, const std::shared_ptr<const PlanFile>& file) {
+    const std::lock_guard lock(mutex);
+    std::erase_if(files, [](const auto& f) { return f.second.expired(); });
+    files[key(s)] = file;
+  }
+};
+Mapped& mapped() {
+  static Mapped* const one = new Mapped;           // sessions may be loaded while the process ends
+  return *one;
+}
 
 }  // namespace
 
@@ -38,8 +63,11 @@ std::shared_ptr<const PlanFile> PlanFile::open(const std::string& path, size_t l
     return nullptr;
   file->size_ = static_cast<size_t>(s.st_size);
   file->written_ = s.st_mtim;
-  const bool done = order(s.st_mtim) < order(now) ? file->map() : file->read();
-  return done ? file : nullptr;
+  if (order(s.st_mtim) >= order(now)) return file->read() ? file : nullptr;
+  if (std::shared_ptr<const PlanFile> known = mapped().find(s); known && known->path_ == path) return known;
+  if (!file->map()) return nullptr;
+  mapped().add(s, file);
+  return file;
 }
 
 PlanFile::~PlanFile() {

@@ -2,6 +2,7 @@
 // engine/graph/plan_file.h — PlanFile: the bytes of a saved session, and whether they are still those that were
 // checked. Private to this folder.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -13,7 +14,7 @@ namespace fovea {
 
 /// Mapped, so that processes share its pages and nothing is copied. Who writes into a mapped file changes what is
 /// mapped; so whoever computes with the bytes asks check() before and after, and the system's note of the last change
-/// answers. A file so new that a further change would bear the same time is read instead.
+/// answers. Within a process a file is mapped once. A file so new that a further change would bear the same time is read instead.
 class PlanFile {
  public:
   /// Null when it cannot be opened, is no regular file of at least `least` bytes, or is not trusted_file().
@@ -23,6 +24,9 @@ class PlanFile {
   PlanFile& operator=(const PlanFile&) = delete;
 
   const std::shared_ptr<Storage>& bytes() const { return bytes_; }
+  const std::string& path() const { return path_; }
+  /// Whether its checksum was found right: sessions that share a file sum it once.
+  mutable std::atomic<bool> sound{false};
   /// Throws Error(io) if somebody wrote into the file since it was opened. Replaced or deleted files are as they were.
   void check() const;
 

@@ -7,9 +7,19 @@
 
 namespace fovea {
 
+/// A constant as Plan::pack left it, and what it is: sessions of the same weights may share the bytes.
+struct PackedConstant {
+  std::string name, plan;                          // of the value and of the kernel
+  int operand = 0;
+  int64_t bytes = 0;
+  std::shared_ptr<Storage> memory;                 // of all that one compile() packed, or one file holds
+  int64_t at = 0;
+  Tensor tensor() const;                           // of its bytes
+};
+
 struct Operand {
   Place place;
-  int64_t packed = -1;                             // a constant as Plan::pack left it: where in Program::packed
+  int packed = -1;                                 // in Program::packs; -1: the constant is taken as it is
 };
 
 struct PlannedStep {
@@ -24,13 +34,17 @@ struct Session::Program {
   std::vector<Meta> inputs;                        // as traced
   std::vector<PlannedStep> steps;                  // all but views
   std::vector<StepInfo> info;
-  std::shared_ptr<Storage> packed;                 // all packed constants; null: none
-  std::shared_ptr<const PlanFile> file;            // that the constants are mapped from; null: they are not
+  std::vector<PackedConstant> packs;
+  std::vector<std::shared_ptr<const PlanFile>> files;       // that constants are mapped from, its own first
   size_t scratch = 0;                              // bytes, the most that a step wants
-  int64_t constant_bytes = 0;
+  int64_t constant_bytes = 0, shared_bytes = 0;
 
   /// Appends a planned step, with what it is for benches and the scratch that it wants.
   void add(const Step& s, const Site& site, PlannedStep planned);
+  /// A constant of its own that is the same to the byte: packed alike, or one that steps read as it is. Null: none.
+  const PackedConstant* find(const PackedConstant& want) const;
+  bool packs_alike(const PackedConstant& want) const;       // whatever the bytes are
+  const Tensor* find(const Value& want) const;
 };
 
 }  // namespace fovea

@@ -75,6 +75,7 @@ class Session {
   std::vector<Meta> inputs() const;                // as traced
   int64_t arena_bytes() const;                     // working memory of one fork
   int64_t constant_bytes() const;                  // what all forks share, packed or plain
+  int64_t shared_bytes() const;                    // of these, what other sessions hold as well: compile()'s `sharing`
 
  private:
   friend class Compiler;
@@ -94,7 +95,8 @@ class Session {
 };
 
 /// Rewrites the graph by the passes of passes.h, plans every step and its place in memory, and packs constants.
-/// Throws Error(weights) for constants and state without bytes, by name.
-Session compile(Graph graph, const Target& target = {});
+/// Throws Error(weights) for constants and state without bytes, by name. With `sharing`, a session of the same weights
+/// for another size of batch or image, constants that it holds in the same form are not held twice.
+Session compile(Graph graph, const Target& target = {}, const Session* sharing = nullptr);
 
 }  // namespace fovea

@@ -14,7 +14,7 @@ namespace fovea::session_file {
 
 // A header of eight words, the description (numbers of 64 bits, texts by length), zeros up to a page, the constants.
 static_assert(std::endian::native == std::endian::little, "files are written as this machine keeps numbers");
-constexpr char kMagic[] = "fovea:S2";              // with the version of this layout; without its zero
+constexpr char kMagic[] = "fovea:S3";              // with the version of this layout; without its zero
 constexpr uint64_t kPage = 4096;
 
 struct Header {
@@ -28,8 +28,9 @@ struct Header {
 };
 static_assert(sizeof(Header) == 64);
 
-// What a constant's bytes are in the file.
-enum class Kind : int64_t { none, plain, packed_only };
+// What a constant's bytes are in the file; or in another one, the base, that has them, too.
+enum class Kind : int64_t { none, plain, packed_only, plain_in_base };
+enum class Where : int64_t { here, base };
 
 constexpr uint64_t rounded(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
