@@ -30,7 +30,7 @@ Tensor BranchedConv::branches(const Tensor& x) {
   Tensor y;
   if (pointwise_) y = pointwise_(x);
   {
-    const Scope scope(list_ ? list_->name() : "");
+    const Scope scope(list_ ? std::string_view(list_->name()) : std::string_view());
     for (const Ref<ConvNormAct>& conv : convs_) y = y ? y + conv(x) : conv(x);
   }
   y = drop_path_(y);
