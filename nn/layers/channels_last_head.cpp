@@ -4,24 +4,14 @@
 
 #include "nn/layers/act.h"
 #include "nn/layers/linear.h"
+#include "nn/layers/one_width_pool.h"
 
 namespace fovea {
-namespace {
-
-std::unique_ptr<GlobalPool> pool_of(std::string_view type) {
-  auto pool = std::make_unique<GlobalPool>(type, true, true);
-  if (pool->width() != 1)
-    throw Error(Error::Kind::argument, str_cat("a head with a norm has no pooling '", type, "'"),
-                "its norm takes as many channels as the features have");
-  return pool;
-}
-
-}  // namespace
 
 ChannelsLastHead::ChannelsLastHead(int features, int classes, const ChannelsLastHeadOptions& o)
     : features_(features),
       hidden_(o.hidden) {
-  pool_ = add("global_pool", pool_of(o.pool));
+  pool_ = add("global_pool", one_width_pool(o.pool, true, true));
   norm_ = add("norm", token_norm(o.norm, features));
   if (hidden_) {
     Sequential layer;
@@ -47,7 +37,7 @@ void ChannelsLastHead::shorten(int features) {
 }
 
 void ChannelsLastHead::reset(int classes, std::optional<std::string_view> pool) {
-  if (pool) pool_ = replace("global_pool", pool_of(*pool));
+  if (pool) pool_ = replace("global_pool", one_width_pool(*pool, true, true));
   fc_ = replace("fc", classifier_layer(num_features(), classes));
 }
 

@@ -4,19 +4,9 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/layers/one_width_pool.h"
 
 namespace fovea {
-namespace {
-
-std::unique_ptr<GlobalPool> pool_of_one_width(std::string_view type) {
-  auto pool = std::make_unique<GlobalPool>(type, false);
-  if (pool->width() != 1)
-    throw Error(Error::Kind::argument, str_cat("a head with a norm has no pooling '", type, "'"),
-                "its norm takes as many channels as the features have");
-  return pool;
-}
-
-}  // namespace
 
 std::unique_ptr<Module> classifier_layer(int features, int classes, bool convolution) {
   if (classes <= 0) return std::make_unique<Identity>();
@@ -46,7 +36,7 @@ NormMlpClassifierHead::NormMlpClassifierHead(int features, int classes, const No
     : features_(features),
       hidden_(o.hidden),
       act_(o.act) {
-  pool_ = add("global_pool", pool_of_one_width(o.pool));
+  pool_ = add("global_pool", one_width_pool(o.pool, false));
   norm_ = add("norm", norm2d(o.norm, features));
   if (hidden_) pre_logits_ = add("pre_logits", hidden_layer());
   drop_ = add("drop", Dropout(o.drop_rate));
@@ -80,7 +70,7 @@ void NormMlpClassifierHead::shorten(int features) {
 
 void NormMlpClassifierHead::reset(int classes, std::optional<std::string_view> pool) {
   const bool was_map = pool_->identity();
-  if (pool) pool_ = replace("global_pool", pool_of_one_width(*pool));
+  if (pool) pool_ = replace("global_pool", one_width_pool(*pool, false));
   if (hidden_ && was_map != pool_->identity()) {   // the same weights between a linear layer and a convolution
     auto next = std::make_unique<Sequential>(hidden_layer());
     const std::vector<Param>& from = pre_logits_->find("fc")->own_parameters();

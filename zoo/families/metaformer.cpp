@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "nn/layers/attention.h"
+#include "nn/layers/one_width_pool.h"
 #include "zoo/blocks/first_values.h"
 #include "zoo/blocks/staged_model.h"
 #include "zoo/family.h"
@@ -218,13 +219,13 @@ class MetaHead final : public Head {
   MetaHead(int features, int classes, std::string_view pool, double drop_rate, bool mlp)
       : features_(features),
         mlp_(mlp) {
-    pool_ = add("global_pool", pool_of(pool));
+    pool_ = add("global_pool", one_width_pool(pool, false));
     norm_ = add("norm", LayerNorm2d(features));
     drop_ = add("drop", Dropout(drop_rate));
     fc_ = add("fc", classifier(classes));
   }
   void reset(int classes, std::optional<std::string_view> pool = {}) override {
-    if (pool) pool_ = replace("global_pool", pool_of(*pool));
+    if (pool) pool_ = replace("global_pool", one_width_pool(*pool, false));
     fc_ = replace("fc", classifier(classes));
   }
   void shorten(int features) override {
@@ -235,12 +236,6 @@ class MetaHead final : public Head {
   const std::string& pool() const override { return pool_->type(); }
 
  private:
-  static std::unique_ptr<GlobalPool> pool_of(std::string_view type) {
-    auto pool = std::make_unique<GlobalPool>(type, false);
-    if (pool->width() != 1)
-      throw Error(Error::Kind::argument, str_cat("a head with a norm has no pooling '", type, "'"));
-    return pool;
-  }
   std::unique_ptr<Module> classifier(int classes) const {
     if (mlp_ && classes > 0) return std::make_unique<MlpClassifier>(features_, classes);
     return classifier_layer(features_, classes);
