@@ -249,10 +249,11 @@ bool PlanCache::store(const Session& session, int64_t most_bytes) const noexcept
 bool fill_traced(Graph& traced, const ImageModel& model) {
   const StateDict now = model.state_dict();
   for (Value& v : traced.values) {
-    if (!v.constant || v.constant.has_bytes()) continue;
+    if (!v.constant) continue;
     const Tensor* const t = now.find(v.name);
-    if (!t || t->meta() != v.meta || !t->has_bytes()) return false;
-    v.constant = t->detach();
+    const bool fits = t && t->meta() == v.meta && t->has_bytes();
+    if (fits) v.constant = t->detach();            // also a buffer that had values of its own before
+    else if (!v.constant.has_bytes()) return false;
   }
   return true;
 }
