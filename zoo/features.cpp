@@ -62,11 +62,12 @@ const std::vector<FeatureInfo>& ImageModel::feature_info(TapKind kind) {
   const auto ratio = [](int64_t large, int64_t small) {
     return static_cast<int>(std::lround(static_cast<double>(large) / static_cast<double>(small)));
   };
-  // Of an image that is not halved evenly to the end, a level counts from the one before.
-  for (size_t i = 0; i < info.size(); ++i)
-    info[i].reduction = fixed && i > 0 && heights[i] <= heights[i - 1]
-                            ? info[i - 1].reduction * ratio(heights[i - 1], heights[i])
-                            : ratio(h, heights[i]);
+  // Of an image that is not halved evenly to the end, a level that halves the one before counts from that one.
+  for (size_t i = 0; i < info.size(); ++i) {
+    const int step = fixed && i > 0 ? ratio(heights[i - 1], heights[i]) : 0;
+    const bool follows = step > 1 || (step == 1 && heights[i - 1] == heights[i]);
+    info[i].reduction = follows ? info[i - 1].reduction * step : ratio(h, heights[i]);
+  }
   return info;
 }
 
