@@ -265,7 +265,7 @@ TEST_CASE("C: tensors of any number and strides, into the caller's memory or bor
   CHECK(run(session.get(), two) == std::vector<float>(want.begin(), want.begin() + 2 * kClasses));
 }
 
-TEST_CASE("C: any number of threads gives the same bits", "[api]") {
+TEST_CASE("C: any number of threads gives the same bits", "[api][slow]") {
   const std::vector<float> x = pixels(9 * kImage, 3);
   const auto env = new_env();
   const auto model = load(env.get(), kNet);
