@@ -11,7 +11,7 @@
 
 using namespace fovea_test;
 
-TEST_CASE("C: sixteen threads run one model while others load and free it", "[api][threads]") {
+TEST_CASE("C: sixteen threads run one model while others load and free it", "[api][threads][slow]") {
   constexpr int kThreads = 16, kRuns = 1000;
   constexpr int64_t kEdges[] = {32, 40};
   const auto env = new_env();
