@@ -124,10 +124,11 @@ void check_license(const zoo::PretrainedCfg& row, const std::vector<std::string>
 }
 
 std::unique_ptr<zoo::ImageModel> create_loaded(const std::string& name, const zoo::ModelOptions& o,
-                                               const std::string& weights, const std::vector<std::string>& licenses) {
+                                               const std::string& weights, const std::vector<std::string>& licenses,
+                                               const OpenOptions& how) {
   std::unique_ptr<zoo::ImageModel> model = zoo::create(name, o);
   if (!weights.empty()) {
-    zoo::load_weights(*model, weights);
+    zoo::load_weights(*model, zoo::open_weights(weights, how), weights);
   } else {
     check_license(model->pretrained_cfg(), licenses);
     zoo::load_pretrained(*model);

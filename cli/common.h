@@ -11,6 +11,7 @@
 #include "engine/core/error.h"
 #include "engine/graph/batch_session.h"
 #include "zoo/plan_cache.h"
+#include "weights_tools/open_weights.h"
 #include "zoo/zoo.h"
 
 namespace CLI {
@@ -45,7 +46,8 @@ std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a);
 void check_license(const zoo::PretrainedCfg& row, const std::vector<std::string>& licenses);
 /// A model with these weights; without a name of any, with the published ones, if their license is one of these.
 std::unique_ptr<zoo::ImageModel> create_loaded(const std::string& name, const zoo::ModelOptions& o,
-                                               const std::string& weights, const std::vector<std::string>& licenses);
+                                               const std::string& weights, const std::vector<std::string>& licenses,
+                                               const OpenOptions& how = {});
 /// What was left out of the weights or adapted, on standard error.
 void tell_adapted(const LoadReport& report, const std::string& weights);
 void tell(const std::string& note);                // "note: ..." on standard error

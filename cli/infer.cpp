@@ -24,17 +24,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
-  std::string data, data_dir, split = "validation", model, checkpoint, results_dir, results_file;
+struct Arguments : EvaluationOptions {
+  std::string results_dir, results_file;
   std::vector<std::string> formats{"csv"};
   std::string output_type = "prob", label_type = "description", filename_col = "filename", index_col = "index",
               label_col = "label", output_col, labels;
-  bool pretrained = false, fullname = false, include_index = false, exclude_output = false,
-       separate = false, quiet = false;
-  std::vector<std::string> licenses;
-  InputOptions input;
-  int64_t batch = 256, topk = 1;
-  int workers = 4, threads = 0;
+  bool fullname = false, include_index = false, exclude_output = false, separate = false, quiet = false;
+  int64_t topk = 1;
 };
 
 // A table: columns by name, rows in the order of the images.
@@ -167,12 +163,12 @@ void write(const std::string& path, const std::string& text) {
 
 void run(const Arguments& a) {
   if (a.threads > 0) set_threads(a.threads);
-  const std::string root = a.data_dir.empty() ? a.data : a.data_dir;
-  if (root.empty()) throw Error(Error::Kind::argument, "no folder of images", "fovea infer DIR --model NAME");
+  if (a.root().empty())
+    throw Error(Error::Kind::argument, "no folder of images", "fovea infer DIR --model NAME");
   const std::unique_ptr<zoo::ImageModel> model =
       create_loaded(a.model, model_options(a.input, a.model), a.checkpoint, a.licenses);
   const data::EvalConfig config = eval_config(*model, a.input);
-  const data::ImageFolder folder(data::split_folder(root, a.split));
+  const data::ImageFolder folder(data::split_folder(a.root(), a.split));
   data::Loader loader(folder, {.batch = a.batch, .workers = a.workers, .eval = config, .most_bad = 0});
   const Table table = answers(a, *model, folder, loader);
 
@@ -199,17 +195,7 @@ void run(const Arguments& a) {
 void add_infer(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("infer", "write what a model says of all images of a folder");
-  command->add_option("data", a->data, "a folder with a folder a class, or one that has it as its split");
-  command->add_option("--data-dir", a->data_dir, "the same");
-  command->add_option("--split", a->split, "validation, or another folder");
-  command->add_option("--model,-m", a->model, "a name of `fovea models`")->required();
-  command->add_option("--checkpoint", a->checkpoint, "weights; default: the published ones");
-  command->add_flag("--pretrained", a->pretrained, "the published weights, which is the default");
-  add_license_option(*command, a->licenses);
-  add_input_options(*command, a->input);
-  command->add_option("-b,--batch-size", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
-  command->add_option("-j,--workers", a->workers, "threads that read images")->check(CLI::Range(1, 256));
-  command->add_option("--threads", a->threads, "how many threads may compute")->check(CLI::Range(1, 4096));
+  add_evaluation_options(*command, *a, "a name of `fovea models`", "weights; default: the published ones");
   command->add_option("--topk", a->topk, "how many classes an image; 0: all, in their order");
   command->add_option("--output-type", a->output_type, "prob or logit")->check(CLI::IsMember({"prob", "logit"}));
   command
@@ -231,7 +217,6 @@ void add_infer(CLI::App& app) {
       ->check(CLI::IsMember({"csv", "json", "json-records", "json-split"}))
       ->expected(1, -1);
   command->add_flag("--no-console-results", a->quiet, "files only");
-  add_idle_evaluation_options(*command);
   take_last(*command);
   command->callback([a] { run(*a); });
 }

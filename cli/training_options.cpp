@@ -186,6 +186,8 @@ void add_input_options(CLI::App& command, InputOptions& o) {
       ->expected(1, -1);
 }
 
+namespace {
+
 void add_idle_evaluation_options(CLI::App& command) {
   const auto nothing = [](const std::string&) {};
   for (const Idle& i :
@@ -201,6 +203,23 @@ void add_idle_evaluation_options(CLI::App& command) {
     add_seen(command, r.name, r.values,
              [r](const std::string&) { throw CLI::ValidationError(r.name, r.why); });
   add_device(command);
+}
+
+}  // namespace
+
+void add_evaluation_options(CLI::App& command, EvaluationOptions& o, const char* models, const char* weights) {
+  command.add_option("data", o.data, "a folder with a folder a class, or one that has it as its split");
+  command.add_option("--data-dir", o.data_dir, "the same");
+  command.add_option("--split", o.split, "validation, or another folder");
+  command.add_option("--model,-m", o.model, models)->required();
+  command.add_option("--checkpoint", o.checkpoint, weights);
+  command.add_flag("--pretrained", o.pretrained, "the published weights, which is the default");
+  add_license_option(command, o.licenses);
+  add_input_options(command, o.input);
+  command.add_option("-b,--batch-size", o.batch, "images at a time")->check(CLI::Range(1, 1 << 20));
+  command.add_option("-j,--workers", o.workers, "threads that read images")->check(CLI::Range(1, 256));
+  command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
+  add_idle_evaluation_options(command);
 }
 
 void take_last(CLI::App& command) {

@@ -27,8 +27,20 @@ struct InputOptions {
   std::string global_pool;
 };
 void add_input_options(CLI::App& command, InputOptions& o);
-/// Flags of timm's that change nothing here, and --device.
-void add_idle_evaluation_options(CLI::App& command);
+
+/// What `validate` and `infer` are both told: images, a model, weights.
+struct EvaluationOptions {
+  std::string data, data_dir, split = "validation", model, checkpoint;
+  bool pretrained = false;
+  std::vector<std::string> licenses;
+  InputOptions input;
+  int64_t batch = 256;
+  int workers = 4, threads = 0;
+  const std::string& root() const { return data_dir.empty() ? data : data_dir; }
+};
+/// Besides these, flags of timm's that change nothing here, and --device. `models`, `weights`: what --model and
+/// --checkpoint may name.
+void add_evaluation_options(CLI::App& command, EvaluationOptions& o, const char* models, const char* weights);
 /// Of an option that is given twice the last one counts, as with Python's argparse.
 void take_last(CLI::App& command);
 

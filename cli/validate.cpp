@@ -22,7 +22,6 @@
 #include "engine/core/threads.h"
 #include "nn/fuse.h"
 #include "weights_tools/atomic_file.h"
-#include "zoo/family.h"
 #include "zoo/source.h"
 
 namespace fovea::cli {
@@ -30,15 +29,9 @@ namespace {
 
 using Row = nlohmann::ordered_json;
 
-struct Arguments {
-  std::string data, data_dir, split = "validation", model, checkpoint, results_file, results_format = "csv",
-                              metrics_avg;
-  std::string real_labels, valid_labels;
-  bool pretrained = false, use_train_size = false, use_ema = false, reparam = false, test_pool = false, retry = false;
-  std::vector<std::string> licenses;
-  InputOptions input;
-  int64_t batch = 256;
-  int workers = 4, threads = 0;
+struct Arguments : EvaluationOptions {
+  std::string results_file, results_format = "csv", metrics_avg, real_labels, valid_labels;
+  bool use_train_size = false, use_ema = false, reparam = false, test_pool = false, retry = false;
 };
 
 // timm's decay of batches: 64, 48, 32, 24, 16, ...
@@ -62,19 +55,13 @@ std::vector<int64_t> numbers_in(const std::string& path) {
 }
 
 std::unique_ptr<zoo::ImageModel> loaded(const Arguments& a, const std::string& name, const std::string& weights) {
-  zoo::ModelOptions wanted = model_options(a.input, name);
+  InputOptions input = a.input;
   const zoo::PretrainedCfg* row = zoo::find_pretrained(name);
-  const bool given_size = a.input.img_size || !a.input.input_size.empty();
-  const bool tests_differ = row && row->test_input_size[1] > 0 && !given_size && !a.use_train_size;
-  if (tests_differ && zoo::create(name)->family().accepts.img_size)
-    wanted.img_size = {row->test_input_size[1], row->test_input_size[2]};
-  std::unique_ptr<zoo::ImageModel> model = zoo::create(name, wanted);
-  if (weights.empty()) {
-    check_license(model->pretrained_cfg(), a.licenses);
-    zoo::load_pretrained(*model);
-  } else {
-    zoo::load_weights(*model, zoo::open_weights(weights, {.ema = a.use_ema}), weights);
-  }
+  const bool given_size = input.img_size || !input.input_size.empty();
+  if (row && row->test_input_size[1] > 0 && !given_size && !a.use_train_size)
+    input.input_size.assign(row->test_input_size.begin(), row->test_input_size.end());
+  std::unique_ptr<zoo::ImageModel> model =
+      create_loaded(name, model_options(input, name), weights, a.licenses, {.ema = a.use_ema});
   if (a.reparam) fuse(*model);
   return model;
 }
@@ -100,8 +87,7 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
     options.pool = cfg.pool_size;
     config.crop_pct = 1;
   }
-  const std::string root = a.data_dir.empty() ? a.data : a.data_dir;
-  const data::ImageFolder folder(data::split_folder(root, a.split), class_map(a.input));
+  const data::ImageFolder folder(data::split_folder(a.root(), a.split), class_map(a.input));
   data::Loader loader(folder, {.batch = images_at_a_time, .workers = a.workers, .eval = config, .most_bad = 0});
   bench::Counter counter("validate", static_cast<int64_t>(folder.samples().size()), "images");
   std::optional<RealLabels> real;
@@ -198,7 +184,7 @@ std::string as_csv(const std::vector<Row>& rows) {
 
 void run(const Arguments& a) {
   if (a.threads > 0) set_threads(a.threads);
-  if (a.data.empty() && a.data_dir.empty())
+  if (a.root().empty())
     throw Error(Error::Kind::argument, "no folder of images", "fovea validate DIR --model NAME");
   const std::vector<Task> tasks = tasks_of(a);
   std::vector<Row> rows;
@@ -232,13 +218,8 @@ void run(const Arguments& a) {
 void add_validate(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("validate", "measure a classifier on a folder of images");
-  command->add_option("data", a->data, "a folder with a folder a class, or one that has it as its split");
-  command->add_option("--data-dir", a->data_dir, "the same");
-  command->add_option("--split", a->split, "validation, or another folder");
-  command->add_option("--model,-m", a->model, "a name, a pattern, a file of names, or all")->required();
-  command->add_option("--checkpoint", a->checkpoint, "weights, or a folder of them; default: the published ones");
-  command->add_flag("--pretrained", a->pretrained, "the published weights, which is the default");
-  add_license_option(*command, a->licenses);
+  add_evaluation_options(*command, *a, "a name, a pattern, a file of names, or all",
+                         "weights, or a folder of them; default: the published ones");
   command->add_flag("--use-ema", a->use_ema, "the averaged weights of training checkpoints");
   command->add_flag("--reparam", a->reparam, "branches of training become one layer before");
   command->add_flag("--test-pool", a->test_pool, "larger images are classified window by window");
@@ -247,15 +228,10 @@ void add_validate(CLI::App& app) {
   command->add_option("--valid-labels", a->valid_labels,
                       "the numbers of those classes that the images are of, a line each");
   command->add_flag("--use-train-size", a->use_train_size, "crops as in training, where the model's row says another");
-  add_input_options(*command, a->input);
-  command->add_option("-b,--batch-size", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
-  command->add_option("-j,--workers", a->workers, "threads that read images")->check(CLI::Range(1, 256));
-  command->add_option("--threads", a->threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command->add_option("--metrics-avg", a->metrics_avg, "precision, recall and F1 as well: micro, macro, weighted")
       ->check(CLI::IsMember({"micro", "macro", "weighted"}));
   command->add_option("--results-file", a->results_file, "where the rows go, too");
   command->add_option("--results-format", a->results_format, "csv or json")->check(CLI::IsMember({"csv", "json"}));
-  add_idle_evaluation_options(*command);
   take_last(*command);
   command->callback([a] { run(*a); });
 }
