@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/text.h"
 #include "engine/core/error.h"
 #include "hub/cache_care.h"
 #include "weights_tools/bytes.h"
@@ -17,12 +18,6 @@ using Json = nlohmann::ordered_json;
 struct Arguments {
   bool json = false, remove = false, dry_run = false;
 };
-
-std::string megabytes(uint64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
-  return text;
-}
 
 std::string revision_of(const hub::CachedFile& f) {
   constexpr size_t kShown = 8;

@@ -5,20 +5,11 @@
 
 #include <cstdio>
 
+#include "cli/text.h"
 #include "engine/core/text.h"
 #include "weights_tools/bytes.h"
 
 namespace fovea::cli {
-namespace {
-
-std::string megabytes(uint64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
-  return text;
-}
-
-}  // namespace
-
 void DownloadBar::begin(const std::string& what, uint64_t size, uint64_t had) {
   what_ = printable(what);
   counter_.reset();

@@ -39,4 +39,10 @@ std::string csv_text(std::string_view bytes) {
   return s + '"';
 }
 
+std::string megabytes(uint64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
+  return text;
+}
+
 }  // namespace fovea::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/text.h — any bytes, such as names of files, as text of JSON and CSV.
+// cli/text.h — any bytes, such as names of files, as text of JSON and CSV; sizes as people read them.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,5 +14,6 @@ std::string json_text(std::string_view bytes);
 std::string json_number(float v);
 /// A CSV field in quotes; the bytes stay as they are.
 std::string csv_text(std::string_view bytes);
+std::string megabytes(uint64_t bytes);             // "12.3 MB"
 
 }  // namespace fovea::cli

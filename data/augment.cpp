@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "data/color.h"
+#include "data/resize.h"
 #include "data/transform.h"
 #include "engine/core/error.h"
 #include "engine/core/philox.h"
@@ -128,17 +129,6 @@ double Chance::uniform() {
 }
 double Chance::normal() { return normal4(key_, drawn_++)[0]; }
 int Chance::upto(int most) { return std::min(most, static_cast<int>(uniform() * (most + 1.0))); }
-
-Image crop(const Image& image, int left, int top, int width, int height) {
-  if (left < 0 || top < 0 || width < 1 || height < 1 || left + width > image.width || top + height > image.height)
-    throw Error(Error::Kind::argument, str_cat("a crop of ", width, "x", height, " at ", left, ",", top,
-                                               " of an image of ", image.width, "x", image.height));
-  Image out = make_image(width, height, image.channels);
-  for (int y = 0; y < height; ++y)
-    std::copy_n(image.row(top + y) + static_cast<size_t>(left) * static_cast<size_t>(image.channels), out.pitch(),
-                out.row(y));
-  return out;
-}
 
 Image mirrored(Image image, bool across, bool upside_down) {
   const auto n = static_cast<size_t>(image.channels);

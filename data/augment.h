@@ -59,7 +59,6 @@ class Chance {
   uint64_t key_, drawn_ = 0;
 };
 
-Image crop(const Image& image, int left, int top, int width, int height);
 Image mirrored(Image image, bool across, bool upside_down);
 void erase(Tensor& image, const Erasing& how, Chance& chance);         // f32[1, C, H, W]
 /// The 8-bit image of exactly the input size.

@@ -227,14 +227,6 @@ Image nearest(const Image& image, int width, int height, const Box& box, const P
   return out;
 }
 
-Image cut(const Image& image, int left, int top, int width, int height) {
-  Image out = make_image(width, height, image.channels);
-  for (int y = 0; y < height; ++y)
-    std::copy_n(image.row(top + y) + static_cast<size_t>(left) * static_cast<size_t>(image.channels), out.pitch(),
-                out.row(y));
-  return out;
-}
-
 /// The pass that runs first is visible, because what lies between the passes is rounded to bytes. Pillow 13 begins with
 /// the vertical one when that loses more than twice as many rows as the other loses columns (established by comparing
 /// with it: test/golden/data/resize.tsv has both kinds); Pillow 12 and older always begin with the horizontal one.
@@ -248,14 +240,14 @@ bool whole(float v) { return v == std::floor(v); }
 Image resized(const Image& image, int width, int height, Filter filter, const Box& box, const Part& part) {
   const float out_width = static_cast<float>(width), out_height = static_cast<float>(height);
   if (whole(box.left) && whole(box.top) && box.right - box.left == out_width && box.bottom - box.top == out_height)
-    return cut(image, static_cast<int>(box.left) + part.left, static_cast<int>(box.top) + part.top, part.width,
-               part.height);
+    return crop(image, static_cast<int>(box.left) + part.left, static_cast<int>(box.top) + part.top, part.width,
+                part.height);
   if (filter == Filter::nearest) return nearest(image, width, height, box, part);
 
   const bool across = width != image.width || box.left != 0 || box.right != out_width;
   const bool down = height != image.height || box.top != 0 || box.bottom != out_height;
   if (!across && (part.left != 0 || part.width != width))  // one pass alone takes the columns as they lie
-    return resized(cut(image, part.left, 0, part.width, image.height), part.width, height, filter,
+    return resized(crop(image, part.left, 0, part.width, image.height), part.width, height, filter,
                    {0, box.top, static_cast<float>(part.width), box.bottom}, {0, part.top, part.width, part.height});
   const Taps columns =
       across ? make_taps(image.width, box.left, box.right, width, filter, part.left, part.width) : Taps{};
@@ -298,6 +290,17 @@ Image resize_part(const Image& image, int width, int height, Filter filter, cons
     throw Error(Error::Kind::argument, str_cat(part.width, "x", part.height, " pixels from (", part.left, ", ",
                                                part.top, ") leave an image of ", width, "x", height));
   return resized(image, width, height, filter, all_of(image), part);
+}
+
+Image crop(const Image& image, int left, int top, int width, int height) {
+  if (left < 0 || top < 0 || width < 1 || height < 1 || left + width > image.width || top + height > image.height)
+    throw Error(Error::Kind::argument, str_cat("a crop of ", width, "x", height, " at ", left, ",", top,
+                                               " of an image of ", image.width, "x", image.height));
+  Image out = make_image(width, height, image.channels);
+  for (int y = 0; y < height; ++y)
+    std::copy_n(image.row(top + y) + static_cast<size_t>(left) * static_cast<size_t>(image.channels), out.pitch(),
+                out.row(y));
+  return out;
 }
 
 }  // namespace fovea::data

@@ -27,5 +27,7 @@ struct Part {
 };
 /// What resize() gives, cut down to `part`; the rest is not computed, so that it may be larger than any image.
 Image resize_part(const Image& image, int width, int height, Filter filter, const Part& part);
+/// These pixels as they are. Throws Error(argument) where the image does not have all of them.
+Image crop(const Image& image, int left, int top, int width, int height);
 
 }  // namespace fovea::data

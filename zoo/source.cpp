@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "engine/core/error.h"
+#include "hub/cache.h"
 #include "weights_tools/sharded.h"
 #include "weights_tools/weights_folder.h"
 #include "zoo/settings.h"
@@ -40,9 +41,7 @@ std::vector<std::string> wanted_files(std::string_view named) {
 // Files may lie in the cache without a note of which revision they are.
 std::string in_any_snapshot(const hub::Settings& settings, const hub::Repo& repo,
                             const std::vector<std::string>& files) {
-  std::string folder = "models--";
-  for (const char c : repo.id) folder += c == '/' ? std::string("--") : std::string(1, c);
-  const fs::path root = fs::path(settings.cache) / folder;
+  const fs::path root = fs::path(settings.cache) / hub::repo_folder(repo.id);
   std::error_code ignored;
   if (settings.cache.empty() || fs::exists(root / "refs", ignored)) return "";
   for (const auto& revision : fs::directory_iterator(root / "snapshots", ignored))

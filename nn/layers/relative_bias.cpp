@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
 #include "nn/adapted.h"
+#include "nn/layers/last_made.h"
 
 namespace fovea {
 namespace {
@@ -83,15 +85,8 @@ Tensor positions_of(Size2 window, bool class_token) {
 }  // namespace
 
 Tensor relative_positions(Size2 window, bool class_token) {
-  // The blocks of a network share their bytes, one after the other.
-  static thread_local struct {
-    Size2 window = 0;
-    bool class_token = false;
-    Tensor index;
-  } last;
-  if (!last.index || last.window != window || last.class_token != class_token)
-    last = {window, class_token, positions_of(window, class_token)};
-  return last.index.detach();
+  static thread_local LastMade<std::pair<Size2, bool>> last;
+  return last.of({window, class_token}, [&] { return positions_of(window, class_token); });
 }
 
 Tensor relative_bias(const Tensor& table, const Tensor& positions) {

@@ -10,11 +10,13 @@
 #include "engine/core/text.h"
 #include "test/cli/tool.h"
 #include "test/meta/compiler.h"
+#include "test/meta/tree.h"
 #include "test/support/catch.h"
 #include "test/weights_tools/files.h"
 
 using namespace fovea;
 using namespace fovea::test;
+using fovea::meta::lines_of;
 namespace fs = std::filesystem;
 
 namespace {
@@ -23,13 +25,6 @@ struct Block {
   std::string page, language;
   std::vector<std::string> lines;
 };
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<std::string> lines;
-  for (std::string l; std::getline(in, l);) lines.push_back(l);
-  return lines;
-}
 
 // What stands between ``` and ``` in README.md, CONTRIBUTING.md and docs/.
 std::vector<Block> blocks() {

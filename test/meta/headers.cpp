@@ -14,6 +14,7 @@
 #include "test/meta/compiler.h"
 #include "test/meta/tree.h"
 #include "test/support/catch.h"
+#include "test/weights_tools/files.h"
 
 namespace fovea::meta {
 namespace {
@@ -82,13 +83,6 @@ std::string build_first_program(const TemporaryFolder& folder) {
   return first;
 }
 
-std::vector<std::string> lines_of(const std::string& path) {
-  std::ifstream in(path);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
 }  // namespace
 
 // Of these, GCC 12's <string>, <string_view>, <vector>, <span>, <array> and <memory> are 38,784 lines: what every
@@ -118,9 +112,10 @@ TEST_CASE("the first program of the README builds as it says, and runs", "[meta]
   const TemporaryFolder folder;
   const std::string first = build_first_program(folder);
   CHECK(shell(str_cat(first, " 2> ", first, ".log; test $? = 1")));
-  CHECK(lines_of(first + ".log") == std::vector<std::string>{"usage: first model.safetensors photo.jpg"});
+  CHECK(lines_of(test::read_file(first + ".log")) ==
+        std::vector<std::string>{"usage: first model.safetensors photo.jpg"});
   CHECK(shell(str_cat(first, " none.safetensors none.jpg 2> ", first, ".log; test $? = 1")));
-  CHECK(lines_of(first + ".log") ==
+  CHECK(lines_of(test::read_file(first + ".log")) ==
         std::vector<std::string>{"cannot open none.safetensors: No such file or directory"});
 }
 

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <sstream>
 
 #include "data/decode.h"
 #include "engine/core/text.h"
@@ -17,6 +16,7 @@
 
 using namespace fovea;
 using namespace fovea::test;
+using fovea::meta::lines_of;
 namespace fs = std::filesystem;
 
 namespace {
@@ -36,13 +36,6 @@ std::string said(const std::string& command) {
   INFO(command << "\n" << read_file(out) << read_file(err));
   REQUIRE(good);
   return read_file(out);
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<std::string> lines;
-  for (std::string l; std::getline(in, l);) lines.push_back(l);
-  return lines;
 }
 
 // Installed once for all tests here.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 namespace fovea::meta {
 namespace {
@@ -65,6 +66,13 @@ Include include_of(std::string_view line) {
   const size_t close = line.find_first_of("\">", open + 1);
   if (close == std::string_view::npos) return {};
   return {line.substr(open + 1, close - open - 1), line[open] == '"'};
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> lines;
+  for (std::string l; std::getline(in, l);) lines.push_back(l);
+  return lines;
 }
 
 }  // namespace fovea::meta

@@ -30,4 +30,6 @@ struct Include {
 };
 Include include_of(std::string_view line);
 
+std::vector<std::string> lines_of(const std::string& text);
+
 }  // namespace fovea::meta

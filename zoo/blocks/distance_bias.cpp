@@ -3,8 +3,10 @@
 #include "zoo/blocks/distance_bias.h"
 
 #include <cstdlib>
+#include <utility>
 
 #include "engine/ops/ops.h"
+#include "nn/layers/last_made.h"
 
 namespace fovea::zoo {
 namespace {
@@ -20,15 +22,9 @@ Tensor distances_of(Size2 grid, int stride) {
   return index;
 }
 
-// The blocks of a stage share their bytes, one after the other.
 Tensor distances(Size2 grid, int stride) {
-  static thread_local struct {
-    Size2 grid = 0;
-    int stride = 0;
-    Tensor index;
-  } last;
-  if (!last.index || last.grid != grid || last.stride != stride) last = {grid, stride, distances_of(grid, stride)};
-  return last.index.detach();
+  static thread_local LastMade<std::pair<Size2, int>> last;
+  return last.of({grid, stride}, [&] { return distances_of(grid, stride); });
 }
 
 }  // namespace
