@@ -54,7 +54,7 @@ constexpr VendorUse kVendors[] = {
     {"nlohmann/", "api", false},      {"nlohmann/", "cli", false},
     {"nlohmann/", "bench", false},    {"nlohmann/", "test", false},
     {"CLI/", "cli", false},           {"CLI/", "test", false},
-    {"zlib.h", "test", false},        {"catch2/", "test/support"},
+    {"zlib.h", "test"},               {"catch2/", "test/support"},
 };
 
 constexpr std::string_view kHeavy[] = {"iostream", "regex", "functional", "ranges", "algorithm", "format"};
