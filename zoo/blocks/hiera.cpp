@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/ops/ops.h"
 #include "nn/layers/channels_last_head.h"
 #include "nn/layers/layer_scale.h"
 #include "nn/layers/mlp.h"

@@ -2,6 +2,7 @@
 // zoo/blocks/maxxvit_transformer.cpp — attention with relative positions over parts of a map, and the blocks around it.
 #include "zoo/blocks/maxxvit_transformer.h"
 
+#include "engine/ops/ops.h"
 #include "nn/layers.h"
 #include "nn/layers/position_bias.h"
 #include "zoo/blocks/windows.h"
