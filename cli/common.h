@@ -44,6 +44,8 @@ std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a);
 /// Refuses published weights of other licenses than these (none: any will do), and says it where theirs forbids
 /// commercial use.
 void check_license(const zoo::PretrainedCfg& row, const std::vector<std::string>& licenses);
+/// The same, of a model's name, before anything is made or fetched; nothing, where the catalogue does not know it.
+void check_license(const std::string& model, const std::vector<std::string>& licenses);
 /// A model with these weights; without a name of any, with the published ones, if their license is one of these.
 std::unique_ptr<zoo::ImageModel> create_loaded(const std::string& name, const zoo::ModelOptions& o,
                                                const std::string& weights, const std::vector<std::string>& licenses,

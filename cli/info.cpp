@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "engine/core/text.h"
+#include "engine/graph/graph.h"
 #include "zoo/levels.h"
 #include "zoo/zoo.h"
 
@@ -61,11 +62,21 @@ Json pretrained_json(const zoo::PretrainedCfg& c) {
   return j;
 }
 
+// Of products and convolutions, for one image of the model's input size.
+int64_t multiply_adds(zoo::ImageModel& model) {
+  const Graph g = zoo::trace(model);
+  int64_t sum = 0;
+  for (const Step& s : g.steps)
+    if (s.op->work) sum += s.op->work(StepSite(g, s).site());
+  return sum;
+}
+
 Json info_json(zoo::ImageModel& model) {
   Json j;
   j["name"] = model.full_name();
   j["module"] = zoo::module_of(model.architecture());
   j["params"] = model.parameter_count();
+  j["macs"] = multiply_adds(model);
   j["num_classes"] = model.num_classes();
   j["num_features"] = model.num_features();
   j["head_hidden_size"] = model.head_hidden_size();
@@ -86,6 +97,7 @@ void print(zoo::ImageModel& model) {
   std::printf("%s  (%s)\n", model.full_name().c_str(), std::string(zoo::module_of(model.architecture())).c_str());
   std::printf("  parameters   %.2f M in %zu tensors\n", static_cast<double>(model.parameter_count()) / 1e6,
               model.named_parameters().size());
+  std::printf("  work         %.2f GMACs an image\n", static_cast<double>(multiply_adds(model)) / 1e9);
   std::printf("  input        %d x %d x %d, %s, crop %s (%s)\n", channels, height, width,
               std::string(c.interpolation).c_str(), str_cat(c.crop_pct).c_str(), std::string(c.crop_mode).c_str());
   std::printf("  classes      %d, from %d features (%s pooling), classifier %s\n", model.num_classes(),

@@ -416,8 +416,15 @@ int finish(train::Ended ended, const train::Fit& fit, const train::Checkpoints& 
   return 0;
 }
 
+// Before anything is read or fetched.
+void check_licenses(const TrainingOptions& o) {
+  if (o.pretrained && o.pretrained_path.empty()) check_license(o.model, o.licenses);
+  if (o.teacher.find('=') == o.teacher.npos) check_license(o.teacher, o.licenses);
+}
+
 int run(const TrainingOptions& o, const std::string& settings) {
   check(o);
+  check_licenses(o);
   if (o.threads > 0) set_threads(o.threads);
   const Images images = images_of(o);
   const double usual = usual_batch(o, static_cast<int64_t>(images.training.samples().size()));

@@ -303,6 +303,7 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--val-split", o.val_split, "the folder to evaluate on");
   command.add_option("--model", o.model, "a name of `fovea models`");
   command.add_flag("--pretrained", o.pretrained, "begin with the published weights");
+  add_license_option(command, o.licenses);
   command.add_option("--pretrained-path", o.pretrained_path,
                      "begin with these weights; another classifier starts anew");
   command.add_option("--initial-checkpoint", o.initial_checkpoint, "begin with these weights, which must fit");

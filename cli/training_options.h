@@ -48,6 +48,7 @@ struct TrainingOptions {
   std::string data, data_dir, dataset, train_split = "train", val_split = "validation";
   InputOptions input;
   std::string model = "resnet50", pretrained_path, initial_checkpoint, resume;
+  std::vector<std::string> licenses;
   bool pretrained = false, no_resume_opt = false, grad_checkpointing = false;
   int64_t batch = 128, accumulate = 1;
   std::optional<int64_t> validation_batch;

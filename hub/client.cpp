@@ -57,14 +57,38 @@ About about(const Reply& reply, const std::string& url) {
   return a;
 }
 
+struct Wanted {
+  std::string what;  // for people
+  std::string url;
+  std::string hash;  // may be the beginning of one, or ""
+  uint64_t size = Partial::kUnknown;
+  const Repo* repo = nullptr;
+  std::string_view file{};
+};
+
+void want_room(const std::string& folder, const std::string& what, uint64_t size, uint64_t had) {
+  struct statvfs info {};
+  if (size == Partial::kUnknown || ::statvfs(folder.c_str(), &info) != 0) return;
+  const auto free = static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize);
+  const auto needed = static_cast<double>(size - std::min(had, size));
+  if (needed <= free) return;
+  const auto mb = [](double bytes) { return static_cast<int64_t>(bytes / 1e6 + 0.5); };
+  throw Error(Error::Kind::io,
+              str_cat(what, " needs ", mb(needed), " MB, but in ", folder, " only ", mb(free), " MB are free"),
+              "fovea cache gc removes what is left over; HF_HUB_CACHE and TORCH_HOME name other places");
+}
+
 // Bytes of answers into a partial file, if they are what was asked for.
 class Filling final : public Body {
  public:
-  Filling(Partial& to, uint64_t whole) : to_(to), whole_(whole) {}
+  Filling(Partial& to, const Wanted& wanted, std::string folder)
+      : to_(to),
+        wanted_(wanted),
+        folder_(std::move(folder)) {}
   bool take(const Reply& head, Bytes piece) override {
     if (head.status != 200 && head.status != 206) return true;  // the page of a refusal
     if (!begun_ && !begin(head)) return false;
-    if (whole_ != Partial::kUnknown && piece.size() > whole_ - to_.size()) {
+    if (wanted_.size != Partial::kUnknown && piece.size() > wanted_.size - to_.size()) {
       problem_ = "more came than the file has";
       to_.restart();
       return false;
@@ -88,6 +112,10 @@ class Filling final : public Body {
         to_.restart();
         if (Progress* p = listening()) p->again(0);
       }
+      // Sizes that nobody knew before the answer.
+      uint64_t size = 0;
+      if (wanted_.size == Partial::kUnknown && read_size(head.header("content-length"), size))
+        want_room(folder_, wanted_.what, size, 0);
       return true;
     }
     if (head.header("content-range").starts_with(str_cat("bytes ", to_.size(), "-"))) return true;
@@ -95,31 +123,11 @@ class Filling final : public Body {
     return false;
   }
   Partial& to_;
-  uint64_t whole_;
+  const Wanted& wanted_;
+  std::string folder_;
   bool begun_ = false;
   std::string problem_;
 };
-
-struct Wanted {
-  std::string what;  // for people
-  std::string url;
-  std::string hash;  // may be the beginning of one, or ""
-  uint64_t size = Partial::kUnknown;
-  const Repo* repo = nullptr;
-  std::string_view file{};
-};
-
-void want_room(const std::string& folder, const Wanted& w, uint64_t had) {
-  struct statvfs info {};
-  if (w.size == Partial::kUnknown || ::statvfs(folder.c_str(), &info) != 0) return;
-  const auto free = static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize);
-  const auto needed = static_cast<double>(w.size - std::min(had, w.size));
-  if (needed <= free) return;
-  const auto mb = [](double bytes) { return static_cast<int64_t>(bytes / 1e6 + 0.5); };
-  throw Error(Error::Kind::io,
-              str_cat(w.what, " needs ", mb(needed), " MB, but in ", folder, " only ", mb(free), " MB are free"),
-              "fovea cache gc removes what is left over; HF_HUB_CACHE names another place");
-}
 
 // Tells the listener that it is over, whatever happens.
 struct Told {
@@ -141,7 +149,7 @@ void download(const Exchange& exchange, const Wanted& w, Partial& part, const st
     if (w.size == Partial::kUnknown || before < w.size) {
       Request request{.url = w.url};
       if (before > 0) request.headers.push_back(str_cat("Range: bytes=", before, "-"));
-      Filling filling(part, w.size);
+      Filling filling(part, w, fs::path(place).parent_path().string());
       reply = exchange.once(std::move(request), filling);
       if (!filling.problem().empty()) reply.problem = filling.problem();
     }
@@ -279,7 +287,7 @@ std::optional<std::string> Client::find_file(const Repo& repo, std::string_view 
       Partial part(blob, a.hash, a.size);
       part.adopt();
       const Wanted wanted{.what = what, .url = url, .hash = a.hash, .size = a.size, .repo = &repo, .file = name};
-      want_room(fs::path(blob).parent_path().string(), wanted, part.size());
+      want_room(fs::path(blob).parent_path().string(), what, a.size, part.size());
       download(exchange, wanted, part, blob);
     }
     if (!cache.link(a.commit, name, a.hash)) {

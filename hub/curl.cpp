@@ -53,7 +53,7 @@ const Library& curl() {
   return loaded;
 }
 
-// One request while it runs. Exceptions of the body wait until libcurl has returned.
+// One request while it runs. Exceptions of its callbacks wait until libcurl has returned.
 struct Exchange {
   Body& body;
   Reply reply{};
@@ -77,25 +77,29 @@ struct Exchange {
     reply.headers.emplace_back(std::move(name), value);
   }
   bool take_body(Bytes piece) {
+    check_cancelled();
+    return body.take(reply, piece);
+  }
+  // What a callback returns for `size` bytes: another number ends the request.
+  size_t guarded(size_t size, auto&& take) {
     try {
-      check_cancelled();
-      unwanted = !body.take(reply, piece);
+      unwanted = !take();
     } catch (...) {
       thrown = std::current_exception();
       unwanted = true;
     }
-    return !unwanted;
+    return unwanted ? size + 1 : size;
   }
 };
 
 size_t on_header(char* data, size_t one, size_t count, void* to) {
-  static_cast<Exchange*>(to)->take_header({data, one * count});
-  return one * count;
+  auto& exchange = *static_cast<Exchange*>(to);
+  return exchange.guarded(one * count, [&] { return exchange.take_header({data, one * count}), true; });
 }
 
 size_t on_body(char* data, size_t one, size_t count, void* to) {
-  const size_t size = one * count;
-  return static_cast<Exchange*>(to)->take_body(bytes_of({data, size})) ? size : size + 1;  // another number: an error
+  auto& exchange = *static_cast<Exchange*>(to);
+  return exchange.guarded(one * count, [&] { return exchange.take_body(bytes_of({data, one * count})); });
 }
 
 class Curl final : public Transport {

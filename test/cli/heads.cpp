@@ -14,6 +14,7 @@
 #include "weights_tools/npz.h"
 #include "weights_tools/open_weights.h"
 #include "weights_tools/safetensors.h"
+#include "zoo/registry.h"
 #include "zoo/zoo.h"
 
 using namespace fovea;
@@ -299,6 +300,15 @@ TEST_CASE("the page of what is there counts as the tool does", "[cli][meta]") {
   const size_t from = at + start.size();
   INFO("./dev catalogue counts again");
   CHECK(page.substr(from, page.find("```\n", from) - from) == run_tool({}, {"models", "--families"}).out);
+}
+
+TEST_CASE("the page of models has a row for each", "[cli][meta]") {
+  const std::string page = read_file(FOVEA_SOURCE_DIR "/docs/models.md");
+  INFO("./dev catalogue writes it again");
+  for (const std::string& name : zoo::all_names()) {
+    CAPTURE(name);
+    CHECK(page.find(str_cat("\n| ", name, " | ")) != std::string::npos);
+  }
 }
 
 TEST_CASE("the page of what is there names all that is linked", "[meta]") {

@@ -270,6 +270,9 @@ TEST_CASE("the tool: licenses are shown, filter, and are refused", "[cli][hub]")
     CHECK(o.code == 1);
     CHECK(o.err.find("is apache-2.0, not mit") != std::string::npos);
   }
+  const Outcome trained = site.run({"train", "photos", "--model", kModel, "--pretrained", "--license", "mit"});
+  CHECK(trained.code == 1);
+  CHECK(trained.err.find("is apache-2.0, not mit") != std::string::npos);
   const Outcome noted = site.run({"classify", kModel, kPhoto, "--set", "license=cc-by-nc-4.0"});
   CHECK(noted.code == 0);
   CHECK(noted.err.find("cc-by-nc-4.0, forbids commercial use") != std::string::npos);

@@ -320,6 +320,7 @@ TEST_CASE("hub: files by URL, with the hash in their name", "[hub]") {
   site.server.put("plain", name, content);
   site.server.put("plain", "net.pth", content);
   site.server.put("plain", "net-01234567.pth", content);
+  site.server.put("plain", "large.pth", content);
   const auto url = [&](const std::string& n) {
     return str_cat(site.server.endpoint(), "/plain/", n, "?download=true");
   };
@@ -334,6 +335,8 @@ TEST_CASE("hub: files by URL, with the hash in their name", "[hub]") {
   CHECK(read_file(Client(site.settings).url(url("net.pth"))) == content);
   for (const Asked& a : site.server.log()) CHECK(a.range.empty());  // nothing would show a wrong beginning
   CHECK(mentions(error_of([&] { Client(site.settings).url(url("net-01234567.pth")); }), "its hash is another"));
+  site.server.fault("huge", 1, "GET");
+  CHECK(mentions(error_of([&] { Client(site.settings).url(url("large.pth")); }), "MB are free"));
   CHECK(tree(site.settings.checkpoints) == std::vector<std::string>{name, "net.pth"});
   CHECK(mentions(error_of([&] { Client(site.settings).url(url("none.pth")); }), "there is nothing at"));
   CHECK(error_of([&] { Client(site.settings).url("http://x/%"); }).kind() != K::internal);

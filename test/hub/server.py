@@ -171,7 +171,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = gzip.compress(bytes(body))
             headers = {**headers, "Content-Encoding": "gzip"}
         self.send_response(status)
-        for key, value in {**headers, "Content-Length": str(len(body))}.items():
+        for key, value in {**headers, "Content-Length": str(10 ** 18 if fault == "huge" else len(body))}.items():
             self.send_header(key, value)
         self.end_headers()
         if head:
