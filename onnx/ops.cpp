@@ -340,8 +340,7 @@ void interpolate(Translator& t) {
       {"mode", std::string(modes[static_cast<size_t>(a.mode)])},
       {"coordinate_transformation_mode", std::string(nearest           ? "asymmetric"
                                                      : a.align_corners ? "align_corners"
-                                                                       : "pytorch_half_pixel")},
-      {"axes", spatial_axes(t.meta(0))}};
+                                                                       : "pytorch_half_pixel")}};
   if (nearest) attributes.emplace_back("nearest_mode", std::string("floor"));
   if (a.mode == Interpolation::cubic) attributes.emplace_back("cubic_coeff_a", a.antialias ? kPillow : kPyTorch);
   if (a.antialias) attributes.emplace_back("antialias", int64_t{1});
@@ -349,8 +348,8 @@ void interpolate(Translator& t) {
     if (const double scale = a.scale[static_cast<size_t>(i)];
         scale != 0 && scale * static_cast<double>(t.meta(0).dim(i + 2)) != static_cast<double>(a.size[i]))
       t.refuse("its coordinates follow a scale that is not that of the sizes");
-  const std::string size = t.shape(t.varying<InterpolateAttrs>([](const InterpolateAttrs& v) { return v.size; }));
-  t.give(t.one("Resize", {t.in(0), "", "", size}, attributes));
+  // Sizes of all axes: ONNX Runtime fails to move transposes past those of some (the attribute `axes`).
+  t.give(t.one("Resize", {t.in(0), "", "", t.shape(t.result_shape())}, attributes));
 }
 
 struct Row {

@@ -14,6 +14,8 @@
 namespace fovea::onnx {
 
 class Translator {
+  enum Which { kHere, kBatch, kSize, kCount };
+
  public:
   Translator(Model& m, const Graph& graph, const Variants& variants, int opset)
       : m_(m),
@@ -57,6 +59,11 @@ class Translator {
   Varying varying(const F& of) const {
     return {of(steps_[kHere]->attrs.as<A>()), of(steps_[kBatch]->attrs.as<A>()), of(steps_[kSize]->attrs.as<A>())};
   }
+  /// The shape of this step's first result.
+  Varying result_shape() const {
+    const auto of = [&](Which w) { return graphs_[w]->meta(now().out[0]).shape; };
+    return {of(kHere), of(kBatch), of(kSize)};
+  }
   /// Sizes as an operand: what differs is computed from the images that are fed. `infers`: one of them may be left to
   /// whoever reads them.
   std::string shape(const Varying& sizes, bool infers = false);
@@ -64,7 +71,6 @@ class Translator {
   std::string filled(const Shape& s, float value);
 
  private:
-  enum Which { kHere, kBatch, kSize, kCount };
   struct Source {
     int value, dim;
     std::string name{};  // the node that reads it
