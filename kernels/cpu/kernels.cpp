@@ -41,6 +41,7 @@ Finish::Finish(const Epilogue& e) : act(e) {
 
 bool accepts_own(const Site&, const Epilogue& e) { return loops().has_unary(e.act); }
 
+std::span<const Kernel> recurrent_kernels();
 namespace {
 struct HostMemory final : HostRuntime {
   std::shared_ptr<Storage> allocate(size_t bytes, const Stream& s) const override {
@@ -60,7 +61,7 @@ std::vector<std::span<const Kernel>> tables() {
           pool_kernels(),           arrange_kernels(),         attention_kernels(),
           resize_kernels(),         scale_shift_kernels(),     half_linear_kernels(),
           quant_conv_kernels(),     quant_depthwise_kernels(), quant_pointwise_kernels(), chain_kernels(),
-          norm_gradient_kernels()};
+          norm_gradient_kernels(),  recurrent_kernels()};
 }
 }  // namespace
 
