@@ -41,7 +41,6 @@ Finish::Finish(const Epilogue& e) : act(e) {
 
 bool accepts_own(const Site&, const Epilogue& e) { return loops().has_unary(e.act); }
 
-std::span<const Kernel> recurrent_kernels();
 namespace {
 struct HostMemory final : HostRuntime {
   std::shared_ptr<Storage> allocate(size_t bytes, const Stream& s) const override {

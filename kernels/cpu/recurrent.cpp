@@ -11,7 +11,6 @@
 #include "kernels/cpu/parallel.h"
 
 namespace fovea::kernels::cpu {
-std::span<const Kernel> recurrent_kernels();
 namespace {
 
 class Recurrent : public Plan {

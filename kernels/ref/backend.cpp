@@ -6,7 +6,6 @@
 
 namespace fovea {
 namespace ref {
-std::span<const Kernel> recurrent_kernels();
 namespace {
 
 class FunctionPlan final : public Plan {

@@ -14,8 +14,7 @@ ConvTranspose2d::ConvTranspose2d(int in, int out, int kernel, const ConvTranspos
   if (o.bias) bias = param("bias", {out}, init::torch_default(fan_in));
 }
 
-// The pixels of a stride read the same neighbours: a convolution that gives them side by side, as channels, and is as fast
-// as others.
+// The pixels of a stride read the same neighbours: a plain convolution gives them side by side, as channels.
 Tensor ConvTranspose2d::forward(const Tensor& x) {
   const int64_t s = options_.stride, p = options_.padding, g = options_.groups, kernel = weight->dim(2);
   const int64_t in = weight->dim(0) / g, out = weight->dim(1), taps = kernel / s;

@@ -19,7 +19,7 @@ class Lstm final : public Module {
 
  private:
   Tensor run(const Tensor& x, int dim) const;
-  // "weight_ih_l0" [4 hidden, in], "weight_hh_l0" [4 hidden, hidden], "bias_ih_l0", "bias_hh_l0"; "_reverse" behind them
+  // "weight_ih_l0" [4 hidden, in], "weight_hh_l0" [4 hidden, hidden], "bias_ih_l0", "bias_hh_l0"; or "..._reverse"
   struct Weights {
     Param ih, hh, ih_bias, hh_bias;
     Tensor bias() const;

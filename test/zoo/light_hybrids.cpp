@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/zoo/light_hybrids.cpp — EfficientViT of Microsoft and of MIT, LowFormer, CPUBone and Sequencer: weights as others
-// wrote them, other image sizes, heads that are dropped, and settings that do not fit.
+// test/zoo/light_hybrids.cpp — EfficientViT of Microsoft and of MIT, LowFormer, CPUBone and Sequencer: weights as
+// others wrote them, other image sizes, heads that are dropped, and settings that do not fit.
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
 #include "nn/fuse.h"
@@ -61,9 +61,10 @@ TEST_CASE("EfficientViT of Microsoft resamples its biases for smaller windows", 
   for (int h = 0; h < 2; ++h)
     for (int i = 0; i < 49; ++i) *to++ = static_cast<float>((i * 7 + h) % 11) / 11;
   const Tensor resized = four.resampled(seven);
+  // of timm's resize_rel_pos_bias_table_levit
   const std::vector<double> recorded{0.3921074, 0.4526717, 0.3453134, 0.591588,  0.2897584, 0.5631507,
                                      0.417966,  0.4887861, 0.5030808, 0.4439817, 0.4497024, 0.4130633,
-                                     0.4539337, 0.3612522, 0.5385228, 0.3468636};  // of timm's resize_rel_pos_bias_table_levit
+                                     0.4539337, 0.3612522, 0.5385228, 0.3468636};
   const std::vector<double> have = test::values_of(select(resized, 0, 1));
   for (size_t i = 0; i < recorded.size(); ++i) CHECK_THAT(have[i], Catch::Matchers::WithinAbs(recorded[i], 1e-6));
 }

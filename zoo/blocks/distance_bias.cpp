@@ -45,9 +45,10 @@ void DistanceBiased::set_grid(int side) {
   if (grid_ == Size2(side)) return;
   grid_ = side;
   const Tensor old = biases_;
-  Tensor now = old.has_bytes() ? resampled(old.detach())
-                               : meta_tensor(make_meta(old.dtype(), {old.dim(0), int64_t{side} * side},
-                                                       Memory::contiguous, old.device()));
+  Tensor now =
+      old.has_bytes()
+          ? resampled(old.detach())
+          : meta_tensor(make_meta(old.dtype(), {old.dim(0), int64_t{side} * side}, Memory::contiguous, old.device()));
   now.set_requires_grad(old.requires_grad());
   biases_.set(now);
   distances_.set(distances(grid_, 1).to(distances_->device()));

@@ -7,7 +7,7 @@ GRADIENTS = [
 ]
 FIRST_VALUES = [("efficientvit_m1", SMALL)]
 LEVELS = [
-    ("efficientvit_m1", dict(SMALL, img_size=(128, 192)), (2, 128, 192), "avg"),
+    ("efficientvit_m0", dict(SMALL, img_size=(64, 96)), (2, 64, 96), "avg"),
 ]
 VARIATIONS = [
     ("efficientvit_m1", dict(SMALL, in_chans=1, num_classes=7, img_size=(160, 224), window_size=(4, 5, 2)), (3, 160, 224)),
