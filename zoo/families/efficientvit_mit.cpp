@@ -40,11 +40,11 @@ struct LinearAttention final : Module {
   }
   Tensor forward(const Tensor& x) override {
     const Tensor own = qkv(x), all = cat({own, aggreg(own)}, 1);
-    // N, heads of both scales, channels, pixels; sums are f32 in any case
+    // N, heads of both scales, channels, pixels; sums are of 32 bits at least
+    const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
     const Tensor each = unflatten(flatten(all, 2), 1, {-1, 3 * head});
-    const Tensor q = cast(relu(narrow(each, 2, 0, head)), DType::f32),
-                 k = cast(relu(narrow(each, 2, head, head)), DType::f32),
-                 v = cast(narrow(each, 2, 2 * head, head), DType::f32);
+    const Tensor q = cast(relu(narrow(each, 2, 0, head)), wide), k = cast(relu(narrow(each, 2, head, head)), wide),
+                 v = cast(narrow(each, 2, 2 * head, head), wide);
     const Tensor answers = matmul(matmul(v, k, {.transpose_b = true}), q);
     const Tensor weights = matmul(sum(k, {3}, keep_dims), q, {.transpose_a = true});
     const Tensor y = cast(answers / (weights + 1e-5), x.dtype());

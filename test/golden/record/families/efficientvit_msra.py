@@ -3,7 +3,8 @@
 SMALL = dict(embed_dim=(32, 48, 64), key_dim=(8, 8, 8), num_heads=(2, 3, 4), depth=(1, 1, 1))
 GRADIENTS = [
     ("efficientvit_m0", dict(SMALL, img_size=96), 96, False),
-    ("efficientvit_m1", dict(SMALL, img_size=128), 128, True),
+    # batch statistics of few values amplify: a scale that is exact in f32, as which the engine keeps it
+    ("efficientvit_m1", dict(SMALL, img_size=128, key_dim=(16, 16, 16)), 128, True),
 ]
 FIRST_VALUES = [("efficientvit_m1", SMALL)]
 LEVELS = [
