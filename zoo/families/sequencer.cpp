@@ -143,10 +143,10 @@ class Sequencer final : public Chained<HeadedModel> {
   }
 
  protected:
-  AfterLevels after_levels() const override { return {.norms = {"norm"}, .convs = {}}; }
   Tensor final_norm(const Tap& tapped) override {
     return tapped.module == "stages.3" ? norm_(tapped.value) : tapped.value;
   }
+  AfterLevels after_levels() const override { return {.norms = {"norm"}, .convs = {}}; }
 
  private:
   Maybe<Module> norm_;
