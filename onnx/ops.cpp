@@ -265,6 +265,38 @@ void sdpa(Translator& t) {
   t.give(t.one("MatMul", {weights, t.in(2)}));
 }
 
+// Gates as they are go through a product that picks them, in ONNX's order: input, output, forget, cell.
+void lstm(Translator& t) {
+  const Meta &x = t.meta(0), &w = t.meta(1);
+  Model& m = t.model();
+  const int64_t directions = w.dim(0), hidden = w.dim(2), gates = 4 * hidden;
+  Tensor picks = empty({directions, gates, directions * gates});
+  Ints order;
+  float* at = picks.mutable_data<float>().data();
+  std::fill_n(at, picks.numel(), 0.f);
+  for (int64_t d = 0; d < directions; ++d)
+    for (const int64_t gate : {0, 3, 1, 2})
+      for (int64_t h = 0; h < hidden; ++h, at += directions * gates) {
+        at[d * gates + gate * hidden + h] = 1;
+        if (d == 0) order.push_back(gate * hidden + h);
+      }
+  // steps first, then all sequences
+  Ints first{t.attrs<AxisAttrs>().dim}, back(static_cast<size_t>(x.rank()));
+  for (int i = 0; i < x.rank(); ++i)
+    if (i != first[0]) first.push_back(i);
+  for (size_t i = 0; i < first.size(); ++i) back[static_cast<size_t>(first[i])] = static_cast<int64_t>(i);
+  const std::string turned = t.one("Transpose", {t.in(0)}, {{"perm", first}});
+  const std::string rows = t.one("Reshape", {turned, m.ints({0, -1, directions * gates})});
+  const std::string weights = t.one("Gather", {t.in(1), m.ints(order)}, {{"axis", int64_t{1}}});
+  const std::string direction = directions == 2 ? "bidirectional" : "forward";
+  const std::string y =
+      t.one("LSTM", {rows, m.constant(picks, "picks"), weights}, {{"hidden_size", hidden}, {"direction", direction}});
+  const std::string each = t.one("Transpose", {y}, {{"perm", Ints{0, 2, 1, 3}}});
+  const std::string sizes = cut(t, t.one("Shape", {turned}), 0, 0, x.rank() - 1);
+  const std::string shape = t.one("Concat", {sizes, m.ints({directions * hidden})}, {{"axis", int64_t{0}}});
+  t.give(t.one("Transpose", {t.one("Reshape", {each, shape})}, {{"perm", back}}));
+}
+
 // ---- pooling and resizing -------------------------------------------------------------------------------------------
 
 std::vector<Attribute> windows(const PoolAttrs& a) {
@@ -387,6 +419,7 @@ constexpr Row kRows[] = {{"cast", cast},
                          {"rms_norm", rms_norm},
                          {"group_norm", group_norm},
                          {"sdpa", sdpa},
+                         {"lstm", lstm},
                          {"max_pool", max_pool},
                          {"avg_pool", avg_pool},
                          {"adaptive_avg_pool", adaptive_avg_pool},

@@ -7,6 +7,7 @@
 #include "engine/ops/lowered/chain.h"
 #include "engine/ops/lowered/fused.h"
 #include "engine/ops/lowered/quant.h"
+#include "engine/ops/recurrent.h"
 
 namespace fovea {
 namespace {
@@ -65,6 +66,8 @@ constexpr OpRow kTable[] = {
     row<InterpolateAttrs>(ops::interpolate),
     row<InterpolateAttrs>(ops::interpolate_dx),
     row<RandomAttrs>(ops::random),
+    row<AxisAttrs>(ops::lstm),
+    row<AxisAttrs>(ops::lstm_dx),
     row<ScaleShiftAttrs>(ops::scale_shift),
     row<ChainAttrs>(ops::chain),
     row<QuantAttrs>(ops::quantize),

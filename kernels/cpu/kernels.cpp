@@ -60,7 +60,7 @@ std::vector<std::span<const Kernel>> tables() {
           pool_kernels(),           arrange_kernels(),         attention_kernels(),
           resize_kernels(),         scale_shift_kernels(),     half_linear_kernels(),
           quant_conv_kernels(),     quant_depthwise_kernels(), quant_pointwise_kernels(), chain_kernels(),
-          norm_gradient_kernels()};
+          norm_gradient_kernels(),  recurrent_kernels()};
 }
 }  // namespace
 

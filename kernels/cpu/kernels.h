@@ -22,6 +22,7 @@ std::span<const Kernel> pool_kernels();            // pool.cpp
 std::span<const Kernel> arrange_kernels();         // arrange.cpp
 std::span<const Kernel> attention_kernels();       // attention.cpp
 std::span<const Kernel> resize_kernels();          // resize.cpp
+std::span<const Kernel> recurrent_kernels();       // recurrent.cpp
 std::span<const Kernel> scale_shift_kernels();     // scale_shift.cpp
 std::span<const Kernel> half_linear_kernels();     // half_linear.cpp
 std::span<const Kernel> quant_conv_kernels();      // quant_conv.cpp

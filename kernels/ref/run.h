@@ -61,5 +61,6 @@ std::span<const Kernel> pool_kernels();
 std::span<const Kernel> quant_kernels();
 std::span<const Kernel> resize_kernels();
 std::span<const Kernel> random_kernels();
+std::span<const Kernel> recurrent_kernels();
 
 }  // namespace fovea::ref

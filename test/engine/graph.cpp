@@ -175,7 +175,7 @@ TEST_CASE("ops say what they are", "[graph]") {
     CHECK(op.epilogue_in(attrs.ref()) == e);
     CHECK_THAT(to_string(attrs.ref()), contains_text("act=leaky_relu, a=0.25, residual=1"));
   }
-  CHECK(products == 9);
+  CHECK(products == 10);
   CHECK(epilogues == 6);
   CHECK(ops::linear.operand(2) == "b");
   CHECK(ops::cat.operand(3) == "xs3");

@@ -9,6 +9,7 @@
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/layers/conv_transpose.h"
 #include "test/support/catch.h"
 #include "test/support/fill.h"
 
@@ -162,6 +163,29 @@ TEST_CASE("heads can be given other classes and pooling", "[nn]") {
   CHECK(head(golden_input({2, 24, 4, 4}), true).shape() == Shape{2, 48});
   head.reset(0);
   CHECK(head(golden_input({2, 24, 4, 4})).shape() == Shape{2, 48});
+}
+
+TEST_CASE("a layer of transposed convolution is the op", "[nn]") {
+  struct Case {
+    int in, out, kernel;
+    ConvTranspose2dOptions options;
+  };
+  for (const Case& c :
+       {Case{6, 4, 4, {.stride = 2, .padding = 1}}, Case{6, 6, 4, {.stride = 2, .padding = 1, .groups = 6}},
+        Case{6, 4, 3, {.padding = 1, .groups = 2, .bias = false}}, Case{6, 3, 6, {.stride = 3}},
+        Case{6, 2, 3, {.stride = 2, .padding = 1}}}) {
+    ConvTranspose2d layer(c.in, c.out, c.kernel, c.options);
+    layer.materialise();
+    const Tensor x = golden_input({2, c.in, 5, 7});
+    const ConvTranspose2dOptions& o = c.options;
+    const Tensor want = conv_transpose(x, layer.weight, layer.bias,
+                                       {.stride = {o.stride}, .pad = {o.padding}, .groups = o.groups}),
+                 have = layer(x);
+    INFO("kernel " << c.kernel << ", stride " << o.stride << ", groups " << o.groups);
+    REQUIRE(have.shape() == want.shape());
+    const Tensor off = amax(abs(have - want));
+    CHECK(off.data<float>()[0] < 1e-5f);
+  }
 }
 
 }  // namespace fovea

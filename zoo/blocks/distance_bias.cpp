@@ -2,6 +2,7 @@
 // zoo/blocks/distance_bias.cpp — distances, and looking values up by them.
 #include "zoo/blocks/distance_bias.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <utility>
 
@@ -38,6 +39,28 @@ void DistanceBiased::add_biases(Size2 grid, int heads, int stride) {
 void DistanceBiased::add_biases_and_save(Size2 grid, int heads) {
   add_biases(grid, heads);
   distances_.slot().persistent = distances_.slot().optional = true;
+}
+
+void DistanceBiased::set_grid(int side) {
+  if (grid_ == Size2(side)) return;
+  grid_ = side;
+  const Tensor old = biases_;
+  Tensor now =
+      old.has_bytes()
+          ? resampled(old.detach())
+          : meta_tensor(make_meta(old.dtype(), {old.dim(0), int64_t{side} * side}, Memory::contiguous, old.device()));
+  now.set_requires_grad(old.requires_grad());
+  biases_.set(now);
+  distances_.set(distances(grid_, 1).to(distances_->device()));
+}
+
+Tensor DistanceBiased::resampled(const Tensor& old) const {
+  if (old.rank() != 2 || old.dim(1) == int64_t{grid_.h} * grid_.w) return old;
+  const int64_t side = std::lround(std::sqrt(static_cast<double>(old.dim(1))));
+  if (side * side != old.dim(1)) return old;
+  const Tensor maps = cast(reshape(old, {1, old.dim(0), side, side}), DType::f32);
+  const Tensor now = interpolate(maps, {grid_.h, grid_.w}, {.mode = Interpolation::cubic, .antialias = true});
+  return contiguous(cast(reshape(now, {old.dim(0), -1}), old.dtype()));
 }
 
 Tensor DistanceBiased::biases(int64_t height, int64_t width) const {

@@ -9,6 +9,12 @@ namespace fovea::zoo {
 
 /// A module with the parameter "attention_biases" [heads, pixels] and the buffer "attention_bias_idxs".
 class DistanceBiased : public Module {
+ public:
+  /// For queries of another square grid; values that are there are resampled.
+  void set_grid(int side);
+  /// Biases [heads, pixels] of another square grid for this one's.
+  Tensor resampled(const Tensor& biases) const;
+
  protected:
   /// Queries are every stride-th pixel of every stride-th row.
   void add_biases(Size2 grid, int heads, int stride = 1);

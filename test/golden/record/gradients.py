@@ -38,6 +38,12 @@ def round_epsilons(model):
             module.eps = torch.tensor(module.eps, dtype=torch.float32).item()
 
 
+def linear_attention(eps, q, k, v):
+    """Of efficientvit_mit, without a conversion to f32; the last value is 1."""
+    y = q @ (k.transpose(-1, -2) @ v)
+    return y[..., :-1] / (y[..., -1:] + eps)
+
+
 def short(x):
     return float(f"{float(x):.9g}")
 
@@ -51,6 +57,8 @@ def gradients(name, kwargs, pixels, train, dtype):
     for m in model.modules():  # norms that compute in f32 whatever they are given
         if isinstance(m, timm.layers.RmsNormFp32):
             m.forward = functools.partial(torch.nn.functional.rms_norm, normalized_shape=m.normalized_shape, weight=m.weight, eps=m.eps)
+        if isinstance(m, timm.models.efficientvit_mit.LiteMLA):  # so does its attention
+            m._attn = functools.partial(linear_attention, m.eps)
     assert not train or not any(is_random(m) for m in model.modules()), f"{name} draws random numbers"
     logits = model(image(2, 3, pixels, pixels).to(dtype))
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor([(3 * i + 1) % CLASSES for i in range(2)]))
