@@ -13,6 +13,4 @@ VARIATIONS = [
     ("mobilenetv5_base", dict(SMALL, in_chans=1, num_classes=7, msfa_indices=(-3, -1)), (2, 97, 131)),
     ("mobilenetv5_300m", dict(SMALL, num_classes=5, use_msfa=False, global_pool="catavgmax", pad_type="same"), (1, 64, 80)),
     ("mobilenetv5_300m", dict(SMALL, num_classes=0, global_pool="", stem_bias=False, msfa_output_resolution=3), (3, 64, 64)),
-    # two whole networks without recorded figures, which take any image
-    ("mobilenetv5_300m", dict(num_classes=3), (1, 256, 256)),
 ]
