@@ -25,16 +25,13 @@ FOVEA_SETTINGS(Cfg, dims, depths, attn_groups, attn_head_dim_reduction, conv_rat
                layer_scale_init_value, act_layer, distillation)
 
 ConvNorm normed(int in, int out) { return {"c", in, out}; }
-ConvNorm depthwise(int dim, int kernel) {
-  return {"c", dim, dim, kernel, {.groups = dim, .padding = kernel / 2}};
-}
+ConvNorm depthwise(int dim, int kernel) { return {"c", dim, dim, kernel, {.groups = dim, .padding = kernel / 2}}; }
 
 struct Residual final : Module {
   Param gamma;
   Ref<Module> module, drop_path;
   Residual(const Cfg& c, int dim, std::unique_ptr<Module> branch, double drop) {
-    if (c.layer_scale_init_value > 0)
-      gamma = param("gamma", {1, dim, 1, 1}, init::constant(c.layer_scale_init_value));
+    if (c.layer_scale_init_value > 0) gamma = param("gamma", {1, dim, 1, 1}, init::constant(c.layer_scale_init_value));
     module = add("module", std::move(branch));
     drop_path = add("drop_path", DropPath(drop));
   }
@@ -175,8 +172,7 @@ StateDict adapt(ImageModel& model, StateDict weights) {
   return weights;
 }
 
-constexpr Cfg t{.conv_ratio = 3, .ffn_ratio = 2},
-    s{.dims{32, 64, 176, 320}, .depths{2, 2, 19, 6}},
+constexpr Cfg t{.conv_ratio = 3, .ffn_ratio = 2}, s{.dims{32, 64, 176, 320}, .depths{2, 2, 19, 6}},
     m{.dims{48, 96, 192, 384}, .depths{2, 2, 22, 6}, .attn_groups{0, 0, 4, 2}},
     l{.dims{48, 96, 256, 384}, .depths{2, 2, 33, 6}, .attn_groups{0, 0, 8, 2}},
     l2{.dims{64, 128, 256, 512}, .depths{3, 3, 46, 9}, .attn_groups{0, 0, 11, 3}},

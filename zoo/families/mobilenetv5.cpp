@@ -38,11 +38,8 @@ struct Fusion final : Joint {
   int64_t side;
   Fusion(const Cfg& c, int in) : side(c.msfa_output_resolution) {
     const NormSpec n{.kind = c.norm_layer};
-    const BlockArgs mix{.type = BlockArgs::Type::universal,
-                        .kernel{0},
-                        .expand_kernel{0},
-                        .project_kernel{0},
-                        .noskip = true};
+    const BlockArgs mix{
+        .type = BlockArgs::Type::universal, .kernel{0}, .expand_kernel{0}, .project_kernel{0}, .noskip = true};
     const BlockPlace place{.in = in, .out = c.num_features, .expand = 2, .act = c.act_layer, .norm = n};
     ffn = add("ffn", efficientnet_block(mix, place));
     norm = add("norm", norm2d(n, c.num_features));
@@ -82,10 +79,10 @@ class MobileNetV5 final : public ConvHeaded<EfficientNetTrunk> {
     if (c.use_msfa || encoder_) add_fusion(c, widths);
     if (encoder_) num_classes_ = 0;
     const ConvHeadOptions head{.hidden = msfa_ ? 0 : c.num_features,
-                         .conv{.padding = c.pad_type},
-                         .norm = norm,
-                         .act = c.act_layer,
-                         .wide_pooling = true};
+                               .conv{.padding = c.pad_type},
+                               .norm = norm,
+                               .act = c.act_layer,
+                               .wide_pooling = true};
     conv_head(msfa_ ? c.num_features : last, head);
     if (encoder_) reset_classifier(0, "");
     init_like_tensorflow(*this);

@@ -39,8 +39,7 @@ struct StemLayer final : Module {
 struct Embedding final : Module {
   Maybe<Module> pool, conv, norm;
   Embedding(const NormSpec& n, int in, int out, int stride) {
-    if (stride == 2)
-      pool = add("pool", AvgPool2d(2, {.stride = 2, .ceil_mode = true, .count_include_pad = false}));
+    if (stride == 2) pool = add("pool", AvgPool2d(2, {.stride = 2, .ceil_mode = true, .count_include_pad = false}));
     if (stride != 2 && in == out) return;
     conv = add("conv", Conv2d(in, out, 1));
     norm = add("norm", norm2d(n, out));

@@ -43,8 +43,7 @@ struct Convs : Module {
 };
 struct MbConv final : Convs {
   Ref<Module> drop_path;
-  MbConv(const Cfg& c, int dim, double drop)
-      : Convs(c, dim, static_cast<int>(dim * c.mbconv_expand_ratio), dim, 1) {
+  MbConv(const Cfg& c, int dim, double drop) : Convs(c, dim, static_cast<int>(dim * c.mbconv_expand_ratio), dim, 1) {
     drop_path = add("drop_path", DropPath(drop));
   }
   Tensor forward(const Tensor& x) override { return activate(drop_path(Convs::forward(x)) + x, act); }
