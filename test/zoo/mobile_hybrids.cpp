@@ -14,7 +14,11 @@ namespace {
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
 const Settings kLevit{{"embed_dim", "32,48,64"}, {"depth", "1,1,1"}, {"num_heads", "2,3,4"}, {"key_dim", "8"}},
-    kFormer{{"depths", "1,1,1,2"}, {"embed_dims", "8,16,24,32"}};
+    kFormer{{"depths", "1,1,1,2"}, {"embed_dims", "8,16,24,32"}},
+    kFast{{"layers", "1,1,1,1"}, {"embed_dims", "8,16,32,64"}, {"mlp_ratios", "1,1,1,1"}},
+    kTiny{{"embed_dims", "16,32,48,64"}, {"depths", "1,1,1,1"}, {"num_heads", "1,2,3,4"}},
+    kNext{{"stem_chs", "16,8,16"}, {"depths", "1,1,5,1"}},
+    kIFormer{{"dims", "16,24,32,48"}, {"depths", "1,1,5,3"}, {"attn_groups", "0,0,1,1"}};
 
 std::unique_ptr<ImageModel> small(const char* name, const Settings& set, std::optional<std::array<int, 2>> size = {}) {
   return create(name, {.num_classes = 5, .img_size = size, .set = set});
@@ -75,11 +79,100 @@ TEST_CASE("SwiftFormer of its authors", "[zoo]") {
                   "network.2.0.attn.Proj.weight");
 }
 
+TEST_CASE("FastViT of its authors, and MobileCLIP's image encoder", "[zoo]") {
+  constexpr Rename rows[] = {{"^stages.0.blocks", "network.0"},
+                             {"^stages.1.downsample", "network.1"},
+                             {"^stages.1.blocks", "network.2"},
+                             {"^stages.2.downsample", "network.3"},
+                             {"^stages.2.blocks", "network.4"},
+                             {"^stages.3.downsample", "network.5"},
+                             {"^stages.3.pos_emb.pos_enc", "network.6.pe"},
+                             {"^stages.3.blocks", "network.7"},
+                             {"^final_conv", "conv_exp"},
+                             {"conv_kxk", "rbr_conv"},
+                             {"conv_scale", "rbr_scale"},
+                             {"identity", "rbr_skip"},
+                             {"large_conv", "lkb_origin"},
+                             {"mlp", "convffn"},
+                             {"se.fc1", "se.reduce"},
+                             {"se.fc2", "se.expand"},
+                             {"layer_scale.gamma", "layer_scale"},
+                             {"layer_scale_#.gamma", "layer_scale_$1"},
+                             {"^stem", "patch_embed"},
+                             {"^head.fc", "head"}};
+  check_originals("fastvit_sa12", kFast, rows, "network.6.pe.weight");
+
+  const auto filled = small("fastvit_mci0", kFast), other = small("fastvit_mci0", kFast);
+  StateDict theirs, want = filled_weights(*filled);
+  for (const auto& [name, t] : rename(want, rows)) theirs.set("image_encoder.model." + name, t);
+  theirs.set("image_encoder.model.head.proj", transpose(theirs.at("image_encoder.model.head.weight"), 0, 1));
+  theirs.erase("image_encoder.model.head.weight");
+  theirs.erase("image_encoder.model.head.bias");
+  theirs.set("text_encoder.weight", zeros({2}));
+  want.set("head.fc.bias", zeros({5}));
+  check_loads(*other, theirs, want);
+
+  const auto trunk = small("fastvit_mci0", kFast);
+  StateDict tower;
+  for (const auto& [name, t] : want) tower.set("module.visual.trunk." + name, t);
+  tower.set("module.logit_scale", zeros({1}));
+  check_loads(*trunk, tower, want);
+}
+
+TEST_CASE("iFormer of its authors", "[zoo]") {
+  constexpr Rename rows[] = {{"^stem.conv1", "downsample_layers.0.0"},
+                             {"^stem.conv2", "downsample_layers.0.2.conv_exp_bn1"},
+                             {"^stem.conv3", "downsample_layers.0.2.conv_pwl_bn2"},
+                             {"^stages.#.downsample", "downsample_layers.$1.0"},
+                             {"^stages.#.blocks.#", "stages.$1.$2.block"},
+                             {"mixer", "token_channel_mixer"},
+                             {"module", "m"},
+                             {"^head.head_dist", "classifier.classifier_dist"},
+                             {"^head.head", "classifier.classifier"}};
+  check_originals("iformer_m_distilled", kIFormer, rows, "stages.2.1.block.cpe.m.c.weight");
+  constexpr Rename one[] = {{"^head.head", "classifier"}};
+  check_originals("iformer_t", kIFormer, one, "classifier.bn.weight");
+}
+
+TEST_CASE("Next-ViT of its authors has the same tensors in the same order", "[zoo]") {
+  constexpr Rename rows[] = {{"^stages.#.blocks", "features.$1"}, {"fc1", "conv1"}, {"fc2", "conv2"}};
+  check_originals("nextvit_small", kNext, rows, "features.0.0.mlp.conv1.weight");
+}
+
+TEST_CASE("TinyViT takes biases of other windows, and leaves out the distances that older files hold", "[zoo]") {
+  const auto filled = small("tiny_vit_5m_224", kTiny), other = small("tiny_vit_5m_224", kTiny);
+  const StateDict own = filled_weights(*filled);
+  StateDict theirs = own, want = own;
+  theirs.set("stages.1.blocks.0.attn.attention_bias_idxs", zeros({49, 49}, DType::i64));
+  check_loads(*other, theirs, own);
+  // torch.nn.functional.interpolate(..., mode="bicubic", antialias=True) leaves what is the same everywhere as it is
+  constexpr const char* kName = "stages.1.blocks.0.attn.attention_biases";
+  theirs.set(kName, affine(zeros({2, 144}), 1, 0.5));
+  want.set(kName, affine(zeros({2, 49}), 1, 0.5));
+  CHECK(load_weights(*other, theirs, "larger windows").clean());
+  CHECK(golden::largest_difference(other->state_dict().at(kName), want.at(kName)) < 1e-6);
+}
+
+TEST_CASE("MobileNetV5 out of Gemma 3n, and an encoder that has no classifier", "[zoo]") {
+  const Settings set{{"channel_multiplier", "0.125"}, {"num_features", "32"}};
+  const auto filled = small("mobilenetv5_300m_enc", set), other = small("mobilenetv5_300m_enc", set);
+  const StateDict own = filled_weights(*filled);
+  StateDict theirs;
+  for (const auto& [name, t] : own) theirs.set("model.vision_tower.timm_model." + name, t);
+  theirs.set("model.language_model.norm.weight", zeros({1}));
+  check_loads(*other, theirs, own);
+  CHECK(other->num_classes() == 0);
+  CHECK_THROWS_WITH(other->reset_classifier(3), contains_text("no classifier"));
+  const NoGrad no_grad;
+  CHECK((*other)(zeros({1, 3, 64, 64})).shape() == Shape{1, 32, 16, 16});
+}
+
 TEST_CASE("of two classifiers the mean counts", "[zoo]") {
   const NoGrad no_grad;
   const Tensor image = golden_input({2, 3, 64, 64});
-  for (const char* name : {"levit_128s", "levit_conv_128s"}) {
-    const auto m = small(name, kLevit, std::array{64, 64});
+  for (const char* name : {"levit_128s", "levit_conv_128s", "iformer_m_distilled"}) {
+    const bool levit = std::string_view(name).starts_with("levit");
+    const auto m = levit ? small(name, kLevit, std::array{64, 64}) : small(name, kIFormer);
     fill_weights(*m);
     auto& two = dynamic_cast<DistilledModel&>(*m);
     const Tensor features = m->forward_features(image);
@@ -134,6 +227,11 @@ TEST_CASE("settings that make no mobile network", "[zoo]") {
   refused("efficientformerv2_s0", {{"mlp_ratios", "4,4,4x4,4"}}, "mlp_ratios");
   refused("efficientformerv2_s0", {{"mlp_ratios", "4,4"}}, "mlp_ratios");
   refused("efficientformer_l1", {{"num_vit", "0"}}, "num_vit");
+  refused("fastvit_t8", {{"layers", "1,1,1"}}, "stages");
+  refused("fastvit_t8", {{"token_mixers", "repmixer,pooling,repmixer,attention"}}, "token_mixers");
+  refused("shvit_s1", {{"types", "s,s"}}, "types");
+  refused("iformer_t", {{"attn_groups", "0,0,6,2"}}, "three blocks");
+  refused("mobilenetv5_base", {{"msfa_indices", "-2,5"}}, "5 levels");
   refused("levit_128s", {{"stem_type", "s4"}}, "stem_type");
 }
 

@@ -3,6 +3,7 @@
 #include "zoo/blocks/distilled_model.h"
 
 #include "engine/ops/ops.h"
+#include "zoo/blocks/normed_layers.h"
 #include "zoo/blocks/stage_groups.h"
 
 namespace fovea::zoo {
@@ -49,6 +50,7 @@ Tensor DistilledModel::pooled(const Tensor& features) {
 
 std::pair<Tensor, Tensor> DistilledModel::heads(const Tensor& features) {
   const Tensor x = pooled(features);
+  if (auto* linears = dynamic_cast<NormLinears*>(head_.get())) return linears->heads(x);
   return {head_(x), head_dist_(x)};
 }
 

@@ -10,7 +10,7 @@
 
 namespace fovea::zoo {
 
-/// "conv_stem", "bn1" and "blocks"; what follows them is the derived model's.
+/// "conv_stem", "bn1" (or one module of both) and "blocks"; what follows them is the derived model's.
 class EfficientNetTrunk : public ImageModel {
  public:
   std::vector<LayerGroup> group_matcher(bool coarse) const override;
@@ -19,6 +19,7 @@ class EfficientNetTrunk : public ImageModel {
   explicit EfficientNetTrunk(const ModelOptions& o) : ImageModel(o) {}
   struct Stem {
     int channels, kernel = 3;
+    bool one_module = false, bias = false;  // of the convolution
   };
   /// The style's output stride and drop-path rate are taken from the options. Returns the channels of the last stage.
   int trunk(const ModelOptions& o, const Stem& stem, std::vector<StageArgs> stages, StageStyle style);
@@ -26,12 +27,14 @@ class EfficientNetTrunk : public ImageModel {
     Tensor x;
     bool enough = false;  // nobody needs what lies behind
   };
-  Reached run_trunk(const Tensor& image);
+  /// With `each`: of the stem and of each stage what it gives.
+  Reached run_trunk(const Tensor& image, std::vector<Tensor>* each = nullptr);
 
   Ref<Conv2d> conv_stem_;
 
  private:
-  Ref<Module> bn1_;
+  Ref<Module> stem_;
+  Maybe<Module> bn1_;
   Ref<Sequential> blocks_;
   std::vector<bool> taps_;
 };

@@ -43,4 +43,26 @@ std::unique_ptr<Module> NormLinear::layer() {
                       Branches([this](const Tensor& x) { return branches(x); }));
 }
 
+NormLinears::NormLinears(int in, int classes, bool distilled) : in_(in), classes_(classes) {
+  if (classes == 0) return;
+  head_ = add("head", NormLinear("l", in, classes));
+  if (distilled) head_dist_ = add("head_dist", NormLinear("l", in, classes));
+}
+
+Tensor NormLinears::branches(const Tensor& x) { return head_dist_ ? (head_(x) + head_dist_(x)) * 0.5 : head_(x); }
+
+std::pair<Tensor, Tensor> NormLinears::heads(const Tensor& x) {
+  const Scope scope(name());
+  if (!head_dist_ || fused()) {
+    const Tensor y = forward(x);
+    return {y, y};
+  }
+  return {head_(x), head_dist_(x)};
+}
+
+std::unique_ptr<Module> NormLinears::layer() {
+  if (!head_) return nullptr;
+  return fused_linear(*this, in_, classes_, Branches([this](const Tensor& x) { return branches(x); }));
+}
+
 }  // namespace fovea::zoo

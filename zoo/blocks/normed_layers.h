@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "nn/fuse.h"
 #include "nn/layers/drop.h"
@@ -45,6 +46,20 @@ class NormLinear : public FusibleLayer {
   Tensor branches(const Tensor& x) override { return linear(drop_(bn(x))); }
   std::unique_ptr<Module> layer() override;
   Maybe<Module> drop_;
+};
+
+/// One such classifier, "head", or two, whose mean counts; each as "bn" and "l". None for no classes.
+class NormLinears final : public FusibleLayer {
+ public:
+  NormLinears(int in, int classes, bool distilled);
+  /// What each of the two says; of one alone, or fused ones, twice what they say.
+  std::pair<Tensor, Tensor> heads(const Tensor& x);
+
+ private:
+  Tensor branches(const Tensor& x) override;
+  std::unique_ptr<Module> layer() override;
+  int in_, classes_;
+  Maybe<Module> head_, head_dist_;
 };
 
 }  // namespace fovea::zoo

@@ -8,8 +8,9 @@
 
 namespace fovea::zoo {
 
-/// `stages` is the child whose children have "downsample" and "blocks"; `norm`, where there is one, stands behind it.
-/// Coarse: a layer a stage.
-std::vector<LayerGroup> stage_groups(std::string_view stages, std::string_view norm, bool coarse);
+/// `stages` is the child whose children have "downsample" and "blocks", behind `stem`; `norm`, where there is one,
+/// stands behind it. Coarse: a layer a stage.
+std::vector<LayerGroup> stage_groups(std::string_view stages, std::string_view norm, bool coarse,
+                                     std::string_view stem = "stem");
 
 }  // namespace fovea::zoo

@@ -24,7 +24,7 @@ std::vector<StagePlace> stage_places(std::span<const int> depths, std::span<cons
 }
 
 void StagedModel::stem_and_stages(std::string_view name) {
-  stem("stem", stem_level_);
+  stem(std::string(stem_name_), stem_level_);
   std::vector<int> levels;
   for (size_t i = 0; i < find(name)->children().size(); ++i) levels.push_back(static_cast<int>(i));
   stages_are(name, levels);
@@ -61,7 +61,7 @@ Tensor StagedModel::final_norm(const Tap& tapped) {
 }
 
 std::vector<LayerGroup> StagedModel::group_matcher(bool coarse) const {
-  return stage_groups(stages_, norm_ ? std::string_view(norm_->name()) : std::string_view(), coarse);
+  return stage_groups(stages_, norm_ ? std::string_view(norm_->name()) : std::string_view(), coarse, stem_name_);
 }
 
 }  // namespace fovea::zoo

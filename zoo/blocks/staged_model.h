@@ -44,7 +44,7 @@ class StagedModel : public Chained<HeadedModel> {
 
  protected:
   explicit StagedModel(const ModelOptions& o) : Chained(o) {}
-  /// Behind the child "stem": a Stage(cfg, place, drop_path) for each place, together the child `name`; each ends a
+  /// Behind the stem: a Stage(cfg, place, drop_path) for each place, together the child `name`; each ends a
   /// level.
   /// `drop_path_rate` is what stochastic depth grows to where nobody asks for another rate.
   template <class Stage, class Cfg>
@@ -65,6 +65,7 @@ class StagedModel : public Chained<HeadedModel> {
   AfterLevels after_levels() const override;
   Tensor final_norm(const Tap& tapped) override;
   Level stem_level_ = Level::no;  // whether what the stem gives ends a feature level
+  std::string_view stem_name_ = "stem";
 
  private:
   void stem_and_stages(std::string_view name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/families/repvit.cpp — RepViT, whose branches and norms are single convolutions after training:
 // https://arxiv.org/abs/2307.09283; timm.models.repvit
-#include "zoo/blocks/chained.h"
+#include "zoo/blocks/distilled_model.h"
 #include "zoo/blocks/normed_layers.h"
 #include "zoo/family.h"
 
@@ -106,72 +106,22 @@ struct Stage final : Module {
   Tensor forward(const Tensor& x) override { return blocks(downsample(x)); }
 };
 
-// One classifier or the mean of two, each with a norm in front.
-struct RepVitClassifier final : FusibleLayer {
-  Ref<NormLinear> head, head_dist;
-  int in, classes;
-  RepVitClassifier(int features, int n, bool distilled) : in(features), classes(n) {
-    if (classes == 0) return;
-    head = add("head", NormLinear("l", in, classes));
-    if (distilled) head_dist = add("head_dist", NormLinear("l", in, classes));
-  }
-  Tensor branches(const Tensor& x) override {
-    if (!head) return x;
-    return head_dist ? (head(x) + head_dist(x)) * 0.5 : head(x);
-  }
-  std::unique_ptr<Module> layer() override {
-    if (!head) return nullptr;
-    return fused_linear(*this, in, classes, Branches([this](const Tensor& x) { return branches(x); }));
-  }
-};
-
-class RepVit final : public Chained<ImageModel> {
+class RepVit final : public DistilledModel {
  public:
-  RepVit(const Cfg& c, const ModelOptions& o) : Chained(o) {
+  RepVit(const Cfg& c, const ModelOptions& o) : DistilledModel(o), distilled_(c.distillation) {
     add("stem", Stem(c, o.in_chans.value_or(3), c.embed_dim[0]));
-    stem("stem");
     Sequential all;
     for (size_t s = 0; s < 4; ++s) all.add(Stage(c, s));
-    add("stages", std::move(all));
-    parts("stages", {0, 1, 2, 3});
-    num_features_ = head_hidden_size_ = c.embed_dim[3];
-    classifier_name_ = "head";
-    pool_ = wanted_pool("avg");
-    check_pool(pool_);
-    if (drop_rate_ > 0) drop_ = add("head_drop", Dropout(static_cast<double>(drop_rate_)));
-    head_ = add("head", RepVitClassifier(num_features_, num_classes_, c.distillation));
-  }
-
-  Tensor forward_head(const Tensor& features, bool pre_logits) override {
-    const Tensor x = drop_(pool_.empty() ? features : mean(features, {2, 3}));
-    return pre_logits ? x : head_(x);
-  }
-  /// One classifier, also where there were two.
-  void reset_classifier(int num_classes, std::optional<std::string_view> global_pool) override {
-    if (num_classes < 0)
-      throw Error(Error::Kind::argument, str_cat("num_classes is ", num_classes), "0 takes the classifier away");
-    if (global_pool) {
-      check_pool(*global_pool);
-      pool_ = *global_pool;
-    }
-    num_classes_ = num_classes;
-    head_hidden_size_ = num_features_;
-    head_ = replace("head", std::make_unique<RepVitClassifier>(num_features_, num_classes, false));
-  }
-  const std::string& global_pool() const override { return pool_; }
-  std::vector<LayerGroup> group_matcher(bool coarse) const override {
-    if (coarse) return {{0, "^stem"}, {1, "^stages.#"}};
-    return {{0, "^stem"}, {.group = 1, .pattern = "^stages.#.downsample", .number = 0}, {1, "^stages.#.blocks.#"}};
+    add_stages(std::move(all));
+    add_heads(c.embed_dim[3], false);
+    distilled_ = false;  // a new classifier is one
   }
 
  private:
-  static void check_pool(std::string_view pool) {
-    if (!pool.empty() && pool != "avg")
-      throw Error(Error::Kind::argument, str_cat("RepViT has no pooling '", pool, "'"), "there are avg and ''");
+  std::unique_ptr<Module> classifier_of(int classes) const override {
+    return std::make_unique<NormLinears>(num_features_, classes, distilled_);
   }
-  std::string pool_;
-  Maybe<Module> drop_;
-  Ref<Module> head_;
+  bool distilled_;
 };
 
 // Weights of a fused net fit a fused one.

@@ -32,8 +32,9 @@ def asked(model):
     yield dict(stop_early=False) if hiera else dict(norm=True)
     yield dict(indices=[0, -2], **(dict(stop_early=False) if hiera else dict(norm=True)))
     yield dict(indices=2, stop_early=True, intermediates_only=True)
-    # MobileNetV3 does not give the final value of a part, HRNet gives several, and CrossViT's branches here end as a whole
-    if not isinstance(model, (timm.models.mobilenetv3.MobileNetV3, timm.models.hrnet.HighResolutionNet, timm.models.crossvit.CrossVit)):
+    # MobileNetV3 and V5 do not give the final value of a part, HRNet gives several, and CrossViT's branches here end as a whole
+    if not isinstance(model, (timm.models.mobilenetv3.MobileNetV3, timm.models.mobilenetv5.MobileNetV5, timm.models.hrnet.HighResolutionNet,
+                              timm.models.crossvit.CrossVit)):
         yield dict(indices=[1], stop_early=True)
         yield dict(indices=1, stop_early=True)
     if "return_prefix_tokens" in takes and model.num_prefix_tokens:
