@@ -29,8 +29,8 @@ struct SequenceSessionOptions {
   size_t most = 4;  // sessions at a time
 };
 
-/// A sequence runs in the shortest session that is long enough, and the mask hides what is left of it. Sessions are made
-/// for multiples of 64 up to 256, of 128 up to 1024, and of 256, as long as there is room; then a longer one will do,
+/// A sequence runs in the shortest session that is long enough, and the mask hides what is left of it. As long as there
+/// is room, sessions are made for multiples of 64 up to 256, of 128 up to 1024, and of 256. Then a longer one will do,
 /// and where there is none, the one that was not used for longest makes room.
 class SequenceSessions {
  public:

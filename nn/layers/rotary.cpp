@@ -140,7 +140,7 @@ Rotary RotaryEmbedding::at(const Tensor& places, const Tensor& sizes, int block)
     const float ref[] = {static_cast<float>(o.ref_feat_shape.h), static_cast<float>(o.ref_feat_shape.w)};
     x = x / sizes * from(std::span<const float>(ref), Shape{2}).to(x.device());
   }
-  if (o.columns_first) x = flip(x, {-1});
+  if (o.columns_first) x = cat({slice(x, -1, 1, 2), slice(x, -1, 0, 1)}, -1);
   return turns(unsqueeze(x, 1), block);
 }
 

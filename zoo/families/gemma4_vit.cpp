@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/families/gemma4_vit.cpp — the vision encoder of Gemma 4, which averages squares of tokens for a language model, by
-// itself and with a classifier. timm.models.gemma4_vit; https://arxiv.org/abs/2607.02770
+// zoo/families/gemma4_vit.cpp — the vision encoder of Gemma 4, which averages squares of tokens for a language model,
+// by itself and with a classifier. timm.models.gemma4_vit; https://arxiv.org/abs/2607.02770
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -91,6 +91,7 @@ MODELS = [
     ("vit_small_patch16_dinov3", dict(SMALL, use_naflex=True)),
     ("eva02_tiny_patch14_224", dict(SMALL, embed_dim=48, use_naflex=True)),
     ("vit_base_patch16_clip_224", dict(SMALL, use_naflex=True)),
+    ("gemma4_vit_167m", dict(SMALL, head_dim=16, intermediate_size=96)),
 ]
 # The longest sequence, and which photos make a batch.
 BATCHES = [(64, [0]), (64, [1]), (256, [2]), (576, [3]), (1024, [4]), (1024, [0]), (256, [0, 1, 2, 3, 4, 5]), (64, [5, 1, 0])]
@@ -98,7 +99,7 @@ BATCHES = [(64, [0]), (64, [1]), (256, [2]), (576, [3]), (1024, [4]), (1024, [0]
 
 def sequences(model, length, photos):
     cfg = model.pretrained_cfg
-    patch = model.embeds.patch_size
+    patch = model.get_patch_size()
     transform = transforms_imagenet_eval(img_size=cfg["input_size"][-2:], interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3, naflex=True,
                                          patch_size=patch, max_seq_len=length, patchify=True)
     collate = NaFlexCollator(max_seq_len=length)
