@@ -58,7 +58,7 @@ void run(const Arguments& a) {
     list.expect(static_cast<int64_t>(list.paths().size()), "images");
     const auto batch = static_cast<size_t>(a.images.batch);
     for (size_t first = 0; first < list.paths().size(); first += batch) {
-      const std::vector<Sample> samples = read_samples(list, first, batch, classifier.config());
+      const std::vector<Sample> samples = read_samples(list, first, batch, classifier.config(), ready.limits());
       const double read = bench::now();
       const Tensors results = run_samples(ready, samples);
       const double infer = (bench::now() - read) / static_cast<double>(samples.size());
@@ -89,6 +89,7 @@ void add_classify(CLI::App& app) {
   CLI::App* command = app.add_subcommand("classify", "name what is on images");
   add_model_arguments(*command, a->model);
   add_image_arguments(*command, a->images);
+  add_sequence_argument(*command, a->model);
   command->add_option("--calibration", a->model.calibration, "compute in 8-bit integers: a file of `fovea quantize`")
       ->excludes("--eager")
       ->excludes("--dtype");

@@ -23,8 +23,8 @@ void add_weights_arguments(CLI::App& command, ModelArguments& a) {
       "--weights", a.weights,
       "safetensors, torch checkpoint (.pth, .bin), .npz or a folder; a URL, hf-hub:ORG/NAME, or a name with .tag");
   command
-      .add_flag_callback("--pretrained", [] {},
-                         "the published ones, which are fetched where they are not here yet (the default)")
+      .add_flag_callback(
+          "--pretrained", [] {}, "the published ones, which are fetched where they are not here yet (the default)")
       ->excludes(file);
   add_license_option(command, a.licenses)->excludes(file);
 }
@@ -100,6 +100,14 @@ void add_allow_nan(CLI::App& command, ModelArguments& a) {
   command.add_flag("--allow-nan", a.allow_nan, "go on where weights or results are not finite");
 }
 
+void add_sequence_argument(CLI::App& command, ModelArguments& a) {
+  command
+      .add_option("--max-seq-len", a.max_seq_len,
+                  "images keep their aspect ratio and become sequences of at most so many patches: for models of "
+                  "naflexvit, and ViTs with --set use_naflex=true")
+      ->check(CLI::Range(1, 1 << 16));
+}
+
 void refuse_not_finite(const Error& why, bool allow_nan) {
   if (!allow_nan) throw Error(why.kind(), why.what(), "--allow-nan goes on nevertheless");
   std::fprintf(stderr, "not finite: %s\n", why.summary().c_str());
@@ -170,15 +178,29 @@ std::unique_ptr<zoo::ImageModel> load_model(const ModelArguments& a) {
 }
 
 ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
-    : what_(what), dtype_(parse_dtype(a.dtype)), eager_(a.eager), allow_nan_(a.allow_nan) {
+    : what_(what),
+      dtype_(parse_dtype(a.dtype)),
+      eager_(a.eager),
+      allow_nan_(a.allow_nan) {
   NewModel made = create_model(a);
   model_ = std::move(made.model);
   weights_ = std::move(made.weights);
-  if (!eager_) {
+  if (a.max_seq_len > 0) {
+    const Size2 patch = zoo::sequences_of(*model_).sequence_patch();
+    limits_ = data::SequenceLimits{.patch = {patch.h, patch.w},
+                                   .max_seq_len = a.max_seq_len,
+                                   .channels_last = zoo::sequences_of(*model_).sequence_channels_last()};
+  } else if (!eager_) {
     compile(a);
     return;
   }
   load();
+  if (limits_ && !eager_) {
+    Target target;
+    if (dtype_ != DType::f32) target.dtype = dtype_;
+    sequences_.emplace(*model_, zoo::SequenceSessionOptions{.pre_logits = !what_.needs_classifier(), .target = target});
+    return;
+  }
   if (dtype_ != DType::f32) model_->to(dtype_);
 }
 
@@ -196,7 +218,7 @@ void ReadyModel::compile(const ModelArguments& a) {
   if (!a.calibration.empty()) target.calibration = read_calibration(a.calibration, model_->full_name());
   const NoGrad no_grad;
   // without a classifier of its own the model says nothing of how many classes the file has
-  std::optional<Graph> graph;                      // traced without the weights
+  std::optional<Graph> graph;                            // traced without the weights
   const bool one_file = !is_shard_index_name(weights_);  // the cache would not see other files change
   if (!a.no_cache && one_file && (model_->num_classes() > 0 || !what_.needs_classifier())) {
     graph = what_.trace(*model_);
@@ -208,7 +230,7 @@ void ReadyModel::compile(const ModelArguments& a) {
     }
   }
   load();
-  if (target.calibration) zoo::want_finite_weights(*model_);           // integers cannot say it later
+  if (target.calibration) zoo::want_finite_weights(*model_);  // integers cannot say it later
   if (!graph || !zoo::fill_traced(*graph, *model_)) graph = what_.trace(*model_);
   zoo::give_up_tensors(*model_);
   session_ = fovea::compile(std::move(*graph), target);
@@ -221,6 +243,18 @@ Tensors ReadyModel::operator()(const Tensor& images) {
     told_ = true;
   }
   return out;
+}
+
+Tensors ReadyModel::operator()(const zoo::PatchSequence& s) {
+  const NoGrad no_grad;
+  const zoo::PatchSequence own{
+      .patches = eager_ ? cast(s.patches, dtype_) : s.patches, .coords = s.coords, .valid = s.valid};
+  const Tensor out = sequences_ ? sequences_->run(own) : zoo::run_sequence(*model_, own, !what_.needs_classifier());
+  if (!told_ && !all_finite(out)) {
+    refuse_not_finite(Error(Error::Kind::weights, "the results are not finite"), allow_nan_);
+    told_ = true;
+  }
+  return {contiguous(cast(out, DType::f32))};
 }
 
 Error ReadyModel::why_not_finite(const Tensor& images) {
@@ -260,6 +294,15 @@ void ReadyModel::keep() {
 }
 
 Tensors run_samples(ReadyModel& model, const std::vector<Sample>& samples) {
+  if (model.limits()) {
+    std::vector<data::Patches> sequences;
+    int64_t longest = 1;
+    for (const Sample& s : samples)
+      if (!s.error) sequences.push_back(s.sequence), longest = std::max(longest, s.sequence.patches.dim(0));
+    if (sequences.empty()) return {};
+    const data::SequenceBatch batch = data::collate(sequences, longest);
+    return model(zoo::PatchSequence{.patches = batch.patches, .coords = batch.coords, .valid = batch.valid});
+  }
   Tensors inputs;
   for (const Sample& s : samples)
     if (!s.error) inputs.push_back(s.input);

@@ -10,7 +10,9 @@
 #include "data/decode.h"
 #include "engine/core/error.h"
 #include "engine/graph/batch_session.h"
+#include "data/sequence.h"
 #include "zoo/plan_cache.h"
+#include "zoo/sequence_sessions.h"
 #include "weights_tools/open_weights.h"
 #include "zoo/zoo.h"
 
@@ -26,6 +28,7 @@ struct ModelArguments {
   std::string name, weights, dtype = "f32", calibration;
   int threads = 0;                                 // 0: as FOVEA_THREADS or the machine says
   bool eager = false, no_cache = false, allow_nan = false;
+  int max_seq_len = 0;                             // not 0: images become sequences of at most so many patches
   zoo::ModelOptions options;                       // --num-classes, --set, --crop-pct, ...
   std::vector<std::string> licenses;               // --license; none: any
 };
@@ -33,6 +36,7 @@ void add_model_arguments(CLI::App& command, ModelArguments& a);
 void add_weights_arguments(CLI::App& command, ModelArguments& a);      // of these --weights and --pretrained
 /// --num-classes, --set and what else create() takes; --crop-pct and what else decides how images are prepared
 void add_create_arguments(CLI::App& command, zoo::ModelOptions& o);
+void add_sequence_argument(CLI::App& command, ModelArguments& a);      // --max-seq-len, which is one of them
 void add_allow_nan(CLI::App& command, ModelArguments& a);              // --allow-nan, which is one of them
 CLI::Option* add_license_option(CLI::App& command, std::vector<std::string>& licenses);
 /// --allow-truncated, --max-pixels
@@ -75,6 +79,10 @@ class ReadyModel {
   /// Throws Error when one of them is not finite, with the tensor of the weights or the layer where that begins, unless
   /// --allow-nan was given.
   Tensors operator()(const Tensor& images);
+  /// The same of sequences of patches, where --max-seq-len was given. Compiled ones are not kept in the plan cache.
+  Tensors operator()(const zoo::PatchSequence& s);
+  /// How images become sequences; nothing where they stay images.
+  const std::optional<data::SequenceLimits>& limits() const { return limits_; }
   zoo::ImageModel& model() { return *model_; }
   bool from_cache() const { return from_cache_; }
   const std::string& weights() const { return weights_; }              // the file
@@ -97,6 +105,8 @@ class ReadyModel {
   BatchSession side_by_side_;  // forks of it; made when they are needed
   bool forked_ = false;
   std::optional<zoo::PlanCache> cache_;
+  std::optional<data::SequenceLimits> limits_;
+  std::optional<zoo::SequenceSessions> sequences_;
 };
 
 /// The results for those images that could be read, in their order; none when none could.

@@ -116,6 +116,8 @@ std::unique_ptr<Table> table_for(const Arguments& a) {
 void run(Arguments a) {
   if (!a.format.empty()) a.maps.nchw = a.format == "nchw";
   ImageList list("features", a.images);
+  if (a.model.max_seq_len > 0 && !a.maps.indices.empty())
+    throw Error(Error::Kind::argument, "sequences of patches have no feature maps", "leave out --out-indices");
   const std::unique_ptr<Table> table = table_for(a);  // a path that cannot be written is found out early
   const Features features(a.maps);
   ReadyModel extract(a.model, features);
@@ -125,7 +127,7 @@ void run(Arguments a) {
   const std::vector<std::string> names = names_of(extract.model(), a.maps);
   size_t written = 0;
   for (size_t first = 0; first < list.paths().size(); first += batch) {
-    const std::vector<Sample> samples = read_samples(list, first, batch, config);
+    const std::vector<Sample> samples = read_samples(list, first, batch, config, extract.limits());
     std::vector<std::string> paths;
     for (const Sample& s : samples)
       if (!s.error) paths.push_back(s.path);
@@ -149,6 +151,7 @@ void add_features(CLI::App& app) {
   CLI::App* command = app.add_subcommand("features", "what a model makes of images, for other programs to use");
   add_model_arguments(*command, a->model);
   add_image_arguments(*command, a->images);
+  add_sequence_argument(*command, a->model);
   command->add_option("-o,--output", a->out, "FILE.npz (features, paths) or FILE.csv")->required();
   CLI::Option* pre =
       command->add_flag("--pre-logits", a->pre_logits, "pooled features in front of the classifier (the default)");

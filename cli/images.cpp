@@ -52,14 +52,16 @@ std::vector<std::string> names_in(const std::string& text) {
   return names;
 }
 
-Sample read_sample(const ImageList& list, size_t i, const data::EvalConfig& config) {
+Sample read_sample(const ImageList& list, size_t i, const data::EvalConfig& config,
+                   const std::optional<data::SequenceLimits>& limits) {
   Sample s;
   s.path = list.paths()[i];
   try {
     const double began = bench::now();
     const data::Image image = list.read(i);
     const double decoded = bench::now();
-    s.input = data::eval_transform(image, config);
+    if (limits) s.sequence = data::sequence_transform(image, config, *limits);
+    else s.input = data::eval_transform(image, config);
     s.width = image.width, s.height = image.height;
     s.decode = decoded - began, s.transform = bench::now() - decoded;
   } catch (const Error& e) { s.error = e; } catch (const std::bad_alloc&) {
@@ -171,11 +173,12 @@ data::Image ImageList::read(size_t i) const {
   return data::decode(std::as_bytes(std::span(bytes)), decode_, "standard input");
 }
 
-std::vector<Sample> read_samples(ImageList& list, size_t first, size_t n, const data::EvalConfig& config) {
+std::vector<Sample> read_samples(ImageList& list, size_t first, size_t n, const data::EvalConfig& config,
+                                 const std::optional<data::SequenceLimits>& limits) {
   std::vector<Sample> samples(std::min(n, list.paths().size() - first));
   const auto read = [&](int64_t from, int64_t to) {
     for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i)
-      samples[i] = read_sample(list, first + i, config);
+      samples[i] = read_sample(list, first + i, config, limits);
   };
   if (samples.size() == 1) read(0, 1);
   else on_host_threads(static_cast<int64_t>(samples.size()), 1, read);

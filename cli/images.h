@@ -7,6 +7,7 @@
 
 #include "bench/progress.h"
 #include "data/decode.h"
+#include "data/sequence.h"
 #include "data/transform.h"
 #include "engine/core/error.h"
 
@@ -66,11 +67,13 @@ struct Sample {
   int width = 0, height = 0;
   double decode = 0, transform = 0;  // seconds
   Tensor input;                      // f32[1, C, H, W]
+  data::Patches sequence;            // instead, where images become sequences
   std::optional<Error> error;        // then there is no input
 };
 
 /// Paths `first` to `first + n` of the list, less those behind its end. Several are read side by side on all threads.
 /// Whatever could not be read has been passed over.
-std::vector<Sample> read_samples(ImageList& list, size_t first, size_t n, const data::EvalConfig& config);
+std::vector<Sample> read_samples(ImageList& list, size_t first, size_t n, const data::EvalConfig& config,
+                                 const std::optional<data::SequenceLimits>& limits = {});
 
 }  // namespace fovea::cli

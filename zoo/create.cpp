@@ -139,6 +139,8 @@ Asked read(std::string_view name, const ModelOptions& options) {
   }
   const Entry& entry = known_entry(a.name.architecture);
   overlay(a.row, a.options.set, entry.family->settings(entry.index));
+  for (const TagSetting& s : entry.family->tag_settings)  // the caller's come later, and win
+    if (s.tag == a.row.tag) a.options.set.insert(a.options.set.begin(), {s.name, s.value});
   return a;
 }
 

@@ -32,6 +32,12 @@ struct Accepts {
   int least_output_stride = 2;                     // where timm's module refuses smaller ones
 };
 
+/// A setting that the weights of a tag were made with, other than the variant's.
+struct TagSetting {
+  std::string_view tag;
+  const char *name, *value;
+};
+
 /// A family with its types erased: what the registry holds.
 struct Family {
   const char* module{};                            // as timm's module is called
@@ -42,6 +48,7 @@ struct Family {
   Accepts accepts{};
   std::span<const Rename> renames{};               // names of foreign checkpoints -> ours
   StateDict (*adapt)(ImageModel& model, StateDict weights) = nullptr;     // what renames cannot express
+  std::span<const TagSetting> tag_settings{};
 };
 
 template <class Model, class Cfg>

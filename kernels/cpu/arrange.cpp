@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/arrange.cpp — moving elements: copy between memory orders, cat, pad, roll; and cast between f32 and
-// 16-bit types.
+// kernels/cpu/arrange.cpp — moving elements: copy between memory orders, cat, pad, roll, index_select; and cast between
+// f32 and 16-bit types, integers and bool.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -340,6 +340,10 @@ class CastPlan final : public Plan {
   size_t from_, to_;
   void (*range_)(const void*, void*, int64_t);
 };
+template <class From, class To>
+void cast_each(const void* from, void* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) static_cast<To*>(to)[i] = static_cast<To>(static_cast<const From*>(from)[i]);
+}
 PlanPtr plan_cast(const Site& s) {
   const DType from = s.operand(0).dtype, to = s.result().dtype;
   const Loops& l = loops();
@@ -348,16 +352,49 @@ PlanPtr plan_cast(const Site& s) {
   if (from == DType::f32 && to == DType::bf16) range = l.to_bf16;
   if (from == DType::f16 && to == DType::f32) range = l.from_f16;
   if (from == DType::f32 && to == DType::f16) range = l.to_f16;
+  if (from == DType::i64 && to == DType::f32) range = cast_each<int64_t, float>;
+  if (from == DType::f32 && to == DType::i64) range = cast_each<float, int64_t>;
+  if (from == DType::boolean && to == DType::f32) range = cast_each<bool, float>;
   if (!range) return nullptr;
   auto plan = std::make_shared<CastPlan>(s, range);
   return plan->possible() ? plan : nullptr;
 }
 
-constexpr Kernel table[] = {{&ops::copy, plan_copy},
-                            {&ops::cat, plan_cat},
-                            {&ops::pad, plan_pad},
-                            {&ops::roll, plan_roll},
-                            {&ops::cast, plan_cast}};
+// Adjacent elements behind each index.
+class IndexSelectPlan final : public Plan {
+ public:
+  explicit IndexSelectPlan(const Site& s)
+      : size_(s.operand(0).dim(s.attrs<AxisAttrs>().dim)),
+        count_(s.operand(1).numel()) {
+    const Meta& x = s.operand(0);
+    const int dim = s.attrs<AxisAttrs>().dim;
+    for (int i = 0; i < dim; ++i) outer_ *= x.dim(i);
+    run_ = size_of(x.dtype);
+    for (int i = dim + 1; i < x.rank(); ++i) run_ *= static_cast<size_t>(x.dim(i));
+    name = str_cat("cpu:", loops().name);
+  }
+  void run(const Args& a, Stream&) const override {
+    const auto* index = reinterpret_cast<const int64_t*>(a.in[1]);
+    std::byte* y = a.out[0];
+    for (int64_t o = 0; o < outer_; ++o)
+      for (int64_t i = 0; i < count_; ++i, y += run_) {
+        if (index[i] < 0 || index[i] >= size_)
+          throw Error(Error::Kind::argument, str_cat("index ", index[i], " is outside of a dimension of size ", size_));
+        std::memcpy(y, a.in[0] + static_cast<size_t>(o * size_ + index[i]) * run_, run_);
+      }
+  }
+
+ private:
+  int64_t size_, count_, outer_ = 1;
+  size_t run_ = 0;
+};
+PlanPtr plan_index_select(const Site& s) {
+  if (!s.operand(0).is_contiguous() || !s.operand(1).is_contiguous() || !s.result().is_contiguous()) return nullptr;
+  return std::make_shared<IndexSelectPlan>(s);
+}
+
+constexpr Kernel table[] = {{&ops::copy, plan_copy}, {&ops::cat, plan_cat},   {&ops::pad, plan_pad},
+                            {&ops::roll, plan_roll}, {&ops::cast, plan_cast}, {&ops::index_select, plan_index_select}};
 
 }  // namespace
 

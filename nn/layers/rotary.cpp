@@ -56,6 +56,10 @@ Rotary kept(const Rotary& r, const Tensor& index, int prefix) {
     all = cat({expand(front.to(index.device()), {n, prefix}), all}, 1);
   }
   const auto chosen = [&](const Tensor& table) {  // [N, heads or 1, kept, D]
+    if (table.rank() == 4) {
+      const Shape shape{n, table.dim(1), all.dim(1), table.dim(3)};
+      return gather(table, 2, expand(reshape(all, {n, 1, all.dim(1), 1}), shape));
+    }
     const Tensor t = table.rank() == 2 ? unsqueeze(table, 0) : table;
     return permute(index_select(t, 1, all), {1, 0, 2, 3});
   };
@@ -84,7 +88,7 @@ RotaryEmbedding::RotaryEmbedding(const RotaryOptions& o) : options_(o) {
   freqs_.slot().drawing = std::make_shared<Directions>(o.temperature);
 }
 
-Tensor RotaryEmbedding::coordinates(Size2 grid, Device d) {
+Tensor RotaryEmbedding::coordinates(Size2 grid, Device d) const {
   const RotaryOptions& o = options_;
   const auto place = [&](int at, int size, int ref) {
     float x = static_cast<float>(at) + static_cast<float>(o.grid_offset);
@@ -99,15 +103,7 @@ Tensor RotaryEmbedding::coordinates(Size2 grid, Device d) {
       all.push_back(o.columns_first ? column : row);
       all.push_back(o.columns_first ? row : column);
     }
-  Tensor x = from(std::span<const float>(all), Shape{static_cast<int64_t>(grid.h) * grid.w, 2}).to(d);
-  if (!training()) return x;
-  const auto within = [&](const Shape& shape, double most) {
-    return affine(rand(shape, next_key(), DType::f32, d), 2 * most, -most);
-  };
-  if (o.shift_coords > 0) x = x + within({1, 2}, o.shift_coords);
-  if (o.jitter_coords > 0) x = x * exp(within({1, 2}, std::log(o.jitter_coords)));
-  if (o.rescale_coords > 0) x = x * exp(within({1, 1}, std::log(o.rescale_coords)));
-  return x;
+  return from(std::span<const float>(all), Shape{static_cast<int64_t>(grid.h) * grid.w, 2}).to(d);
 }
 
 std::array<Tensor, 2> RotaryEmbedding::frequencies(int block, Device d) const {
@@ -134,11 +130,33 @@ std::array<Tensor, 2> RotaryEmbedding::frequencies(int block, Device d) const {
           from(std::span<const float>(w[1]), Shape{1, half}).to(d)};
 }
 
-Rotary RotaryEmbedding::at(Size2 grid, int block, Device d) {
+Rotary RotaryEmbedding::at(Size2 grid, int block, Device d) { return turns(coordinates(grid, d), block); }
+
+Rotary RotaryEmbedding::at(const Tensor& places, const Tensor& sizes, int block) {
+  const RotaryOptions& o = options_;
+  Tensor x = cast(places, DType::f32) + o.grid_offset;
+  if (o.type == RopeType::dinov3) x = (x + 0.5) / sizes * 2 - 1;
+  if (o.type == RopeType::cat && o.ref_feat_shape.h > 0) {
+    const float ref[] = {static_cast<float>(o.ref_feat_shape.h), static_cast<float>(o.ref_feat_shape.w)};
+    x = x / sizes * from(std::span<const float>(ref), Shape{2}).to(x.device());
+  }
+  if (o.columns_first) x = cat({slice(x, -1, 1, 2), slice(x, -1, 0, 1)}, -1);
+  return turns(unsqueeze(x, 1), block);
+}
+
+Rotary RotaryEmbedding::turns(const Tensor& coordinates, int block) {
   const Scope scope(name());
-  const Tensor places = coordinates(grid, d);
+  const RotaryOptions& o = options_;
+  const Device d = coordinates.device();
+  Tensor places = coordinates;
+  const auto within = [&](const Shape& shape, double most) {
+    return affine(rand(shape, next_key(), DType::f32, d), 2 * most, -most);
+  };
+  if (training() && o.shift_coords > 0) places = places + within({1, 2}, o.shift_coords);
+  if (training() && o.jitter_coords > 0) places = places * exp(within({1, 2}, std::log(o.jitter_coords)));
+  if (training() && o.rescale_coords > 0) places = places * exp(within({1, 1}, std::log(o.rescale_coords)));
   const auto [first, second] = frequencies(block, d);
-  const Tensor angles = slice(places, 1, 0, 1) * first + slice(places, 1, 1, 2) * second;
+  const Tensor angles = slice(places, -1, 0, 1) * first + slice(places, -1, 1, 2) * second;
   const bool half = options_.rotate_half || options_.type == RopeType::mrope;
   return {.sin = behind(doubled(sin(angles), half), options_.prefix, 0),
           .cos = behind(doubled(cos(angles), half), options_.prefix, 1),

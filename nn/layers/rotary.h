@@ -45,10 +45,13 @@ class RotaryEmbedding final : public Module {
   explicit RotaryEmbedding(const RotaryOptions& o);
   /// For a grid of tokens, read line by line. Blocks differ only where frequencies are learned.
   Rotary at(Size2 grid, int block = 0, Device d = {});
+  /// For places [N, L, 2] in grids of so many rows and columns, [N, 1, 2].
+  Rotary at(const Tensor& places, const Tensor& sizes, int block = 0);
   bool differs() const { return options_.type == RopeType::mixed; }
 
  private:
-  Tensor coordinates(Size2 grid, Device d);            // [L, 2]
+  Tensor coordinates(Size2 grid, Device d) const;      // [L, 2]
+  Rotary turns(const Tensor& coordinates, int block);
   // By which angles grow with both coordinates: [.., 1, D / 2].
   std::array<Tensor, 2> frequencies(int block, Device d) const;
   RotaryOptions options_;

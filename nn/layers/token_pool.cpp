@@ -20,6 +20,15 @@ Tensor pool_tokens(const Tensor& x, std::string_view type, int prefix_tokens, bo
               "there are: token, avg, max, avgmax, and \"\" for none");
 }
 
+Tensor pool_valid_tokens(const Tensor& x, const Tensor& valid, std::string_view type) {
+  const Tensor counts = unsqueeze(cast(valid, x.dtype()), -1);
+  const Tensor average = sum(x * counts, {1}) / clamp_min(sum(counts, {1}), 1);
+  if (type == "avg") return average;
+  const Tensor least = full({1}, x.dtype() == DType::f16 ? -65504 : -3e38, x.dtype(), x.device());
+  const Tensor largest = amax(where(unsqueeze(valid, -1), x, least), {1});
+  return type == "max" ? largest : (largest + average) * 0.5;
+}
+
 AttentionPoolLatent::AttentionPoolLatent(int channels, const AttentionPoolOptions& o) : heads_(o.heads), pool_(o.pool) {
   const int head = head_channels(channels, o.heads), out = o.out == 0 ? channels : o.out;
   const Init start = init::trunc_normal_tf(1 / std::sqrt(channels));
@@ -39,12 +48,17 @@ AttentionPoolLatent::AttentionPoolLatent(int channels, const AttentionPoolOption
   mlp_ = add("mlp", Mlp(out, {.hidden = static_cast<int>(out * o.mlp_ratio), .act = o.act}));
 }
 
-Tensor AttentionPoolLatent::forward(const Tensor& x) {
+Tensor AttentionPoolLatent::operator()(const Tensor& x, const Tensor& valid) {
+  const Scope scope(name());
+  return attend(x, reshape(valid, {valid.dim(0), 1, 1, valid.dim(1)}));
+}
+
+Tensor AttentionPoolLatent::attend(const Tensor& x, const Tensor& mask) {
   const Tensor tokens = pos_embed_ ? x + unsqueeze(pos_embed_, 0) : x;
   const int64_t n = x.dim(0), length = x.dim(1), c = x.dim(2);
   const Tensor q = split_heads(q_(expand(latent_, {n, latent_->dim(1), c})), heads_);
   const Tensor kv = permute(reshape(kv_(tokens), {n, length, 2, heads_, c / heads_}), {2, 0, 3, 1, 4});
-  Tensor y = proj_drop_(proj_(merge_heads(sdpa(q_norm_(q), k_norm_(select(kv, 0, 0)), select(kv, 0, 1)))));
+  Tensor y = proj_drop_(proj_(merge_heads(sdpa(q_norm_(q), k_norm_(select(kv, 0, 0)), select(kv, 0, 1), mask))));
   if (mlp_.get()) y = y + mlp_(norm_(y));
   return pool_tokens(y, pool_, 0, true);
 }

@@ -12,6 +12,8 @@ namespace fovea {
 
 /// "token": the first one; "avg", "max", "avgmax": over all but the prefix, or over all; "": x itself.
 Tensor pool_tokens(const Tensor& x, std::string_view type, int prefix_tokens = 1, bool include_prefix = false);
+/// avg, max or avgmax over those that are valid, bool [N, L].
+Tensor pool_valid_tokens(const Tensor& x, const Tensor& valid, std::string_view type);
 
 struct AttentionPoolOptions {
   int heads = 8, out = 0;  // out 0: as many as come in; -1: no projection and no MLP
@@ -27,9 +29,12 @@ struct AttentionPoolOptions {
 class AttentionPoolLatent final : public Module {
  public:
   explicit AttentionPoolLatent(int channels, const AttentionPoolOptions& o = {});
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return attend(x, {}); }
+  /// Only tokens that are valid count, bool [N, L].
+  Tensor operator()(const Tensor& x, const Tensor& valid);
 
  private:
+  Tensor attend(const Tensor& x, const Tensor& mask);
   int heads_;
   std::string_view pool_;
   Param pos_embed_, latent_;

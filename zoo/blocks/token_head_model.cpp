@@ -55,8 +55,12 @@ Tensor TokenHeadModel::forward_head(const Tensor& tokens, bool pre_logits) {
     const auto [a, b] = heads(tokens, pre_logits);
     return (a + b) * 0.5;
   }
-  const Tensor pooled = head_drop_(fc_norm_(pool(tokens)));
-  return pre_logits ? pooled : head_(pooled);
+  return head(pool(tokens), pre_logits);
+}
+
+Tensor TokenHeadModel::head(const Tensor& pooled, bool pre_logits) {
+  const Tensor x = head_drop_(fc_norm_(pooled));
+  return pre_logits ? x : head_(x);
 }
 
 void TokenHeadModel::reset_classifier(int num_classes, std::optional<std::string_view> global_pool) {

@@ -32,6 +32,7 @@ class TokenHeadModel : public ImageModel {
   /// Ends the constructor, behind the norms.
   void add_head(int features);
   void check_pool(std::string_view pool) const;
+  Tensor head(const Tensor& pooled, bool pre_logits);  // what forward_head() does behind the pooling
   virtual Tensor pool(const Tensor& tokens);
   /// The children of `blocks` one after the other, each a level, as far as they are needed.
   Tensor run_levels(Module& blocks, Tensor x);

@@ -42,6 +42,18 @@ std::string_view name_of(FcNorm v) {
   constexpr std::string_view names[] = {"automatic", "no", "yes", "for_avg"};
   return named(v, names);
 }
+std::string_view name_of(NaflexPositions v) {
+  constexpr std::string_view names[] = {"learned", "factorized"};
+  return named(v, names);
+}
+std::string_view name_of(NaflexResample v) {
+  constexpr std::string_view names[] = {"bicubic", "bilinear"};
+  return named(v, names);
+}
+std::string_view name_of(NaflexProjection v) {
+  constexpr std::string_view names[] = {"linear", "conv"};
+  return named(v, names);
+}
 std::string_view name_of(VitResample v) {
   constexpr std::string_view names[] = {"cubic", "linear", "linear_corners"};
   return named(v, names);
@@ -54,7 +66,11 @@ Vit::Vit(const VitCfg& c, const ModelOptions& o, std::unique_ptr<TokenEmbed> emb
       cfg_(c) {
   default_levels_ = 3;
   const std::array<int, 2> size = o.img_size.value_or(std::array{224, 224});
-  if (!embed)
+  if (c.naflex.use_naflex) {
+    if (embed || c.tokens.distilled || c.rel_pos.rel_pos_type != RelPosType::none || global_pool() == "prr")
+      throw Error(Error::Kind::argument, "this model does not take use_naflex");
+    naflex_ = add("embeds", NaflexEmbed(c, o.in_chans.value_or(3), Size2(size[0], size[1])));
+  } else if (!embed) {
     embed = std::make_unique<PatchEmbed>(
         o.in_chans.value_or(3), c.embed_dim,
         PatchEmbedOptions{.image = {size[0], size[1]},
@@ -64,8 +80,10 @@ Vit::Vit(const VitCfg& c, const ModelOptions& o, std::unique_ptr<TokenEmbed> emb
                           .strict_size = !c.tokens.dynamic_img_size,
                           .pad = c.tokens.dynamic_img_pad,
                           .flatten = !c.tokens.dynamic_img_size});
-  patch_embed_ = add("patch_embed", std::move(embed));
-  add_tokens();
+  }
+  if (naflex_) patch_embed_ = Ref<TokenEmbed>(naflex_.get());
+  else patch_embed_ = add("patch_embed", std::move(embed));
+  if (!naflex_) add_tokens();
   add_positions();
   add_blocks(static_cast<double>(o.drop_path_rate.value_or(0.0f)));
   add_ends();
@@ -86,7 +104,7 @@ void Vit::add_tokens() {
 void Vit::add_positions() {
   const VitCfg& c = cfg_;
   const VitRope& r = c.rope;
-  pos_drop_ = add("pos_drop", Dropout(c.training.pos_drop_rate));
+  if (!naflex_) pos_drop_ = add("pos_drop", Dropout(c.training.pos_drop_rate));
   if (c.training.patch_drop_rate > 0)
     patch_drop_ = add("patch_drop", PatchDropout(c.training.patch_drop_rate, prefix_tokens()));
   if (c.rel_pos.shared_rel_pos)
@@ -180,11 +198,11 @@ void Vit::add_ends() {
 
 void Vit::start_values() {
   const VitTraining& t = cfg_.training;
-  start_vit_values(*this, t.weight_init, num_classes_);
-  const bool eva = t.weight_init == VitInit::eva;
+  const bool eva = t.weight_init == VitInit::eva && !naflex_;
+  start_vit_values(*this, naflex_ && t.weight_init == VitInit::eva ? VitInit::timm : t.weight_init, num_classes_);
   if (auto* head = dynamic_cast<Linear*>(find("head")); head && eva && t.head_init_scale > 0)
     scale(head->weight.slot().init, t.head_init_scale);
-  if ((!t.fix_init && !eva) || t.weight_init == VitInit::reset) return;
+  if ((!t.fix_init && !eva && !naflex_) || t.weight_init == VitInit::reset) return;
   for (size_t i = 0; i < blocks_.size(); ++i)
     for (std::string_view name : {"attn.proj", "mlp.fc2"})
       if (auto* linear = dynamic_cast<Linear*>(blocks_[i]->find(name)))
@@ -212,13 +230,6 @@ Tensor Vit::embed(const Tensor& patches) {
   return positions || rope_ ? pos_drop_(x) : x;
 }
 
-AttentionContext Vit::context(const AttentionMask& m, Size2 grid, int block, Device d) {
-  AttentionContext c(m);
-  if (rel_pos_) c.mask = rel_pos_->bias();
-  if (rope_) c.rotary = rope_->at(grid, block, d);
-  return c;
-}
-
 Tensor Vit::run_block(VitBlock& block, const Tensor& x, const AttentionContext& c) {
   const Scope scope("blocks");
   if (!recomputes()) return block(x, c);
@@ -230,7 +241,32 @@ Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
   const Size2 grid = patch_embed_->grid_of(image.dim(2), image.dim(3));
   // a backbone is worth recomputing
   const bool hybrid = dynamic_cast<HybridEmbed*>(patch_embed_.get()) != nullptr;
-  Tensor x = embed(hybrid ? run(*patch_embed_, image) : patch_embed_(image)), kept_index;
+  const Tensor patches = hybrid ? run(*patch_embed_, image) : patch_embed_(image);
+  return through(naflex_ ? patches : embed(patches), m,
+                 [&](int block) { return rope_->at(grid, block, image.device()); });
+}
+
+Tensor Vit::sequence_features(const PatchSequence& s) {
+  if (!naflex_)
+    throw Error(Error::Kind::unsupported, str_cat(full_name(), " takes no sequences of patches"),
+                "create it with use_naflex");
+  if (training() && patch_drop_)
+    throw Error(Error::Kind::unsupported, "patches of sequences are not dropped", "patch_drop_rate is 0 for them");
+  const int64_t n = s.valid.dim(0), tokens = s.valid.dim(1) + prefix_tokens();
+  const Tensor places = cast(s.coords, DType::f32), sizes = amax(places, {1}, keep_dims) + 1;
+  const Tensor prefix = full({n, prefix_tokens()}, 1, DType::boolean, s.valid.device());
+  const Tensor mask = prefix_tokens() > 0 ? cat({prefix, s.valid}, 1) : s.valid;
+  const Tensor x = [&] {
+    const Scope scope("embeds");
+    return naflex_->of(s);
+  }();
+  return through(x, {.mask = reshape(mask, {n, 1, 1, tokens})},
+                 [&](int block) { return rope_->at(places, sizes, block); });
+}
+
+template <class Turns>
+Tensor Vit::through(Tensor x, const AttentionMask& m, Turns turns) {
+  Tensor kept_index;
   if (patch_drop_) {
     const Scope scope("patch_drop");
     const PatchDropout::Kept some = patch_drop_->keep(x);
@@ -238,11 +274,12 @@ Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
     kept_index = some.index;
   }
   x = norm_pre_(x);
-  AttentionContext c;
+  AttentionContext c(m);
+  if (rel_pos_) c.mask = rel_pos_->bias();
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    if (i == 0 || (rope_ && rope_->differs())) {
-      c = context(m, grid, static_cast<int>(i), x.device());
-      if (rope_ && kept_index) c.rotary = kept(c.rotary, kept_index, prefix_tokens());
+    if (rope_ && (i == 0 || rope_->differs())) {
+      c.rotary = turns(static_cast<int>(i));
+      if (kept_index) c.rotary = kept(c.rotary, kept_index, prefix_tokens());
     }
     x = run_block(*blocks_[i], x, c);
     if (tap(str_cat("blocks.", i), x)) break;
@@ -260,8 +297,20 @@ Tensor Vit::forward_masked(const Tensor& image, const AttentionMask& m) {
 Tensor Vit::pool(const Tensor& tokens) {
   const bool all = cfg_.ends.pool_include_prefix || global_pool() == "prr";
   if (!attn_pool_.get()) return pool_tokens(tokens, global_pool(), prefix_tokens(), all);
-  const bool whole = all || cfg_.ends.attn_pool_prefix || prefix_tokens() == 0;
+  const bool whole = all || (cfg_.ends.attn_pool_prefix && !naflex_) || prefix_tokens() == 0;
   return attn_pool_(whole ? tokens : slice(tokens, 1, prefix_tokens(), tokens.dim(1)));
+}
+
+Tensor Vit::sequence_head(const Tensor& features, const Tensor& valid, bool pre_logits) {
+  const std::string& type = global_pool();
+  const int prefix = prefix_tokens();
+  const bool whole = cfg_.ends.pool_include_prefix || prefix == 0;
+  if (!attn_pool_.get() && !statistic(type)) return forward_head(features, pre_logits);
+  const Tensor all = full({valid.dim(0), prefix}, 1, DType::boolean, valid.device());
+  const Tensor counts = whole && prefix > 0 ? cat({all, valid}, 1) : valid;
+  const Tensor tokens = whole ? features : slice(features, 1, prefix, features.dim(1));
+  if (attn_pool_.get()) return head(dynamic_cast<AttentionPoolLatent&>(*attn_pool_.get())(tokens, counts), pre_logits);
+  return head(pool_valid_tokens(tokens, counts, type), pre_logits);
 }
 
 // ---- changing ---------------------------------------------------------------------------------------------------
@@ -311,9 +360,11 @@ std::vector<std::string> Vit::no_weight_decay() const {
 
 std::vector<LayerGroup> Vit::group_matcher(bool) const {
   std::vector<LayerGroup> rows;
-  for (const char* stem :
-       {"^cls_token", "^reg_token", "^dist_token", "^pos_embed", "^patch_embed", "^norm_pre", "^rel_pos_bias"})
-    rows.push_back({.group = 0, .pattern = stem});
+  if (naflex_) rows.push_back({.group = 0, .pattern = "^embeds"});
+  else
+    for (const char* stem :
+         {"^cls_token", "^reg_token", "^dist_token", "^pos_embed", "^patch_embed", "^norm_pre", "^rel_pos_bias"})
+      rows.push_back({.group = 0, .pattern = stem});
   rows.push_back({.group = 1, .pattern = "^blocks.#"});
   rows.push_back({.group = 1, .pattern = "^norm", .joins_previous = true});
   return rows;

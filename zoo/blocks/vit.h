@@ -8,19 +8,26 @@
 
 #include "nn/layers/patch_embed.h"
 #include "nn/layers/pos_embed.h"
+#include "zoo/blocks/naflex_embed.h"
 #include "zoo/blocks/token_head_model.h"
 #include "zoo/blocks/vit_cfg.h"
 #include "zoo/family.h"
+#include "zoo/sequence_model.h"
 
 namespace fovea::zoo {
 
-class Vit : public TokenHeadModel, public TokenModel, public MaskedModel, public SizedModel {
+class Vit : public TokenHeadModel, public TokenModel, public MaskedModel, public SizedModel, public SequenceModel {
  public:
   /// With another way to make tokens of an image than patches, where that is given.
   Vit(const VitCfg& c, const ModelOptions& o, std::unique_ptr<TokenEmbed> embed = nullptr);
   Tensor forward_features(const Tensor& image) override { return forward_features(image, {}); }
   Tensor forward_features(const Tensor& image, const AttentionMask& m);
   void reset_classifier(int num_classes, std::optional<std::string_view> global_pool = {}) override;
+  bool takes_sequences() const override { return static_cast<bool>(naflex_); }
+  Size2 sequence_patch() const override { return patch_embed_->patch(); }
+  bool sequence_channels_last() const override { return cfg_.naflex.patchify_channels_last; }
+  Tensor sequence_features(const PatchSequence& s) override;
+  Tensor sequence_head(const Tensor& features, const Tensor& valid, bool pre_logits = false) override;
   int prefix_tokens() const override { return pools_.prefix; }
   Size2 token_grid(int64_t height, int64_t width) const override { return patch_embed_->grid_of(height, width); }
   std::vector<std::string> no_weight_decay() const override;
@@ -46,13 +53,15 @@ class Vit : public TokenHeadModel, public TokenModel, public MaskedModel, public
   void add_ends();
   void start_values();
   Tensor embed(const Tensor& patches);
+  template <class Turns>
+  Tensor through(Tensor x, const AttentionMask& m, Turns turns);
   Tensor run_block(VitBlock& block, const Tensor& x, const AttentionContext& c);
-  AttentionContext context(const AttentionMask& m, Size2 grid, int block, Device d);
   int embedded_prefix() const { return cfg_.tokens.no_embed_class ? 0 : prefix_tokens(); }
   TokenNorm norm() const { return {.kind = cfg_.block.norm, .eps = cfg_.block.norm_eps}; }
 
   VitCfg cfg_;
   Ref<TokenEmbed> patch_embed_;
+  Maybe<NaflexEmbed> naflex_;
   Ref<Dropout> pos_drop_;
   Maybe<PatchDropout> patch_drop_;
   Ref<PositionBias> rel_pos_;

@@ -86,6 +86,29 @@ FOVEA_SETTINGS(VitBlockCfg, block_fn, qkv_bias, k_bias, qkv_fused, proj_bias, qk
                diff_attention, gated_attn, num_kv_heads, full_attn_blocks, init_values, attn_only_layer_scale, norm,
                norm_eps, act_layer, mlp, swiglu_align_to)
 
+/// How position embeddings of a NaFlex model lie, and how they are fitted to the grid of an image.
+enum class NaflexPositions : uint8_t { learned, factorized };
+std::string_view name_of(NaflexPositions v);
+enum class NaflexResample : uint8_t { bicubic, bilinear };
+std::string_view name_of(NaflexResample v);
+enum class NaflexProjection : uint8_t { linear, conv };
+std::string_view name_of(NaflexProjection v);
+
+/// NaFlex: images keep their aspect ratio and become sequences of patches.
+struct VitNaflex {
+  bool use_naflex = false;
+  NaflexPositions pos_embed_type = NaflexPositions::learned;
+  std::array<int, 2> pos_embed_grid_size{0, 0};  // 0: as many as the image size has patches
+  NaflexResample pos_embed_interp_mode = NaflexResample::bicubic;
+  bool pos_embed_ar_preserving = false, pos_embed_antialias = true, pos_embed_align_corners = false;
+  bool pos_embed_use_grid_sample = false;
+  NaflexProjection embed_proj_type = NaflexProjection::linear;
+  bool patchify_channels_last = true;
+};
+FOVEA_SETTINGS(VitNaflex, use_naflex, pos_embed_type, pos_embed_grid_size, pos_embed_interp_mode,
+               pos_embed_ar_preserving, pos_embed_antialias, pos_embed_align_corners, pos_embed_use_grid_sample,
+               embed_proj_type, patchify_channels_last)
+
 /// What training draws.
 struct VitTraining {
   double pos_drop_rate = 0, patch_drop_rate = 0, proj_drop_rate = 0, attn_drop_rate = 0;
@@ -105,7 +128,9 @@ struct VitCfg {
   VitEnds ends{};
   VitBlockCfg block{};
   VitTraining training{};
+  VitNaflex naflex{};
 };
-FOVEA_SETTINGS(VitCfg, embed_dim, depth, num_heads, patch_size, mlp_ratio, tokens, rel_pos, rope, ends, block, training)
+FOVEA_SETTINGS(VitCfg, embed_dim, depth, num_heads, patch_size, mlp_ratio, tokens, rel_pos, rope, ends, block, training,
+               naflex)
 
 }  // namespace fovea::zoo

@@ -2,6 +2,8 @@
 // zoo/blocks/vit_weights.cpp — which code base wrote the weights, and fitting them to patches and positions.
 #include "zoo/blocks/vit_weights.h"
 
+#include <cmath>
+
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
 #include "nn/adapted.h"
@@ -54,6 +56,47 @@ void fit_to_patches(const Vit& vit, StateDict& w, const ResampleOptions& how) {
   });
 }
 
+StateDict for_sequences(const Vit& vit, const StateDict& weights) {
+  StateDict w = weights;
+  const Size2 patch = vit.patches().patch(), grid = vit.patches().grid();
+  const bool linear = vit.cfg().naflex.embed_proj_type == NaflexProjection::linear,
+             channels_last = vit.cfg().naflex.patchify_channels_last;
+  // Patches of linear layers lie there as the model reads them.
+  change(w, "patch_embed.proj.weight", [&](const Tensor& t) {
+    const int64_t out = t.dim(0);
+    Tensor k = t;
+    if (t.rank() == 2) k = permute(reshape(t, {out, patch.h, patch.w, -1}), {0, 3, 1, 2});
+    k = resample_patch_kernel(k, patch);
+    return !linear ? k : reshape(channels_last ? permute(k, {0, 2, 3, 1}) : k, {out, -1});
+  });
+  const auto length = [&](const char* name) { return w.contains(name) ? w.at(name).dim(1) : 0; };
+  if (w.contains("pos_embed") && w.at("pos_embed").rank() == 3) {
+    const Tensor positions = w.at("pos_embed");
+    const int64_t cls = length("cls_token"), prefix = cls + length("reg_token"), all = positions.dim(1);
+    const auto square = [](int64_t n) {
+      const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(n))));
+      return side * side == n;
+    };
+    const int64_t own = square(all - prefix) && !square(all) ? prefix : 0;  // positions of the prefix itself
+    const auto add_own = [&](const char* name, int64_t first, int64_t last) {
+      if (own > 0 && last > first)
+        change(w, name, [&](const Tensor& t) { return t + slice(positions, 1, first, last); });
+    };
+    add_own("cls_token", 0, cls);
+    add_own("reg_token", cls, prefix);
+    const Tensor patches = slice(positions, 1, own, all);
+    const bool fits = all - own == static_cast<int64_t>(grid.h) * grid.w;
+    w.set("pos_embed", contiguous(reshape(fits ? patches : resample_positions(patches, grid, {}, 0),
+                                          {1, grid.h, grid.w, positions.dim(2)})));
+  }
+  StateDict out;
+  for (const auto& [name, t] : w) {
+    const bool token = name == "cls_token" || name == "reg_token" || name == "pos_embed";
+    out.set(name.starts_with("patch_embed.") ? "embeds." + name.substr(12) : token ? "embeds." + name : name, t);
+  }
+  return out;
+}
+
 StateDict adapt_vit(ImageModel& model, StateDict weights) {
   const auto& vit = dynamic_cast<const Vit&>(model);
   const NoGrad no_grad;
@@ -61,7 +104,8 @@ StateDict adapt_vit(ImageModel& model, StateDict weights) {
   ResampleOptions how = vit.resample();
   if (jax) how = {.mode = Interpolation::linear, .antialias = false};
   StateDict w = with_our_names(vit, std::move(weights));
-  fit_to_patches(vit, w, how);
+  if (vit.takes_sequences()) w = for_sequences(vit, w);
+  else fit_to_patches(vit, w, how);
   const bool pools = vit.global_pool() == "map";  // SigLIP's towers are used with and without their pooling
   for (const std::string& name : w.names()) {
     const bool hidden = name.starts_with("pre_logits.");

@@ -16,6 +16,9 @@ StateDict adapt_vit(ImageModel& model, StateDict weights);
 /// Position embeddings and patch kernels, called as a Vit calls them, for its grid and its patches.
 void fit_to_patches(const Vit& vit, StateDict& weights, const ResampleOptions& how = {});
 
+/// The same called as a Vit with use_naflex calls them, where names are not yet.
+StateDict for_sequences(const Vit& vit, const StateDict& weights);
+
 /// Arrays of big_vision and of the original JAX code; other dicts come back as they are.
 StateDict from_jax_vit(const StateDict& weights, int blocks);
 

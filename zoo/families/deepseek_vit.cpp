@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/families/deepseek_vit.cpp — the vision encoder of DeepSeek-V4, which projects tokens for a language model, by
 // itself and with a classifier. timm.models.deepseek_vit; https://arxiv.org/abs/2609.19969
-#include "nn/checkpoint.h"
 #include "nn/layers/rotary.h"
 #include "weights_tools/edit.h"
 #include "zoo/blocks/stages.h"
-#include "zoo/blocks/vit_block.h"
+#include "zoo/blocks/vision_tower.h"
 #include "zoo/blocks/vit_init.h"
 #include "zoo/family.h"
 
@@ -53,199 +52,72 @@ class Aligner final : public Module {
   Ref<Linear> fc1_, fc2_;
 };
 
-struct Parts {
-  Ref<PatchEmbed> patch_embed;
-  Ref<RotaryEmbedding> rope;
-  std::vector<Ref<VitBlock>> blocks;
-  Ref<Module> norm;
-  Ref<Aligner> aligner;
-};
-
-/// `add` makes them children of whoever has them.
-template <class Add>
-Parts parts_of(const Cfg& c, const ModelOptions& o, bool aligns, Add add) {
-  const TokenNorm norm{.kind = TokenNorm::Kind::rms, .eps = c.norm_eps};
-  Parts p;
-  p.patch_embed =
-      add("patch_embed", PatchEmbed(o.in_chans.value_or(3), c.embed_dim,
-                                    {.image = 0, .patch = c.patch_size, .pad = c.dynamic_img_pad, .flatten = false}));
-  p.rope = add("rope", RotaryEmbedding({.head_dim = head_channels(c.embed_dim, c.num_heads),
-                                        .heads = c.num_heads,
-                                        .depth = c.depth,
-                                        .prefix = 0,
-                                        .temperature = c.rope_temperature,
-                                        .rotate_half = true}));
-  DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth);
-  Sequential blocks;
-  for (int i = 0; i < c.depth; ++i)
-    p.blocks.push_back(blocks.add(vit_block(
-        VitBlockKind::pre_norm,
-        {.dim = c.embed_dim,
-         .hidden = 2 * static_cast<int>(c.embed_dim * c.mlp_ratio),
-         .attn = {.heads = c.num_heads, .qkv_bias = true, .attn_drop = c.attn_drop_rate, .proj_drop = c.proj_drop_rate},
-         .norm = norm,
-         .act = act::silu,
-         .mlp = VitMlp::swiglu_packed,
-         .mlp_bias = false,
-         .drop_path = drop_path.next()})));
-  add("blocks", std::move(blocks));
-  p.norm = add("norm", token_norm(norm, c.embed_dim));
-  if (aligns) p.aligner = add("aligner", Aligner(c));
-  return p;
-}
-
-struct Encoder final : Module {
-  Parts parts;
-  Encoder(const Cfg& c, const ModelOptions& o, bool aligns) {
-    parts = parts_of(c, o, aligns, [this](const char* called, auto part) { return add(called, std::move(part)); });
-  }
-};
-
-/// By itself the encoder's parts are the model's own; else they are those of its child "encoder".
-class DeepseekVit final : public ImageModel, public TokenModel {
+class DeepseekVit final : public VisionTower {
  public:
   DeepseekVit(const Cfg& c, const ModelOptions& o)
-      : ImageModel(o),
-        cfg_(c),
-        path_(c.encoder_only ? "" : "encoder"),
-        pool_(wanted_pool(c.encoder_only ? "align" : "avg")) {
-    default_levels_ = 3;
-    check_pool(pool_);
-    if (!c.encoder_pool.empty() && c.encoder_pool != "align")
-      throw Error(Error::Kind::argument, str_cat("no pooling '", c.encoder_pool, "' of the encoder"), "there is align");
-    const bool aligns = alone() ? pool_ == "align" : c.encoder_pool == "align";
-    if (alone()) {
-      num_classes_ = 0;
-      parts_ = parts_of(c, o, aligns, [this](const char* called, auto part) { return add(called, std::move(part)); });
-    } else {
-      parts_ = add("encoder", Encoder(c, o, aligns))->parts;
-      if (c.final_norm) norm_ = add("norm", final_norm_of(width()));
-      head_drop_ = add("head_drop", Dropout(static_cast<double>(drop_rate_)));
-      head_ = add("head", classifier_layer(width(), num_classes_));
-      classifier_name_ = "head";
-    }
-    measure_width();
+      : VisionTower(o, {.encoder_only = c.encoder_only,
+                        .merging = "align",
+                        .encoder_pool = c.encoder_pool,
+                        .embed_dim = c.embed_dim,
+                        .merged_dim = c.out_features,
+                        .rms = true,
+                        .final_norm = c.final_norm,
+                        .norm_eps = c.norm_eps,
+                        .behind = {"norm", "aligner"}}),
+        cfg_(c) {
+    const TokenNorm norm{.kind = TokenNorm::Kind::rms, .eps = c.norm_eps};
+    patch_embed_ = place("patch_embed",
+                         PatchEmbed(o.in_chans.value_or(3), c.embed_dim,
+                                    {.image = 0, .patch = c.patch_size, .pad = c.dynamic_img_pad, .flatten = false}));
+    rope_ = place("rope", RotaryEmbedding({.head_dim = head_channels(c.embed_dim, c.num_heads),
+                                           .heads = c.num_heads,
+                                           .depth = c.depth,
+                                           .prefix = 0,
+                                           .temperature = c.rope_temperature,
+                                           .rotate_half = true}));
+    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth);
+    std::vector<std::unique_ptr<VitBlock>> blocks;
+    for (int i = 0; i < c.depth; ++i)
+      blocks.push_back(vit_block(VitBlockKind::pre_norm, {.dim = c.embed_dim,
+                                                          .hidden = 2 * static_cast<int>(c.embed_dim * c.mlp_ratio),
+                                                          .attn = {.heads = c.num_heads,
+                                                                   .qkv_bias = true,
+                                                                   .attn_drop = c.attn_drop_rate,
+                                                                   .proj_drop = c.proj_drop_rate},
+                                                          .norm = norm,
+                                                          .act = act::silu,
+                                                          .mlp = VitMlp::swiglu_packed,
+                                                          .mlp_bias = false,
+                                                          .drop_path = drop_path.next()}));
+    place_blocks(std::move(blocks));
+    const Ref<Module> last = place("norm", token_norm(norm, c.embed_dim));
+    if (merges()) aligner_ = place("aligner", Aligner(c));
+    add_ends(last);
     start_vit_values(*this, VitInit::eva, num_classes_);  // gates stay as they are
   }
-
-  /// Normalised tokens N,H,W,C; in front of a classifier those that were projected, where they are, [N, L, C].
-  Tensor forward_features(const Tensor& image) override {
-    const Tensor map = tokens(image);
-    return parts_.aligner && !alone() ? aligned(map, false) : map;
-  }
-  Tensor forward_head(const Tensor& features, bool pre_logits = false) override {
-    if (alone()) {
-      if (parts_.aligner) return aligned(features, pre_logits);
-      return pool_ == "avg" ? mean(features, {1, 2}) : features;
-    }
-    Tensor x = features.rank() == 4 ? flatten(features, 1, 2) : features;
-    if (pool_ == "avg") x = mean(x, {1});
-    x = head_drop_(norm_(x));
-    return pre_logits ? x : head_(x);
-  }
-  void reset_classifier(int num_classes, std::optional<std::string_view> global_pool = {}) override {
-    if (num_classes < 0 || (alone() && num_classes > 0))
-      throw Error(Error::Kind::argument, str_cat("num_classes is ", num_classes),
-                  alone() ? "the encoder by itself has no classifier" : "0 takes the classifier away");
-    if (global_pool) {
-      check_pool(*global_pool);
-      if (alone() && *global_pool == "align" && !parts_.aligner)
-        throw Error(Error::Kind::unsupported, "an aligner cannot be added to a finished model");
-      pool_ = *global_pool;
-    }
-    num_classes_ = num_classes;
-    if (!alone()) head_ = replace("head", classifier_layer(width(), num_classes));
-  }
-  const std::string& global_pool() const override { return pool_; }
-  Size2 token_grid(int64_t height, int64_t width) const override { return parts_.patch_embed->grid_of(height, width); }
-  std::vector<LayerGroup> group_matcher(bool) const override {
-    const std::string below = alone() ? "^" : "^encoder.";
-    std::vector<LayerGroup> rows{{0, below + "patch_embed"}, {1, below + "blocks.#"}};
-    for (const char* last : {"norm", "aligner"})
-      rows.push_back({.group = 1, .pattern = below + last, .joins_previous = true});
-    if (!alone())
-      for (const char* last : {"^norm", "^head"}) rows.push_back({.group = 1, .pattern = last, .joins_previous = true});
-    return rows;
-  }
+  Size2 token_grid(int64_t height, int64_t width) const override { return patch_embed_->grid_of(height, width); }
   const Cfg& cfg() const { return cfg_; }
-  bool alone() const { return path_.empty(); }
-  bool aligns() const { return static_cast<bool>(parts_.aligner); }
-  std::string within(std::string_view name) const { return alone() ? std::string(name) : str_cat(path_, '.', name); }
-
- protected:
-  Tensor final_norm(const Tap& tapped) override {
-    const Scope scope(path_);
-    return parts_.norm(tapped.value);
-  }
-  AfterLevels after_levels() const override {
-    return {.norms = {alone() ? "norm" : "encoder.norm"}, .convs = {}, .one_width = true};
-  }
-  void vacate_behind(std::string_view level, std::string_view) override {
-    bool behind = false;
-    for (size_t i = 0; i < parts_.blocks.size(); ++i) {
-      if (behind) parts_.blocks[i]->vacate();
-      behind = behind || level == block_path(i);
-    }
-  }
-  void drop_head() override {
-    if (parts_.aligner) parts_.aligner->vacate();
-    parts_.aligner = {};
-    if (norm_) norm_ = replace("norm", final_norm_of(width()));
-    measure_width();
-    reset_classifier(0, alone() ? std::optional<std::string_view>("") : std::nullopt);
-  }
 
  private:
-  int width() const { return parts_.aligner ? cfg_.out_features : cfg_.embed_dim; }  // of what a head would get
-  void measure_width() {
-    head_hidden_size_ = width();
-    num_features_ = alone() ? cfg_.embed_dim : width();
+  Tokens enter(const Tensor& image) override {
+    const Tensor map = patch_embed_(image);
+    const Size2 grid(static_cast<int>(map.dim(1)), static_cast<int>(map.dim(2)));
+    Tokens t{.x = flatten(map, 1, 2), .grid = grid, .context = {}};
+    t.context.rotary = rope_->at(grid, 0, map.device());
+    return t;
   }
-  std::unique_ptr<Module> final_norm_of(int channels) const {
-    return std::make_unique<RmsNorm>(channels, cfg_.norm_eps, false);
+  Tensor merged(const Tensor& map, bool hidden_only) override {
+    const Scope scope(alone() ? "" : "encoder");
+    return (*aligner_)(map, hidden_only);
   }
-  std::string block_path(size_t i) const { return within(str_cat("blocks.", i)); }
-  void check_pool(std::string_view pool) const {
-    if (!pool.empty() && pool != "avg" && (pool != "align" || !alone()))
-      throw Error(Error::Kind::argument, str_cat("no pooling '", pool, "' of this model's tokens"),
-                  alone() ? "there are align, avg, and \"\" for none" : "there is avg, and \"\" for none");
-  }
-
-  Tensor tokens(const Tensor& image) {
-    Tensor map, x;
-    AttentionContext c;
-    {
-      const Scope scope(path_);
-      map = parts_.patch_embed(image);
-      c.rotary = parts_.rope->at({static_cast<int>(map.dim(1)), static_cast<int>(map.dim(2))});
-    }
-    x = flatten(map, 1, 2);
-    for (size_t i = 0; i < parts_.blocks.size(); ++i) {
-      {
-        const Scope encoder(path_), list("blocks");
-        x = run_block(*parts_.blocks[i], x, c);
-      }
-      if (tap(block_path(i), x)) break;
-    }
-    const Scope scope(path_);
-    return unflatten(parts_.norm(x), 1, {map.dim(1), map.dim(2)});
-  }
-  Tensor run_block(VitBlock& block, const Tensor& x, const AttentionContext& c) {
-    if (!recomputes()) return block(x, c);
-    const auto call = [&block, c](std::span<const Tensor> in) -> Tensors { return {block(in[0], c)}; };
-    return checkpointed(block, call, std::span(&x, 1))[0];
-  }
-  Tensor aligned(const Tensor& map, bool hidden_only) {
-    const Scope scope(path_);
-    return (*parts_.aligner)(map, hidden_only);
+  void drop_merging() override {
+    if (aligner_) aligner_->vacate();
   }
 
   Cfg cfg_;
-  std::string path_, pool_;
-  Parts parts_;
-  Maybe<Module> norm_;
-  Ref<Dropout> head_drop_;
-  Ref<Module> head_;
+  Ref<PatchEmbed> patch_embed_;
+  Ref<RotaryEmbedding> rope_;
+  Ref<Aligner> aligner_;
 };
 
 // ---- checkpoints ------------------------------------------------------------------------------------------------
@@ -272,7 +144,7 @@ StateDict encoder_of(const StateDict& weights, bool aligns) {
 
 StateDict adapt(ImageModel& model, StateDict weights) {
   const auto& vit = dynamic_cast<const DeepseekVit&>(model);
-  StateDict encoder = encoder_of(weights, vit.aligns()), w;
+  StateDict encoder = encoder_of(weights, vit.merges()), w;
   change(encoder, "patch_embed.proj.weight", [&](const Tensor& t) {  // patches were read by a linear layer
     return t.rank() == 2 ? reshape(t, {t.dim(0), -1, vit.cfg().patch_size, vit.cfg().patch_size}) : t;
   });

@@ -113,7 +113,9 @@ StateDict adapt(ImageModel& model, StateDict weights) {
   if (weights.contains("visual.conv1.weight")) return from_perception(below(weights, "visual."));
   if (weights.contains("conv1.weight")) return from_perception(weights);
   StateDict w = with_our_names(model, std::move(weights));
-  fit_to_patches(dynamic_cast<const Vit&>(model), w);
+  const auto& vit = dynamic_cast<const Vit&>(model);
+  if (vit.takes_sequences()) return for_sequences(vit, w);
+  fit_to_patches(vit, w);
   return w;
 }
 

@@ -40,7 +40,7 @@ def asked(model):
     if "return_prefix_tokens" in takes and model.num_prefix_tokens:
         yield dict(indices=[0, -1], output_fmt="NLC", return_prefix_tokens=True)
         yield dict(indices=[1, 2], norm=True, return_prefix_tokens=True, stop_early=True)
-    if "attn_mask" in takes:
+    if "is_causal" in takes:
         yield dict(indices=[-1], attn_mask="near")
         yield dict(indices=[1], attn_mask="added", stop_early=True)
         yield dict(indices=[1, -1], is_causal=True, intermediates_only=True)

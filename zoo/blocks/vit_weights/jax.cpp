@@ -14,7 +14,9 @@ class JaxVit {
   StateDict translated(int blocks) {
     put("cls_token", "cls");
     put("pos_embed", big_vision_ ? "pos_embedding" : "Transformer/posembed_input/pos_embedding");
-    out_.set("patch_embed.proj.weight", contiguous(permute(get("embedding/kernel"), {3, 2, 0, 1})));
+    const Tensor kernel = get("embedding/kernel");  // of NaFlex [patch, O]
+    out_.set("patch_embed.proj.weight",
+             contiguous(kernel.rank() == 2 ? transpose(kernel, 0, 1) : permute(kernel, {3, 2, 0, 1})));
     put("patch_embed.proj.bias", "embedding/bias");
     for (int i = 0; i < blocks; ++i) block(i);
     norm("norm", "Transformer/encoder_norm");

@@ -41,6 +41,7 @@ StateDict from_radio(const StateDict& weights, const Vit& vit) {
     w.set("reg_token", contiguous(slice(t, 1, 1, t.dim(1))));
     w.erase("tokens");
   }
+  if (vit.takes_sequences()) return w;
   const Size2 grid = vit.patches().grid();
   const int most = std::max(grid.h, grid.w);
   change(w, "pos_embed", [&](const Tensor& t) {

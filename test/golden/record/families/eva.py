@@ -15,4 +15,7 @@ VARIATIONS = [
     ("vit_tiny_patch16_dinov3_qkvb", dict(depth=3, dynamic_img_pad=True, global_pool="token"), (1, 97, 131)),
     ("vit_pe_core_tiny_patch16_384", dict(img_size=96, depth=3), (1, 96, 96)),
     ("vit_small_plus_patch16_dinov3", dict(depth=3, global_pool="", num_classes=0), (1, 64, 48)),
+    ("vit_small_patch16_rope_mixed_224", dict(depth=3, embed_dim=32, num_heads=2, use_naflex=True), (1, 96, 48)),
+    ("vit_small_patch16_dinov3", dict(depth=3, embed_dim=32, num_heads=2, use_naflex=True, num_classes=4), (1, 96, 48)),
+    ("eva02_tiny_patch14_224", dict(depth=3, embed_dim=48, num_heads=3, use_naflex=True, num_classes=4), (1, 84, 56)),
 ]
