@@ -98,9 +98,9 @@ int make_divisible(double v, int divisor, int minimum, double round_limit) {
 
 SEModule::SEModule(int channels, const SqueezeOptions& o) : act_(o.act), gate_(o.gate), max_pool_(o.max_pool) {
   const int reduced = reduction(channels, o, 1.0 / 16, 8);
-  fc1 = add("fc1", Conv2d(channels, reduced, 1, {.bias = true}));
+  fc1 = add("fc1", Conv2d(channels, reduced, 1, {.bias = o.bias}));
   if (o.norm) bn_ = add("bn", BatchNorm2d(reduced));
-  fc2 = add("fc2", Conv2d(reduced, channels, 1, {.bias = true}));
+  fc2 = add("fc2", Conv2d(reduced, channels, 1, {.bias = o.bias}));
 }
 Tensor SEModule::forward(const Tensor& x) {
   return x * activate(fc2(activate(bn_(fc1(squeeze(x, max_pool_))), act_)), gate_);

@@ -22,6 +22,7 @@ struct SqueezeOptions {
   Act act = act::relu, gate = act::sigmoid;
   bool max_pool = false;                           // half of the squeeze is the maximum
   bool norm = false;                               // batch norm after the reduction
+  bool bias = true;                                // of SEModule's layers
   int blocks = 0;                                  // bat: along each side of the image; 0: 7
 };
 

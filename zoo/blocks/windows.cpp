@@ -28,6 +28,12 @@ Tensor window_reverse(const Tensor& tokens, Size2 window, Size2 map) {
   return reshape(permute(parts, {0, 1, 3, 2, 4, 5}), {-1, map.h, map.w, c});
 }
 
+Tensor filled_to_windows(const Tensor& x, Size2 window) {
+  const int64_t more_h = (window.h - x.dim(1) % window.h) % window.h,
+                more_w = (window.w - x.dim(2) % window.w) % window.w;
+  return more_h > 0 || more_w > 0 ? pad_last(x, {0, 0, 0, more_w, 0, more_h}) : x;
+}
+
 // Without ops: while tracing, their results would have no values.
 Tensor shift_mask(Size2 map, Size2 window, Size2 shift) {
   const int rows = map.h / window.h, columns = map.w / window.w, area = window.h * window.w;
