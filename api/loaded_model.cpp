@@ -32,6 +32,22 @@ std::string name_of(const ModelRequest& r) {
   return name;
 }
 
+// At its end the weights that a model alone holds are gone. Takes no memory.
+struct Unloaded {
+  ~Unloaded() {
+    unload(model);
+    has_weights = false;
+  }
+  static void unload(Module& m) noexcept {
+    for (const Param& p : m.own_parameters())
+      if (const Tensor& t = p.slot().value; p.slot().persistent && t.shared_impl().use_count() == 1)
+        t.impl()->storage = nullptr;
+    for (const std::unique_ptr<Module>& child : m.children()) unload(*child);
+  }
+  zoo::ImageModel& model;
+  bool& has_weights;
+};
+
 }  // namespace
 
 LoadedModel::LoadedModel(std::shared_ptr<const Env> env, ModelRequest request)
@@ -91,10 +107,10 @@ LoadedModel::Compiled LoadedModel::compile_cached(const Wanted& wanted) {
     cache.emplace(*bare, request_.options, wanted.trace(*bare), request_.weights, wanted.target, request_.plan_cache);
     if (std::optional<Session> found = cache->load()) return {std::move(*found), true};
   }
+  const Unloaded nothing_stays{*model_, has_weights_};                 // also where memory runs out
   const LoadReport report = load();
   Compiled out{compile_now(wanted), false};
   zoo::give_up_tensors(*model_);
-  has_weights_ = false;
   // What was adapted would not be said again by a session from the cache; another number of classes shows in it.
   const bool all_said = report.adapted.size() == (model_->num_classes() == bare->num_classes() ? 0 : 1);
   if (cache && all_said && !cache->store(out.session))
