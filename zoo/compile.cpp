@@ -41,7 +41,7 @@ void give_up_tensors(ImageModel& model) {
 Session compile(ImageModel& model, const CompileOptions& o) {
   Graph graph = trace(model, o);
   if (o.consume) give_up_tensors(model);
-  return fovea::compile(std::move(graph), o.target);
+  return fovea::compile(std::move(graph), o.target, o.sharing);
 }
 
 }  // namespace fovea::zoo

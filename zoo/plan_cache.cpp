@@ -157,6 +157,26 @@ bool any_with(const std::string& folder, const std::string& prefix) {
   return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return name.starts_with(prefix); });
 }
 
+std::string end_of_name(const std::string& sum) { return str_cat("-", sum, ".plan"); }
+
+// Of the sessions of the same weights that stand by themselves, the one that holds most of this one's constants; none
+// where too little would be saved.
+std::optional<Session> base_for(const Session& session, const std::string& folder, const std::string& own,
+                                const std::string& sum) {
+  std::optional<Session> best;
+  int64_t most = session.constant_bytes() / 4;
+  for (const std::string& name : names_in(folder)) {
+    const std::string path = str_cat(folder, "/", name);
+    if (path == own || !name.ends_with(end_of_name(sum))) continue;
+    std::optional<Session> found = load_base(path);
+    const int64_t bytes = found ? bytes_in_base(session, *found) : 0;
+    if (bytes <= most) continue;
+    most = bytes;
+    best = std::move(found);
+  }
+  return best;
+}
+
 // When it was last used is kept as the time of the last access: that of the last change says whether it is intact.
 void mark_used(const std::string& path) {
   const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
@@ -228,14 +248,15 @@ std::optional<std::string> PlanCache::summed() const {
 }
 
 std::string PlanCache::path_for(const std::string& sum) const {
-  return str_cat(folder_, "/", prefix_, "-", sum, ".plan");
+  return str_cat(folder_, "/", prefix_, end_of_name(sum));
 }
 std::string PlanCache::key_for(const std::string& sum) const { return str_cat(what_, " weights ", sum); }
 
 std::optional<Session> PlanCache::load() const {
   if (!sum_ || !owned_folder(folder_)) return {};
   std::optional<Session> found = load_session(path_for(*sum_), key_for(*sum_));
-  if (found) mark_used(path_for(*sum_));
+  if (found)
+    for (const std::string& path : files_of(*found)) mark_used(path);
   return found;
 }
 
@@ -246,7 +267,10 @@ bool PlanCache::store(const Session& session, int64_t most_bytes) const noexcept
     // A stamp that was settled when it was taken says all; else the contents must be what they were.
     const std::optional<std::string> sum = sum_ && settled_ ? sum_ : summed();
     if (!sum || (sum_ && *sum != *sum_)) return false;
-    save_session(session, path_for(*sum), key_for(*sum));
+    const std::string path = path_for(*sum);
+    const std::optional<Session> base = base_for(session, folder_, path, *sum);
+    save_session(session, path, key_for(*sum), base ? &*base : nullptr);
+    if (base) mark_used(files_of(*base)[0]);
     make_room(folder_, most_bytes);
     return true;
   } catch (const std::exception&) {
