@@ -2,10 +2,11 @@
 #include "api/loaded_model.h"
 
 #include <filesystem>
+#include <memory>
 
 #include "api/config_json.h"
-#include "engine/graph/compile_like.h"
 #include "hub/names.h"
+#include "nn/module.h"
 #include "weights_tools/open_weights.h"
 #include "weights_tools/sharded.h"
 #include "zoo/finite.h"
@@ -31,6 +32,22 @@ std::string name_of(const ModelRequest& r) {
                 "fovea_model_options.name says which it is");
   return name;
 }
+
+// At its end the weights that a model alone holds are gone. Takes no memory.
+struct Unloaded {
+  ~Unloaded() {
+    unload(model);
+    has_weights = false;
+  }
+  static void unload(Module& m) noexcept {
+    for (const Param& p : m.own_parameters())
+      if (const Tensor& t = p.slot().value; p.slot().persistent && t.shared_impl().use_count() == 1)
+        t.impl()->storage = nullptr;
+    for (const std::unique_ptr<Module>& child : m.children()) unload(*child);
+  }
+  zoo::ImageModel& model;
+  bool& has_weights;
+};
 
 }  // namespace
 
@@ -71,19 +88,20 @@ Classifier LoadedModel::classifier() {
   return {*model_, {.given = request_.labels, .weights = request_.weights, .tag_given = tagged}};
 }
 
-Session LoadedModel::compile_now(const Wanted& wanted, const Session* like) {
+Session LoadedModel::compile_now(const Wanted& wanted, std::span<const Session* const> sharing) {
   if (wanted.target.calibration) zoo::want_finite_weights(*model_);    // integers cannot say it later
   Graph graph = wanted.trace(*model_);
   if (wanted.release) {
     zoo::give_up_tensors(*model_);
     has_weights_ = false;
   }
-  return like ? compile_like(std::move(graph), wanted.target, *like) : fovea::compile(std::move(graph), wanted.target);
+  return fovea::compile(std::move(graph), wanted.target, sharing);
 }
 
 // The weights are read for what has to be compiled, and not kept. The cache goes by a model without bytes, as the next
 // process will have it. One without a classifier says nothing of how many classes the file has.
-LoadedModel::Compiled LoadedModel::compile_cached(const Wanted& wanted) {
+LoadedModel::Compiled LoadedModel::compile_cached(const Wanted& wanted,
+                                                  std::span<const Session* const> sharing) {
   const std::unique_ptr<zoo::ImageModel> bare = zoo::create(request_.name, request_.options);
   bare->eval();
   std::optional<zoo::PlanCache> cache;
@@ -91,10 +109,10 @@ LoadedModel::Compiled LoadedModel::compile_cached(const Wanted& wanted) {
     cache.emplace(*bare, request_.options, wanted.trace(*bare), request_.weights, wanted.target, request_.plan_cache);
     if (std::optional<Session> found = cache->load()) return {std::move(*found), true};
   }
+  const Unloaded nothing_stays{*model_, has_weights_};           // also where memory runs out
   const LoadReport report = load();
-  Compiled out{compile_now(wanted), false};
+  Compiled out{compile_now(wanted, sharing), false};
   zoo::give_up_tensors(*model_);
-  has_weights_ = false;
   // What was adapted would not be said again by a session from the cache; another number of classes shows in it.
   const bool all_said = report.adapted.size() == (model_->num_classes() == bare->num_classes() ? 0 : 1);
   if (cache && all_said && !cache->store(out.session))
@@ -102,13 +120,13 @@ LoadedModel::Compiled LoadedModel::compile_cached(const Wanted& wanted) {
   return out;
 }
 
-LoadedModel::Compiled LoadedModel::compile(const Wanted& wanted, const Session* like) {
+LoadedModel::Compiled LoadedModel::compile(const Wanted& wanted, std::span<const Session* const> sharing) {
   const std::lock_guard lock(mutex_);
-  if (cached()) return compile_cached(wanted);
+  if (cached()) return compile_cached(wanted, sharing);
   if (!has_weights_)
     throw Error(Error::Kind::argument, str_cat("the weights of ", model_->full_name(), " were released"),
                 "fovea_session_fork() makes more sessions of one that has them");
-  return {compile_now(wanted, like), false};
+  return {compile_now(wanted, sharing), false};
 }
 
 std::optional<std::string> LoadedModel::why_not_finite(const Tensor& images) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "api/classifier.h"
@@ -43,8 +44,8 @@ class LoadedModel {
     Session session;
     bool from_cache = false;
   };
-  /// `like`: a session of the same weights, whose packed constants may serve this one, too; null: there is none.
-  Compiled compile(const Wanted& wanted, const Session* like = nullptr);
+  /// `sharing`: sessions of the same weights, whose constants may serve this one, too.
+  Compiled compile(const Wanted& wanted, std::span<const Session* const> sharing = {});
 
   /// With the model held for this thread.
   template <class F>
@@ -57,8 +58,8 @@ class LoadedModel {
 
  private:
   LoadReport load();
-  Session compile_now(const Wanted& wanted, const Session* like = nullptr);
-  Compiled compile_cached(const Wanted& wanted);
+  Session compile_now(const Wanted& wanted, std::span<const Session* const> sharing);
+  Compiled compile_cached(const Wanted& wanted, std::span<const Session* const> sharing);
 
   std::shared_ptr<const Env> env_;
   ModelRequest request_;

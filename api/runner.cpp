@@ -48,8 +48,9 @@ Runner::Runner(std::shared_ptr<LoadedModel> model, RunnerOptions o) : model_(std
 std::unique_ptr<Runner::Size> Runner::compiled(int64_t height, int64_t width) {
   const Clock::time_point began = Clock::now();
   auto out = std::make_unique<Size>();
-  LoadedModel::Compiled made =
-      model_->compile(OfSize(options_, height, width), sizes_.empty() ? nullptr : &sizes_[0]->one);
+  std::vector<const Session*> others;
+  for (const std::unique_ptr<Size>& s : sizes_) others.push_back(&s->one);
+  LoadedModel::Compiled made = model_->compile(OfSize(options_, height, width), others);
   out->one = std::move(made.session);
   out->from_cache = made.from_cache;
   const Meta in = out->one.inputs()[0];
@@ -145,8 +146,8 @@ int64_t Runner::working_bytes() const {
 }
 
 int64_t Runner::constant_bytes() const {
-  int64_t bytes = 0;
-  for (const std::unique_ptr<Size>& s : sizes_) bytes += s->one.constant_bytes();
+  int64_t bytes = sizes_[0]->one.shared_bytes();   // the other sizes share with this one
+  for (const std::unique_ptr<Size>& s : sizes_) bytes += s->one.constant_bytes() - s->one.shared_bytes();
   return bytes;
 }
 

@@ -21,9 +21,9 @@ bool before(const std::string& a, const std::string& b) {
   return !natural_less(b, a) && a < b;
 }
 
-class Walk {
+class ImageSearch {
  public:
-  explicit Walk(const std::string& folder) { folders_.push_back(folder); }
+  explicit ImageSearch(const std::string& folder) { folders_.push_back(folder); }
 
   // Folders first, then links to those that were not seen yet.
   Found run() {
@@ -92,6 +92,6 @@ std::string Found::left_out_text() const {
   return all == 0 ? "" : str_cat(all, all == 1 ? " file" : " files", " left out: ", join(reasons, ", "));
 }
 
-Found find_images(const std::string& folder) { return Walk(folder).run(); }
+Found find_images(const std::string& folder) { return ImageSearch(folder).run(); }
 
 }  // namespace fovea::cli

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/core/text.h"
+#include "weights_tools/names_in.h"
 
 namespace fovea::hub {
 namespace {
@@ -21,9 +22,8 @@ std::string state_of(const fs::path& blob) {
   std::string all;
   const std::string start = blob.filename().string();
   std::error_code ignored;
-  for (const fs::directory_entry& e : fs::directory_iterator(blob.parent_path(), ignored))
-    if (const std::string name = e.path().filename().string(); name.starts_with(start))
-      all += str_cat(name, " ", e.file_size(ignored), "\n");
+  for (const std::string& name : names_in(blob.parent_path().string()))
+    if (name.starts_with(start)) all += str_cat(name, " ", fs::file_size(blob.parent_path() / name, ignored), "\n");
   return all;
 }
 

@@ -17,6 +17,7 @@
 
 #include "engine/core/error.h"
 #include "hub/names.h"
+#include "weights_tools/names_in.h"
 
 namespace fovea::hub {
 namespace {
@@ -95,13 +96,13 @@ void Partial::adopt() {
   std::string best;
   uint64_t most = 0;
   std::error_code ignored;
-  for (const fs::directory_entry& e : fs::directory_iterator(target.parent_path(), ignored)) {
-    const std::string name = e.path().filename().string();
-    if (!is_partial_name(name) || !name.starts_with(start) || e.path() == path_) continue;
-    const uint64_t size = e.file_size(ignored);
+  for (const std::string& name : names_in(target.parent_path().string())) {
+    const fs::path path = target.parent_path() / name;
+    if (!is_partial_name(name) || !name.starts_with(start) || path == path_) continue;
+    const uint64_t size = fs::file_size(path, ignored);
     if (ignored || size <= most || size > whole_) continue;
     most = size;
-    best = e.path().string();
+    best = path.string();
   }
   if (!best.empty()) copy_from(best);
 }

@@ -19,7 +19,7 @@ std::string suspects_of(const Pickle& pickle) {
 }
 
 // A dict inside a checkpoint that has tensors of its own.
-struct Place {
+struct NestedDict {
   std::string path, told;  // "model/state_dict", "'state_dict' in 'model'"
   size_t tensors;
 };
@@ -31,11 +31,11 @@ size_t tensors_in(const PickleValue& dict) {
   return n;
 }
 
-class Places {
+class NestedDicts {
  public:
-  explicit Places(const PickleValue& root) {
+  explicit NestedDicts(const PickleValue& root) {
     walk(root, {}, {}, 0);
-    std::ranges::stable_sort(found_, std::ranges::greater{}, &Place::tensors);
+    std::ranges::stable_sort(found_, std::ranges::greater{}, &NestedDict::tensors);
   }
   // "there are 88 under 'teacher': ..."; "" when there are none
   std::string told() const {
@@ -61,11 +61,11 @@ class Places {
     }
   }
   std::unordered_set<const PickleValue*> seen_;
-  std::vector<Place> found_;
+  std::vector<NestedDict> found_;
 };
 
 std::string advice(const Pickle& pickle) {
-  const std::string suspects = suspects_of(pickle), places = Places(*pickle.root).told();
+  const std::string suspects = suspects_of(pickle), places = NestedDicts(*pickle.root).told();
   return suspects.empty() || places.empty() ? suspects + places : str_cat(suspects, "; ", places);
 }
 

@@ -2,9 +2,11 @@
 #include "weights_tools/weights_folder.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 #include "engine/core/error.h"
+#include "weights_tools/names_in.h"
 #include "weights_tools/sharded.h"
 
 namespace fovea {
@@ -12,11 +14,13 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<std::string> files_of(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code stop;
-  for (const fs::directory_entry& e : fs::directory_iterator(folder, stop))
-    if (std::error_code ignored; e.is_regular_file(ignored)) names.push_back(e.path().filename().string());
-  if (stop) throw Error(Error::Kind::io, str_cat("cannot list ", folder.string(), ": ", stop.message()));
+  int problem = 0;
+  std::vector<std::string> names = names_in(folder.string(), &problem);
+  if (problem) throw Error(Error::Kind::io, str_cat("cannot list ", folder.string(), ": ", std::strerror(problem)));
+  std::erase_if(names, [&](const std::string& name) {
+    std::error_code ignored;
+    return !fs::is_regular_file(folder / name, ignored);
+  });
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -32,13 +32,16 @@ Graph trace(ImageModel& model, const CompileOptions& o) {
 }
 
 void give_up_tensors(ImageModel& model) {
-  for (const NamedParameter& n : model.named_state()) n.tensor() = meta_tensor(n.tensor().meta());
+  const auto named = model.named_state();
+  Tensors without;                                 // first all of them: memory may run out
+  for (const NamedParameter& n : named) without.push_back(meta_tensor(n.tensor().meta()));
+  for (size_t i = 0; i < named.size(); ++i) named[i].tensor() = std::move(without[i]);
 }
 
 Session compile(ImageModel& model, const CompileOptions& o) {
   Graph graph = trace(model, o);
   if (o.consume) give_up_tensors(model);
-  return fovea::compile(std::move(graph), o.target);
+  return fovea::compile(std::move(graph), o.target, o.sharing);
 }
 
 }  // namespace fovea::zoo

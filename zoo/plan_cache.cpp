@@ -7,6 +7,7 @@
 #include <ctime>
 #include <filesystem>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include "engine/graph/calibration.h"
 #include "engine/graph/session_cache.h"
 #include "weights_tools/atomic_file.h"
+#include "weights_tools/names_in.h"
 #include "weights_tools/sha256.h"
 
 namespace fovea::zoo {
@@ -50,11 +52,21 @@ std::string description(const ImageModel& model, const ModelOptions& made_with, 
                  join(target.without, ","), " ranges ", hex(ranges.finish()));
 }
 
+// Closed by whatever ends the scope.
+struct Opened {
+  Opened(const std::string& path, int flags) : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags)) {}
+  ~Opened() {
+    if (fd >= 0) ::close(fd);
+  }
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+  explicit operator bool() const { return fd >= 0; }
+  const int fd;
+};
+
 bool owned_folder(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool ours = fd >= 0 && trusted_file(fd);
-  if (fd >= 0) ::close(fd);
-  return ours;
+  const Opened folder(path, O_DIRECTORY);
+  return folder && trusted_file(folder.fd);
 }
 
 // Nobody else may write there, for who can decides what models answer.
@@ -105,11 +117,11 @@ std::optional<std::string> contents_sum(int fd, size_t bytes) {
 
 // Nothing unless it is, before and after, the file of this stamp.
 std::optional<std::string> contents_sum(const std::string& path, const std::string& stamp) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const Opened file(path, O_NONBLOCK);
   struct stat s {};
   std::optional<std::string> sum;
-  if (fd >= 0 && ::fstat(fd, &s) == 0 && stamp_of(s) == stamp) sum = contents_sum(fd, static_cast<size_t>(s.st_size));
-  if (fd >= 0) ::close(fd);
+  if (file && ::fstat(file.fd, &s) == 0 && stamp_of(s) == stamp)
+    sum = contents_sum(file.fd, static_cast<size_t>(s.st_size));
   return stamp_of(path) == stamp ? sum : std::nullopt;
 }
 
@@ -120,11 +132,10 @@ std::string record_path(const std::string& folder, const std::string& weights) {
 
 std::optional<std::string> recorded_sum(const std::string& path, const std::string& stamp) {
   constexpr size_t kMost = 512, kDigits = 64;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return {};
+  const Opened file(path, O_NONBLOCK);
+  if (!file) return {};
   std::string text(kMost, '\0');
-  const ssize_t n = trusted_file(fd) ? ::read(fd, text.data(), text.size()) : 0;
-  ::close(fd);
+  const ssize_t n = trusted_file(file.fd) ? ::read(file.fd, text.data(), text.size()) : 0;
   text.resize(static_cast<size_t>(std::max<ssize_t>(n, 0)));
   const std::string start = stamp + "\n";
   if (!text.starts_with(start) || text.size() != start.size() + kDigits + 1 || text.back() != '\n') return {};
@@ -142,10 +153,28 @@ void record_sum(const std::string& path, const std::string& stamp, const std::st
 }
 
 bool any_with(const std::string& folder, const std::string& prefix) {
-  std::error_code ignored;
-  for (const fs::directory_entry& e : fs::directory_iterator(folder, ignored))
-    if (e.path().filename().string().starts_with(prefix)) return true;
-  return false;
+  const std::vector<std::string> names = names_in(folder);
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return name.starts_with(prefix); });
+}
+
+std::string end_of_name(const std::string& sum) { return str_cat("-", sum, ".plan"); }
+
+// Of the sessions of the same weights that stand by themselves, the one that holds most of this one's constants; none
+// where too little would be saved.
+std::optional<Session> base_for(const Session& session, const std::string& folder, const std::string& own,
+                                const std::string& sum) {
+  std::optional<Session> best;
+  int64_t most = session.constant_bytes() / 4;
+  for (const std::string& name : names_in(folder)) {
+    const std::string path = str_cat(folder, "/", name);
+    if (path == own || !name.ends_with(end_of_name(sum))) continue;
+    std::optional<Session> found = load_base(path);
+    const int64_t bytes = found ? bytes_in_base(session, *found) : 0;
+    if (bytes <= most) continue;
+    most = bytes;
+    best = std::move(found);
+  }
+  return best;
 }
 
 // When it was last used is kept as the time of the last access: that of the last change says whether it is intact.
@@ -157,21 +186,20 @@ void mark_used(const std::string& path) {
 // Those that were not used for longest go, until all together are small enough; what interrupted writers left goes too.
 void make_room(const std::string& folder, int64_t most_bytes) {
   struct File {
-    fs::path path;
+    std::string path;
     timespec used;
     int64_t bytes;
   };
   std::vector<File> files;
   int64_t all = 0;
-  std::error_code gone;
-  for (const fs::directory_entry& e : fs::directory_iterator(folder, gone)) {
+  for (const std::string& name : names_in(folder)) {
+    std::string path = str_cat(folder, "/", name);
     struct stat s {};
-    if (::lstat(e.path().c_str(), &s) != 0 || !S_ISREG(s.st_mode)) continue;
+    if (::lstat(path.c_str(), &s) != 0 || !S_ISREG(s.st_mode)) continue;
     constexpr time_t kHour = 3600;
-    const std::string extension = e.path().extension().string();
-    if (extension == ".tmp" && ::time(nullptr) - s.st_mtim.tv_sec > kHour) fs::remove(e.path(), gone);
-    if (extension != ".plan") continue;
-    files.push_back({e.path(), s.st_atim, static_cast<int64_t>(s.st_size)});
+    if (name.ends_with(".tmp") && ::time(nullptr) - s.st_mtim.tv_sec > kHour) ::unlink(path.c_str());
+    if (!name.ends_with(".plan")) continue;
+    files.push_back({std::move(path), s.st_atim, static_cast<int64_t>(s.st_size)});
     all += files.back().bytes;
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) {
@@ -179,7 +207,7 @@ void make_room(const std::string& folder, int64_t most_bytes) {
   });
   for (const File& f : files) {
     if (all <= most_bytes) return;
-    fs::remove(f.path, gone);
+    ::unlink(f.path.c_str());
     all -= f.bytes;
   }
 }
@@ -220,14 +248,15 @@ std::optional<std::string> PlanCache::summed() const {
 }
 
 std::string PlanCache::path_for(const std::string& sum) const {
-  return str_cat(folder_, "/", prefix_, "-", sum, ".plan");
+  return str_cat(folder_, "/", prefix_, end_of_name(sum));
 }
 std::string PlanCache::key_for(const std::string& sum) const { return str_cat(what_, " weights ", sum); }
 
 std::optional<Session> PlanCache::load() const {
   if (!sum_ || !owned_folder(folder_)) return {};
   std::optional<Session> found = load_session(path_for(*sum_), key_for(*sum_));
-  if (found) mark_used(path_for(*sum_));
+  if (found)
+    for (const std::string& path : files_of(*found)) mark_used(path);
   return found;
 }
 
@@ -238,7 +267,10 @@ bool PlanCache::store(const Session& session, int64_t most_bytes) const noexcept
     // A stamp that was settled when it was taken says all; else the contents must be what they were.
     const std::optional<std::string> sum = sum_ && settled_ ? sum_ : summed();
     if (!sum || (sum_ && *sum != *sum_)) return false;
-    save_session(session, path_for(*sum), key_for(*sum));
+    const std::string path = path_for(*sum);
+    const std::optional<Session> base = base_for(session, folder_, path, *sum);
+    save_session(session, path, key_for(*sum), base ? &*base : nullptr);
+    if (base) mark_used(files_of(*base)[0]);
     make_room(folder_, most_bytes);
     return true;
   } catch (const std::exception&) {

@@ -26,6 +26,8 @@ class PlanCache {
   /// before and not touched since is not read.
   std::optional<Session> load() const;
   /// Writes the session, and deletes the oldest ones while all are larger than `most_bytes` together. False: not kept.
+  /// Constants that the folder holds already, in a session of these weights for another batch or size, are not written
+  /// again: files that are loaded share those pages.
   bool store(const Session& session, int64_t most_bytes = int64_t{2} << 30) const noexcept;
 
   static std::string folder();                     // empty: no cache, where none of the three is set

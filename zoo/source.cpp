@@ -7,6 +7,7 @@
 
 #include "engine/core/error.h"
 #include "hub/cache.h"
+#include "weights_tools/names_in.h"
 #include "weights_tools/sharded.h"
 #include "weights_tools/weights_folder.h"
 #include "zoo/settings.h"
@@ -44,9 +45,10 @@ std::string in_any_snapshot(const hub::Settings& settings, const hub::Repo& repo
   const fs::path root = fs::path(settings.cache) / hub::repo_folder(repo.id);
   std::error_code ignored;
   if (settings.cache.empty() || fs::exists(root / "refs", ignored)) return "";
-  for (const auto& revision : fs::directory_iterator(root / "snapshots", ignored))
+  const fs::path snapshots = root / "snapshots";
+  for (const std::string& revision : names_in(snapshots.string()))
     for (const std::string& file : files)
-      if (fs::is_regular_file(revision.path() / file, ignored)) return (revision.path() / file).string();
+      if (const fs::path path = snapshots / revision / file; fs::is_regular_file(path, ignored)) return path.string();
   return "";
 }
 

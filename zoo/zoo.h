@@ -73,6 +73,8 @@ struct CompileOptions {
   bool features_only = false;                      // the feature maps of all levels instead of the logits
   // The model gives up its saved tensors, so that each is freed once the session has packed it; load() gives new ones.
   bool consume = false;
+  // Sessions of the same weights, for other batches or sizes: what they hold in the same form is not held again.
+  std::vector<const Session*> sharing{};
 };
 /// Traces the model in eval mode on an image without bytes, and compiles what was traced.
 Graph trace(ImageModel& model, const CompileOptions& o = {});

@@ -55,10 +55,10 @@ Tensors run_vjp(const std::shared_ptr<Node>& n, std::span<const Tensor> grads) {
 }
 
 // One pass from the outputs to whatever wants their gradients.
-class Walk {
+class BackwardPass {
  public:
   /// Inputs given: only the nodes between them and the outputs are visited. None: all, and leaves gather into `leaves`.
-  explicit Walk(std::span<const Tensor> inputs) : inputs_(inputs) {
+  explicit BackwardPass(std::span<const Tensor> inputs) : inputs_(inputs) {
     for (const Tensor& t : inputs) {
       const TensorImpl* p = t.impl();
       if (p->node) targets_[p->node.get()];
@@ -216,10 +216,10 @@ Tensor lying_as(const Tensor& leaf, const Tensor& g) {
 
 void backward(const Tensor& loss, const Tensor& seed, bool create_graph) {
   const EnableGrad mode(create_graph);
-  Walk walk({});
+  BackwardPass walk({});
   walk.seed(loss, first_gradient(loss, seed, create_graph));
   walk.run();
-  for (const Walk::Leaf& l : walk.leaves) {
+  for (const BackwardPass::Leaf& l : walk.leaves) {
     const Tensor leaf(l.tensor);
     const Tensor before = leaf.grad(), g = lying_as(leaf, l.grad);
     leaf.set_grad(before ? before + g : g);
@@ -234,7 +234,7 @@ Gradients backward(const Tensor& loss, std::span<const Tensor> leaves) {
                   str_cat("backward: ", t.meta(), t.requires_grad() ? " is no leaf" : " does not require gradients"),
                   "set_requires_grad() on leaves before the forward pass");
   const EnableGrad mode(false);
-  Walk walk(leaves);
+  BackwardPass walk(leaves);
   walk.seed(loss, first_gradient(loss, {}, false));
   walk.run();
   Gradients out;
@@ -257,7 +257,7 @@ Tensors grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs, st
                   str_cat("the gradient for ", t.meta(), " was asked for, which does not require gradients"),
                   "set_requires_grad() before the forward pass");
   const EnableGrad mode(create_graph);
-  Walk walk(inputs);
+  BackwardPass walk(inputs);
   for (size_t i = 0; i < outputs.size(); ++i)
     walk.seed(outputs[i], first_gradient(outputs[i], seeds.empty() ? Tensor() : seeds[i], create_graph));
   walk.run();

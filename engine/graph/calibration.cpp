@@ -25,6 +25,7 @@ std::vector<std::string> value_names(const Graph& g) {
 
 struct Calibrator::Watch {
   std::string name;
+  bool last_axis;                                  // is that of the channels, else the second one
   int64_t channels;
   Histogram histogram;
   std::vector<double> sums;                        // of each channel
@@ -33,13 +34,13 @@ struct Calibrator::Watch {
   void add(const Tensor& seen) {
     const Tensor t = on_host(seen);
     const Meta& m = t.meta();
-    const bool last = m.is_channels_last() || m.rank() == 2;
-    const Tensor dense = last ? t : contiguous(t);
+    const bool innermost = last_axis || m.is_channels_last();          // in memory
+    const Tensor dense = last_axis || !innermost ? contiguous(t) : t;
     const std::span<const float> values(reinterpret_cast<const float*>(dense.bytes()),
                                         static_cast<size_t>(m.numel()));
     histogram.add(values);
     const auto c = static_cast<size_t>(channels);
-    const size_t each = last || m.rank() == 3 ? 1 : values.size() / c / static_cast<size_t>(m.shape[0]);
+    const size_t each = innermost ? 1 : values.size() / c / static_cast<size_t>(m.shape[0]);
     for (size_t i = 0; i < values.size(); ++i) sums[i / each % c] += static_cast<double>(values[i]);
     places += m.numel() / channels;
   }
@@ -50,16 +51,19 @@ Calibrator::~Calibrator() = default;
 Calibrator::Calibrator(Graph traced, const Target& t) {
   Graph g = before_quantize(std::move(traced), t);
   const std::vector<std::string> names = value_names(g);
-  std::vector<bool> wanted(g.values.size(), false);
+  std::vector<bool> wanted(g.values.size(), false), last_axis(g.values.size(), true);
   for (const Step& s : g.steps)
-    if (s.op->takes_weights())
+    if (s.op->takes_weights()) {
       for (int v : {s.in[0], s.out[0]}) wanted[static_cast<size_t>(v)] = true;
+      last_axis[static_cast<size_t>(s.in[0])] = s.op == &ops::linear;
+    }
   g.outputs.clear();
   for (size_t v = 0; v < g.values.size(); ++v) {
     const Meta& m = g.values[v].meta;
     if (!wanted[v] || names[v].empty() || m.dtype != DType::f32 || m.rank() < 2) continue;
-    const int64_t channels = m.rank() >= 4 ? m.shape[1] : m.shape[m.rank() - 1];
-    watches_.push_back({names[v], channels, {}, std::vector<double>(static_cast<size_t>(channels))});
+    const bool last = last_axis[v];
+    const int64_t channels = last ? m.shape[m.rank() - 1] : m.shape[1];
+    watches_.push_back({names[v], last, channels, {}, std::vector<double>(static_cast<size_t>(channels))});
     g.outputs.push_back(static_cast<int>(v));
   }
   g.remove_dead();

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <tuple>
 
 #include "engine/core/cancel.h"
 #include "engine/core/scope.h"
 #include "engine/core/threads.h"
-#include "engine/graph/compile_like.h"
 #include "engine/graph/passes/passes.h"
 #include "engine/graph/program.h"
 #include "engine/graph/quiet.h"
@@ -66,15 +66,56 @@ void Session::Program::add(const Step& s, const Site& site, PlannedStep planned)
   info.push_back(std::move(i));
 }
 
+namespace {
+
+bool same_bytes(const Tensor& a, const Tensor& b) {
+  if (a.bytes() == b.bytes()) return true;
+  const Tensor x = on_host(a), y = on_host(b);
+  return std::memcmp(x.bytes(), y.bytes(), static_cast<size_t>(span_of(a.meta())) * size_of(a.dtype())) == 0;
+}
+
+bool alike(const PackedConstant& a, const PackedConstant& b) { return a.bytes == b.bytes && a.name == b.name; }
+
+}  // namespace
+
+Tensor PackedConstant::tensor() const {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->meta = make_meta(DType::u8, {bytes}, Memory::contiguous, memory->device);
+  impl->storage = memory;
+  impl->offset = at;
+  return Tensor(std::move(impl));
+}
+
+bool Session::Program::may_have(const PackedConstant& want) const {
+  return std::any_of(packs.begin(), packs.end(), [&](const PackedConstant& c) { return alike(c, want); });
+}
+
+const PackedConstant* Session::Program::find(const PackedConstant& want) const {
+  for (const PackedConstant& c : packs)
+    if (alike(c, want) && same_bytes(c.tensor(), want.tensor())) return &c;
+  return nullptr;
+}
+
+const Tensor* Session::Program::find(const Value& want) const {
+  for (const Value& v : graph.values)
+    if (v.constant && v.name == want.name && v.meta == want.meta && v.constant.has_bytes() &&
+        same_bytes(v.constant, want.constant))
+      return &v.constant;
+  return nullptr;
+}
+
 class Compiler {
  public:
-  Compiler(Graph g, const Target& t) : program_(std::make_shared<Session::Program>()) {
+  Compiler(Graph g, const Target& t, std::span<const Session* const> sharing)
+      : program_(std::make_shared<Session::Program>()) {
     program_->graph = std::move(g);
     program_->target = t;
     if (t.threads == 0) program_->target.threads = threads();
+    for (const Session* s : sharing)
+      if (s && s->program_ && s->program_->target.device == t.device) others_.push_back(s->program_.get());
   }
 
-  Session run(const Session* like = nullptr) {
+  Session run() {
     const Quiet quiet;
     const Target& t = program_->target;
     const UseThreads use(t.threads);
@@ -86,8 +127,10 @@ class Compiler {
     rewrite();
     for (const Step& s : g.steps)
       if (!s.op->traits.view) plan(s);
+    for (size_t v = 0; v < plain_.size(); ++v)
+      if (!plain_[v] && left_to_pack_[v] == 0) drop(v);
+    for (const Session::Program* other : others_) share(*other);
     pack();
-    if (like && like->program_) borrow(like->program_);
     Tensors state;                                 // the session works on a copy
     for (State& s : g.state) state.push_back(std::exchange(s.initial, meta_tensor(s.initial.meta())));
     return Session(std::move(program_), state);
@@ -98,7 +141,6 @@ class Compiler {
     int value;
     PlanPtr plan;
     int operand;
-    int64_t at;
   };
 
   void rewrite() {
@@ -107,6 +149,7 @@ class Compiler {
     if (g.places.empty()) passes::place_apart(g);
     passes::check_places(g);
     plain_.assign(g.values.size(), false);
+    taken_.assign(g.values.size(), false);
     left_to_pack_.assign(g.values.size(), 0);
   }
 
@@ -128,10 +171,10 @@ class Compiler {
     const Graph& g = program_->graph;
     const Place& place = g.places[static_cast<size_t>(v)];
     if (const size_t bytes = site.is_constant(i) ? plan->packed_bytes(i) : 0) {
-      const auto [pack, first] = packs_.try_emplace({v, plan.get(), i}, packed_bytes_);
+      const auto [pack, first] = numbers_.try_emplace({v, plan.get(), i}, static_cast<int>(packs_.size()));
       if (first) {
-        order_.push_back({v, plan, i, packed_bytes_});
-        packed_bytes_ += (static_cast<int64_t>(bytes) + 63) & ~int64_t{63};
+        packs_.push_back({v, plan, i});
+        program_->packs.push_back({value(static_cast<size_t>(v)).name, static_cast<int64_t>(bytes)});
         ++left_to_pack_[static_cast<size_t>(v)];
       }
       return {place, pack->second};
@@ -140,85 +183,96 @@ class Compiler {
     return {place};
   }
 
+  // What the other session has in the same form is taken from there. Whether it is the same is seen from the bytes.
+  void share(const Session::Program& other) {
+    const int64_t before = program_->shared_bytes;
+    for (size_t v = 0; v < plain_.size(); ++v)
+      if (const Tensor* const same = plain_[v] && !taken_[v] ? other.find(value(v)) : nullptr) {
+        value(v).constant = *same;
+        taken_[v] = true;
+        program_->shared_bytes += value(v).meta.bytes();
+      }
+    for (size_t i = 0; i < packs_.size(); ++i) {
+      PackedConstant& c = program_->packs[i];
+      if (c.memory || !other.may_have(c)) continue;
+      check_cancelled();
+      PackedConstant mine = c;
+      mine.memory = packed_on_host(packs_[i]);
+      const PackedConstant* const same = other.find(mine);
+      if (!same) continue;
+      c.memory = same->memory;
+      c.at = same->at;
+      program_->shared_bytes += rounded(c.bytes);
+      packed(packs_[i]);
+    }
+    if (program_->shared_bytes == before) return;
+    std::vector<std::shared_ptr<const PlanFile>>& files = program_->files;
+    for (const std::shared_ptr<const PlanFile>& file : other.files)
+      if (std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
+  }
+
   // One copy of the weights, in one piece of memory: what runs on its packed form alone lets go of the plain one at
   // once.
   void pack() {
-    if (packed_bytes_ > 0) program_->packed = allocate(program_->target.device, static_cast<size_t>(packed_bytes_));
-    for (size_t v = 0; v < plain_.size(); ++v) {
-      if (plain_[v]) program_->constant_bytes += program_->graph.values[v].meta.bytes();
-      else if (left_to_pack_[v] == 0) drop(v);
+    int64_t own = 0;
+    for (PackedConstant& c : program_->packs) {
+      program_->constant_bytes += rounded(c.bytes);
+      if (c.memory) continue;
+      c.at = own;
+      own += rounded(c.bytes);
     }
-    for (const Pack& p : order_) {
+    for (size_t v = 0; v < plain_.size(); ++v)
+      if (plain_[v]) program_->constant_bytes += value(v).meta.bytes();
+    if (own == 0) return;
+    const std::shared_ptr<Storage> memory = allocate(program_->target.device, static_cast<size_t>(own));
+    for (size_t i = 0; i < packs_.size(); ++i) {
+      PackedConstant& c = program_->packs[i];
+      if (c.memory) continue;
       check_cancelled();
-      const auto v = static_cast<size_t>(p.value);
-      pack(p, program_->graph.values[v].constant);
-      if (--left_to_pack_[v] == 0 && !plain_[v]) drop(v);
+      c.memory = memory;
+      pack(packs_[i], c);
+      packed(packs_[i]);
     }
-    program_->constant_bytes += packed_bytes_;
   }
   // Kernels pack on the host.
-  void pack(const Pack& p, const Tensor& constant) {
-    const Tensor here = on_host(constant);
-    const Storage& to = *program_->packed;
-    if (is_host(to.device)) return p.plan->pack(p.operand, here.bytes(), to.data + p.at);
-    const size_t bytes = p.plan->packed_bytes(p.operand);
-    const std::shared_ptr<Storage> packed = allocate(cpu(), bytes);
-    p.plan->pack(p.operand, here.bytes(), packed->data);
-    runtime_of(to.device).upload(to.data + p.at, packed->data, bytes, {to.device, to.stream});
-  }
-  struct Piece {
-    int64_t at = 0;
-    bool lent = false;
-  };
-
-  // Packed constants that the lender has are given up, and the others moved together.
-  void borrow(const std::shared_ptr<const Session::Program>& lender) {
-    if (!program_->packed || !lender->packed || !is_host(program_->target.device)) return;
-    std::multimap<size_t, int64_t> theirs;         // places, by size
-    for (const PlannedStep& s : lender->steps)
-      for (size_t i = 0; i < s.in.size(); ++i)
-        if (s.in[i].packed >= 0 && !s.in[i].lent)
-          theirs.emplace(s.plan->packed_bytes(static_cast<int>(i)), s.in[i].packed);
-    const std::byte *const mine = program_->packed->data, *const lent = lender->packed->data;
-    std::map<int64_t, Piece> pieces;               // by the place before
-    int64_t left = 0;
-    for (const Pack& p : order_) {
-      const size_t bytes = p.plan->packed_bytes(p.operand);
-      const auto [from, to] = theirs.equal_range(bytes);
-      const auto same =
-          std::find_if(from, to, [&](const auto& t) { return !std::memcmp(lent + t.second, mine + p.at, bytes); });
-      pieces[p.at] = same != to ? Piece{same->second, true} : Piece{left, false};
-      if (same == to) left += (static_cast<int64_t>(bytes) + 63) & ~int64_t{63};
+  void pack(const Pack& p, const PackedConstant& c) {
+    const Storage& to = *c.memory;
+    if (is_host(to.device)) {
+      p.plan->pack(p.operand, value(static_cast<size_t>(p.value)).constant.bytes(), to.data + c.at);
+      std::memset(to.data + c.at + c.bytes, 0, static_cast<size_t>(rounded(c.bytes) - c.bytes));
+      return;
     }
-    std::shared_ptr<Storage> kept = left > 0 ? allocate(cpu(), static_cast<size_t>(left)) : nullptr;
-    for (const Pack& p : order_)
-      if (const Piece& to = pieces[p.at]; !to.lent)
-        std::memcpy(kept->data + to.at, mine + p.at, p.plan->packed_bytes(p.operand));
-    for (PlannedStep& s : program_->steps)
-      for (Operand& o : s.in)
-        if (o.packed >= 0) o.lent = pieces[o.packed].lent, o.packed = pieces[o.packed].at;
-    program_->constant_bytes -= packed_bytes_ - left;
-    program_->packed = std::move(kept);
-    program_->lender = lender;
+    const std::shared_ptr<Storage> here = packed_on_host(p);
+    runtime_of(to.device).upload(to.data + c.at, here->data, here->bytes, {to.device, to.stream});
+  }
+  std::shared_ptr<Storage> packed_on_host(const Pack& p) {
+    const Tensor plain = on_host(value(static_cast<size_t>(p.value)).constant);
+    std::shared_ptr<Storage> packed = allocate(cpu(), p.plan->packed_bytes(p.operand));
+    p.plan->pack(p.operand, plain.bytes(), packed->data);
+    return packed;
+  }
+  void packed(const Pack& p) {
+    const auto v = static_cast<size_t>(p.value);
+    if (--left_to_pack_[v] == 0 && !plain_[v]) drop(v);
+  }
+  void drop(size_t v) {
+    if (value(v).constant) value(v).constant = meta_tensor(value(v).meta);
   }
 
-  void drop(size_t v) {
-    Value& value = program_->graph.values[v];
-    if (value.constant) value.constant = meta_tensor(value.meta);
-  }
+  static int64_t rounded(int64_t bytes) { return (bytes + 63) & ~int64_t{63}; }
+  Value& value(size_t v) { return program_->graph.values[v]; }
 
   std::shared_ptr<Session::Program> program_;
+  std::vector<const Session::Program*> others_;    // whose constants may be taken
   std::vector<bool> plain_;                        // per value: a constant whose own bytes some step reads
   std::vector<int> left_to_pack_;                  // per value: in how many forms it is still to be packed
-  std::map<std::tuple<int, const Plan*, int>, int64_t> packs_;
-  std::vector<Pack> order_;
-  int64_t packed_bytes_ = 0;
+  std::map<std::tuple<int, const Plan*, int>, int> numbers_;           // in Program::packs
+  std::vector<Pack> packs_;                        // what is to be packed, one an entry of Program::packs
+  std::vector<bool> taken_;                        // per value: a plain constant that is another session's already
 };
 
-Session compile(Graph graph, const Target& target) { return Compiler(std::move(graph), target).run(); }
-
-Session compile_like(Graph graph, const Target& target, const Session& like) {
-  return Compiler(std::move(graph), target).run(&like);
+Session compile(Graph graph, const Target& target, std::span<const Session* const> sharing) {
+  return Compiler(std::move(graph), target, sharing).run();
 }
 
 }  // namespace fovea

@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/graph/program.h — Program: what compile() makes and all forks of a Session share. Private to this folder.
 #pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "engine/core/backend.h"
 #include "engine/graph/plan_file.h"
 #include "engine/graph/session.h"
 
 namespace fovea {
 
+/// A constant as Plan::pack left it. Sessions of the same weights may share the bytes.
+struct PackedConstant {
+  std::string name;                                // of the value
+  int64_t bytes = 0;
+  std::shared_ptr<Storage> memory{};               // of all that one compile() packed, or one file holds
+  int64_t at = 0;                                  // there
+  Tensor tensor() const;                           // of its bytes
+};
+
 struct Operand {
   Place place;
-  int64_t packed = -1;                             // a constant as Plan::pack left it: where in Program::packed
-  bool lent = false;                               // ... of the lender
+  int packed = -1;                                 // which of Program::packs; -1: the constant is read as it is
 };
 
 struct PlannedStep {
@@ -25,14 +38,18 @@ struct Session::Program {
   std::vector<Meta> inputs;                        // as traced
   std::vector<PlannedStep> steps;                  // all but views
   std::vector<StepInfo> info;
-  std::shared_ptr<Storage> packed;                 // all packed constants; null: none
-  std::shared_ptr<const Program> lender;           // whose packed constants serve here, too; null: nobody's
-  std::shared_ptr<const PlanFile> file;            // that the constants are mapped from; null: they are not
+  std::vector<PackedConstant> packs;
+  std::vector<std::shared_ptr<const PlanFile>> files;                  // that constants are mapped from
   size_t scratch = 0;                              // bytes, the most that a step wants
-  int64_t constant_bytes = 0;
+  int64_t constant_bytes = 0, shared_bytes = 0;
 
   /// Appends a planned step, with what it is for benches and the scratch that it wants.
   void add(const Step& s, const Site& site, PlannedStep planned);
+  /// Whether a packed constant of this name and size is there, whatever its bytes are.
+  bool may_have(const PackedConstant& want) const;
+  /// The constant that is the same to the byte: packed alike, or one that steps read as it is. Null: there is none.
+  const PackedConstant* find(const PackedConstant& want) const;
+  const Tensor* find(const Value& want) const;
 };
 
 }  // namespace fovea

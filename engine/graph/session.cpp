@@ -80,6 +80,7 @@ struct Session::Workspace {
 
  private:
   const std::byte* address(const Program& p, const Place& place) const;
+  const std::byte* address(const Program& p, const Operand& o) const;
   void resolve(const Program& p);
   void gather_memory(const Program& p);
 };
@@ -91,6 +92,12 @@ const std::byte* Session::Workspace::address(const Program& p, const Place& plac
     case Place::Kind::constant: return p.graph.values[static_cast<size_t>(place.index)].constant.bytes() + place.offset;
     default: return nullptr;
   }
+}
+
+const std::byte* Session::Workspace::address(const Program& p, const Operand& o) const {
+  if (o.packed < 0) return address(p, o.place);
+  const PackedConstant& c = p.packs[static_cast<size_t>(o.packed)];
+  return c.memory->data + c.at;
 }
 
 Session::Workspace::Workspace(const Program& p, const std::vector<Tensor>& state_values) {
@@ -111,8 +118,8 @@ Session::Workspace::Workspace(const Program& p, const std::vector<Tensor>& state
 
 void Session::Workspace::gather_memory(const Program& p) {
   memory = {arena};                                // state was allocated on its stream
-  for (const Program* lends = &p; lends; lends = lends->lender.get())
-    if (lends->packed) memory.push_back(lends->packed);
+  for (const PackedConstant& c : p.packs)
+    if (std::find(memory.begin(), memory.end(), c.memory) == memory.end()) memory.push_back(c.memory);
   for (const Value& v : p.graph.values)
     if (v.constant && v.constant.has_bytes()) memory.push_back(v.constant.impl()->storage);
 }
@@ -130,8 +137,7 @@ void Session::Workspace::resolve(const Program& p) {
   for (const PlannedStep& s : p.steps) {
     for (const Operand& o : s.in) {
       if (o.place.kind == Place::Kind::input) patches.push_back({in.size(), o.place.index, o.place.offset});
-      const Program& packs = o.lent ? *p.lender : p;
-      in.push_back(o.packed >= 0 ? packs.packed->data + o.packed : address(p, o.place));
+      in.push_back(address(p, o));
     }
     for (const Place& place : s.out) out.push_back(const_cast<std::byte*>(address(p, place)));
   }
@@ -208,8 +214,7 @@ void Session::take_inputs(std::span<const Tensor> in, Stream& stream) {
 template <class Around>
 void Session::run_steps(std::span<const Tensor> given, Around around) {
   const UseThreads use(program_->target.threads);
-  const PlanFile* const file = program_->file.get();
-  if (file) file->check();
+  for (const std::shared_ptr<const PlanFile>& file : program_->files) file->check();
   Workspace& m = *work_;
   Stream stream = current_stream(program_->target.device);
   Fence fence(stream);
@@ -223,7 +228,8 @@ void Session::run_steps(std::span<const Tensor> given, Around around) {
     in += s.in.size();
     out += s.out.size();
   }
-  if (file) file->check();                         // constants that were written over meanwhile give no answer
+  // Constants that were written over meanwhile give no answer.
+  for (const std::shared_ptr<const PlanFile>& file : program_->files) file->check();
   if (m.state_to.empty()) return;
   const Runtime& runtime = runtime_of(stream.device);
   for (size_t i = 0; i < m.state_to.size(); ++i)
@@ -293,5 +299,6 @@ const Graph& Session::graph() const { return program().graph; }
 std::vector<Meta> Session::inputs() const { return program().inputs; }
 int64_t Session::arena_bytes() const { return program().graph.arena_bytes + static_cast<int64_t>(program_->scratch); }
 int64_t Session::constant_bytes() const { return program().constant_bytes; }
+int64_t Session::shared_bytes() const { return program().shared_bytes; }
 
 }  // namespace fovea

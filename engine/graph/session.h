@@ -75,6 +75,7 @@ class Session {
   std::vector<Meta> inputs() const;                // as traced
   int64_t arena_bytes() const;                     // working memory of one fork
   int64_t constant_bytes() const;                  // what all forks share, packed or plain
+  int64_t shared_bytes() const;                    // of these, what other sessions hold: see compile()
 
  private:
   friend class Compiler;
@@ -94,7 +95,9 @@ class Session {
 };
 
 /// Rewrites the graph by the passes of passes.h, plans every step and its place in memory, and packs constants.
-/// Throws Error(weights) for constants and state without bytes, by name.
-Session compile(Graph graph, const Target& target = {});
+/// Throws Error(weights) for constants and state without bytes, by name. `sharing`: sessions of the same weights, say
+/// for other batches or sizes of images. A constant that one of them has in the same form is read there, not held
+/// again, and lives as long as its last reader.
+Session compile(Graph graph, const Target& target = {}, std::span<const Session* const> sharing = {});
 
 }  // namespace fovea

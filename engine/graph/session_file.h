@@ -14,7 +14,7 @@ namespace fovea::session_file {
 
 // A header of eight words, the description (numbers of 64 bits, texts by length), zeros up to a page, the constants.
 static_assert(std::endian::native == std::endian::little, "files are written as this machine keeps numbers");
-constexpr char kMagic[] = "fovea:S2";              // with the version of this layout; without its zero
+constexpr char kMagic[] = "fovea:S3";              // with the version of this layout; without its zero
 constexpr uint64_t kPage = 4096;
 
 struct Header {
@@ -23,13 +23,14 @@ struct Header {
   uint64_t description_bytes = 0;
   uint64_t constants_at = 0, constants_bytes = 0;
   uint64_t packed_bytes = 0;                       // the constants' first part: what plans packed
-  uint64_t reserved = 0;
+  uint64_t base = 0;                               // the checksum of the base; 0: there is none
   uint64_t checksum = 0;                           // of the whole file with zero in this place
 };
 static_assert(sizeof(Header) == 64);
 
-// What a constant's bytes are in the file.
-enum class Kind : int64_t { none, plain, packed_only };
+// What a constant's bytes are in the file, or in another one that has them: the base.
+enum class Kind : int64_t { none, plain, packed_only, plain_in_base };
+enum class Where : int64_t { here, base };
 
 constexpr uint64_t rounded(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 

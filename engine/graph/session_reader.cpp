@@ -22,6 +22,7 @@ using session_file::damaged;
 using session_file::Header;
 using session_file::Kind;
 using session_file::Reader;
+using session_file::Where;
 
 std::shared_ptr<Storage> part_of(const std::shared_ptr<Storage>& file, uint64_t at, uint64_t bytes) {
   return std::make_shared<Storage>(Storage{file->data + at, static_cast<size_t>(bytes), cpu(), file, nullptr});
@@ -103,27 +104,67 @@ struct Fields final : FieldSource {
   Reader& r;
 };
 
+// A file's header, and where its constants lie.
+class Constants {
+ public:
+  explicit Constants(std::shared_ptr<const PlanFile> f) : file(std::move(f)) {
+    const Storage& all = *file->bytes();
+    std::memcpy(&h, all.data, sizeof h);
+    if (std::memcmp(h.magic, session_file::kMagic, sizeof h.magic) != 0) damaged("another format");
+    if (h.file_bytes != all.bytes || h.description_bytes > h.file_bytes - sizeof h ||
+        h.constants_at != session_file::rounded(sizeof h + h.description_bytes, session_file::kPage) ||
+        h.constants_at > h.file_bytes || h.constants_bytes != h.file_bytes - h.constants_at ||
+        h.packed_bytes > h.constants_bytes)
+      damaged("sizes that do not fit together");
+  }
+
+  void check_sum() const {
+    if (file->sound) return;
+    const Storage& s = *file->bytes();
+    const std::span<const std::byte> all(s.data, s.bytes);
+    std::string front(reinterpret_cast<const char*>(s.data), h.constants_at);
+    Header zero = h;
+    zero.checksum = 0;
+    std::memcpy(front.data(), &zero, sizeof zero);
+    uint64_t sum = checksum(std::as_bytes(std::span(front)));
+    sum = checksum(all.subspan(h.constants_at, h.packed_bytes), sum);
+    if (checksum(all.subspan(h.constants_at + h.packed_bytes), sum) != h.checksum) damaged("its checksum is wrong");
+    file->sound = true;
+  }
+
+  std::shared_ptr<Storage> part(uint64_t at, uint64_t bytes) const {
+    if (at % 64 != 0 || at > h.constants_bytes || bytes > h.constants_bytes - at) damaged("a constant outside it");
+    return part_of(file->bytes(), h.constants_at + at, bytes);
+  }
+
+  std::shared_ptr<const PlanFile> file;
+  Header h;
+};
+
 }  // namespace
 
 class SessionReader {
  public:
-  SessionReader(const std::shared_ptr<const PlanFile>& file, std::string_view key)
-      : file_(file->bytes()), program_(std::make_shared<Session::Program>()), g_(program_->graph), key_(key) {
-    program_->file = file;
+  // `key`: null for any.
+  SessionReader(const std::shared_ptr<const PlanFile>& file, const std::string_view* key)
+      : own_(file), program_(std::make_shared<Session::Program>()), g_(program_->graph), key_(key) {
+    program_->files = {file};
   }
 
   Session read() {
-    check_header();
-    Reader r(std::span(file_->data + sizeof h_, h_.description_bytes));
+    Reader r(std::span(own_.file->bytes()->data + sizeof own_.h, own_.h.description_bytes));
     // The cheap questions first: most files that do not fit are merely old.
-    if (r.text() != build_identity() || r.text() != processor_identity() || r.text() != key_) damaged("of another key");
-    check_sum();
+    if (r.text() != build_identity() || r.text() != processor_identity()) damaged("of another build");
+    if (const std::string_view key = r.text(); key_ && key != *key_) damaged("of another key");
+    if (!key_ && own_.h.base) damaged("with a base of its own");
+    own_.check_sum();
     Target& t = program_->target;
     t.device = read_device(r);
     t.threads = static_cast<int>(r.number(1, 4096));
     t.dtype = static_cast<DType>(r.number(0, static_cast<int64_t>(last_of(DType{}))));
     const UseThreads use(t.threads);
-    if (h_.packed_bytes) program_->packed = brought_to(t.device, part_of(file_, h_.constants_at, h_.packed_bytes));
+    read_base(r);
+    read_packs(r);
     const size_t values = r.count();
     for (size_t v = 0; v < values; ++v) read_value(r);
     const size_t steps = r.count();
@@ -135,31 +176,57 @@ class SessionReader {
     if (!r.done()) damaged("more behind its end");
     check_graph();
     plan();
-    program_->file->check();                       // what was read after it was summed is what was summed
-    if (!is_host(t.device)) program_->file.reset();
+    for (const auto& file : program_->files) file->check();  // what was read after it was summed is what was summed
+    if (!is_host(t.device)) program_->files.clear();
     return Session(std::move(program_), {});
   }
 
- private:
-  void check_header() {
-    std::memcpy(&h_, file_->data, sizeof h_);
-    if (std::memcmp(h_.magic, session_file::kMagic, sizeof h_.magic) != 0) damaged("another format");
-    if (h_.file_bytes != file_->bytes || h_.description_bytes > h_.file_bytes - sizeof h_ ||
-        h_.constants_at != session_file::rounded(sizeof h_ + h_.description_bytes, session_file::kPage) ||
-        h_.constants_at > h_.file_bytes || h_.constants_bytes != h_.file_bytes - h_.constants_at ||
-        h_.packed_bytes > h_.constants_bytes || h_.reserved != 0)
-      damaged("sizes that do not fit together");
+  static std::vector<std::string> files_of(const Session& s) {
+    std::vector<std::string> paths;
+    for (const auto& file : s.program().files) paths.push_back(file->path());
+    return paths;
   }
 
-  void check_sum() const {
-    const std::span<const std::byte> all(file_->data, file_->bytes);
-    std::string front(reinterpret_cast<const char*>(file_->data), h_.constants_at);
-    Header zero = h_;
-    zero.checksum = 0;
-    std::memcpy(front.data(), &zero, sizeof zero);
-    uint64_t sum = checksum(std::as_bytes(std::span(front)));
-    sum = checksum(all.subspan(h_.constants_at, h_.packed_bytes), sum);
-    if (checksum(all.subspan(h_.constants_at + h_.packed_bytes), sum) != h_.checksum) damaged("its checksum is wrong");
+ private:
+  void read_base(Reader& r) {
+    if (!own_.h.base) return;
+    const std::string_view name = r.text();
+    if (name.find('/') != name.npos) damaged("a base elsewhere");
+    const std::string& path = own_.file->path();
+    std::shared_ptr<const PlanFile> file =
+        PlanFile::open(path.substr(0, path.rfind('/') + 1).append(name), sizeof(Header));
+    if (!file) damaged("its base is gone");
+    base_.emplace(file);
+    if (base_->h.checksum != own_.h.base) damaged("another base");
+    base_->check_sum();
+    program_->files.push_back(std::move(file));
+  }
+
+  const Constants& constants(Where w) const {
+    if (w == Where::base && !base_) damaged("a constant in no base");
+    return w == Where::base ? *base_ : own_;
+  }
+
+  void read_packs(Reader& r) {
+    const Device d = program_->target.device;
+    std::shared_ptr<Storage> whole[2];             // all that was packed, of either file
+    for (size_t n = r.count(3 * sizeof(int64_t)); n > 0; --n) {
+      const auto where = static_cast<Where>(r.number(0, static_cast<int64_t>(Where::base)));
+      PackedConstant c;
+      c.at = r.number(0, kMost);
+      c.bytes = r.number(1, kMost);
+      const Constants& in = constants(where);
+      in.part(static_cast<uint64_t>(c.at), static_cast<uint64_t>(c.bytes));
+      std::shared_ptr<Storage>& all = whole[static_cast<size_t>(where)];
+      if (!all) all = brought_to(d, in.part(0, in.h.packed_bytes));
+      if (static_cast<uint64_t>(c.at) > in.h.packed_bytes ||
+          static_cast<uint64_t>(c.bytes) > in.h.packed_bytes - static_cast<uint64_t>(c.at))
+        damaged("a packed constant outside it");
+      c.memory = all;
+      program_->constant_bytes += (c.bytes + 63) & ~int64_t{63};
+      if (where == Where::base) program_->shared_bytes += (c.bytes + 63) & ~int64_t{63};
+      program_->packs.push_back(std::move(c));
+    }
   }
 
   void read_value(Reader& r) {
@@ -168,14 +235,15 @@ class SessionReader {
     p.kind = static_cast<Place::Kind>(r.number(0, static_cast<int64_t>(Place::Kind::constant)));
     p.index = static_cast<int>(r.number(0, INT32_MAX));
     p.offset = r.number(0, kMost);
-    const auto kind = static_cast<Kind>(r.number(0, static_cast<int64_t>(Kind::packed_only)));
+    const auto kind = static_cast<Kind>(r.number(0, static_cast<int64_t>(Kind::plain_in_base)));
     if (kind == Kind::packed_only) v.constant = meta_tensor(v.meta);
-    if (kind == Kind::plain) {
+    if (kind == Kind::plain || kind == Kind::plain_in_base) {
       const auto at = static_cast<uint64_t>(r.number(0, kMost)), bytes = static_cast<uint64_t>(span_bytes(v.meta));
-      if (at % 64 != 0 || at > h_.constants_bytes || bytes > h_.constants_bytes - at) damaged("a constant outside it");
       auto impl = std::make_shared<TensorImpl>();
       impl->meta = v.meta;
-      impl->storage = part_of(file_, h_.constants_at + at, bytes);
+      impl->storage = constants(kind == Kind::plain ? Where::here : Where::base).part(at, bytes);
+      program_->constant_bytes += v.meta.bytes();
+      if (kind == Kind::plain_in_base) program_->shared_bytes += v.meta.bytes();
       if (v.meta.dtype == DType::boolean) check_booleans(impl->storage);
       impl->storage = brought_to(v.meta.device, impl->storage);
       v.constant = Tensor(std::move(impl));
@@ -201,7 +269,8 @@ class SessionReader {
     s.scope = r.text();
     if (!s.op->traits.view) {
       Packed p{std::string(r.text()), {}};
-      for (size_t i = 0; i < s.in.size(); ++i) p.at.push_back(r.number(-1, kMost));
+      const auto packs = static_cast<int64_t>(program_->packs.size());
+      for (size_t i = 0; i < s.in.size(); ++i) p.at.push_back(static_cast<int>(r.number(-1, packs - 1)));
       packed_.push_back(std::move(p));
     }
     g_.steps.push_back(std::move(s));
@@ -256,15 +325,11 @@ class SessionReader {
     size_t at = 0;
     for (const Step& s : g_.steps)
       if (!s.op->traits.view) plan(s, packed_[at++]);
-    int64_t all = 0;
-    for (const Value& v : g_.values)
-      if (v.constant && v.constant.has_bytes()) all += v.meta.bytes();
-    program_->constant_bytes = all + static_cast<int64_t>(h_.packed_bytes);
   }
 
   struct Packed {
     std::string plan;
-    std::vector<int64_t> at;                       // one an operand; -1: taken as it is
+    std::vector<int> at;                           // among Program::packs, one an operand; -1: taken as it is
   };
 
   void plan(const Step& s, const Packed& packed) {
@@ -280,12 +345,14 @@ class SessionReader {
         continue;
       }
       const int operand = static_cast<int>(i);
-      const auto bytes = static_cast<uint64_t>(site.is_constant(operand) ? planned.plan->packed_bytes(operand) : 0);
-      const int64_t at = packed.at[i];
+      const auto bytes = static_cast<int64_t>(site.is_constant(operand) ? planned.plan->packed_bytes(operand) : 0);
+      const int at = packed.at[i];
       if ((at < 0) != (bytes == 0)) damaged("a constant in another form");
-      if (bytes && (at % 64 != 0 || static_cast<uint64_t>(at) > h_.packed_bytes ||
-                    bytes > h_.packed_bytes - static_cast<uint64_t>(at)))
-        damaged("a packed constant outside it");
+      if (bytes) {
+        PackedConstant& c = program_->packs[static_cast<size_t>(at)];
+        if (c.bytes != bytes) damaged("a packed constant of another size");
+        c.name = g_.values[static_cast<size_t>(v)].name;
+      }
       const Place& place = g_.places[static_cast<size_t>(v)];
       if (!bytes && place.kind == Place::Kind::constant &&
           !g_.values[static_cast<size_t>(place.index)].constant.has_bytes())
@@ -296,15 +363,17 @@ class SessionReader {
     program_->add(s, site, std::move(planned));
   }
 
-  std::shared_ptr<Storage> file_;
+  Constants own_;
+  std::optional<Constants> base_;
   std::shared_ptr<Session::Program> program_;
   Graph& g_;
-  std::string_view key_;
-  Header h_;
+  const std::string_view* key_;
   std::vector<Packed> packed_;                     // one a step that is no view
 };
 
-std::optional<Session> load_session(const std::string& path, std::string_view key) {
+namespace {
+
+std::optional<Session> load(const std::string& path, const std::string_view* key) {
   if (build_identity().empty()) return {};
   try {
     const std::shared_ptr<const PlanFile> file = PlanFile::open(path, sizeof(Header));
@@ -318,5 +387,11 @@ std::optional<Session> load_session(const std::string& path, std::string_view ke
     return {};
   }
 }
+
+}  // namespace
+
+std::optional<Session> load_session(const std::string& path, std::string_view key) { return load(path, &key); }
+std::optional<Session> load_base(const std::string& path) { return load(path, nullptr); }
+std::vector<std::string> files_of(const Session& session) { return SessionReader::files_of(session); }
 
 }  // namespace fovea

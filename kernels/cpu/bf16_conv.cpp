@@ -11,7 +11,7 @@
 
 namespace fovea::kernels::cpu {
 
-Bf16LastConv::Bf16LastConv(const Site& s, bool turns_x)
+Bf16ChannelsLastConv::Bf16ChannelsLastConv(const Site& s, bool turns_x)
     : shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape),
       weights(s.operand(1)),
       finish(s.attrs<ConvAttrs>().epilogue) {
@@ -24,18 +24,18 @@ Bf16LastConv::Bf16LastConv(const Site& s, bool turns_x)
   residual_operand_ = residual ? static_cast<int>(s.in.size()) - 1 : -1;
 }
 
-size_t Bf16LastConv::lend(int64_t bytes) {
+size_t Bf16ChannelsLastConv::lend(int64_t bytes) {
   const size_t at = scratch;
   scratch += aligned(static_cast<size_t>(bytes));
   return at;
 }
 
-void Bf16LastConv::pack(int operand, const std::byte* in, std::byte* out) const {
+void Bf16ChannelsLastConv::pack(int operand, const std::byte* in, std::byte* out) const {
   if (operand == 1) pack_weights(halves(in), out);
   else operands_.pack_bias(in, out);
 }
 
-void Bf16LastConv::run(const Args& a, Stream&) const {
+void Bf16ChannelsLastConv::run(const Args& a, Stream&) const {
   const std::byte *x = a.in[0], *residual = residual_operand_ >= 0 ? a.in[residual_operand_] : nullptr;
   if (turn_x_) x = turned(shape.channels, shape.in_places(), x, a.scratch + x_at_);
   if (turn_y_ && residual) residual = turned(shape.outputs, shape.out_places(), residual, a.scratch + residual_at_);
@@ -46,16 +46,17 @@ void Bf16LastConv::run(const Args& a, Stream&) const {
 }
 
 // Every image [rows][columns] to [columns][rows].
-const std::byte* Bf16LastConv::turned(int64_t rows, int64_t columns, const std::byte* from, std::byte* to) const {
+const std::byte* Bf16ChannelsLastConv::turned(int64_t rows, int64_t columns, const std::byte* from,
+                                              std::byte* to) const {
   transpose({shape.batch, rows, columns, rows * columns, columns, rows * columns, rows}, sizeof(bfloat16), from, to);
   return to;
 }
 
 namespace {
 
-class Bf16ProductConv final : public Bf16LastConv {
+class Bf16ProductConv final : public Bf16ChannelsLastConv {
  public:
-  explicit Bf16ProductConv(const Site& s) : Bf16LastConv(s), rows_(shape) {
+  explicit Bf16ProductConv(const Site& s) : Bf16ChannelsLastConv(s), rows_(shape) {
     if (rows_.surrounds) surround_at_ = lend(rows_.surrounded_elements() * static_cast<int64_t>(sizeof(bfloat16)));
     if (rows_.needs_zeros) zeros_.assign(static_cast<size_t>(shape.channels), bfloat16{});
     product_ = {.loops = &loops(),

@@ -6,9 +6,9 @@
 
 namespace fovea::kernels::cpu {
 
-class Bf16LastConv : public Plan {
+class Bf16ChannelsLastConv : public Plan {
  public:
-  explicit Bf16LastConv(const Site& s, bool turns_x = true);   // false: x stays as it lies
+  explicit Bf16ChannelsLastConv(const Site& s, bool turns_x = true);   // false: x stays as it lies
   void run(const Args& a, Stream& s) const final;
   size_t packed_bytes(int operand) const final { return operands_.packed_bytes(operand); }
   void pack(int operand, const std::byte* in, std::byte* out) const final;

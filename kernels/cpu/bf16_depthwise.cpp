@@ -10,9 +10,9 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-class Bf16DepthwiseConv final : public Bf16LastConv {
+class Bf16DepthwiseConv final : public Bf16ChannelsLastConv {
  public:
-  explicit Bf16DepthwiseConv(const Site& s) : Bf16LastConv(s), set_(&loops()) {
+  explicit Bf16DepthwiseConv(const Site& s) : Bf16ChannelsLastConv(s), set_(&loops()) {
     pairs_ = DepthwisePairs::possible_bf16(shape);
     w_step_ = pairs_ ? DepthwisePairs::channel_pairs(shape) : depthwise_step(shape, *set_);
     zeros_.assign(static_cast<size_t>(DepthwiseRows<bfloat16>::chunk(shape)), bfloat16{});

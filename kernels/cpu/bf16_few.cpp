@@ -6,10 +6,10 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-class Bf16FewConv final : public Bf16LastConv {
+class Bf16FewConv final : public Bf16ChannelsLastConv {
  public:
   explicit Bf16FewConv(const Site& s)
-      : Bf16LastConv(s, false), layout_(shape, s.operand(0), loops()),
+      : Bf16ChannelsLastConv(s, false), layout_(shape, s.operand(0), loops()),
         packing_(pair_packing(1, shape.outputs, layout_.taps(shape), layout_.depth(shape))), set_(&loops()) {
     reserve_weights(s, packing_.bytes());
     name = str_cat("cpu:few ", bf16_avx512.name);

@@ -19,7 +19,8 @@ struct Bf16Map {
 /// Where the processor has AVX512_BF16, with as many bits as bf16 shows; else as `l` computes in f32.
 void map_to_bf16(const Loops& l, const Bf16Map& m);
 
-/// y = round(e.act(x) inverse + zero), to nearest even and between 0 and 255; as exact, and likewise.
+/// y = round(e.act(x) * inverse + zero), to nearest even, clamped to 0 ... 255. The sums may be overwritten. e.act is
+/// as exact as in map_to_bf16().
 struct ByteMap {
   Epilogue e;
   float* x;

@@ -16,7 +16,7 @@
 
 namespace fovea::kernels::cpu {
 
-LastConv::LastConv(const Site& s, bool turns_x)
+ChannelsLastConv::ChannelsLastConv(const Site& s, bool turns_x)
     : shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape) {
   const auto& a = s.attrs<ConvAttrs>();
   set = &loops();
@@ -32,17 +32,17 @@ LastConv::LastConv(const Site& s, bool turns_x)
   residual_operand_ = a.epilogue.residual ? static_cast<int>(s.in.size()) - 1 : -1;
 }
 
-size_t LastConv::lend(int64_t bytes) {
+size_t ChannelsLastConv::lend(int64_t bytes) {
   const size_t at = scratch;
   scratch += aligned(static_cast<size_t>(bytes));
   return at;
 }
 
-void LastConv::reserve_weights() {
+void ChannelsLastConv::reserve_weights() {
   if (!packed_) w_at_ = lend(static_cast<int64_t>(weight_bytes()));
 }
 
-void LastConv::run(const Args& a, Stream&) const {
+void ChannelsLastConv::run(const Args& a, Stream&) const {
   const float *x = floats(a.in[0]), *w = floats(a.in[1]);
   const float* residual = residual_operand_ >= 0 ? floats(a.in[residual_operand_]) : nullptr;
   float* y = floats(a.out[0]);
@@ -68,12 +68,12 @@ void LastConv::run(const Args& a, Stream&) const {
   if (turn_y_) to_contiguous(shape.batch, shape.outputs, shape.out_places(), y, floats(a.out[0]));
 }
 
-size_t LastConv::packed_bytes(int operand) const { return operand == 1 ? weight_bytes() : 0; }
-void LastConv::pack(int operand, const std::byte* in, std::byte* out) const {
+size_t ChannelsLastConv::packed_bytes(int operand) const { return operand == 1 ? weight_bytes() : 0; }
+void ChannelsLastConv::pack(int operand, const std::byte* in, std::byte* out) const {
   if (operand == 1) pack_weights(floats(in), floats(out));
 }
 
-Unpacked LastConv::unpacked(const float* w) const {
+Unpacked ChannelsLastConv::unpacked(const float* w) const {
   Unpacked u{.w = w, .column = w_strides_[0], .depth = w_strides_[1], .taps = {0, 0, 0}, .sizes = {1, 1, 1}};
   const int n = w_shape_.size() - 2;
   for (int i = 0; i < n; ++i) {
@@ -86,9 +86,9 @@ Unpacked LastConv::unpacked(const float* w) const {
 namespace {
 
 // Every convolution as a product: rows are places of the result, columns are outputs.
-class ProductConv final : public LastConv {
+class ProductConv final : public ChannelsLastConv {
  public:
-  explicit ProductConv(const Site& s) : LastConv(s), rows_(shape) {
+  explicit ProductConv(const Site& s) : ChannelsLastConv(s), rows_(shape) {
     if (rows_.surrounds) surround_at_ = lend(rows_.surrounded_elements() * static_cast<int64_t>(sizeof(float)));
     packing_ = Packing(*set, shape.groups, shape.outputs / shape.groups, rows_.taps, rows_.depth);
     if (rows_.needs_zeros) zeros_.assign(static_cast<size_t>(shape.channels), 0.f);

@@ -8,9 +8,9 @@
 
 namespace fovea::kernels::cpu {
 
-class LastConv : public Plan {
+class ChannelsLastConv : public Plan {
  public:
-  explicit LastConv(const Site& s, bool turns_x = true);   // false: x stays as it lies
+  explicit ChannelsLastConv(const Site& s, bool turns_x = true);   // false: x stays as it lies
   void run(const Args& a, Stream& s) const final;
   size_t packed_bytes(int operand) const final;
   void pack(int operand, const std::byte* in, std::byte* out) const final;

@@ -9,10 +9,10 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-class FewConv final : public LastConv {
+class FewConv final : public ChannelsLastConv {
  public:
   explicit FewConv(const Site& s)
-      : LastConv(s, false), layout_(shape, s.operand(0), *set),
+      : ChannelsLastConv(s, false), layout_(shape, s.operand(0), *set),
         packing_(*set, 1, shape.outputs, layout_.taps(shape), layout_.depth(shape)) {
     reserve_weights();
     name = str_cat("cpu:few ", set->name);

@@ -10,9 +10,9 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-class DepthwiseConv final : public LastConv {
+class DepthwiseConv final : public ChannelsLastConv {
  public:
-  explicit DepthwiseConv(const Site& s) : LastConv(s) {
+  explicit DepthwiseConv(const Site& s) : ChannelsLastConv(s) {
     w_step_ = depthwise_step(shape, *set);
     zeros_.assign(static_cast<size_t>(DepthwiseRows<float>::chunk(shape)), 0.f);
     reserve_weights();

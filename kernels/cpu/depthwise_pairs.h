@@ -7,8 +7,9 @@
 
 namespace fovea::kernels::cpu {
 
-/// The weights of 32 channels lie together, row by row: pairs of taps as windows meet them that start at the first
-/// column of a pair of columns and, where windows start at every column, at the second one.
+/// The packed weights of 32 channels are contiguous, one kernel row after the other. Columns of the image are read in
+/// pairs. A kernel row holds its taps paired for a window that starts at the first column of a pair. With a stride of
+/// one column, the same taps follow, paired for a window that starts at the second column of a pair.
 struct DepthwisePairs {
   static constexpr int64_t kTogether = 32;         // channels
   // on this processor, with windows of a usual kind

@@ -27,7 +27,8 @@ void pack_depthwise(const ConvShape& s, const W* w, int64_t channel, int64_t dow
       for (int64_t c = 0; c < s.channels; ++c) to[c] = number(w[c * channel + y * down + x * across]);
 }
 
-// u8's zero may be another number, which the bias takes away again: rows outside the image count.
+// The byte that stands for zero need not be 0. The bias takes away its share of every window, so rows outside the
+// image must be summed as well.
 template <class T>
 constexpr bool kZeroIsNothing = !std::is_same_v<T, uint8_t>;
 

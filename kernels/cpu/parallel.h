@@ -7,8 +7,8 @@
 
 namespace fovea::kernels::cpu {
 
-/// How work was cut when a plan was made must not depend on how many threads run it; results are the same for any
-/// number.
+/// Results have the same bits for any number of threads. So a piece computes whole results, however many pieces there
+/// are. A sum that is cut into parts is cut into a number of parts that does not depend on the number of threads.
 void parallel_range(int64_t n, int64_t grain, void (*body)(const void* context, int64_t first, int64_t last),
                     const void* context);
 

@@ -18,10 +18,10 @@ constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that 
 constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the L2 cache
 constexpr int64_t kBlockBytes = 448 << 10;         // of transformed pixels
 
-class WinogradConv final : public LastConv {
+class WinogradConv final : public ChannelsLastConv {
  public:
   explicit WinogradConv(const Site& s)
-      : LastConv(s),
+      : ChannelsLastConv(s),
         packing_(*set, shape.groups, shape.outputs / shape.groups, 1, shape.channels / shape.groups),
         panels_(packing_.groups * packing_.panels()) {
     down_ = (shape.out[1] + kSide - 1) / kSide;
@@ -63,10 +63,10 @@ class WinogradConv final : public LastConv {
     int64_t first, last;
     int64_t count() const { return last - first; }
   };
-  struct Place {
+  struct TileOrigin {
     int64_t image, y, x;                           // of a tile's first result
   };
-  Place place_of(int64_t tile) const {
+  TileOrigin origin_of(int64_t tile) const {
     return {tile / (down_ * across_), tile / across_ % down_ * kSide, tile % across_ * kSide};
   }
 
@@ -121,7 +121,7 @@ class WinogradConv final : public LastConv {
   }
 
   void take_pixels(const float* x, const Block& b, int64_t tile, float* v) const {
-    const Place p = place_of(tile);
+    const TileOrigin p = origin_of(tile);
     WinogradInput t{.v = v + (tile - b.first) * shape.channels,
                     .v_step = b.count() * shape.channels,
                     .channels = shape.channels};
@@ -156,7 +156,7 @@ class WinogradConv final : public LastConv {
   }
 
   void give_results(const Run& r, const Block& b, int64_t tile, const Panel& panel, const float* m) const {
-    const Place p = place_of(tile);
+    const TileOrigin p = origin_of(tile);
     const int64_t at = ((p.image * shape.out[1] + p.y) * shape.out[2] + p.x) * shape.outputs + panel.column;
     const WinogradOutput t{.m = m + (tile - b.first) * panel.width,
                            .m_step = b.count() * panel.width,

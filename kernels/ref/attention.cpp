@@ -70,7 +70,7 @@ void sdpa(const Run& r) {
   const auto front = [&](const Meta& m) { return Strides(m.strides.begin(), m.strides.begin() + lead); };
   const std::array<Strides, 5> strides{front(y.meta), front(q.meta), front(k.meta), front(v.meta),
                                        masked ? front(mask.meta) : Dims::filled(lead, 0)};
-  const Walk<5> walk(batch, strides, Walk<5>::logical);
+  const RowWalk<5> walk(batch, strides, RowWalk<5>::logical);
   walk([&](const auto& at, int64_t size, const auto& step) {
     for (int64_t i = 0; i < size; ++i) {
       const auto one = [&](const auto& view, size_t which) {

@@ -18,7 +18,7 @@ void gather_as(const Source& x, const Target& y, const std::vector<int64_t>& ind
   Strides others = x.meta.strides;
   const int64_t along = others[dim];
   others[dim] = 0;
-  const Walk<3> walk(y.shape(), {contiguous_strides(y.shape()), y.meta.strides, others}, Walk<3>::logical);
+  const RowWalk<3> walk(y.shape(), {contiguous_strides(y.shape()), y.meta.strides, others}, RowWalk<3>::logical);
   walk([&](const auto& at, int64_t size, const auto& step) {
     const int64_t* i = index.data() + at[0];
     const T* from = reinterpret_cast<const T*>(x.data) + at[2];
@@ -53,7 +53,7 @@ void scatter_add_by(const Run& r) {
   Strides others = contiguous_strides(y.shape());
   const int64_t along = others[dim];
   others[dim] = 0;
-  const Walk<2> walk(shape, {contiguous_strides(shape), others}, Walk<2>::logical);
+  const RowWalk<2> walk(shape, {contiguous_strides(shape), others}, RowWalk<2>::logical);
   walk([&](const auto& at, int64_t size, const auto& step) {
     for (int64_t k = 0; k < size; ++k) {
       const auto from = static_cast<size_t>(at[0] + k * step[0]);

@@ -35,7 +35,8 @@ void matmul(const Run& r) {
   if (attrs.transpose_b) b = b.swapped(lead, lead + 1);
   const int64_t m = y.dim(lead), n = y.dim(lead + 1), k = a.dim(lead + 1);
   const auto front = [&](const Strides& s) { return Strides(s.begin(), s.begin() + lead); };
-  const Walk<3> walk(batch, {front(y.meta.strides), front(a.meta.strides), front(b.meta.strides)}, Walk<3>::logical);
+  const RowWalk<3> walk(batch, {front(y.meta.strides), front(a.meta.strides), front(b.meta.strides)},
+                        RowWalk<3>::logical);
   walk([&](const auto& at, int64_t size, const auto& step) {
     for (int64_t i = 0; i < size; ++i) {
       const std::vector<double> left = load<double>(a.trailing(lead).advanced(at[1] + i * step[1]));

@@ -19,7 +19,7 @@ template <class T>
 void cast_by(const Run& r) {
   const Source x = r.in(0);
   const Target y = r.out();
-  const Walk<2> walk(y.shape(), {y.meta.strides, x.meta.strides}, Walk<2>::fastest_first_array);
+  const RowWalk<2> walk(y.shape(), {y.meta.strides, x.meta.strides}, RowWalk<2>::fastest_first_array);
   walk([&](const auto& at, int64_t size, const auto& step) {
     T row[kRow];
     load_row(x.meta.dtype, x.data, at[1], step[1], size, row);
@@ -33,7 +33,7 @@ void unary_by(const Run& r) {
   const auto& attrs = r.attrs<UnaryAttrs>();
   const Source x = r.in(0);
   const Target y = r.out();
-  const Walk<2> walk(y.shape(), {y.meta.strides, x.meta.strides}, Walk<2>::fastest_first_array);
+  const RowWalk<2> walk(y.shape(), {y.meta.strides, x.meta.strides}, RowWalk<2>::fastest_first_array);
   walk([&](const auto& at, int64_t size, const auto& step) {
     T row[kRow];
     load_row(x.meta.dtype, x.data, at[1], step[1], size, row);
@@ -49,7 +49,8 @@ void unary_dx(const Run& r) {
   const auto& attrs = r.attrs<UnaryAttrs>();
   const Target gx = r.out();
   const Source gy = r.in(0).expanded(gx.shape()), x = r.in(1).expanded(gx.shape());
-  const Walk<3> walk(gx.shape(), {gx.meta.strides, gy.meta.strides, x.meta.strides}, Walk<3>::fastest_first_array);
+  const RowWalk<3> walk(gx.shape(), {gx.meta.strides, gy.meta.strides, x.meta.strides},
+                        RowWalk<3>::fastest_first_array);
   walk([&](const auto& at, int64_t size, const auto& step) {
     double g[kRow], v[kRow];
     load_row(gy.meta.dtype, gy.data, at[1], step[1], size, g);
@@ -137,7 +138,7 @@ void binary_by(const Run& r) {
   const auto& attrs = r.attrs<BinaryAttrs>();
   const Target y = r.out();
   const Source a = r.in(0).expanded(y.shape()), b = r.in(1).expanded(y.shape());
-  const Walk<3> walk(y.shape(), {y.meta.strides, a.meta.strides, b.meta.strides}, Walk<3>::fastest_first_array);
+  const RowWalk<3> walk(y.shape(), {y.meta.strides, a.meta.strides, b.meta.strides}, RowWalk<3>::fastest_first_array);
   walk([&](const auto& at, int64_t size, const auto& step) {
     T left[kRow], right[kRow];
     load_row(a.meta.dtype, a.data, at[1], step[1], size, left);
@@ -161,7 +162,7 @@ void choose(const Run& r) {
   const Target y = r.out();
   const Source c = r.in(0).expanded(y.shape()), a = r.in(1).expanded(y.shape()), b = r.in(2).expanded(y.shape());
   const std::array<Strides, 4> strides{y.meta.strides, c.meta.strides, a.meta.strides, b.meta.strides};
-  const Walk<4> walk(y.shape(), strides, Walk<4>::fastest_first_array);
+  const RowWalk<4> walk(y.shape(), strides, RowWalk<4>::fastest_first_array);
   walk([&](const auto& at, int64_t size, const auto& step) {
     const uint8_t* pc = reinterpret_cast<const uint8_t*>(c.data) + at[1];
     const T* pa = reinterpret_cast<const T*>(a.data) + at[2];

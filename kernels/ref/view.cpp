@@ -54,7 +54,7 @@ E element(T v) {
 }  // namespace
 
 template <size_t N>
-Walk<N>::Walk(const Shape& shape, const std::array<Strides, N>& strides, Order order) {
+RowWalk<N>::RowWalk(const Shape& shape, const std::array<Strides, N>& strides, Order order) {
   std::vector<Loop> all;
   for (int i = 0; i < shape.size(); ++i) {
     if (shape[i] == 0) empty_ = true;
@@ -74,11 +74,11 @@ Walk<N>::Walk(const Shape& shape, const std::array<Strides, N>& strides, Order o
   }
   if (loops_.empty()) loops_.push_back({1, {}});
 }
-template class Walk<1>;
-template class Walk<2>;
-template class Walk<3>;
-template class Walk<4>;
-template class Walk<5>;
+template class RowWalk<1>;
+template class RowWalk<2>;
+template class RowWalk<3>;
+template class RowWalk<4>;
+template class RowWalk<5>;
 
 template <class T>
 void load_row(DType t, const std::byte* from, int64_t offset, int64_t step, int64_t size, T* to) {
@@ -106,7 +106,7 @@ void store_row(DType t, const T* from, std::byte* to, int64_t offset, int64_t st
 template <class T>
 std::vector<T> load(const Source& from) {
   std::vector<T> out(static_cast<size_t>(from.meta.numel()));
-  const Walk<2> walk(from.shape(), {contiguous_strides(from.shape()), from.meta.strides}, Walk<2>::logical);
+  const RowWalk<2> walk(from.shape(), {contiguous_strides(from.shape()), from.meta.strides}, RowWalk<2>::logical);
   walk([&](const auto& at, int64_t size, const auto& step) {
     load_row(from.meta.dtype, from.data, at[1], step[1], size, out.data() + at[0]);
   });
@@ -115,7 +115,7 @@ std::vector<T> load(const Source& from) {
 
 template <class T>
 void store(const T* from, const Target& to) {
-  const Walk<2> walk(to.shape(), {contiguous_strides(to.shape()), to.meta.strides}, Walk<2>::logical);
+  const RowWalk<2> walk(to.shape(), {contiguous_strides(to.shape()), to.meta.strides}, RowWalk<2>::logical);
   walk([&](const auto& at, int64_t size, const auto& step) {
     store_row(to.meta.dtype, from + at[0], to.data, at[1], step[1], size);
   });
@@ -124,7 +124,7 @@ void store(const T* from, const Target& to) {
 void fill(const Target& to, double value) {
   std::array<double, kRow> row;
   row.fill(value);
-  const Walk<1> walk(to.shape(), {to.meta.strides}, Walk<1>::fastest_first_array);
+  const RowWalk<1> walk(to.shape(), {to.meta.strides}, RowWalk<1>::fastest_first_array);
   walk([&](const auto& at, int64_t size, const auto& step) {
     store_row(to.meta.dtype, row.data(), to.data, at[0], step[0], size);
   });

@@ -76,11 +76,11 @@ constexpr int64_t kRow = 1024;                     // no row is longer, so that 
 
 /// Walks N arrays of one shape together, at most kRow elements at a time: row(offsets, size, steps), all in elements.
 template <size_t N>
-class Walk {
+class RowWalk {
  public:
   using Steps = std::array<int64_t, N>;
   enum Order { logical, fastest_first_array };     // row-major over the shape, or as the first array lies in memory
-  Walk(const Shape& shape, const std::array<Strides, N>& strides, Order order);
+  RowWalk(const Shape& shape, const std::array<Strides, N>& strides, Order order);
 
   template <class Row>
   void operator()(Row row) const {

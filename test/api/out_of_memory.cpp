@@ -3,6 +3,7 @@
 // leaked, and the same handles work afterwards.
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "api/fovea.h"
 #include "data/decode.h"
@@ -26,15 +27,20 @@ int64_t live_after_trim(fovea_env* env) {
   return fovea::test::live_allocations();
 }
 
-// `stage` makes something, or uses it, and frees what it made; returns what the library said of it.
-template <class F>
-void refuse_each(const char* name, fovea_env* env, const F& stage) {
+void nothing() {}
+
+// `stage` makes something, or uses it, and frees what it made; returns what the library said of it. `first` comes
+// before it, with memory.
+template <class F, class G = void()>
+void refuse_each(const char* name, fovea_env* env, const F& stage, const G& first = nothing) {
   INFO(name);
   for (int i = 0; i < 3; ++i) {                    // what is made once for the process is there now
+    first();
     const Said said = stage();
     INFO(said.message);
     REQUIRE(said);
   }
+  first();
   int64_t before = live_after_trim(env);
   REQUIRE(Said(stage()));
   REQUIRE(live_after_trim(env) == before);
@@ -43,6 +49,7 @@ void refuse_each(const char* name, fovea_env* env, const F& stage) {
     for (int64_t n = 1;; ++n) {
       bool reached;
       fovea_status* status;
+      first();
       {
         const FailingMemory memory(n, forever);
         status = stage();
@@ -61,6 +68,7 @@ void refuse_each(const char* name, fovea_env* env, const F& stage) {
       }
       if (live != before) {                        // a leak, or something that is made once? The same again tells
         for (int i = 0; i < 3; ++i) {
+          first();
           const FailingMemory memory(n, forever);
           fovea_status_free(stage());
         }
@@ -75,6 +83,7 @@ void refuse_each(const char* name, fovea_env* env, const F& stage) {
       last = n;
       if (!reached) break;
     }
+  first();
   REQUIRE(Said(stage()));
   WARN(name << ": " << last << " requests; " << refused << " refusals ended a call, " << unharmed << " did not; "
             << once << " times something was made that stays");
@@ -167,13 +176,29 @@ TEST_CASE("C: memory that runs out while other models are loaded, compiled and r
   }
 }
 
-TEST_CASE("C: memory that runs out while a model with a plan cache is loaded", "[api][oom][slow]") {
+TEST_CASE("C: memory that runs out while sessions are kept in a plan cache, and found there", "[api][oom][slow]") {
   if (!fovea::test::memory_can_fail()) return;
   const auto env = new_env();
   const std::string weights = weights_of(kNet), folder = scratch_folder() + "/plans";
   auto mo = model_options(kNet, weights);
   mo.plan_cache = folder.c_str();
   refuse_loading(env.get(), mo);
+  const auto model = load(env.get(), mo);
+  auto so = init<fovea_session_options>();
+  so.height = so.width = kSmall;
+  so.threads = 1;
+  const auto prepare = [&] {
+    fovea_session* session = nullptr;
+    fovea_status* const s = fovea_session_create(model.get(), &so, &session);
+    fovea_session_free(session);
+    return s;
+  };
+  refuse_each("prepare and keep", env.get(), prepare, [&] { std::filesystem::remove_all(folder); });
+  refuse_compiling("prepare from the cache", env.get(), model.get(), so);
+  auto info = init<fovea_session_info>();
+  const auto session = compile(model.get(), so);
+  REQUIRE(Said(fovea_session_get_info(session.get(), &info)));
+  CHECK(info.from_cache == 1);
 }
 
 TEST_CASE("C: an allocator of the program that has no more is a status, and gets everything back", "[api][oom]") {

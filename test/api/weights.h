@@ -8,8 +8,7 @@
 
 namespace fovea_test {
 
-/// A safetensors file with first values of this model. It stays until
-/// the process ends.
+/// A safetensors file with first values of this model. It stays until the process ends.
 std::string weights_of(const std::string& model);
 /// A folder that stays until the process ends.
 std::string scratch_folder();

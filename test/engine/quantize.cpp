@@ -130,6 +130,28 @@ TEST_CASE("quantize: what costs most accuracy for its work is found and stays in
   CHECK_THROWS_AS(SensitivityMeter(traced(net), {}, {}), Error);
 }
 
+TEST_CASE("means are those of the channels that a product sums over", "[quant]") {
+  const Tensor v = numbers({5, 3, 1, 1}, 1), w = numbers({6, 5}, 2), u = numbers({4, 6}, 3);
+  const auto net = [&](const Tensor& x) {
+    return linear(relu(linear(permute(relu(conv(x, v)), {0, 2, 3, 1}), w)), u);
+  };
+  const Graph g = trace(net, {make_meta(DType::f32, {1, 3, 2, 4})});
+  Calibrator seen(g);
+  const Tensor x = numbers({1, 3, 2, 4}, 4);
+  seen.observe(x);
+  Calibration ranges = seen.result();
+  const std::vector<double> want = test::values_of(mean(relu(conv(x, v)), {2, 3}));
+  Observed* read = nullptr;                        // by the product: its channels come last
+  for (auto& [name, o] : ranges.values)
+    if (name.find("permute") != name.npos) read = &o;
+  REQUIRE(read);
+  REQUIRE(read->mean.size() == want.size());
+  for (size_t c = 0; c < want.size(); ++c) CHECK(static_cast<double>(read->mean[c]) == Approx(want[c]).margin(1e-6));
+  read->mean.pop_back();
+  CHECK_THROWS_WITH(compile(g, {.calibration = std::make_shared<Calibration>(ranges)}),
+                    contains_text("means of 4 channels"));
+}
+
 TEST_CASE("quantize: what was not calibrated stays as it is", "[quant]") {
   const Small net;
   Calibration some = *calibrated(net);

@@ -15,7 +15,9 @@
 
 #include "engine/core/checksum.h"
 #include "engine/core/threads.h"
+#include "engine/graph/calibration.h"
 #include "engine/graph/trace.h"
+#include "engine/ops/ops.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 #include "test/support/members.h"
@@ -76,6 +78,12 @@ size_t plans_in(const std::string& folder) {
   return n;
 }
 
+int64_t bytes_in(const std::string& folder) {
+  int64_t n = 0;
+  for (const fs::directory_entry& e : fs::directory_iterator(folder)) n += static_cast<int64_t>(e.file_size());
+  return n;
+}
+
 }  // namespace
 
 TEST_CASE("models from the plan cache give the bits of compiled ones", "[zoo][plan_cache]") {
@@ -95,6 +103,65 @@ TEST_CASE("models from the plan cache give the bits of compiled ones", "[zoo][pl
     CHECK(logits(*found) == logits(fresh));
     CHECK(found->constant_bytes() == fresh.constant_bytes());
   }
+}
+
+TEST_CASE("several batches of a model share packed weights, in memory and in the plan cache", "[zoo][plan_cache]") {
+  for (const std::string name :
+       {"test_resnet", "test_vit", "test_efficientnet", "test_convnext", "mobilenetv3_small_050"})
+    for (const std::string kind : {"f32", "bf16", "int8"}) {
+      if (!is_model(name)) continue;
+      INFO(name << " " << kind);
+      const Scratch folder;
+      const CacheIn cache_in(folder / "plans");
+      const std::string weights = folder / "w.safetensors";
+      write_weights(name, weights, 3);
+      CompileOptions o{.height = 96, .width = 96};
+      if (name == "test_vit") o.height = o.width = 0;
+      if (kind == "bf16") o.target.dtype = DType::bf16;
+      auto model = create(name);
+      load_weights(*model, weights);
+      if (kind == "int8") {
+        const Graph graph = trace(*model, o);
+        Calibrator seen(graph);
+        for (uint64_t i = 0; i < 4; ++i) seen.observe(rand(graph.meta(graph.inputs[0]).shape, 5 + i));
+        o.target.calibration = std::make_shared<Calibration>(seen.result());
+      }
+      std::vector<Session> sessions, found;
+      std::vector<std::vector<double>> want;
+      int64_t first_bytes = 0, own = 0, first_file = 0;
+      for (const int batch : {1, 2, 4, 8}) {
+        o.batch = batch;
+        o.sharing.clear();
+        Session alone = compile(*model, o);
+        want.push_back(logits(alone));
+        for (const Session& s : sessions) o.sharing.push_back(&s);
+        sessions.push_back(compile(*model, o));
+        const Session& s = sessions.back();
+        CHECK(s.constant_bytes() == alone.constant_bytes());
+        own += s.constant_bytes() - s.shared_bytes();
+        if (batch == 1) first_bytes = own;
+        REQUIRE(cache_of(name, weights, o).store(s));
+        if (batch == 1) first_file = bytes_in(folder / "plans");
+      }
+      const int64_t files = bytes_in(folder / "plans");
+      INFO(first_bytes << " bytes of constants for one batch, " << own << " for four; " << first_file
+                       << " bytes of plans for one, " << files << " for four");
+      CHECK(own <= first_bytes + first_bytes / 50);
+      CHECK(files <= first_file + 3 * (int64_t{128} << 10));           // the graphs
+      CHECK(plans_in(folder / "plans") == 4);
+      for (const int batch : {1, 2, 4, 8}) {
+        o.batch = batch;
+        std::optional<Session> s = cache_of(name, weights, o).load();
+        REQUIRE(s);
+        found.push_back(std::move(*s));
+      }
+      for (size_t i = 0; i < want.size(); ++i) {
+        CHECK(logits(sessions[i]) == want[i]);
+        CHECK(logits(found[i]) == want[i]);
+        Session fork = found[i].fork();
+        CHECK(logits(fork) == want[i]);
+      }
+    }
 }
 
 TEST_CASE("the plan cache answers only for the same weights, options and machine", "[zoo][plan_cache]") {
@@ -131,10 +198,11 @@ TEST_CASE("the plan cache answers only for the same weights, options and machine
 TEST_CASE("the plan cache deletes what was not used for longest", "[zoo][plan_cache]") {
   const Scratch folder;
   const CacheIn cache_in(folder / "plans");
-  const std::string name = "test_resnet", weights = folder / "w.safetensors";
-  write_weights(name, weights, 1);
-  const auto session = [&](int batch) { return compiled(name, weights, {.batch = batch}); };
-  const auto cache = [&](int batch) { return cache_of(name, weights, {.batch = batch}); };
+  const std::string name = "test_resnet";
+  const auto weights = [&](int n) { return folder / std::to_string(n); };
+  for (const int n : {1, 2, 3, 4}) write_weights(name, weights(n), static_cast<uint64_t>(n));
+  const auto session = [&](int n) { return compiled(name, weights(n)); };
+  const auto cache = [&](int n) { return cache_of(name, weights(n)); };
   // What lies in the folder was used an hour earlier than it says.
   const auto age = [&] {
     for (const fs::directory_entry& e : fs::directory_iterator(folder / "plans")) {
@@ -157,6 +225,16 @@ TEST_CASE("the plan cache deletes what was not used for longest", "[zoo][plan_ca
   CHECK_FALSE(cache(2).load());
   CHECK(cache(3).load());
   CHECK_FALSE(cache(4).store(session(4), 1000));   // larger than all that there may be
+
+  // Another batch reads the weights in the file of the first one, which was used as late, then.
+  const auto pair = [&] { return cache_of(name, weights(1), {.batch = 2}); };
+  age();
+  REQUIRE(cache(3).load());
+  const int64_t small = session(1).constant_bytes() + (1 << 20);
+  REQUIRE(pair().store(compiled(name, weights(1), {.batch = 2}), small));
+  CHECK(pair().load());
+  CHECK(cache(1).load());
+  CHECK_FALSE(cache(3).load());
 }
 
 TEST_CASE("weights that change between loading and keeping are not kept", "[zoo][plan_cache]") {

@@ -69,7 +69,7 @@ Tensor Optimizer::hyper() const {
 
 Tensors Optimizer::leaves() const {
   Tensors out;
-  for (const Place& p : places_) out.push_back(p.parameter->value);
+  for (const ParameterState& p : places_) out.push_back(p.parameter->value);
   return out;
 }
 
@@ -109,7 +109,7 @@ void Optimizer::step(const Gradients& gradients, const Tensor& hyper, const Grad
   }
   for (size_t i = 0; i < places_.size(); ++i) {
     if (!prepared[i]) continue;
-    const Place& place = places_[i];
+    const ParameterState& place = places_[i];
     const size_t end = i + 1 < places_.size() ? places_[i + 1].first : kept_.size();
     const std::span<Tensor> kept(kept_.data() + place.first, end - place.first);
     Tensor& slot = place.parameter->value;
@@ -123,12 +123,12 @@ void Optimizer::step(const Gradients& gradients, const Tensor& hyper, const Grad
 
 void Optimizer::step() {
   Gradients g;
-  for (const Place& p : places_) g.push_back(p.parameter->value.grad());
+  for (const ParameterState& p : places_) g.push_back(p.parameter->value.grad());
   step(g, hyper());
 }
 
 void Optimizer::zero_grad() {
-  for (const Place& p : places_) p.parameter->value.set_grad({});
+  for (const ParameterState& p : places_) p.parameter->value.set_grad({});
 }
 
 std::vector<Slot> Optimizer::state() {

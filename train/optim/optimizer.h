@@ -40,7 +40,7 @@ class Optimizer {
   std::vector<Slot> state();
 
  private:
-  struct Place {                                          // a parameter and where its state begins
+  struct ParameterState {                                 // a parameter and where its state begins
     std::shared_ptr<Parameter> parameter;
     size_t group, first;
   };
@@ -52,7 +52,7 @@ class Optimizer {
   std::vector<ParameterGroup> groups_;
   double lr_, max_lr_;
   std::vector<bool> decays_;                              // by group: whether weight decay is an operand
-  std::vector<Place> places_;
+  std::vector<ParameterState> places_;
   Tensor step_;                                           // i64[]
   std::vector<std::string> kept_names_;
   std::vector<Tensor> kept_;

@@ -162,7 +162,7 @@ struct Residual final : Module {
       convs.push_back(add(
           part.name, ConvNormAct(convs.empty() ? p.in : mid, last ? p.out : mid, part.large ? b.kernel : 1, options)));
     }
-    if (residual && c.zero_init_last) silence(*convs.back()->find("bn"));
+    if (residual && c.zero_init_last) zero_norm_weight(*convs.back()->find("bn"));
     if (attends_last) attn_last = add("attn_last", attention(c, b, p.out));
     if (p.drop_path > 0) drop_path = add("drop_path", DropPath(p.drop_path));
     if (!c.linear_out) act = add("act", Activation(c.act_layer));

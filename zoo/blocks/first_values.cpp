@@ -53,7 +53,7 @@ void scale_first_values(Module* layer, double factor) {
   }
 }
 
-void silence(Module& norm) {
+void zero_norm_weight(Module& norm) {
   for (const Param& p : norm.own_parameters())
     if (p.slot().name == "weight") p.slot().init = init::zeros();
 }

@@ -24,6 +24,6 @@ void start_linear(Module& model, const Init& values);
 /// Weight and bias of a linear layer or convolution start so much larger.
 void scale_first_values(Module* layer, double factor);
 /// The norm that ends a residual branch starts with a weight of zero: at first the block is its shortcut.
-void silence(Module& norm);
+void zero_norm_weight(Module& norm);
 
 }  // namespace fovea::zoo

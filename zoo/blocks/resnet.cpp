@@ -189,7 +189,7 @@ SettingsRef settings_of(ResNetCfg& c) {
 }
 
 void Residual::close(const ResNetCfg& c, const ResNetPlace& p, Module& last_norm, std::string_view act_name) {
-  if (c.zero_init_last) silence(last_norm);
+  if (c.zero_init_last) zero_norm_weight(last_norm);
   se = add("se", channel_attention(c.attention, p.attended, {.ratio = c.attention_ratio}));
   last_act = add(act_name, Activation(c.act));
   if (p.stride != 1 || p.in != p.out) downsample = add("downsample", shortcut(c, p));

@@ -86,7 +86,7 @@ struct PostActBlock final : Module {
               add("norm2", norm(c, mid)),
               add("conv3", conv(c, mid, p.out, 1)),
               add("norm3", norm_alone(c, p.out))};
-    if (c.zero_init_last) silence(*branch.back());
+    if (c.zero_init_last) zero_norm_weight(*branch.back());
     if (p.drop_path > 0) drop_path = add("drop_path", DropPath(p.drop_path));
     act3 = add("act3", Activation(c.act_layer));
   }
@@ -159,7 +159,7 @@ ResNetV2::ResNetV2(const ResNetV2Cfg& c, const ModelOptions& o) : Chained(o) {
   }
   if (c.zero_init_last)
     visit([](const std::string&, Module& m) {
-      if (auto* b = dynamic_cast<PreActBlock*>(&m)) silence(*b->rest.back());
+      if (auto* b = dynamic_cast<PreActBlock*>(&m)) zero_norm_weight(*b->rest.back());
     });
 }
 

@@ -79,7 +79,7 @@ ConvNormAct conv(const Cfg& c, int in, int out, int kernel, const ConvOf& o = {}
 struct Block : Module {
   Maybe<Module> drop_path;
   void close(const Cfg& c, const ConvNormAct& last, double drop_rate) {
-    if (c.zero_init_last) silence(*last.bn);
+    if (c.zero_init_last) zero_norm_weight(*last.bn);
     if (drop_rate > 0) drop_path = add("drop_path", DropPath(drop_rate));
   }
   static std::unique_ptr<Module> attention(const Cfg& c, int channels) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // zoo/families/efficientnet.cpp — EfficientNet 1 and 2, lite, edge, X, CondConv; MobileNet 1 and 2, MnasNet, MixNet,
-// TinyNet and
-// relatives; timm.models.efficientnet
+// TinyNet and relatives; timm.models.efficientnet
 #include <algorithm>
 #include <charconv>
 

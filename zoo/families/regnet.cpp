@@ -132,7 +132,7 @@ struct Bottleneck final : Residual {
     conv2 = add("conv2", ConvNormAct(middle, middle, 3, conv_options(c, grouped, true)));
     squeeze(c, p);
     conv3 = add("conv3", ConvNormAct(middle, p.out, 1, conv_options(c, {}, false)));
-    if (c.zero_init_last) silence(*conv3->bn);
+    if (c.zero_init_last) zero_norm_weight(*conv3->bn);
     if (!c.linear_out) act3 = add("act3", Activation(c.act));
     close(c, p);
   }

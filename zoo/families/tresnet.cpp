@@ -68,7 +68,7 @@ struct Block final : Module {
     if (p.drop_path > 0) drop_path = add("drop_path", DropPath(p.drop_path));
   }
   static Ref<Module> silent(const Ref<ConvNormAct>& last) {
-    silence(*last->bn);
+    zero_norm_weight(*last->bn);
     return last;
   }
   Tensor forward(const Tensor& x) override {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/graph/passes/fuse_epilogue.cpp — residual sums and activations join the convolution or product in front of
-// them, where its
-// kernel says that it can do them before storing.
+// them, where its kernel says that it can do them before storing.
 #include "engine/core/backend.h"
 #include "engine/core/scope.h"
 #include "engine/graph/passes/passes.h"

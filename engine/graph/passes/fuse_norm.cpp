@@ -66,8 +66,9 @@ class Fuser {
     s = std::move(fused);
   }
 
-  // What cats join, also one by one as blocks grow, where all of it lies as the whole does. A cat that others read
-  // stays.
+  // Appends the inputs of a cat over channels instead of its result. Cats of cats, as in dense blocks, are taken apart
+  // as well. Every input must have the strides of its shape in the memory order of the whole. A cat that has other
+  // readers stays in the graph.
   void add_parts(int x, std::vector<int>& parts) const {
     const Step* const s = maker(x);
     const bool joined = s && s->op == &ops::cat && s->attrs.as<AxisAttrs>().dim == 1;

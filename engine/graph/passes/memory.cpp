@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // engine/graph/passes/memory.cpp — gives every value its place: one arena by lifetime, pointwise steps and state in
-// place, views inside
-// what they look at.
+// place, views inside what they look at.
 #include <algorithm>
 
 #include "engine/graph/passes/passes.h"

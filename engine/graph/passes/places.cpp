@@ -51,9 +51,9 @@ class Writers {
   std::map<int64_t, int> runs_{{0, 0}};            // where a run begins, and when it was written
 };
 
-class Walk {
+class PlaceCheck {
  public:
-  explicit Walk(const Graph& g) : g_(g), made_(g.values.size(), 0) {}
+  explicit PlaceCheck(const Graph& g) : g_(g), made_(g.values.size(), 0) {}
 
   void run() {
     for (int v : g_.inputs) write(v);
@@ -118,6 +118,6 @@ class Walk {
 
 }  // namespace
 
-void check_places(const Graph& g) { Walk(g).run(); }
+void check_places(const Graph& g) { PlaceCheck(g).run(); }
 
 }  // namespace fovea::passes

@@ -3,6 +3,7 @@
 // values between them live as u8 only.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <optional>
 
@@ -303,6 +304,11 @@ class Quantizer {
     if (wishes_[at(s.out[0])] && seen(s.out[0]) && !running_sum) a.y = quant_of(s.out[0]);
     const Tensor bias = s.in[2] < 0 ? Tensor() : contiguous(on_host(g_.values[at(s.in[2])].constant));
     const std::vector<float>& mean = seen(s.in[0])->mean;
+    if (const int64_t channels = w.dim(1) * a.conv.groups; !mean.empty() && std::ssize(mean) != channels)
+      throw Error(Error::Kind::argument,
+                  str_cat("the calibration has the means of ", mean.size(), " channels for ",
+                          names_[at(s.in[0])], ", which has ", channels),
+                  "calibrate with the model and the version that it is used with");
     const Weights q = finely ? quantised_fine(w, bias, x.quant, mean)
                              : quantised(linear ? reshape(w, {w.dim(0), w.dim(1), 1}) : w, bias, x.quant, mean,
                                          a.conv.groups, w.dim(1));
