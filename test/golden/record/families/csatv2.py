@@ -8,8 +8,8 @@ GRADIENTS = [
 ]
 FIRST_VALUES = [("csatv2", SMALL)]
 LEVELS = [
-    # in bf16, fewer channels and more blocks round more than what the tests of passes look for
-    ("csatv2", dict(SMALL, dims=(16, 32, 48, 64), depths=(1, 1, 1, 2), transformer_depths=(0, 0, 0, 1)), (2, 128, 192), "avg"),
+    # in bf16 most smaller members round more (by up to 0.14 in PyTorch, too) than the tests of passes look for
+    ("csatv2", dict(SMALL, dims=(48, 64, 96, 128), depths=(1, 1, 1, 2), transformer_depths=(0, 0, 0, 1)), (2, 128, 192), "avg"),
 ]
 VARIATIONS = [
     ("csatv2", dict(SMALL, num_classes=7, ls_init_value=0.5), (3, 128, 192)),
