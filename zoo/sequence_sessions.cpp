@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "engine/autograd/autograd.h"
-#include "engine/graph/compile_like.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
 
@@ -81,8 +80,9 @@ SequenceSessions::One& SequenceSessions::of(int64_t length) {
   if (found == all_.end() || (found->length > length && all_.size() < options_.most)) {
     Graph graph =
         trace_sequence(model_, {.length = length, .pre_logits = options_.pre_logits, .device = options_.target.device});
-    Session made = all_.empty() ? compile(std::move(graph), options_.target)
-                                : compile_like(std::move(graph), options_.target, all_[0].session);
+    std::vector<const Session*> others;
+    for (const One& one : all_) others.push_back(&one.session);
+    Session made = compile(std::move(graph), options_.target, others);
     if (all_.size() < options_.most) found = all_.emplace(all_.end());
     else found = std::min_element(all_.begin(), all_.end(), [](const One& a, const One& b) { return a.used < b.used; });
     found->length = length;
