@@ -3,6 +3,7 @@
 // mixed batches, eagerly and compiled.
 #include <algorithm>
 
+#include "data/decode.h"
 #include "data/sequence.h"
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
@@ -24,8 +25,9 @@ std::vector<data::Patches> patches_of(const json& entry, const json& batch, Size
   const data::EvalConfig config{.mean = {0.5f}, .std = {0.5f}};
   std::vector<data::Patches> out;
   for (const auto i : batch.at("photos").get<std::vector<uint64_t>>()) {
-    const auto size = entry.at("photos").at(i).get<std::array<int, 2>>();
-    out.push_back(data::sequence_transform(test::pattern(i, size[0], size[1], 3), config,
+    const json& p = entry.at("photos").at(i);
+    const data::Image photo = data::read_image(FOVEA_SOURCE_DIR "/docs/images/" + p.at(0).get<std::string>());
+    out.push_back(data::sequence_transform(data::crop(photo, p.at(1), p.at(2), p.at(3), p.at(4)), config,
                                            {.patch = {patch.h, patch.w}, .max_seq_len = batch.at("length")}));
   }
   return out;

@@ -3,8 +3,8 @@
 
 Writes test/golden/data/sequence.tsv: for an image of the formula of resize_transform.py, limits of a sequence and what is done to it, the size
 and a hash (64-bit FNV-1a) of what comes out: bytes of a resized or cropped image, or the f32 of patches. A draw is where a random crop begins.
-Writes test/golden/naflex.json: models with weights of formula.py, and batches of photos of several aspect ratios, which are patterns that went
-through timm's evaluation transform and collator; figures of the logits of each batch, from f32, and how far f64 is from them.
+Writes test/golden/naflex.json: models with weights of formula.py, and batches of parts of photos, of several aspect ratios, that went through
+timm's evaluation transform and collator; figures of the logits of each batch, from f32, and how far f64 is from them.
 Writes test/golden/naflex_names.tsv: of each ViT and EVA with use_naflex the number of parameters and the hash (64-bit FNV-1a) of the lines
 that describe its state dict; names that timm itself cannot make so have dashes.
 Needs torch, torchvision, timm and Pillow.
@@ -18,6 +18,7 @@ from unittest import mock
 import numpy as np
 import timm
 import torch
+from PIL import Image
 from timm.data import naflex_transforms as nt
 from timm.data.naflex_dataset import NaFlexCollator
 from timm.data.transforms_factory import transforms_imagenet_eval
@@ -72,8 +73,9 @@ def record_transforms(count=120):
     (TARGET / "data/sequence.tsv").write_text("\n".join(lines) + "\n")
 
 
-# Aspect ratios from 1:4 to 4:1.
-PHOTOS = [(400, 100), (90, 360), (220, 200), (300, 170), (120, 330), (256, 256)]
+# Parts of photos of docs/images: left, top, width, height; aspect ratios from 1:4 to 4:1.
+PHOTOS = [("coffee.png", 0, 120, 600, 150), ("chelsea.png", 180, 0, 75, 300), ("chelsea.png", 60, 20, 220, 200), ("coffee.png", 0, 0, 600, 400),
+          ("coffee.png", 250, 0, 130, 360), ("chelsea.png", 100, 22, 256, 256)]
 SMALL = dict(embed_dim=64, depth=3, num_heads=4, num_classes=10)
 MODELS = [
     ("naflexvit_base_patch16_gap", SMALL),
@@ -97,13 +99,17 @@ MODELS = [
 BATCHES = [(64, [0]), (64, [1]), (256, [2]), (576, [3]), (1024, [4]), (1024, [0]), (256, [0, 1, 2, 3, 4, 5]), (64, [5, 1, 0])]
 
 
+def photo(name, left, top, width, height):
+    return Image.open(TARGET.parents[1] / "docs/images" / name).convert("RGB").crop((left, top, left + width, top + height))
+
+
 def sequences(model, length, photos):
     cfg = model.pretrained_cfg
     patch = model.get_patch_size()
     transform = transforms_imagenet_eval(img_size=cfg["input_size"][-2:], interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3, naflex=True,
                                          patch_size=patch, max_seq_len=length, patchify=True)
     collate = NaFlexCollator(max_seq_len=length)
-    return collate([(transform(pattern(i, *PHOTOS[i], 3)), 0) for i in photos])[0]
+    return collate([(transform(photo(*PHOTOS[i])), 0) for i in photos])[0]
 
 
 def answer(model, batch, dtype):
