@@ -25,7 +25,7 @@ SANITIZER_OPTIONS = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 THREADS = ROOT / "build/tsan/test/fovea_thread_tests"
-THREAD_OPTIONS = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
+THREAD_OPTIONS = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1"}
 PIECES = 12                  # of a part's fast tests, for each process at work
 MOST_THREADS = 4             # of each process, where there are more processors
 MEMORY = {"unit": 2 << 30, "sanitized": 3 << 30}   # what a process of unit tests may need

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/engine/session_sharing.cpp — sessions of the same weights hold what they have in common once, in memory and in
 // files.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -242,6 +244,31 @@ TEST_CASE("a session file names another one that holds the weights", "[session_c
     std::filesystem::resize_file(folder / "one", 100);
     CHECK_THROWS_AS(loaded->run(images(4)), Error);
   }
+}
+
+TEST_CASE("threads load, run and free sessions with one base", "[session_cache]") {
+  const Scratch folder;
+  const Weights w(1);
+  Session one = session_of(w, 1), two = session_of(w, 2);
+  save_session(one, folder / "one", "1");
+  age(folder / "one");
+  const std::optional<Session> base = load_base(folder / "one");
+  REQUIRE(base);
+  save_session(two, folder / "two", "2", &*base);
+  age(folder / "two");
+  const std::vector<double> want[] = {answer(one), answer(two)};
+  std::atomic<int> right = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 25; ++i) {
+        const int k = (t + i) % 2;
+        std::optional<Session> s = load_session(folder / (k ? "two" : "one"), k ? "2" : "1");
+        if (s && answer(*s) == want[k]) ++right;
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(right == 100);
 }
 
 TEST_CASE("a file is mapped once in a process", "[session_cache]") {
