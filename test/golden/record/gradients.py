@@ -44,6 +44,18 @@ def linear_attention(eps, q, k, v):
     return y[..., :-1] / (y[..., -1:] + eps)
 
 
+def in_its_own_type(forward, dtype):
+    """A forward function that computes in f32 whatever it is given, without that."""
+    def run(*operands, **named):
+        to_f32 = torch.Tensor.float
+        torch.Tensor.float = lambda t: t.to(dtype)
+        try:
+            return forward(*operands, **named)
+        finally:
+            torch.Tensor.float = to_f32
+    return run
+
+
 def short(x):
     return float(f"{float(x):.9g}")
 
@@ -59,6 +71,8 @@ def gradients(name, kwargs, pixels, train, dtype):
             m.forward = functools.partial(torch.nn.functional.rms_norm, normalized_shape=m.normalized_shape, weight=m.weight, eps=m.eps)
         if isinstance(m, timm.models.efficientvit_mit.LiteMLA):  # so does its attention
             m._attn = functools.partial(linear_attention, m.eps)
+        if isinstance(m, timm.models.gemma4_vit.Gemma4VisionPooler):
+            m.forward = in_its_own_type(m.forward, dtype)
     assert not train or not any(is_random(m) for m in model.modules()), f"{name} draws random numbers"
     logits = model(image(2, 3, pixels, pixels).to(dtype))
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor([(3 * i + 1) % CLASSES for i in range(2)]))
