@@ -133,7 +133,8 @@ void check_license(const zoo::PretrainedCfg& row, const std::vector<std::string>
 
 void check_license(const std::string& model, const std::vector<std::string>& licenses) {
   const std::string_view today = zoo::replacement_for(model);
-  if (const zoo::PretrainedCfg* row = zoo::find_pretrained(today.empty() ? model : today)) check_license(*row, licenses);
+  const zoo::PretrainedCfg* row = zoo::find_pretrained(today.empty() ? model : today);
+  if (row) check_license(*row, licenses);
 }
 
 std::unique_ptr<zoo::ImageModel> create_loaded(const std::string& name, const zoo::ModelOptions& o,

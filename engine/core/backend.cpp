@@ -227,7 +227,7 @@ namespace {
 
 // The plans that eager runs and compile() asked for last, by what they were made for.
 struct RecentPlans {
-  static constexpr size_t kMost = 4096;
+  static constexpr size_t kMost = 2048;
   struct Entry {
     std::string key;
     PlanPtr plan;

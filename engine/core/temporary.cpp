@@ -12,11 +12,13 @@ namespace {
 struct Name {
   std::string path;
   pid_t owner;
+  Name* next = nullptr;                            // of those that a handler took
 };
 
 // Whoever takes a name out of its place has it: its Temporary, or a handler, which never frees it. There are more
 // places than files are ever written at once; a name that finds none is only not removed by signals.
 constinit std::array<std::atomic<Name*>, 64> places{};
+constinit std::atomic<Name*> taken{};
 
 }  // namespace
 
@@ -36,9 +38,13 @@ Temporary::~Temporary() {
 }
 
 void remove_temporaries() noexcept {
-  for (std::atomic<Name*>& place : places)
-    if (const Name* const name = place.exchange(nullptr); name && name->owner == ::getpid())
-      ::unlink(name->path.c_str());
+  for (std::atomic<Name*>& place : places) {
+    Name* const name = place.exchange(nullptr);
+    if (!name) continue;
+    if (name->owner == ::getpid()) ::unlink(name->path.c_str());
+    name->next = taken.load();
+    while (!taken.compare_exchange_weak(name->next, name)) continue;
+  }
 }
 
 }  // namespace fovea

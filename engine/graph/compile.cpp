@@ -211,25 +211,28 @@ class Compiler {
       if (std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
   }
 
-  // One copy of the weights, in one piece of memory: what runs on its packed form alone lets go of the plain one at
-  // once.
+  // One copy of the weights: what runs on its packed form alone lets go of the plain one at once. The first session of
+  // some weights has its constants in one piece of memory. Of a further one each has its own, so that a session that
+  // shares one of them later keeps no other.
   void pack() {
+    const bool apart = !others_.empty();
     int64_t own = 0;
     for (PackedConstant& c : program_->packs) {
       program_->constant_bytes += rounded(c.bytes);
       if (c.memory) continue;
-      c.at = own;
+      c.at = apart ? 0 : own;
       own += rounded(c.bytes);
     }
     for (size_t v = 0; v < plain_.size(); ++v)
       if (plain_[v]) program_->constant_bytes += value(v).meta.bytes();
     if (own == 0) return;
-    const std::shared_ptr<Storage> memory = allocate(program_->target.device, static_cast<size_t>(own));
+    const auto piece = [&](int64_t bytes) { return allocate(program_->target.device, static_cast<size_t>(bytes)); };
+    const std::shared_ptr<Storage> whole = apart ? nullptr : piece(own);
     for (size_t i = 0; i < packs_.size(); ++i) {
       PackedConstant& c = program_->packs[i];
       if (c.memory) continue;
       check_cancelled();
-      c.memory = memory;
+      c.memory = apart ? piece(rounded(c.bytes)) : whole;
       pack(packs_[i], c);
       packed(packs_[i]);
     }

@@ -126,7 +126,7 @@ TEST_CASE("the first program of the README names what is on a photo", "[.real]")
   const std::string first = build_first_program(folder);
   CHECK(shell(str_cat(first, " ", weights, "/lite0.safetensors ", FOVEA_SOURCE_DIR, "/docs/images/coffee.png > ", first,
                       ".log")));
-  const std::vector<std::string> lines = lines_of(first + ".log");
+  const std::vector<std::string> lines = lines_of(test::read_file(first + ".log"));
   REQUIRE(lines.size() == 5);
   CHECK(lines[0] == "0.951  espresso");
 }

@@ -117,9 +117,10 @@ TEST_CASE("a model becomes a folder, and the folder that model again", "[zoo]") 
   CHECK(again->num_classes() == 3);
   CHECK(again->global_pool() == "max");
   CHECK(again->input_size() == std::array<int, 3>{1, 160, 160});
+  const StateDict theirs = again->state_dict();
   for (const auto& [name, t] : m->state_dict()) {
     INFO(name);
-    const Tensor* other = again->state_dict().find(name);
+    const Tensor* other = theirs.find(name);
     REQUIRE(other);
     CHECK(std::equal(t.bytes(), t.bytes() + t.meta().bytes(), other->bytes()));
   }
