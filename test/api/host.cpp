@@ -400,8 +400,8 @@ TEST_CASE("C: memory stays bounded whatever sizes and batches come", "[api][host
   }
   const double grown = slope_of(resident);
   const double ratio = static_cast<double>(lines_of("/proc/self/maps")) / static_cast<double>(maps);
-  WARN("of 1000 sizes and batches the last 500 leave, after a trim, " << grown << " KB of resident memory a hundred, from "
-                                                    << resident[0] << "; mappings: " << ratio << " of before");
+  WARN("of 1000 sizes and batches the last 500 leave, after a trim, "
+       << grown << " KB of resident memory a hundred, from " << resident[0] << "; mappings: " << ratio << " of before");
   CHECK(grown <= 100);
   CHECK(std::abs(ratio - 1) <= 0.05);
   CHECK(given_back > 0);

@@ -23,7 +23,8 @@ constexpr double kSingle = 1e-5, kHalf = 3e-2;
 
 double half_of(std::string_view name) {
   if (name.starts_with("swinv2_")) return 7e-2;    // scores are multiplied by up to 100, and roundings with them
-  if (name.starts_with("mvitv2_")) return 5e-2;    // PyTorch's own bf16 is 2.8e-2 away from its f64
+  if (name.starts_with("fastvit_")) return 4e-2;   // PyTorch's own bf16 is 2.1e-2 away from its f64
+  if (name.starts_with("mvitv2_")) return 5e-2;    // PyTorch's: 2.8e-2
   if (name == "inception_resnet_v2") return 3.2e-2;                // on processors without AVX-512
   return kHalf;
 }
