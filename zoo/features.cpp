@@ -62,9 +62,13 @@ const std::vector<FeatureInfo>& ImageModel::feature_info(TapKind kind) {
   const auto ratio = [](int64_t large, int64_t small) {
     return static_cast<int>(std::lround(static_cast<double>(large) / static_cast<double>(small)));
   };
-  // Of an image that is not halved evenly to the end, a level that halves the one before counts from that one.
+  // Of an image that is not halved evenly to the end, a level that halves the one before counts from that one. Where
+  // a module comes again, a branch beside the first one begins.
   for (size_t i = 0; i < info.size(); ++i) {
-    const int step = fixed && i > 0 ? ratio(heights[i - 1], heights[i]) : 0;
+    const auto same = [&](const FeatureInfo& other) { return other.module == info[i].module; };
+    const auto here = info.begin() + static_cast<std::ptrdiff_t>(i);
+    const bool after = i > 0 && std::none_of(info.begin(), here, same);
+    const int step = fixed && after ? ratio(heights[i - 1], heights[i]) : 0;
     const bool follows = step > 1 || (step == 1 && heights[i - 1] == heights[i]);
     info[i].reduction = follows ? info[i - 1].reduction * step : ratio(h, heights[i]);
   }
