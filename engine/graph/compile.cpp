@@ -74,8 +74,6 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
   return std::memcmp(x.bytes(), y.bytes(), static_cast<size_t>(span_of(a.meta())) * size_of(a.dtype())) == 0;
 }
 
-bool alike(const PackedConstant& a, const PackedConstant& b) { return a.bytes == b.bytes && a.name == b.name; }
-
 }  // namespace
 
 Tensor PackedConstant::tensor() const {
@@ -86,13 +84,9 @@ Tensor PackedConstant::tensor() const {
   return Tensor(std::move(impl));
 }
 
-bool Session::Program::may_have(const PackedConstant& want) const {
-  return std::any_of(packs.begin(), packs.end(), [&](const PackedConstant& c) { return alike(c, want); });
-}
-
 const PackedConstant* Session::Program::find(const PackedConstant& want) const {
   for (const PackedConstant& c : packs)
-    if (alike(c, want) && same_bytes(c.tensor(), want.tensor())) return &c;
+    if (c.bytes == want.bytes && c.name == want.name && same_bytes(c.tensor(), want.tensor())) return &c;
   return nullptr;
 }
 
@@ -129,7 +123,7 @@ class Compiler {
       if (!s.op->traits.view) plan(s);
     for (size_t v = 0; v < plain_.size(); ++v)
       if (!plain_[v] && left_to_pack_[v] == 0) drop(v);
-    for (const Session::Program* other : others_) share(*other);
+    for (const Session::Program* other : others_) share_plain(*other);
     pack();
     Tensors state;                                 // the session works on a copy
     for (State& s : g.state) state.push_back(std::exchange(s.initial, meta_tensor(s.initial.meta())));
@@ -183,76 +177,77 @@ class Compiler {
     return {place};
   }
 
-  // What the other session has in the same form is taken from there. Whether it is the same is seen from the bytes.
-  void share(const Session::Program& other) {
-    const int64_t before = program_->shared_bytes;
+  // What others have in the same form is taken from them. Whether it is the same is seen from the bytes.
+  void share_plain(const Session::Program& other) {
     for (size_t v = 0; v < plain_.size(); ++v)
       if (const Tensor* const same = plain_[v] && !taken_[v] ? other.find(value(v)) : nullptr) {
         value(v).constant = *same;
         taken_[v] = true;
-        program_->shared_bytes += value(v).meta.bytes();
+        shared_from(other, value(v).meta.bytes());
       }
-    for (size_t i = 0; i < packs_.size(); ++i) {
-      PackedConstant& c = program_->packs[i];
-      if (c.memory || !other.may_have(c)) continue;
-      check_cancelled();
-      PackedConstant mine = c;
-      mine.memory = packed_on_host(packs_[i]);
-      const PackedConstant* const same = other.find(mine);
-      if (!same) continue;
-      c.memory = same->memory;
-      c.at = same->at;
-      program_->shared_bytes += rounded(c.bytes);
-      packed(packs_[i]);
-    }
-    if (program_->shared_bytes == before) return;
+  }
+  void shared_from(const Session::Program& other, int64_t bytes) {
+    program_->shared_bytes += bytes;
     std::vector<std::shared_ptr<const PlanFile>>& files = program_->files;
     for (const std::shared_ptr<const PlanFile>& file : other.files)
       if (std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
   }
 
-  // One copy of the weights: what runs on its packed form alone lets go of the plain one at once. The first session of
-  // some weights has its constants in one piece of memory. Of a further one each has its own, so that a session that
-  // shares one of them later keeps no other.
+  // One copy of the weights: what runs on its packed form alone lets go of the plain one at once.
   void pack() {
-    const bool apart = !others_.empty();
-    int64_t own = 0;
-    for (PackedConstant& c : program_->packs) {
-      program_->constant_bytes += rounded(c.bytes);
-      if (c.memory) continue;
-      c.at = apart ? 0 : own;
-      own += rounded(c.bytes);
-    }
+    for (const PackedConstant& c : program_->packs) program_->constant_bytes += c.room();
     for (size_t v = 0; v < plain_.size(); ++v)
       if (plain_[v]) program_->constant_bytes += value(v).meta.bytes();
-    if (own == 0) return;
-    const auto piece = [&](int64_t bytes) { return allocate(program_->target.device, static_cast<size_t>(bytes)); };
-    const std::shared_ptr<Storage> whole = apart ? nullptr : piece(own);
+    if (others_.empty()) return pack_together();
+    for (size_t i = 0; i < packs_.size(); ++i) pack_apart(i);
+  }
+  // The first session of some weights has its constants in one piece of memory.
+  void pack_together() {
+    int64_t all = 0;
+    for (PackedConstant& c : program_->packs) c.at = std::exchange(all, all + c.room());
+    if (all == 0) return;
+    const std::shared_ptr<Storage> memory = allocate(program_->target.device, static_cast<size_t>(all));
     for (size_t i = 0; i < packs_.size(); ++i) {
-      PackedConstant& c = program_->packs[i];
-      if (c.memory) continue;
       check_cancelled();
-      c.memory = apart ? piece(rounded(c.bytes)) : whole;
-      pack(packs_[i], c);
+      PackedConstant& c = program_->packs[i];
+      c.memory = memory;
+      if (is_host(memory->device)) pack_to(i, memory->data + c.at);
+      else upload(*packed_on_host(i), *memory, c.at);
       packed(packs_[i]);
     }
   }
-  // Kernels pack on the host.
-  void pack(const Pack& p, const PackedConstant& c) {
-    const Storage& to = *c.memory;
-    if (is_host(to.device)) {
-      p.plan->pack(p.operand, value(static_cast<size_t>(p.value)).constant.bytes(), to.data + c.at);
-      std::memset(to.data + c.at + c.bytes, 0, static_cast<size_t>(rounded(c.bytes) - c.bytes));
-      return;
+  // Of a further one each has its own, so that a session that shares one of them later keeps no other.
+  void pack_apart(size_t i) {
+    check_cancelled();
+    PackedConstant& c = program_->packs[i];
+    c.memory = packed_on_host(i);
+    const PackedConstant* same = nullptr;
+    for (const Session::Program* other : others_)
+      if (!same && (same = other->find(c))) shared_from(*other, c.room());
+    if (same) {
+      c.at = same->at;
+      c.memory = same->memory;
+    } else if (const Device d = program_->target.device; !is_host(d)) {
+      const std::shared_ptr<Storage> here = std::exchange(c.memory, allocate(d, static_cast<size_t>(c.room())));
+      upload(*here, *c.memory, 0);
     }
-    const std::shared_ptr<Storage> here = packed_on_host(p);
-    runtime_of(to.device).upload(to.data + c.at, here->data, here->bytes, {to.device, to.stream});
+    packed(packs_[i]);
   }
-  std::shared_ptr<Storage> packed_on_host(const Pack& p) {
+  // Kernels pack on the host, and the last bytes of a piece are zeros.
+  void pack_to(size_t i, std::byte* to) {
+    const Pack& p = packs_[i];
+    const PackedConstant& c = program_->packs[i];
     const Tensor plain = on_host(value(static_cast<size_t>(p.value)).constant);
-    std::shared_ptr<Storage> packed = allocate(cpu(), p.plan->packed_bytes(p.operand));
-    p.plan->pack(p.operand, plain.bytes(), packed->data);
-    return packed;
+    p.plan->pack(p.operand, plain.bytes(), to);
+    std::memset(to + c.bytes, 0, static_cast<size_t>(c.room() - c.bytes));
+  }
+  std::shared_ptr<Storage> packed_on_host(size_t i) {
+    std::shared_ptr<Storage> here = allocate(cpu(), static_cast<size_t>(program_->packs[i].room()));
+    pack_to(i, here->data);
+    return here;
+  }
+  void upload(const Storage& here, const Storage& to, int64_t at) {
+    runtime_of(to.device).upload(to.data + at, here.data, here.bytes, {to.device, to.stream});
   }
   void packed(const Pack& p) {
     const auto v = static_cast<size_t>(p.value);
@@ -262,7 +257,6 @@ class Compiler {
     if (value(v).constant) value(v).constant = meta_tensor(value(v).meta);
   }
 
-  static int64_t rounded(int64_t bytes) { return (bytes + 63) & ~int64_t{63}; }
   Value& value(size_t v) { return program_->graph.values[v]; }
 
   std::shared_ptr<Session::Program> program_;

@@ -16,9 +16,10 @@ namespace fovea {
 struct PackedConstant {
   std::string name;                                // of the value
   int64_t bytes = 0;
-  std::shared_ptr<Storage> memory{};               // of all that one compile() packed, or one file holds
+  std::shared_ptr<Storage> memory{};               // of it alone, of all that one compile() packed, or one file holds
   int64_t at = 0;                                  // there
   Tensor tensor() const;                           // of its bytes
+  int64_t room() const { return (bytes + 63) & ~int64_t{63}; }         // that it takes there
 };
 
 struct Operand {
@@ -45,8 +46,6 @@ struct Session::Program {
 
   /// Appends a planned step, with what it is for benches and the scratch that it wants.
   void add(const Step& s, const Site& site, PlannedStep planned);
-  /// Whether a packed constant of this name and size is there, whatever its bytes are.
-  bool may_have(const PackedConstant& want) const;
   /// The constant that is the same to the byte: packed alike, or one that steps read as it is. Null: there is none.
   const PackedConstant* find(const PackedConstant& want) const;
   const Tensor* find(const Value& want) const;

@@ -223,8 +223,8 @@ class SessionReader {
           static_cast<uint64_t>(c.bytes) > in.h.packed_bytes - static_cast<uint64_t>(c.at))
         damaged("a packed constant outside it");
       c.memory = all;
-      program_->constant_bytes += (c.bytes + 63) & ~int64_t{63};
-      if (where == Where::base) program_->shared_bytes += (c.bytes + 63) & ~int64_t{63};
+      program_->constant_bytes += c.room();
+      if (where == Where::base) program_->shared_bytes += c.room();
       program_->packs.push_back(std::move(c));
     }
   }

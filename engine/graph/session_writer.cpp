@@ -150,7 +150,7 @@ class SessionWriter {
       in_base_ += size;
     };
     for (size_t i = 0; i < packs_.size(); ++i)
-      if (const PackedConstant* const same = base.may_have(p_.packs[i]) ? base.find(p_.packs[i]) : nullptr)
+      if (const PackedConstant* const same = base.find(p_.packs[i]))
         found(same->memory->data + same->at, packs_[i], same->bytes);
     for (size_t v = 0; v < plain_.size(); ++v)
       if (is_plain(g_.values[v]) && g_.values[v].meta.numel() > 0)
@@ -165,7 +165,7 @@ class SessionWriter {
     for (size_t i = 0; i < packs_.size(); ++i) {
       if (packs_[i].where == Where::base) continue;
       packs_[i].at = packed_end_;
-      packed_end_ += session_file::rounded(static_cast<uint64_t>(p_.packs[i].bytes), 64);
+      packed_end_ += static_cast<uint64_t>(p_.packs[i].room());
     }
     plain_end_ = packed_end_;
     for (size_t v = 0; v < plain_.size(); ++v) {
