@@ -112,7 +112,7 @@ ByobNet::Reached ByobNet::add_stages(const ByobCfg& c, const ModelOptions& o, Re
   const std::vector<std::vector<ByobBlock>> stages = byob_stages(c.blocks);
   size_t depth = 0;
   for (const std::vector<ByobBlock>& blocks : stages) depth += blocks.size();
-  DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), static_cast<int>(depth));
+  DropPathRamp drop_path(o, static_cast<int>(depth));
   Dilator strides{.reached = at.reduction, .limit = o.output_stride.value_or(32)};
   const auto [height, width] = o.img_size.value_or(std::array{0, 0});
   Sequential all;

@@ -53,8 +53,7 @@ std::vector<HieraPlace> hiera_places(const HieraCfg& c, const ModelOptions& o) {
   if (c.q_pool < 0 || c.q_pool > 3)
     throw Error(Error::Kind::argument, str_cat("q_pool is ", c.q_pool),
                 "three of the four stages can begin with pooling");
-  const int depth = std::accumulate(c.stages.begin(), c.stages.end(), 0);
-  DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+  DropPathRamp drop_path(o, c.stages);
   std::vector<HieraPlace> places;
   int dim = c.embed_dim, heads = c.num_heads, pools = 0;
   for (int stage = 0; stage < 4; ++stage)

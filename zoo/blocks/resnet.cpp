@@ -220,8 +220,7 @@ std::vector<LayerGroup> ResNetFrame::group_matcher(bool coarse) const {
 int ResNetFrame::add_stages(const ResNetCfg& c, const ModelOptions& o, int channels, const ResNetBlocks& blocks) {
   const std::array<bool, 4> bottleneck = bottlenecks_of(c.block);
   Dilator strides{.reached = 4, .limit = o.output_stride.value_or(32)};
-  DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                         c.layers[0] + c.layers[1] + c.layers[2] + c.layers[3]);
+  DropPathRamp drop_path(o, c.layers);
   Numbers pruned{c.pruned};
   for (size_t s = 0; s < 4; ++s) {
     const Dilator::Step step = strides.next(s == 0 ? 1 : 2);

@@ -169,9 +169,7 @@ std::vector<LayerGroup> ResNetV2::group_matcher(bool coarse) const {
 }
 
 int ResNetV2::add_stages(const ResNetV2Cfg& c, const ModelOptions& o) {
-  int depth = 0;
-  for (const int n : c.layers) depth += n;
-  DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+  DropPathRamp drop_path(o, c.layers);
   Dilator strides{.reached = 4, .limit = o.output_stride.value_or(32)};
   int channels = make_divisible(c.stem_chs * c.width_factor);
   Sequential stages;

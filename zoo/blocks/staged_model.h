@@ -52,7 +52,7 @@ class StagedModel : public Chained<HeadedModel> {
                   std::string_view name = "stages", float drop_path_rate = 0) {
     int depth = 0;
     for (const StagePlace& p : places) depth += p.depth;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(drop_path_rate)), depth);
+    DropPathRamp drop_path(o, depth, drop_path_rate);
     Sequential stages;
     for (const StagePlace& p : places) stages.add(Stage(c, p, drop_path));
     add(name, std::move(stages));

@@ -2,6 +2,9 @@
 // zoo/blocks/stages.h — what changes from stage to stage and block to block: strides or dilation, and the share of
 // dropped paths.
 #pragma once
+#include <span>
+
+#include "zoo/model_options.h"
 
 namespace fovea::zoo {
 
@@ -21,6 +24,11 @@ struct Dilator {
 class DropPathRamp {
  public:
   DropPathRamp(double rate, int blocks) : step_(blocks > 1 ? rate / (blocks - 1) : 0) {}
+  /// At the rate that the caller wants; `usual`: where it wants none in particular.
+  DropPathRamp(const ModelOptions& o, int blocks, float usual = 0)
+      : DropPathRamp(static_cast<double>(o.drop_path_rate.value_or(usual)), blocks) {}
+  /// `depths`: the blocks of each stage.
+  DropPathRamp(const ModelOptions& o, std::span<const int> depths, float usual = 0);
   double next() { return step_ * at_++; }
 
  private:

@@ -3,7 +3,6 @@
 #include "zoo/blocks/swin.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "engine/ops/ops.h"
 #include "nn/layers/pos_embed.h"
@@ -123,8 +122,7 @@ SwinModel::SwinModel(const SwinCfg& c, const StageWindows& windows, const ModelO
                                                 .strict_size = !c.any_size(),
                                                 .flatten = false}));
   windows_.grid = patch_embed_->grid();
-  DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(parts.drop_path_rate)),
-                         std::accumulate(c.depths.begin(), c.depths.end(), 0));
+  DropPathRamp drop_path(o, c.depths, parts.drop_path_rate);
   Sequential stages;
   for (int s = 0; s < 4; ++s) stages_.push_back(stages.add(Stage(c, s, windows_, parts, drop_path)));
   add(name_, std::move(stages));

@@ -191,9 +191,7 @@ class ConvNeXt final : public HeadedModel {
     Sequential all;
     const int stem_stride = c.stem == Stem::patch ? c.patch_size : 4;
     Dilator strides{.reached = stem_stride, .limit = o.output_stride.value_or(32)};
-    int depth = 0;
-    for (const int d : c.depths) depth += d;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.depths);
     int channels = c.dims[0];
     for (size_t i = 0; i < 4; ++i) {
       const Dilator::Step step = strides.next(i > 0 || stem_stride == 2 ? 2 : 1);

@@ -281,7 +281,7 @@ class Csat final : public Chained<HeadedModel> {
     stem("stem_dct", Level::yes);
     int dropped = 0;
     for (size_t s = 0; s < 4; ++s) dropped += c.depths[s] - (c.transformer_drop_path ? 0 : c.transformer_depths[s]);
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), dropped);
+    DropPathRamp drop_path(o, dropped);
     Sequential stages;
     for (size_t s = 0; s < 4; ++s) {
       const int dim = c.dims[s], convs = c.depths[s] - c.transformer_depths[s];

@@ -208,9 +208,7 @@ class CspNet final : public Chained<HeadedModel> {
   }
 
   int add_stages(const Cfg& c, const ModelOptions& o, int channels) {
-    int depth = 0;
-    for (const int n : c.depth) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.depth);
     Dilator strides{.reached = c.stem_stride, .limit = o.output_stride.value_or(32)};
     const auto ratio = [](double first, double rest, size_t s) { return s == 0 && first > 0 ? first : rest; };
     Sequential stages;

@@ -124,8 +124,7 @@ class CspNext final : public Chained<HeadedModel> {
 
   int add_stages(const Cfg& c, const ModelOptions& o, int channels) {
     // the last stage drops no paths: it has no shortcuts
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           depth(c, 0) + depth(c, 1) + depth(c, 2));
+    DropPathRamp drop_path(o, depth(c, 0) + depth(c, 1) + depth(c, 2));
     Dilator strides{.reached = 2, .limit = o.output_stride.value_or(32)};
     Sequential all;
     for (size_t s = 0; s < 4; ++s) {

@@ -131,9 +131,7 @@ class EfficientFormer final : public DistilledModel, public TokenModel {
       first.add(str_cat("act", i), Activation(act::relu));
     }
     add("stem", std::move(first));
-    int depth = 0;
-    for (const int n : c.depths) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.depths);
     Sequential stages;
     for (size_t s = 0; s < 4; ++s) stages.add(Stage(c, s, drop_path));
     add_stages(std::move(stages), std::make_unique<LayerNorm>(c.embed_dims[3], 1e-5));

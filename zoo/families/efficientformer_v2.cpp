@@ -204,9 +204,7 @@ class EfficientFormerV2 final : public DistilledModel {
     add("stem", std::move(first));
     const auto [height, width] = o.img_size.value_or(std::array{224, 224});
     Size2 grid((height + 3) / 4, (width + 3) / 4);
-    int depth = 0;
-    for (const int n : c.depths) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(c.drop_path_rate)), depth);
+    DropPathRamp drop_path(o, c.depths, c.drop_path_rate);
     Sequential stages;
     for (size_t s = 0; s < 4; ++s) stages.add(Stage(c, s, grid, drop_path));
     add_stages(std::move(stages), norm2d(norm_of(c), c.embed_dims[3]));

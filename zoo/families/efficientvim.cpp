@@ -210,8 +210,7 @@ class EfficientVim final : public ImageModel, public TwoHeadedModel {
     for (const char* name : {"weights", "weights_dist"})
       if (weights_.empty() || c.distilled) weights_.push_back(param(name, {kStages + 1}, init::ones()));
     patch_embed_ = add("patch_embed", Stem(o.in_chans.value_or(3), c.embed_dim[0]));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2]);
+    DropPathRamp drop_path(o, c.depths);
     Sequential stages, norms;
     for (size_t s = 0; s < kStages; ++s) {
       stages_.push_back(stages.add(Stage(c, s, drop_path)));

@@ -93,9 +93,7 @@ class FasterNet final : public Chained<ConvHeaded<ImageModel>> {
   FasterNet(const Cfg& c, const ModelOptions& o) : Chained(o) {
     add("patch_embed", Patches(c, "proj", o.in_chans.value_or(3), c.embed_dim, c.patch_size, c.patch_norm));
     stem("patch_embed");
-    int depth = 0;
-    for (const int n : c.depths) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(c.drop_path_rate)), depth);
+    DropPathRamp drop_path(o, c.depths, c.drop_path_rate);
     Sequential all;
     for (size_t s = 0; s < 4; ++s) all.add(Stage(c, s, drop_path));
     add("stages", std::move(all));

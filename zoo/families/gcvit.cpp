@@ -188,8 +188,7 @@ class GlobalContextVit final : public Chained<HeadedModel> {
     const std::array<int, 2> image = o.img_size.value_or(std::array{224, 224});
     add("stem", Stem(c, o.in_chans.value_or(3)));
     stem("stem");
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
+    DropPathRamp drop_path(o, c.depths);
     Sequential stages;
     for (size_t s = 0; s < 4; ++s) {
       const int ratio = c.window_ratio[s];

@@ -201,9 +201,8 @@ class HgNet final : public Chained<HeadedModel> {
     if (v1) add("stem", StemV1(c, in));
     else add("stem", StemV2(c, in));
     stem("stem");
-    int depth = 0, channels = c.stem_chs[v1 ? 2 : 1];
-    for (const int n : c.blocks) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    int channels = c.stem_chs[v1 ? 2 : 1];
+    DropPathRamp drop_path(o, c.blocks);
     Sequential stages;
     for (size_t s = 0; s < 4; ++s) {
       stages.add(Stage(c, s, channels, drop_path));

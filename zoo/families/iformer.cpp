@@ -131,9 +131,7 @@ class IFormer final : public DistilledModel {
     first.add("act2", Activation(c.act_layer));
     first.add("conv3", normed(4 * half, c.dims[0]));
     add("stem", std::move(first));
-    int depth = 0;
-    for (const int n : c.depths) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.depths);
     Sequential stages;
     for (size_t s = 0; s < 4; ++s) stages.add(Stage(c, s, drop_path));
     add_stages(std::move(stages));

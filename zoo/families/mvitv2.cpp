@@ -2,7 +2,6 @@
 // zoo/families/mvitv2.cpp — MViT V2: attention whose queries, keys and values are maps that convolutions pool, with a
 // bias by row and by column. timm.models.mvitv2; https://arxiv.org/abs/2112.01526
 #include <algorithm>
-#include <numeric>
 
 #include "nn/layers/attention.h"
 #include "nn/layers/conv_attrs.h"
@@ -334,8 +333,7 @@ class MultiScaleVit final : public HeadedModel {
   // The features of the last one.
   int add_stages(Size2 map, const ModelOptions& o) {
     const Cfg& c = cfg_;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           std::accumulate(c.depths.begin(), c.depths.end(), 0));
+    DropPathRamp drop_path(o, c.depths);
     Sequential stages;
     int dim = c.embed_dim[0];
     for (size_t s = 0; s < 4; ++s) {

@@ -162,8 +162,7 @@ class Nest final : public Chained<ImageModel> {
                   "it is square, and its side a multiple of theirs");
     add("patch_embed", Patches(c, o.in_chans.value_or(3)));
     stem("patch_embed");
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.5f)),
-                           c.depths[0] + c.depths[1] + c.depths[2]);
+    DropPathRamp drop_path(o, c.depths, 0.5f);
     Sequential levels;
     for (size_t i = 0; i < kLevels; ++i) levels.add(NestLevel(c, i, {first >> i, patches / first}, drop_path));
     add("levels", std::move(levels));

@@ -200,9 +200,7 @@ class NormFreeNet final : public Chained<HeadedModel> {
   }
 
   int add_stages(const Cfg& c, const ModelOptions& o, int channels, int stem_stride) {
-    int depth = 0;
-    for (const int n : c.depths) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.depths);
     Dilator strides{.reached = stem_stride, .limit = o.output_stride.value_or(32)};
     Sequential stages;
     double variance = 1;  // of what the next block is given

@@ -98,7 +98,7 @@ class Pit final : public TokenHeadModel {
     pos_embed_ = param("pos_embed", {1, dim, side(height), side(width)}, init::trunc_normal(0.02));
     cls_token_ = param("cls_token", {1, pools_.prefix, dim}, init::trunc_normal(0.02));
     pos_drop_ = add("pos_drop", Dropout(c.pos_drop_rate));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth[0] + c.depth[1] + c.depth[2]);
+    DropPathRamp drop_path(o, c.depth);
     Sequential transformers;
     for (size_t i = 0; i < 3; ++i) stages_.push_back(transformers.add(Stage(c, i, drop_path)));
     add("transformers", std::move(transformers));

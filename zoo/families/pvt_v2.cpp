@@ -101,8 +101,7 @@ class PyramidVisionTransformerV2 final : public Chained<ImageModel> {
  public:
   PyramidVisionTransformerV2(const Cfg& c, const ModelOptions& o) : Chained(o) {
     add("patch_embed", OverlapPatchEmbed(o.in_chans.value_or(3), c.embed_dims[0], 7, 4));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
+    DropPathRamp drop_path(o, c.depths);
     Sequential stages;
     for (size_t i = 0; i < 4; ++i) stages.add(Stage(c, i, drop_path));
     add("stages", std::move(stages));

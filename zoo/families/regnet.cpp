@@ -200,7 +200,7 @@ class RegNet final : public HeadedModel {
   int add_stages(const Cfg& c, const ModelOptions& o) {
     const std::array<Stage, 4> stages = stages_of(c);
     Dilator strides{.reached = 2, .limit = o.output_stride.value_or(32)};
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth);
+    DropPathRamp drop_path(o, c.depth);
     int channels = c.stem_width;
     for (size_t s = 0; s < 4; ++s) {
       const Dilator::Step step = strides.next(2);

@@ -89,7 +89,7 @@ class RexNet final : public Chained<HeadedModel> {
     const auto depth = [&](size_t stage) { return static_cast<int>(std::ceil(kDepths[stage] * c.depth_mult)); };
     int total = 0;
     for (size_t s = 0; s < kDepths.size(); ++s) total += depth(s);
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), total);
+    DropPathRamp drop_path(o, total);
     Dilator strides{.reached = 2, .limit = o.output_stride.value_or(32)};
     double wanted = unscaled(c, c.initial_chs);
     Sequential features;

@@ -50,14 +50,13 @@ struct Block final : Module {
 class StarNet final : public Chained<ImageModel> {
  public:
   StarNet(const Cfg& c, const ModelOptions& o) : Chained(o) {
-    int channels = 32, depth = 0;
+    int channels = 32;
     Sequential first, stages;
     first.add(ConvBn(o.in_chans.value_or(3), channels, 3, {.stride = 2, .padding = 1}));
     first.add(Activation(c.act_layer));
     add("stem", std::move(first));
     stem("stem");
-    for (const int n : c.depths) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.depths);
     for (size_t s = 0; s < 4; ++s) {
       Sequential stage;
       const int out = c.base_dim << s;

@@ -125,7 +125,7 @@ class SwiftFormer final : public DistilledModel {
  public:
   SwiftFormer(const Cfg& c, const ModelOptions& o) : DistilledModel(o) {
     Sequential first;
-    int in = o.in_chans.value_or(3), depth = 0;
+    int in = o.in_chans.value_or(3);
     for (const int out : {c.embed_dims[0] / 2, c.embed_dims[0]}) {
       first.add(Conv2d(in, out, 3, {.stride = 2, .padding = 1, .bias = true}));
       first.add(BatchNorm2d(out));
@@ -133,8 +133,7 @@ class SwiftFormer final : public DistilledModel {
       in = out;
     }
     add("stem", std::move(first));
-    for (const int n : c.layers) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.layers);
     Sequential stages;
     for (size_t s = 0; s < 4; ++s) stages.add(Stage(c, s, drop_path));
     add_stages(std::move(stages), std::make_unique<BatchNorm2d>(c.embed_dims[3]));

@@ -129,7 +129,7 @@ class Tnt final : public TokenHeadModel, public TokenModel {
     proj_ = add("proj", Linear(all, dim));
     norm2_proj_ = add("norm2_proj", LayerNorm(dim, kEps));
     pos_drop_ = add("pos_drop", Dropout(c.pos_drop_rate));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth);
+    DropPathRamp drop_path(o, c.depth);
     Sequential blocks;
     for (int i = 0; i < c.depth; ++i) blocks_.push_back(blocks.add(Block(c, drop_path.next())));
     add("blocks", std::move(blocks));

@@ -81,10 +81,9 @@ class TResNet final : public Chained<HeadedModel> {
  public:
   TResNet(const Cfg& c, const ModelOptions& o) : Chained(o) {
     default_levels_ = 4;
-    int planes = static_cast<int>(64 * c.width_factor), depth = 0;
+    int planes = static_cast<int>(64 * c.width_factor);
     if (c.v2) planes = planes / 8 * 8;
-    for (const int n : c.layers) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.layers);
     Sequential body;
     body.add("s2d", SpaceToDepth());
     body.add("conv1", ConvNormAct(o.in_chans.value_or(3) * 16, planes, 3, {.act = act::leaky_relu}));

@@ -79,8 +79,7 @@ class Twins final : public TokenHeadModel {
  public:
   Twins(const Cfg& c, const ModelOptions& o) : TokenHeadModel(o, {.pool = "avg", .known = "avg", .prefix = 0}) {
     Sequential patches, drops, stages, positions;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)),
-                           c.depths[0] + c.depths[1] + c.depths[2] + c.depths[3]);
+    DropPathRamp drop_path(o, c.depths);
     for (size_t i = 0; i < kStages; ++i) {
       const int in = i == 0 ? o.in_chans.value_or(3) : c.embed_dims[i - 1], dim = c.embed_dims[i];
       Stage& s = stages_[i];

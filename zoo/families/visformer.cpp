@@ -117,7 +117,7 @@ class Visformer final : public ImageModel {
       map = {map.h / 2, map.w / 2};
       patch = c.patch_size / 4;
     }
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth[0] + c.depth[1] + c.depth[2]);
+    DropPathRamp drop_path(o, c.depth);
     for (size_t i = 0; i < kStages; ++i) {
       const int dim = (c.embed_dim << i) / 2;
       if (i == 0 || !c.vit_stem) {

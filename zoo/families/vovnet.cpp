@@ -98,9 +98,7 @@ class VovNet final : public Chained<HeadedModel> {
     stem.add(conv3x3(c, c.stem_chs[1], c.stem_chs[2], 2));
     add("stem", std::move(stem));
     parts("stem", {1});
-    int depth = 0;
-    for (const int n : c.block_per_stage) depth += n;
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), depth);
+    DropPathRamp drop_path(o, c.block_per_stage);
     for (size_t s = 0; s < 4; ++s)
       stages.add(OsaStage(c, s == 0 ? c.stem_chs[2] : c.stage_out_chs[s - 1], s, drop_path));
     add("stages", std::move(stages));

@@ -156,7 +156,7 @@ class XceptionAligned final : public HeadedModel {
 
   void add_blocks(const Cfg& c, const ModelOptions& o, std::vector<Place> places) {
     Dilator strides{.reached = 2, .limit = o.output_stride.value_or(32)};
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), static_cast<int>(places.size()));
+    DropPathRamp drop_path(o, static_cast<int>(places.size()));
     Sequential blocks;
     for (Place& p : places) {
       strided_.push_back(p.stride > 1);
