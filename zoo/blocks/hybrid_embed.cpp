@@ -6,6 +6,7 @@
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
 #include "nn/layers/pos_embed.h"
+#include "zoo/blocks/windows.h"
 #include "zoo/taps.h"
 
 namespace fovea::zoo {
@@ -68,11 +69,7 @@ Tensor HybridEmbed::forward(const Tensor& image) {
     const TapCollector unheard(TapKind::block, {}, false);  // the backbone's levels are not the model's
     x = backbone_(image);
   }
-  if (options_.pad) {
-    const auto missing = [](int64_t size, int step) { return (step - size % step) % step; };
-    const int64_t more_h = missing(x.dim(2), options_.patch.h), more_w = missing(x.dim(3), options_.patch.w);
-    if (more_h > 0 || more_w > 0) x = pad_last(x, {0, more_w, 0, more_h});
-  }
+  if (options_.pad) x = filled_map_to_windows(x, options_.patch);
   x = permute(proj_(x), {0, 2, 3, 1});
   return options_.flatten ? flatten(x, 1, 2) : x;
 }

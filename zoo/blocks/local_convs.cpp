@@ -8,6 +8,7 @@
 #include "engine/ops/ops.h"
 #include "nn/layers/conv_transpose.h"
 #include "zoo/blocks/map_heads.h"
+#include "zoo/blocks/windows.h"
 
 namespace fovea::zoo {
 namespace {
@@ -109,8 +110,7 @@ ShrunkAttention::ShrunkAttention(int dim, const ShrunkAttentionOptions& o)
 
 Tensor ShrunkAttention::forward(const Tensor& x) {
   const int64_t height = x.dim(2), width = x.dim(3);
-  const int64_t below = (stride_ - height % stride_) % stride_, right = (stride_ - width % stride_) % stride_;
-  const Tensor all = fills_ && below + right > 0 ? pad_last(x, {0, right, 0, below}) : x;
+  const Tensor all = fills_ ? filled_map_to_windows(x, stride_) : x;
   const Tensor products = pwise_(conv_proj_(all));
   const std::vector<Tensor> part = chunk(split_map_heads(products, heads_), 3, 3);
   const Tensor answer = merge_map_heads(sdpa(part[0], part[1], part[2]), products.dim(2), products.dim(3));

@@ -108,6 +108,11 @@ Tensor VisionTower::forward_head(const Tensor& features, bool pre_logits) {
   return classified(pool_ == "avg" ? mean(tokens, {1}) : tokens, pre_logits);
 }
 
+Tensor VisionTower::merged(const Tensor& map, bool hidden_only) {
+  const Scope scope(alone() ? "" : "encoder");
+  return (*merger_.get())(map, hidden_only);
+}
+
 Tensor VisionTower::classified(const Tensor& pooled, bool pre_logits) {
   if (alone()) return pooled;
   const Tensor x = head_drop_(norm_(pooled));
@@ -164,7 +169,7 @@ void VisionTower::vacate_behind(std::string_view level, std::string_view) {
 
 void VisionTower::drop_head() {
   if (!options_.flat) {
-    drop_merging();
+    if (merger_) merger_->vacate();
     merges_ = false;
     if (norm_) norm_ = replace("norm", head_norm());
     measure_width();

@@ -26,6 +26,19 @@ struct TowerOptions {
   bool head_joins = true;  // the classifier belongs to the last layer for learning rates by depth
 };
 
+/// Makes fewer tokens of many, for a language model.
+class TokenMerger : public Module {
+ public:
+  /// N,H,W,C -> [N, L, out]; `hidden_only`: in front of the last projection.
+  Tensor operator()(const Tensor& map, bool hidden_only) {
+    const Scope scope(name());
+    return merge(map, hidden_only);
+  }
+
+ private:
+  virtual Tensor merge(const Tensor& map, bool hidden_only) = 0;
+};
+
 /// By itself the encoder's parts are the model's own; else they are those of its child "encoder".
 class VisionTower : public ImageModel, public TokenModel {
  public:
@@ -57,14 +70,17 @@ class VisionTower : public ImageModel, public TokenModel {
   Param place_buffer(std::string_view name, const Shape& s, const Init& init) {
     return encoder_ ? encoder_->buffer(name, s, init) : buffer(name, s, init);
   }
+  template <class M>
+  void place_merger(std::string_view name, M merger) {
+    merger_ = place(name, std::move(merger));
+  }
   void place_blocks(std::vector<std::unique_ptr<VitBlock>> blocks);
   /// Ends the constructor.
   void add_ends(Maybe<Module> norm = {});
 
   virtual Tokens enter(const Tensor& image) = 0;
-  /// Merged tokens [N, L, merged_dim] of N,H,W,C; `hidden_only`: in front of the last projection.
-  virtual Tensor merged(const Tensor& map, bool hidden_only) = 0;
-  virtual void drop_merging() {}
+  /// Merged tokens [N, L, merged_dim] of N,H,W,C: those of the merger, unless the model makes them itself.
+  virtual Tensor merged(const Tensor& map, bool hidden_only);
   Tensor through(Tensor x, const AttentionContext& c);  // the blocks and the norm behind them
   Tensor classified(const Tensor& pooled, bool pre_logits);
 
@@ -88,6 +104,7 @@ class VisionTower : public ImageModel, public TokenModel {
   std::string pool_;
   bool merges_;
   Ref<Encoder> encoder_;
+  Maybe<TokenMerger> merger_;
   std::vector<VitBlock*> blocks_;
   Maybe<Module> block_norm_, norm_;
   Ref<Dropout> head_drop_;

@@ -9,6 +9,8 @@
 namespace fovea::zoo {
 namespace {
 
+int64_t missing(int64_t size, int step) { return (step - size % step) % step; }
+
 // Which part of a rolled side a place belongs to: whole windows, the rest that stayed, what came from the other end.
 int part(int at, int size, int window, int shift) {
   if (shift == 0 || at < size - window) return 0;
@@ -29,9 +31,13 @@ Tensor window_reverse(const Tensor& tokens, Size2 window, Size2 map) {
 }
 
 Tensor filled_to_windows(const Tensor& x, Size2 window) {
-  const int64_t more_h = (window.h - x.dim(1) % window.h) % window.h,
-                more_w = (window.w - x.dim(2) % window.w) % window.w;
+  const int64_t more_h = missing(x.dim(1), window.h), more_w = missing(x.dim(2), window.w);
   return more_h > 0 || more_w > 0 ? pad_last(x, {0, 0, 0, more_w, 0, more_h}) : x;
+}
+
+Tensor filled_map_to_windows(const Tensor& x, Size2 window) {
+  const int64_t more_h = missing(x.dim(2), window.h), more_w = missing(x.dim(3), window.w);
+  return more_h > 0 || more_w > 0 ? pad_last(x, {0, more_w, 0, more_h}) : x;
 }
 
 // Without ops: while tracing, their results would have no values.

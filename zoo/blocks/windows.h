@@ -14,6 +14,8 @@ Tensor window_reverse(const Tensor& tokens, Size2 window, Size2 map);
 
 /// N,H,W,C with zeros below and on the right, up to whole windows.
 Tensor filled_to_windows(const Tensor& x, Size2 window);
+/// The same of N,C,H,W.
+Tensor filled_map_to_windows(const Tensor& x, Size2 window);
 /// What f makes of the windows of N,H,W,C, filled where they reach beyond it: from and to [N * windows, area, C].
 template <class F>
 Tensor in_windows(const Tensor& x, Size2 window, F f) {

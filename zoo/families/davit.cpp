@@ -10,6 +10,7 @@
 #include "zoo/blocks/missing_values.h"
 #include "zoo/blocks/staged_model.h"
 #include "zoo/blocks/vit_init.h"
+#include "zoo/blocks/windows.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::davit {
@@ -34,14 +35,7 @@ FOVEA_SETTINGS(Cfg, depths, embed_dims, num_heads, window_size, mlp_ratio, qkv_b
 
 Tensor to_last(const Tensor& map) { return permute(map, {0, 2, 3, 1}); }
 Tensor to_first(const Tensor& map) { return permute(map, {0, 3, 1, 2}); }
-int64_t missing(int64_t size, int64_t step) { return (step - size % step) % step; }
 NormSpec norm_of(const Cfg& c) { return {.kind = NormSpec::Kind::layer, .eps = c.norm_eps}; }
-
-// N,C,H,W at the bottom and on the right.
-Tensor padded(const Tensor& x, int64_t step) {
-  const int64_t more_h = missing(x.dim(2), step), more_w = missing(x.dim(3), step);
-  return more_h > 0 || more_w > 0 ? pad_last(x, {0, more_w, 0, more_h}) : x;
-}
 
 /// A depthwise convolution that is added tells where pixels are. N,C,H,W.
 struct ConvPosEnc final : Module {
@@ -109,7 +103,7 @@ struct Stem final : Module {
     conv = add("conv", Conv2d(in, c.embed_dims[0], 7, {.stride = 4, .padding = 3, .bias = true}));
     norm = add("norm", norm2d(norm_of(c), c.embed_dims[0]));
   }
-  Tensor forward(const Tensor& image) override { return norm(conv(padded(image, 4))); }
+  Tensor forward(const Tensor& image) override { return norm(conv(filled_map_to_windows(image, 4))); }
 };
 
 struct Downsample final : Module {
@@ -120,7 +114,7 @@ struct Downsample final : Module {
     conv = add("conv", Conv2d(in, out, kernel, {.stride = 2, .padding = even() ? 0 : kernel / 2, .bias = true}));
   }
   bool even() const { return kernel % 2 == 0; }
-  Tensor forward(const Tensor& x) override { return conv(even() ? padded(norm(x), kernel) : norm(x)); }
+  Tensor forward(const Tensor& x) override { return conv(even() ? filled_map_to_windows(norm(x), kernel) : norm(x)); }
 };
 
 struct Stage final : ShrinkingStage {

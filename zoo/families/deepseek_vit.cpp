@@ -6,6 +6,7 @@
 #include "zoo/blocks/stages.h"
 #include "zoo/blocks/vision_tower.h"
 #include "zoo/blocks/vit_init.h"
+#include "zoo/blocks/windows.h"
 #include "zoo/family.h"
 
 namespace fovea::zoo::deepseek_vit {
@@ -28,7 +29,7 @@ FOVEA_SETTINGS(Cfg, encoder_only, encoder_pool, out_features, patch_size, embed_
                dynamic_img_pad)
 
 /// Squares of tokens become one each, for a language model: N,H,W,C -> [N, L, out].
-class Aligner final : public Module {
+class Aligner final : public TokenMerger {
  public:
   explicit Aligner(const Cfg& c) : side_(c.downsample_ratio) {
     if (c.out_features < 1 || side_ < 1)
@@ -36,18 +37,15 @@ class Aligner final : public Module {
     fc1_ = add("fc1", Linear(c.embed_dim * side_ * side_, c.out_features));
     fc2_ = add("fc2", Linear(c.out_features, c.out_features));
   }
-  Tensor operator()(const Tensor& x, bool hidden_only = false) {
-    const Scope scope(name());
-    const auto missing = [&](int64_t size) { return (side_ - size % side_) % side_; };
-    const int64_t more_h = missing(x.dim(1)), more_w = missing(x.dim(2));
-    const Tensor whole = more_h > 0 || more_w > 0 ? pad_last(x, {0, 0, 0, more_w, 0, more_h}) : x;
+
+ private:
+  Tensor merge(const Tensor& x, bool hidden_only) override {
+    const Tensor whole = filled_to_windows(x, side_);
     const int64_t n = x.dim(0), h = whole.dim(1) / side_, w = whole.dim(2) / side_, c = x.dim(3);
     const Tensor squares = permute(reshape(whole, {n, h, side_, w, side_, c}), {0, 1, 3, 5, 2, 4});
     const Tensor y = activate(fc1_(reshape(squares, {n, h * w, c * side_ * side_})), act::gelu);
     return hidden_only ? y : fc2_(y);
   }
-
- private:
   int side_;
   Ref<Linear> fc1_, fc2_;
 };
@@ -75,7 +73,7 @@ class DeepseekVit final : public VisionTower {
                                            .prefix = 0,
                                            .temperature = c.rope_temperature,
                                            .rotate_half = true}));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth);
+    DropPathRamp drop_path(o, c.depth);
     std::vector<std::unique_ptr<VitBlock>> blocks;
     for (int i = 0; i < c.depth; ++i)
       blocks.push_back(vit_block(VitBlockKind::pre_norm, {.dim = c.embed_dim,
@@ -91,7 +89,7 @@ class DeepseekVit final : public VisionTower {
                                                           .drop_path = drop_path.next()}));
     place_blocks(std::move(blocks));
     const Ref<Module> last = place("norm", token_norm(norm, c.embed_dim));
-    if (merges()) aligner_ = place("aligner", Aligner(c));
+    if (merges()) place_merger("aligner", Aligner(c));
     add_ends(last);
     start_vit_values(*this, VitInit::eva, num_classes_);  // gates stay as they are
   }
@@ -106,18 +104,10 @@ class DeepseekVit final : public VisionTower {
     t.context.rotary = rope_->at(grid, 0, map.device());
     return t;
   }
-  Tensor merged(const Tensor& map, bool hidden_only) override {
-    const Scope scope(alone() ? "" : "encoder");
-    return (*aligner_)(map, hidden_only);
-  }
-  void drop_merging() override {
-    if (aligner_) aligner_->vacate();
-  }
 
   Cfg cfg_;
   Ref<PatchEmbed> patch_embed_;
   Ref<RotaryEmbedding> rope_;
-  Ref<Aligner> aligner_;
 };
 
 // ---- checkpoints ------------------------------------------------------------------------------------------------

@@ -111,14 +111,12 @@ struct WindowAttention final : Module {
     attn->set_grid(side);
   }
   Tensor forward(const Tensor& x) override {
-    const int height = static_cast<int>(x.dim(2)), width = static_cast<int>(x.dim(3));
-    if (height == side && width == side) return attn(x);
-    const Size2 whole((height + side - 1) / side * side, (width + side - 1) / side * side);
-    const Tensor map = pad_last(permute(x, {0, 2, 3, 1}), {0, 0, 0, whole.w - width, 0, whole.h - height});
-    const Tensor windows = unflatten(window_partition(map, side), 1, {side, side});
-    const Tensor y = permute(attn(permute(windows, {0, 3, 1, 2})), {0, 2, 3, 1});
-    const Tensor all = window_reverse(flatten(y, 1, 2), side, whole);
-    return permute(narrow(narrow(all, 1, 0, height), 2, 0, width), {0, 3, 1, 2});
+    if (x.dim(2) == side && x.dim(3) == side) return attn(x);
+    const Tensor y = in_windows(permute(x, {0, 2, 3, 1}), side, [&](const Tensor& tokens) {
+      const Tensor windows = permute(unflatten(tokens, 1, {side, side}), {0, 3, 1, 2});
+      return flatten(permute(attn(windows), {0, 2, 3, 1}), 1, 2);
+    });
+    return permute(y, {0, 3, 1, 2});
   }
 };
 

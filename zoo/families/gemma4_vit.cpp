@@ -198,7 +198,7 @@ class Gemma4Vit final : public VisionTower, public SequenceModel {
                                                  .temperature = c.rope_theta,
                                                  .columns_first = true,
                                                  .rotate_half = true}));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth);
+    DropPathRamp drop_path(o, c.depth);
     std::vector<std::unique_ptr<VitBlock>> blocks;
     for (int i = 0; i < c.depth; ++i) blocks.push_back(std::make_unique<Block>(c, drop_path.next()));
     place_blocks(std::move(blocks));

@@ -79,12 +79,10 @@ class Block final : public HieraBlock {
     return unflatten((*attn_)(flatten(x, 1, 2), map), 1, {like.dim(1), like.dim(2)});
   }
   Tensor windowed(const Tensor& x, const Tensor& like) {
-    const Size2 window = window_, map = up_to_windows(x, window), after(window.h / stride_.h, window.w / stride_.w);
-    const bool pads = map.h > x.dim(1) || map.w > x.dim(2);
-    const Tensor filled = pads ? pad_last(x, {0, 0, 0, map.w - x.dim(2), 0, map.h - x.dim(1)}) : x;
-    const Tensor tokens = (*attn_)(window_partition(filled, window), window);
-    const Tensor y = window_reverse(tokens, after, up_to_windows(like, after));
-    return pads ? slice(slice(y, 1, 0, like.dim(1)), 2, 0, like.dim(2)) : y;
+    const Size2 window = window_, after(window.h / stride_.h, window.w / stride_.w), whole = up_to_windows(like, after);
+    const Tensor tokens = (*attn_)(window_partition(filled_to_windows(x, window), window), window);
+    const Tensor y = window_reverse(tokens, after, whole);
+    return whole.h > like.dim(1) || whole.w > like.dim(2) ? slice(slice(y, 1, 0, like.dim(1)), 2, 0, like.dim(2)) : y;
   }
   int window_;  // 0: attention to all
   Size2 stride_;

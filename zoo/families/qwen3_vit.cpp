@@ -31,15 +31,16 @@ FOVEA_SETTINGS(Cfg, encoder_only, encoder_pool, out_features, patch_size, embed_
 int hidden_of(const Cfg& c) { return c.embed_dim * c.merge_size * c.merge_size; }
 
 /// Squares of normalised tokens become one each, for a language model: N,H,W,C -> [N, L, out].
-class Merger final : public Module {
+class Merger final : public TokenMerger {
  public:
   explicit Merger(const Cfg& c) : side_(c.merge_size) {
     norm_ = add("norm", LayerNorm(c.embed_dim, c.norm_eps));
     fc1_ = add("fc1", Linear(hidden_of(c), hidden_of(c)));
     if (c.out_features > 0) fc2_ = add("fc2", Linear(hidden_of(c), c.out_features));
   }
-  Tensor operator()(const Tensor& x, bool hidden_only) {
-    const Scope scope(name());
+
+ private:
+  Tensor merge(const Tensor& x, bool hidden_only) override {
     const int64_t n = x.dim(0), h = x.dim(1) / side_, w = x.dim(2) / side_, c = x.dim(3);
     if (h * side_ != x.dim(1) || w * side_ != x.dim(2))
       throw Error(Error::Kind::shape,
@@ -49,8 +50,6 @@ class Merger final : public Module {
     const Tensor y = activate(fc1_(reshape(squares, {n, h * w, side_ * side_ * c})), act::gelu);
     return hidden_only ? y : fc2_(y);
   }
-
- private:
   int side_;
   Ref<LayerNorm> norm_;
   Ref<Linear> fc1_;
@@ -77,7 +76,7 @@ class Qwen3Vit final : public VisionTower {
                                            .prefix = 0,
                                            .temperature = c.rope_temperature,
                                            .rotate_half = true}));
-    DropPathRamp drop_path(static_cast<double>(o.drop_path_rate.value_or(0.0f)), c.depth);
+    DropPathRamp drop_path(o, c.depth);
     const SelfAttentionOptions attn{
         .heads = c.num_heads, .qkv_bias = true, .attn_drop = c.attn_drop_rate, .proj_drop = c.proj_drop_rate};
     std::vector<std::unique_ptr<VitBlock>> blocks;
@@ -89,7 +88,7 @@ class Qwen3Vit final : public VisionTower {
                                                           .act = c.act_layer,
                                                           .drop_path = drop_path.next()}));
     place_blocks(std::move(blocks));
-    if (merges()) merger_ = place("merger", Merger(c));
+    if (merges()) place_merger("merger", Merger(c));
     add_ends();
     start_vit_values(*this, VitInit::timm, num_classes_);
   }
@@ -107,19 +106,11 @@ class Qwen3Vit final : public VisionTower {
     t.context.rotary = rope_->at(grid, 0, map.device());
     return t;
   }
-  Tensor merged(const Tensor& map, bool hidden_only) override {
-    const Scope scope(alone() ? "" : "encoder");
-    return (*merger_)(map, hidden_only);
-  }
-  void drop_merging() override {
-    if (merger_) merger_->vacate();
-  }
 
   Cfg cfg_;
   Param pos_embed_;
   Ref<PatchEmbed> patch_embed_;
   Ref<RotaryEmbedding> rope_;
-  Ref<Merger> merger_;
 };
 
 // ---- checkpoints ------------------------------------------------------------------------------------------------

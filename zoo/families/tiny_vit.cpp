@@ -93,18 +93,9 @@ struct Block final : Module {
     local_conv = add("local_conv", depthwise(dim, c.local_conv_size));
   }
   Tensor forward(const Tensor& x) override {
-    const Tensor y = permute(x + drop_path1(attended(x)), {0, 3, 1, 2});
+    const Tensor y = permute(x + drop_path1(in_windows(x, window, attn)), {0, 3, 1, 2});
     const Tensor z = permute(local_conv(y), {0, 2, 3, 1});
     return z + drop_path2(mlp(z));
-  }
-  Tensor attended(const Tensor& x) {
-    const int64_t h = x.dim(1), w = x.dim(2);
-    const auto more = [&](int64_t size) { return (window - size % window) % window; };
-    const bool pads = more(h) > 0 || more(w) > 0;
-    const Tensor whole = pads ? pad_last(x, {0, 0, 0, more(w), 0, more(h)}) : x;
-    const Size2 map(static_cast<int>(whole.dim(1)), static_cast<int>(whole.dim(2)));
-    const Tensor all = window_reverse(attn(window_partition(whole, window)), window, map);
-    return pads ? slice(slice(all, 1, 0, h), 2, 0, w) : all;
   }
 };
 
