@@ -59,13 +59,6 @@ Image window_of(const Image& image, const Window& w) {
   return out;
 }
 
-// Where the middle of `room` begins, or some place that chance says; negative where there is too little.
-int placed(int size, int wanted, bool anywhere, Chance& chance) {
-  const int room = size - wanted;
-  if (!anywhere) return room >= 0 ? static_cast<int>(std::nearbyint(room / 2.0)) : -(-room / 2);
-  return room >= 0 ? chance.upto(room) : -chance.upto(-room);
-}
-
 // Resized about as far as the shorter edge needs to fit, and then cut.
 Image keep_ratio(const Image& image, const TrainConfig& c, Filter filter, Chance& chance) {
   const auto [channels, height, width] = c.input_size;
@@ -80,9 +73,11 @@ Image keep_ratio(const Image& image, const TrainConfig& c, Filter filter, Chance
   }
   const auto size = [&](int n, double by) { return std::max(1, static_cast<int>(std::nearbyint(n * by / fit))); };
   const Image resized = resize(image, size(image.width, wide), size(image.height, tall), filter);
-  const bool anywhere = c.crop == TrainCrop::rkrr;
-  const int top = placed(resized.height, height, anywhere, chance);
-  return window_of(resized, {placed(resized.width, width, anywhere, chance), top, width, height});
+  const auto first = [&](int n, int wanted) {
+    return c.crop == TrainCrop::rkrr ? somewhere_in(n, wanted, chance) : middle_in(n, wanted);
+  };
+  const int top = first(resized.height, height);
+  return window_of(resized, {first(resized.width, width), top, width, height});
 }
 
 Image jittered(Image image, double most, Chance& chance) {
@@ -129,6 +124,16 @@ double Chance::uniform() {
 }
 double Chance::normal() { return normal4(key_, drawn_++)[0]; }
 int Chance::upto(int most) { return std::min(most, static_cast<int>(uniform() * (most + 1.0))); }
+
+int middle_in(int size, int window) {
+  const int room = size - window;
+  return room >= 0 ? static_cast<int>(std::nearbyint(room / 2.0)) : -(-room / 2);
+}
+
+int somewhere_in(int size, int window, Chance& chance) {
+  const int room = size - window;
+  return room >= 0 ? chance.upto(room) : -chance.upto(-room);
+}
 
 Image mirrored(Image image, bool across, bool upside_down) {
   const auto n = static_cast<size_t>(image.channels);

@@ -59,6 +59,9 @@ class Chance {
   uint64_t key_, drawn_ = 0;
 };
 
+/// Where a window begins in an edge: in the middle, or where chance says. Negative where the window is the longer one.
+int middle_in(int size, int window);
+int somewhere_in(int size, int window, Chance& chance);
 Image mirrored(Image image, bool across, bool upside_down);
 void erase(Tensor& image, const Erasing& how, Chance& chance);         // f32[1, C, H, W]
 /// The 8-bit image of exactly the input size.

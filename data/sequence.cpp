@@ -124,10 +124,8 @@ Image crop_or_pad(const Image& image, int top, int left, int height, int width, 
 Image center_crop_to_sequence(const Image& image, const SequenceLimits& limits, std::span<const uint8_t> fill) {
   check(image);
   const SequenceFit to = fit_sequence(image.height, image.width, limits);
-  const auto first = [](int size, int wanted) {
-    return wanted > size ? -((wanted - size) / 2) : rounded((size - wanted) / 2.0);
-  };
-  return crop_or_pad(image, first(image.height, to.height), first(image.width, to.width), to.height, to.width, fill);
+  return crop_or_pad(image, middle_in(image.height, to.height), middle_in(image.width, to.width), to.height, to.width,
+                     fill);
 }
 
 Image random_crop_to_sequence(const Image& image, const SequenceLimits& limits, Chance& chance,
@@ -136,8 +134,7 @@ Image random_crop_to_sequence(const Image& image, const SequenceLimits& limits, 
   SequenceLimits within = limits;
   within.max_ratio = 1.0;
   const SequenceFit to = fit_sequence(image.height, image.width, within);
-  const auto first = [&](int more) { return more < 0 ? -chance.upto(-more) : chance.upto(more); };
-  const int top = first(image.height - to.height), left = first(image.width - to.width);
+  const int top = somewhere_in(image.height, to.height, chance), left = somewhere_in(image.width, to.width, chance);
   return crop_or_pad(image, top, left, to.height, to.width, fill);
 }
 
