@@ -81,10 +81,7 @@ void want_room(const std::string& folder, const std::string& what, uint64_t size
 // Bytes of answers into a partial file, if they are what was asked for.
 class Filling final : public Body {
  public:
-  Filling(Partial& to, const Wanted& wanted, std::string folder)
-      : to_(to),
-        wanted_(wanted),
-        folder_(std::move(folder)) {}
+  Filling(Partial& to, const Wanted& wanted, const std::string& folder) : to_(to), wanted_(wanted), folder_(folder) {}
   bool take(const Reply& head, Bytes piece) override {
     if (head.status != 200 && head.status != 206) return true;  // the page of a refusal
     if (!begun_ && !begin(head)) return false;
@@ -124,7 +121,7 @@ class Filling final : public Body {
   }
   Partial& to_;
   const Wanted& wanted_;
-  std::string folder_;
+  const std::string& folder_;
   bool begun_ = false;
   std::string problem_;
 };
@@ -139,6 +136,8 @@ struct Told {
 // Fetches until the content is whole and right, and puts it to `place`.
 void download(const Exchange& exchange, const Wanted& w, Partial& part, const std::string& place) {
   constexpr int kMostWrong = 2;
+  const std::string folder = fs::path(place).parent_path().string();
+  want_room(folder, w.what, w.size, part.size());
   if (Progress* p = listening()) p->begin(w.what, w.size == Partial::kUnknown ? 0 : w.size, part.size());
   const Told told;
   const bool may_resume = !w.hash.empty();
@@ -149,7 +148,7 @@ void download(const Exchange& exchange, const Wanted& w, Partial& part, const st
     if (w.size == Partial::kUnknown || before < w.size) {
       Request request{.url = w.url};
       if (before > 0) request.headers.push_back(str_cat("Range: bytes=", before, "-"));
-      Filling filling(part, w, fs::path(place).parent_path().string());
+      Filling filling(part, w, folder);
       reply = exchange.once(std::move(request), filling);
       if (!filling.problem().empty()) reply.problem = filling.problem();
     }
@@ -287,7 +286,6 @@ std::optional<std::string> Client::find_file(const Repo& repo, std::string_view 
       Partial part(blob, a.hash, a.size);
       part.adopt();
       const Wanted wanted{.what = what, .url = url, .hash = a.hash, .size = a.size, .repo = &repo, .file = name};
-      want_room(fs::path(blob).parent_path().string(), what, a.size, part.size());
       download(exchange, wanted, part, blob);
     }
     if (!cache.link(a.commit, name, a.hash)) {
