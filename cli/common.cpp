@@ -197,9 +197,8 @@ ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
   }
   load();
   if (limits_ && !eager_) {
-    Target target;
-    if (dtype_ != DType::f32) target.dtype = dtype_;
-    sequences_.emplace(*model_, zoo::SequenceSessionOptions{.pre_logits = !what_.needs_classifier(), .target = target});
+    sequences_.emplace(*model_,
+                       zoo::SequenceSessionOptions{.pre_logits = !what_.needs_classifier(), .target = target()});
     return;
   }
   if (dtype_ != DType::f32) model_->to(dtype_);
@@ -213,9 +212,14 @@ void ReadyModel::load() {
   may_keep_ = report.adapted.size() == (model_->num_classes() == before ? 0 : 1);
 }
 
+Target ReadyModel::target() const {
+  Target out;
+  if (dtype_ != DType::f32) out.dtype = dtype_;
+  return out;
+}
+
 void ReadyModel::compile(const ModelArguments& a) {
-  Target target;
-  if (dtype_ != DType::f32) target.dtype = dtype_;
+  Target target = this->target();
   if (!a.calibration.empty()) target.calibration = read_calibration(a.calibration, model_->full_name());
   const NoGrad no_grad;
   // without a classifier of its own the model says nothing of how many classes the file has
@@ -237,12 +241,16 @@ void ReadyModel::compile(const ModelArguments& a) {
   session_ = fovea::compile(std::move(*graph), target);
 }
 
+template <class Why>
+void ReadyModel::want_finite(const Tensors& results, const Why& why) {
+  if (told_ || std::all_of(results.begin(), results.end(), all_finite)) return;
+  refuse_not_finite(why(), allow_nan_);
+  told_ = true;
+}
+
 Tensors ReadyModel::operator()(const Tensor& images) {
   Tensors out = compute(images);
-  if (!told_ && !std::all_of(out.begin(), out.end(), all_finite)) {
-    refuse_not_finite(why_not_finite(images), allow_nan_);
-    told_ = true;
-  }
+  want_finite(out, [&] { return why_not_finite(images); });
   return out;
 }
 
@@ -251,10 +259,7 @@ Tensors ReadyModel::operator()(const zoo::PatchSequence& s) {
   const zoo::PatchSequence own{
       .patches = eager_ ? cast(s.patches, dtype_) : s.patches, .coords = s.coords, .valid = s.valid};
   const Tensor out = sequences_ ? sequences_->run(own) : zoo::run_sequence(*model_, own, !what_.needs_classifier());
-  if (!told_ && !all_finite(out)) {
-    refuse_not_finite(Error(Error::Kind::weights, "the results are not finite"), allow_nan_);
-    told_ = true;
-  }
+  want_finite({out}, [] { return Error(Error::Kind::weights, "the results are not finite"); });
   return {contiguous(cast(out, DType::f32))};
 }
 

@@ -90,7 +90,10 @@ class ReadyModel {
   void keep();
 
  private:
+  Target target() const;
   void compile(const ModelArguments& a);
+  template <class Why>
+  void want_finite(const Tensors& results, const Why& why);
   Tensors compute(const Tensor& images);
   Error why_not_finite(const Tensor& images);
   void load();
