@@ -9,7 +9,6 @@
 #include "engine/core/isa.h"
 #include "engine/graph/calibration.h"
 #include "engine/graph/passes/passes.h"
-#include "engine/ops/ops.h"
 #include "test/support/catch.h"
 #include "zoo/zoo.h"
 
@@ -35,18 +34,15 @@ fs::path file_of(const std::string& model) {
   return fs::path(FOVEA_SOURCE_DIR "/test/golden/kernels") / (model + ".tsv");
 }
 
-// Ranges decide no kernel; that there are some does.
+// Ranges decide no kernel, nor do means; that there are ranges does.
 std::shared_ptr<const Calibration> any_ranges(ImageModel& model, const Target& target) {
   const Graph g = before_quantize(trace(model), target);
   const std::vector<std::string> names = value_names(g);
-  std::vector<bool> last_axis(names.size(), true);  // is that of the channels
-  for (const Step& s : g.steps)
-    if (s.op->takes_weights()) last_axis[static_cast<size_t>(s.in[0])] = s.op == &ops::linear;
   auto c = std::make_shared<Calibration>();
   for (size_t v = 0; v < names.size(); ++v) {
     const Meta& m = g.values[v].meta;
     if (names[v].empty() || m.dtype != DType::f32 || m.rank() < 2) continue;
-    c->values[names[v]] = {-1, 1, std::vector<float>(static_cast<size_t>(m.dim(last_axis[v] ? -1 : 1)))};
+    c->values[names[v]] = {-1, 1, {}};
   }
   return c;
 }

@@ -5,14 +5,11 @@
 #include "engine/ops/ops.h"
 #include "nn/fuse.h"
 #include "test/golden/runner/figures.h"
-#include "test/zoo/foreign_weights.h"
-#include "weights_tools/rename.h"
+#include "test/zoo/small_hybrids.h"
 #include "zoo/blocks/distance_bias.h"
 
 namespace fovea::zoo {
 namespace {
-
-using Settings = std::vector<std::pair<std::string, std::string>>;
 
 const Settings kCascaded{{"embed_dim", "32,48,64"}, {"key_dim", "8,8,8"}, {"num_heads", "2,3,4"}, {"depth", "1,1,1"}},
     kLow{{"width_list", "8,16,24,64,128"}, {"depth_list", "1,1,2,1,1"}, {"head_widths", "48,64"}},
@@ -21,18 +18,6 @@ const Settings kCascaded{{"embed_dim", "32,48,64"}, {"key_dim", "8,8,8"}, {"num_
           {"head_widths", "48,64"},
           {"fused_conv", "false"}},
     kSequencer{{"layers", "1,1,1,1"}, {"embed_dims", "16,24,24,24"}, {"hidden_sizes", "5,8,8,6"}};
-
-std::unique_ptr<ImageModel> small(const char* name, const Settings& set, std::optional<std::array<int, 2>> size = {}) {
-  return create(name, {.num_classes = 5, .img_size = size, .set = set});
-}
-
-// `theirs` of a filled model loads into another of the same settings.
-void check_originals(const char* name, const Settings& set, std::span<const Rename> rows, const char* one_of_theirs) {
-  const auto filled = small(name, set), other = small(name, set);
-  const StateDict own = filled_weights(*filled), theirs = rename(own, rows);
-  REQUIRE(theirs.contains(one_of_theirs));
-  check_loads(*other, theirs, own);
-}
 
 double difference(ImageModel& a, ImageModel& b, const Tensor& image) {
   const NoGrad no_grad;

@@ -4,14 +4,11 @@
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
 #include "test/golden/runner/figures.h"
-#include "test/zoo/foreign_weights.h"
-#include "weights_tools/edit.h"
+#include "test/zoo/small_hybrids.h"
 #include "zoo/blocks/distilled_model.h"
 
 namespace fovea::zoo {
 namespace {
-
-using Settings = std::vector<std::pair<std::string, std::string>>;
 
 const Settings kLevit{{"embed_dim", "32,48,64"}, {"depth", "1,1,1"}, {"num_heads", "2,3,4"}, {"key_dim", "8"}},
     kFormer{{"depths", "1,1,1,2"}, {"embed_dims", "8,16,24,32"}},
@@ -19,19 +16,6 @@ const Settings kLevit{{"embed_dim", "32,48,64"}, {"depth", "1,1,1"}, {"num_heads
     kTiny{{"embed_dims", "16,32,48,64"}, {"depths", "1,1,1,1"}, {"num_heads", "1,2,3,4"}},
     kNext{{"stem_chs", "16,8,16"}, {"depths", "1,1,5,1"}},
     kIFormer{{"dims", "16,24,32,48"}, {"depths", "1,1,5,3"}, {"attn_groups", "0,0,1,1"}};
-
-std::unique_ptr<ImageModel> small(const char* name, const Settings& set, std::optional<std::array<int, 2>> size = {}) {
-  return create(name, {.num_classes = 5, .img_size = size, .set = set});
-}
-
-// `theirs` of a filled model loads into another of the same settings.
-void check_originals(const char* name, const Settings& set, std::span<const Rename> rows, const char* one_of_theirs) {
-  const auto filled = small(name, set), other = small(name, set);
-  const StateDict own = filled_weights(*filled), theirs = rename(own, rows);
-  REQUIRE(theirs.contains(one_of_theirs));
-  REQUIRE_FALSE(own.contains(one_of_theirs));
-  check_loads(*other, theirs, own);
-}
 
 constexpr Rename kNetwork[] = {{"^stages.0.blocks", "network.0"},        {"^stages.1.downsample", "network.1"},
                                {"^stages.1.blocks", "network.2"},        {"^stages.2.downsample", "network.3"},
