@@ -124,7 +124,7 @@ class PositionedAttention final : public Module {
 
 class MapTransformer final : public TransformerBlock {
  public:
-  MapTransformer(const TransformerCfg& c, const Place& p, Size2 map) : TransformerBlock(c, Layout::map) {
+  MapTransformer(const TransformerCfg& c, const BlockOptions& p, Size2 map) : TransformerBlock(c, Layout::map) {
     if (p.stride == 2) {
       const auto halved = [&](int out, bool bias) {
         return Downsample(p.in, out, pooling(c.transformer_pool_type), bias);
@@ -259,7 +259,7 @@ Tensor TransformerBlock::forward(const Tensor& x) {
   return y + drop_path2_(ls2_(mlp_(norm2_(y))));
 }
 
-std::unique_ptr<TransformerBlock> map_transformer(const TransformerCfg& c, const Place& p, Size2 map) {
+std::unique_ptr<TransformerBlock> map_transformer(const TransformerCfg& c, const BlockOptions& p, Size2 map) {
   return std::make_unique<MapTransformer>(c, p, map);
 }
 

@@ -24,7 +24,7 @@ class Downsample final : public Module {
 };
 
 /// Where a block stands.
-struct Place {
+struct BlockOptions {
   int in = 0, out = 0, stride = 1;
   double drop_path = 0;
 };
@@ -59,7 +59,7 @@ class TransformerBlock : public Module {
 };
 
 /// Every pixel attends to all; the map may be halved before.
-std::unique_ptr<TransformerBlock> map_transformer(const TransformerCfg& c, const Place& p, Size2 map);
+std::unique_ptr<TransformerBlock> map_transformer(const TransformerCfg& c, const BlockOptions& p, Size2 map);
 /// Tokens attend to those of their window, or to those of their place in all windows (`grid`).
 std::unique_ptr<TransformerBlock> partition_transformer(const TransformerCfg& c, int dim, double drop_path,
                                                         const Sizes& s, bool grid, Layout layout);

@@ -26,7 +26,7 @@ Conv2d conv(const ResNetV2Cfg& c, int in, int out, int kernel, const ConvOf& o =
           {.stride = o.stride, .dilation = o.dilation, .padding = c.padding, .standardize = c.standardize}};
 }
 
-struct Place {
+struct BlockOptions {
   int in, out, stride, first_dilation, dilation;
   bool first;
   double drop_path;
@@ -35,7 +35,7 @@ struct Place {
 struct Downsample final : Module {
   Ref<Module> pool, conv_;
   Maybe<Module> norm_;
-  Downsample(const ResNetV2Cfg& c, const Place& p) {
+  Downsample(const ResNetV2Cfg& c, const BlockOptions& p) {
     pool = add("pool", c.avg_down ? shortcut_pool(p.stride, p.dilation) : std::make_unique<Identity>());
     conv_ = add("conv", conv(c, p.in, p.out, 1, {.stride = c.avg_down ? 1 : p.stride}));
     if (!c.preact) norm_ = add("norm", norm_alone(c, p.out));
@@ -48,7 +48,7 @@ struct PreActBlock final : Module {
   Maybe<Module> downsample, drop_path;
   Ref<Module> norm1;
   std::vector<Ref<Module>> rest;
-  PreActBlock(const ResNetV2Cfg& c, const Place& p) {
+  PreActBlock(const ResNetV2Cfg& c, const BlockOptions& p) {
     const bool changes = p.stride != 1 || p.first_dilation != p.dilation || p.in != p.out;
     if (p.first && (changes || !c.basic)) downsample = add("downsample", Downsample(c, p));
     norm1 = add("norm1", norm(c, p.in));
@@ -77,7 +77,7 @@ struct PostActBlock final : Module {
   Maybe<Module> downsample, drop_path;
   std::vector<Ref<Module>> branch;
   Ref<Module> act3;
-  PostActBlock(const ResNetV2Cfg& c, const Place& p) {
+  PostActBlock(const ResNetV2Cfg& c, const BlockOptions& p) {
     if (p.first) downsample = add("downsample", Downsample(c, p));
     const int mid = make_divisible(p.out * c.bottle_ratio);
     branch = {add("conv1", conv(c, p.in, mid, 1)),
@@ -97,7 +97,7 @@ struct PostActBlock final : Module {
   }
 };
 
-std::unique_ptr<Module> block(const ResNetV2Cfg& c, const Place& p) {
+std::unique_ptr<Module> block(const ResNetV2Cfg& c, const BlockOptions& p) {
   if (!c.preact) return std::make_unique<PostActBlock>(c, p);
   return std::make_unique<PreActBlock>(c, p);
 }

@@ -95,7 +95,7 @@ struct Block final : Module {
   }
 };
 
-struct Place {
+struct StageOptions {
   int in = 0, out = 0, kernel = 7, depth = 1;
   int stride = 1, first_dilation = 1, dilation = 1;
 };
@@ -103,7 +103,7 @@ struct Place {
 struct Stage final : Module {
   Maybe<Module> downsample;
   Ref<Sequential> blocks;
-  Stage(const Cfg& c, const Place& p, DropPathRamp& drop_path) {
+  Stage(const Cfg& c, const StageOptions& p, DropPathRamp& drop_path) {
     const bool shrinks = p.stride > 1 || p.first_dilation != p.dilation;
     if (shrinks || p.in != p.out) {
       Sequential down;
@@ -195,7 +195,7 @@ class ConvNeXt final : public HeadedModel {
     int channels = c.dims[0];
     for (size_t i = 0; i < 4; ++i) {
       const Dilator::Step step = strides.next(i > 0 || stem_stride == 2 ? 2 : 1);
-      const Place p{.in = channels,
+      const StageOptions p{.in = channels,
                     .out = c.dims[i],
                     .kernel = c.kernel_sizes[i],
                     .depth = c.depths[i],

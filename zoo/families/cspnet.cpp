@@ -53,7 +53,7 @@ FOVEA_SETTINGS(Cfg, stem_chs, stem_kernel, stem_stride, stem_pool, depth, out_ch
                down_growth, avg_down, stage_type, block_type, attn_layer, attn_ratio, act_layer, norm_layer, aa_layer,
                zero_init_last)
 
-struct Place {
+struct StageOptions {
   size_t stage;
   int in, out, groups;
   int stride, first_dilation, dilation;
@@ -91,7 +91,7 @@ struct BottleneckBlock final : Block {
   Ref<Module> conv1, conv2, act3;
   Ref<ConvNormAct> conv3;
   Maybe<Module> attn2;
-  BottleneckBlock(const Cfg& c, const Place& p, int in, int out, double drop_rate) {
+  BottleneckBlock(const Cfg& c, const StageOptions& p, int in, int out, double drop_rate) {
     const int mid = portion(out, p.bottle_ratio);
     conv1 = add("conv1", conv(c, in, mid, 1));
     conv2 = add("conv2", conv(c, mid, mid, 3, {.dilation = p.dilation, .groups = p.groups}));
@@ -108,7 +108,7 @@ struct TwoConvBlock final : Block {
   Ref<Module> conv1;
   Ref<ConvNormAct> conv2;
   Maybe<Module> attn;
-  TwoConvBlock(const Cfg& c, const Place& p, int in, int out, double drop_rate) {
+  TwoConvBlock(const Cfg& c, const StageOptions& p, int in, int out, double drop_rate) {
     const int mid = portion(out, p.bottle_ratio);
     const ConvOf large{.dilation = p.dilation, .groups = p.groups};
     const bool dark = c.block_type == BlockKind::dark;
@@ -124,7 +124,7 @@ struct Stage final : Module {
   Maybe<Module> conv_down, conv_exp, conv_transition_b, conv_transition;
   Ref<Module> blocks;
   StageKind kind;
-  Stage(const Cfg& c, const Place& p, DropPathRamp& drop_path) : kind(c.stage_type) {
+  Stage(const Cfg& c, const StageOptions& p, DropPathRamp& drop_path) : kind(c.stage_type) {
     int channels = p.in;
     if (kind == StageKind::dark || p.stride != 1 || p.first_dilation != p.dilation) {
       channels = c.down_growth || kind == StageKind::dark ? p.out : p.in;
@@ -152,7 +152,7 @@ struct Stage final : Module {
     if (kind == StageKind::cs3) return conv_transition(cat({blocks(half[0]), half[1]}, 1));
     return conv_transition(cat({half[0], conv_transition_b(blocks(half[1]))}, 1));
   }
-  static std::unique_ptr<Module> shrinking(const Cfg& c, const Place& p, int out) {
+  static std::unique_ptr<Module> shrinking(const Cfg& c, const StageOptions& p, int out) {
     if (!c.avg_down)
       return std::make_unique<ConvNormAct>(
           conv(c, p.in, out, 3, {.stride = p.stride, .dilation = p.first_dilation, .groups = p.groups, .blurs = true}));
@@ -215,7 +215,7 @@ class CspNet final : public Chained<HeadedModel> {
     std::vector<int> levels;
     for (size_t s = 0; s < c.depth.size() && c.depth[s] > 0; ++s) {
       const Dilator::Step step = strides.next(s > 0 || c.first_stride ? 2 : 1);
-      const Place p{.stage = s,
+      const StageOptions p{.stage = s,
                     .in = channels,
                     .out = c.out_chs[s],
                     .groups = c.groups[s],

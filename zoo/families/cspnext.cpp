@@ -51,7 +51,7 @@ struct DepthwiseSeparable final : Module {
   Tensor forward(const Tensor& x) override { return pointwise(depthwise(x)); }
 };
 
-struct Place {
+struct StageOptions {
   int in, out, depth, dilation;
   bool residual;
 };
@@ -60,7 +60,7 @@ struct Block final : Module {
   Ref<Module> conv1, conv2;
   Maybe<Module> drop_path;
   bool residual;
-  Block(const Cfg& c, int channels, const Place& p, double drop) : residual(p.residual) {
+  Block(const Cfg& c, int channels, const StageOptions& p, double drop) : residual(p.residual) {
     conv1 = add("conv1", conv(c, channels, channels, 3, {.dilation = p.dilation}));
     conv2 = add("conv2", DepthwiseSeparable(c, channels, p.dilation));
     if (residual && drop > 0) drop_path = add("drop_path", DropPath(drop));
@@ -75,7 +75,7 @@ struct Block final : Module {
 struct Layer final : Module {
   Ref<Module> short_conv, main_conv, blocks, final_conv;
   Maybe<Module> attention;
-  Layer(const Cfg& c, const Place& p, DropPathRamp& drop_path) {
+  Layer(const Cfg& c, const StageOptions& p, DropPathRamp& drop_path) {
     const int mid = static_cast<int>(p.out * c.expand_ratio);
     short_conv = add("short_conv", conv(c, p.out, mid, 1));
     main_conv = add("main_conv", conv(c, p.out, mid, 1));
@@ -129,7 +129,7 @@ class CspNext final : public Chained<HeadedModel> {
     Sequential all;
     for (size_t s = 0; s < 4; ++s) {
       const Dilator::Step step = strides.next(2);
-      const Place p{
+      const StageOptions p{
           .in = channels, .out = scaled(c, s), .depth = depth(c, s), .dilation = step.dilation, .residual = s < 3};
       Sequential stage;
       stage.add(conv(c, p.in, p.out, 3, {.stride = step.stride, .dilation = step.first_dilation}));

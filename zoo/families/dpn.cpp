@@ -35,7 +35,7 @@ struct BnActConv final : Module {
   Tensor forward(const Tensor& x) override { return conv(bn(x)); }
 };
 
-struct Place {
+struct BlockOptions {
   int in, mid, out, growth, stride;
   bool first;
 };
@@ -45,7 +45,7 @@ struct DualPathBlock final : Module {
   Maybe<Module> proj, c1x1_c1, c1x1_c2;
   Ref<Module> c1x1_a, c3x3_b, c1x1_c;
   int out;
-  DualPathBlock(const Cfg& c, const Place& p) : out(p.out) {
+  DualPathBlock(const Cfg& c, const BlockOptions& p) : out(p.out) {
     if (p.first)
       proj = add(str_cat("c1x1_w_s", p.stride), BnActConv(p.in, p.out + 2 * p.growth, 1, {.stride = p.stride}));
     c1x1_a = add("c1x1_a", BnActConv(p.in, p.mid, 1));
@@ -78,7 +78,7 @@ class Dpn final : public Chained<ImageModel> {
     std::vector<int> ends{0};
     for (size_t i = 0; i < 4; ++i) {
       const int scale = 1 << i;
-      Place p{.in = channels,
+      BlockOptions p{.in = channels,
               .mid = c.k_r * scale,
               .out = 64 * scale * (c.small ? 1 : 4),
               .growth = c.inc_sec[i],

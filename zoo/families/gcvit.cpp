@@ -76,7 +76,7 @@ struct FeatureBlock final : Module {
 };
 
 // Where a block stands.
-struct Place {
+struct BlockOptions {
   int dim = 0, heads = 1;
   Size2 window{};
   bool global = false;  // its queries are those of the whole map
@@ -85,7 +85,7 @@ struct Place {
 
 class Block final : public Module {
  public:
-  Block(const Cfg& c, const Place& p) : place_(p) {
+  Block(const Cfg& c, const BlockOptions& p) : options_(p) {
     norm1_ = add("norm1", LayerNorm(p.dim, c.norm_eps));
     attn_ = add("attn", WindowAttention(c, p));
     if (c.layer_scale > 0) ls1_ = add("ls1", LayerScale(p.dim, c.layer_scale));
@@ -101,8 +101,8 @@ class Block final : public Module {
   Tensor operator()(const Tensor& x, const Tensor& asked) {
     const Scope scope(name());
     const Size2 map{static_cast<int>(x.dim(1)), static_cast<int>(x.dim(2))};
-    const Tensor seen = (*attn_)(window_partition(norm1_(x), place_.window), asked);
-    const Tensor y = x + drop_path1_(ls1_(window_reverse(seen, place_.window, map)));
+    const Tensor seen = (*attn_)(window_partition(norm1_(x), options_.window), asked);
+    const Tensor y = x + drop_path1_(ls1_(window_reverse(seen, options_.window, map)));
     return y + drop_path2_(ls2_(mlp_(norm2_(y))));
   }
 
@@ -113,7 +113,7 @@ class Block final : public Module {
     double drop;
     Ref<PositionBias> rel_pos;
     Ref<Module> qkv, proj, proj_drop;
-    WindowAttention(const Cfg& c, const Place& p) : heads(p.heads), global(p.global), drop(c.attn_drop_rate) {
+    WindowAttention(const Cfg& c, const BlockOptions& p) : heads(p.heads), global(p.global), drop(c.attn_drop_rate) {
       head_channels(p.dim, heads);  // throws when the heads do not divide the channels
       rel_pos = add("rel_pos", position_bias({.type = RelPosType::bias, .window = p.window}, heads));
       qkv = add("qkv", Linear(p.dim, (global ? 2 : 3) * p.dim, c.qkv_bias));
@@ -133,7 +133,7 @@ class Block final : public Module {
       return {q, split_heads(kv[0], heads), split_heads(kv[1], heads)};
     }
   };
-  Place place_;
+  BlockOptions options_;
   Ref<Module> norm1_, drop_path1_, norm2_, mlp_, drop_path2_;
   Ref<WindowAttention> attn_;
   Maybe<Module> ls1_, ls2_;

@@ -47,7 +47,7 @@ struct Subsample final : Module {
 };
 
 // Where attention stands.
-struct Place {
+struct BlockOptions {
   int in = 0, out = 0, heads = 0;
   double attn_ratio = 2;
   Size2 grid = 0;
@@ -59,7 +59,7 @@ struct Attention final : DistanceBiased {
   int heads, key, value;
   Ref<Module> qkv, proj;
   Maybe<Module> q;  // of the fewer; then qkv has keys and values only
-  Attention(const Cfg& c, const Place& p, int stride)
+  Attention(const Cfg& c, const BlockOptions& p, int stride)
       : first(c.use_conv),
         heads(p.heads),
         key(c.key_dim),
@@ -111,7 +111,7 @@ struct LevitMlp final : Module {
 
 struct Block final : Module {
   Ref<Module> attn, mlp, drop_path1, drop_path2;
-  Block(const Cfg& c, const Place& p, double drop) {
+  Block(const Cfg& c, const BlockOptions& p, double drop) {
     attn = add("attn", Attention(c, p, 1));
     drop_path1 = add("drop_path1", DropPath(drop));
     mlp = add("mlp", LevitMlp(c, p.out, c.mlp_ratio));
@@ -125,7 +125,7 @@ struct Block final : Module {
 
 struct Downsample final : Module {
   Ref<Module> attn, mlp, drop_path;
-  Downsample(const Cfg& c, const Place& p, double drop) {
+  Downsample(const Cfg& c, const BlockOptions& p, double drop) {
     attn = add("attn_downsample", Attention(c, p, 2));
     mlp = add("mlp", LevitMlp(c, p.out, 2));
     drop_path = add("drop_path", DropPath(drop));

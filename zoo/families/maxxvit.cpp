@@ -48,7 +48,7 @@ struct Stem final : Module {
 struct MbConv final : Module {
   Maybe<Module> shortcut, down, se_early, se;
   Ref<Module> pre_norm, conv1_1x1, norm1, conv2_kxk, norm2, conv3_1x1, drop_path;
-  MbConv(const ConvCfg& c, const Place& p) {
+  MbConv(const ConvCfg& c, const BlockOptions& p) {
     const int middle = make_divisible((c.conv_expand_output ? p.out : p.in) * c.conv_expand_ratio);
     const auto norm = [&](int channels, bool acts = true) {
       return norm_act2d(norm_spec(c.conv_norm_layer, c.conv_norm_eps), channels, acts ? c.conv_act_layer : act::none);
@@ -91,7 +91,7 @@ struct MbConv final : Module {
 struct ConvNeXt final : Module {
   Maybe<Module> shortcut, down, ls;
   Ref<Module> conv_dw, norm, mlp, drop_path;
-  ConvNeXt(const ConvCfg& c, const Place& p) {
+  ConvNeXt(const ConvCfg& c, const BlockOptions& p) {
     if (c.conv_stride_mode == StrideMode::pointwise)
       throw Error(Error::Kind::argument, "a convnext block has no convolution of 1x1 that could stride",
                   "conv_stride_mode is pool or dw");
@@ -111,7 +111,7 @@ struct ConvNeXt final : Module {
   Tensor forward(const Tensor& x) override { return drop_path(ls(mlp(norm(conv_dw(down(x)))))) + shortcut(x); }
 };
 
-std::unique_ptr<Module> conv_block(const ConvCfg& c, const Place& p) {
+std::unique_ptr<Module> conv_block(const ConvCfg& c, const BlockOptions& p) {
   if (c.conv_block_type == ConvKind::convnext) return std::make_unique<ConvNeXt>(c, p);
   return std::make_unique<MbConv>(c, p);
 }
@@ -119,7 +119,7 @@ std::unique_ptr<Module> conv_block(const ConvCfg& c, const Place& p) {
 /// A convolution and then attention, one after the other or side by side.
 class MixedBlock final : public Module {
  public:
-  MixedBlock(const Cfg& c, const Place& p, const Sizes& s, bool parallel)
+  MixedBlock(const Cfg& c, const BlockOptions& p, const Sizes& s, bool parallel)
       : map_(c.transformer.transformer_use_nchw_attn && !parallel) {
     const Layout layout = map_ ? Layout::map : Layout::tokens;
     const auto partition = [&](bool grid) {
@@ -172,7 +172,7 @@ struct Sized {
   std::array<Sizes, 4> sizes;
 };
 
-std::unique_ptr<Module> block(const Sized& c, const std::string& kind, const Place& p, const Sizes& s) {
+std::unique_ptr<Module> block(const Sized& c, const std::string& kind, const BlockOptions& p, const Sizes& s) {
   if (kind == "C") return conv_block(c.cfg.conv, p);
   if (kind == "T") return map_transformer(c.cfg.transformer, p, s.map);
   if (kind == "M" || kind == "PM") return std::make_unique<MixedBlock>(c.cfg, p, s, kind == "PM");

@@ -60,7 +60,7 @@ Size2 pair_of(const std::array<int, 2>& s) { return {s[0], s[1]}; }
 int area(Size2 s) { return s.h * s.w; }
 
 // What differs from block to block.
-struct Place {
+struct BlockOptions {
   int in = 0, out = 0, heads = 1;
   Size2 map{}, stride_q{}, stride_kv{};
   double drop_path = 0;
@@ -104,7 +104,7 @@ class Pool final {
 /// Of a map N,H,W,C and, behind it, a class token [N, 1, C] where there is one.
 class Attention final : public Joint {
  public:
-  Attention(const Cfg& c, const Place& p, int dim) : heads_(p.heads), residual_(c.residual_pooling) {
+  Attention(const Cfg& c, const BlockOptions& p, int dim) : heads_(p.heads), residual_(c.residual_pooling) {
     const int d = head_channels(dim, p.heads);
     if (c.rel_pos_type == RelPos::spatial) {
       if (p.map.h != p.map.w)
@@ -176,7 +176,7 @@ class Attention final : public Joint {
 /// Operands and results as of its attention.
 class Block final : public Joint {
  public:
-  Block(const Cfg& c, const Place& p) : stride_(p.stride_q), drop_path_(p.drop_path) {
+  Block(const Cfg& c, const BlockOptions& p) : stride_(p.stride_q), drop_path_(p.drop_path) {
     const int dim = c.expand_attn ? p.out : p.in;
     norm1_ = add("norm1", token_norm(c.norm(), p.in));
     if (p.in != dim) shortcut_attn_ = add("shortcut_proj_attn", Linear(p.in, dim));

@@ -15,7 +15,7 @@ FOVEA_SETTINGS(Cfg, stem_size, channel_multiplier, num_features, pad_type)
 // What becomes of a cell's second operand: projected to as many channels; halved in size as well; nothing.
 enum class Before : uint8_t { projected, halved, same };
 
-struct Place {
+struct CellOptions {
   int in, in_before, channels;
   Before before = Before::projected;
   bool reduces = false;
@@ -29,7 +29,7 @@ struct Cell final : Joint {
   bool reduces;
   Before before;
 
-  Cell(const Cfg& c, const Place& p) : reduces(p.reduces), before(p.before) {
+  Cell(const Cfg& c, const CellOptions& p) : reduces(p.reduces), before(p.before) {
     if (before == Before::projected) conv_prev_1x1 = add("conv_prev_1x1", ActConvBn(p.in_before, p.channels));
     conv_1x1 = add("conv_1x1", ActConvBn(p.in, p.channels));
     if (before == Before::halved) {
@@ -96,7 +96,7 @@ class NasNet final : public CellNet {
   NasNet(const Cfg& c, const ModelOptions& o) : CellNet(o) {
     const int n = c.num_features / 24, m = c.channel_multiplier, narrow = n / (m * m);
     stem("conv0", o.in_chans.value_or(3), c.stem_size);
-    const auto put = [&](const std::string& name, const Place& p, AfterCell after = {}) {
+    const auto put = [&](const std::string& name, const CellOptions& p, AfterCell after = {}) {
       cell(add(name, Cell(c, p)), std::move(after));
     };
     put("cell_stem_0",

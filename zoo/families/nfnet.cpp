@@ -92,14 +92,14 @@ struct GammaAct final : Module {
   Tensor forward(const Tensor& x) override { return scale == 1 ? activate(x, act) : activate(x, act) * scale; }
 };
 
-struct Place {
+struct BlockOptions {
   int in, out, stride, first_dilation, dilation;
   double beta, bottle_ratio, drop_path;
 };
 
 struct Downsample final : Module {
   Ref<Module> pool, conv_;
-  Downsample(const Cfg& c, const Place& p) {
+  Downsample(const Cfg& c, const BlockOptions& p) {
     pool = add("pool", shortcut_pool(p.stride, p.dilation));
     conv_ = add("conv", conv(c, p.in, p.out, 1));
   }
@@ -112,7 +112,7 @@ struct Block final : Module {
   std::vector<Ref<Module>> inner;
   Param skipinit_gain;
   double attn_gain, alpha;
-  Block(const Cfg& c, const Place& p) : attn_gain(c.attn_gain), alpha(c.alpha) {
+  Block(const Cfg& c, const BlockOptions& p) : attn_gain(c.attn_gain), alpha(c.alpha) {
     int mid = make_divisible((c.reg ? p.in : p.out) * p.bottle_ratio, c.ch_div);
     const int groups = c.group_size ? mid / c.group_size : 1;
     if (c.group_size && c.group_size % c.ch_div == 0) mid = c.group_size * groups;
@@ -209,7 +209,7 @@ class NormFreeNet final : public Chained<HeadedModel> {
       const int out = make_divisible(c.channels[s] * c.width_factor, c.ch_div);
       Sequential stage;
       for (int i = 0; i < c.depths[s]; ++i) {
-        Place p{.in = channels,
+        BlockOptions p{.in = channels,
                 .out = out,
                 .stride = 1,
                 .first_dilation = step.dilation,

@@ -26,7 +26,7 @@ struct FactorizedReduction final : Module {
   }
 };
 
-struct Place {
+struct CellOptions {
   int in_before = 0, in = 0, channels = 0;
   bool stem = false;  // the one operand is both
   bool reduces = false, halves_before = false;
@@ -38,7 +38,7 @@ struct Cell final : Joint {
   Ref<Module> conv_1x1;
   std::array<std::array<Maybe<Module>, 2>, 5> comb_iter;  // left, right
 
-  Cell(const Cfg& c, const Place& p) {
+  Cell(const Cfg& c, const CellOptions& p) {
     const int n = p.channels, first = p.stem ? p.in : n, stride = p.reduces ? 2 : 1;
     const Padding& pad = c.pad_type;
     if (p.halves_before) conv_prev_1x1 = add("conv_prev_1x1", FactorizedReduction(p.in_before, n));
@@ -86,7 +86,7 @@ class PnasNet final : public CellNet {
   PnasNet(const Cfg& c, const ModelOptions& o) : CellNet(o) {
     int in = 96, before = in;
     stem("conv_0", o.in_chans.value_or(3), in);
-    const auto put = [&](const std::string& name, Place p, const std::string& level = {}) {
+    const auto put = [&](const std::string& name, CellOptions p, const std::string& level = {}) {
       p.in_before = before;
       p.in = in;
       cell(add(name, Cell(c, p)), {.level = level});

@@ -80,7 +80,7 @@ std::array<Stage, 4> stages_of(const Cfg& c) {
   return stages;
 }
 
-struct Place {
+struct BlockOptions {
   int in = 0, out = 0, group_size = 1;
   int stride = 1, first_dilation = 1, dilation = 1;
   double drop_path = 0;
@@ -90,7 +90,7 @@ ConvNormActOptions conv_options(const Cfg& c, const Conv2dOptions& conv, bool wi
   return {.conv = conv, .norm = norm_of(c), .act = with_act ? c.act : act::none};
 }
 
-std::unique_ptr<Module> shortcut(const Cfg& c, const Place& p) {
+std::unique_ptr<Module> shortcut(const Cfg& c, const BlockOptions& p) {
   const Conv2dOptions conv{.stride = c.shortcut == Shortcut::avg ? 1 : p.stride};
   std::unique_ptr<Module> project;
   if (c.preact) project = std::make_unique<Conv2d>(p.in, p.out, 1, conv);
@@ -109,13 +109,13 @@ struct Residual : Module {
   Maybe<Module> se, downsample, drop_path;
   bool joins = true;
 
-  Residual(const Cfg& c, const Place& p) : middle(round_even(p.out * c.bottle_ratio)) {
+  Residual(const Cfg& c, const BlockOptions& p) : middle(round_even(p.out * c.bottle_ratio)) {
     grouped = {.stride = p.stride, .dilation = p.first_dilation, .groups = middle / p.group_size};
   }
-  void squeeze(const Cfg& c, const Place& p) {
+  void squeeze(const Cfg& c, const BlockOptions& p) {
     if (c.se_ratio > 0) se = add("se", SEModule(middle, {.channels = round_even(p.in * c.se_ratio), .act = c.act}));
   }
-  void close(const Cfg& c, const Place& p) {
+  void close(const Cfg& c, const BlockOptions& p) {
     const bool changes = p.in != p.out || p.stride != 1 || p.first_dilation != p.dilation;
     joins = !changes || c.shortcut != Shortcut::none;
     if (changes && joins) downsample = add("downsample", shortcut(c, p));
@@ -127,7 +127,7 @@ struct Residual : Module {
 struct Bottleneck final : Residual {
   Ref<ConvNormAct> conv1, conv2, conv3;
   Maybe<Module> act3;
-  Bottleneck(const Cfg& c, const Place& p) : Residual(c, p) {
+  Bottleneck(const Cfg& c, const BlockOptions& p) : Residual(c, p) {
     conv1 = add("conv1", ConvNormAct(p.in, middle, 1, conv_options(c, {}, true)));
     conv2 = add("conv2", ConvNormAct(middle, middle, 3, conv_options(c, grouped, true)));
     squeeze(c, p);
@@ -141,7 +141,7 @@ struct Bottleneck final : Residual {
 
 struct PreBottleneck final : Residual {
   Ref<Module> norm1, conv1, norm2, conv2, norm3, conv3;
-  PreBottleneck(const Cfg& c, const Place& p) : Residual(c, p) {
+  PreBottleneck(const Cfg& c, const BlockOptions& p) : Residual(c, p) {
     norm1 = add("norm1", norm_act2d(norm_of(c), p.in, c.act));
     conv1 = add("conv1", Conv2d(p.in, middle, 1));
     norm2 = add("norm2", norm_act2d(norm_of(c), middle, c.act));
@@ -206,7 +206,7 @@ class RegNet final : public HeadedModel {
       const Dilator::Step step = strides.next(2);
       Sequential blocks;
       for (int b = 0; b < stages[s].depth; ++b) {
-        const Place p{.in = channels,
+        const BlockOptions p{.in = channels,
                       .out = stages[s].width,
                       .group_size = stages[s].group_size,
                       .stride = b == 0 ? step.stride : 1,

@@ -20,7 +20,7 @@ struct Cfg {
 };
 FOVEA_SETTINGS(Cfg, initial_chs, final_chs, width_mult, depth_mult, se_ratio, ch_div, act_layer, dw_act_layer)
 
-struct Place {
+struct BlockOptions {
   int in, out;
   double expand, se_ratio;
   Dilator::Step step;
@@ -33,7 +33,7 @@ struct LinearBottleneck final : Module {
   Ref<Module> conv_dw, act_dw, conv_pwl;
   int in, out;
   bool shortcut;
-  LinearBottleneck(const Cfg& c, const Place& p)
+  LinearBottleneck(const Cfg& c, const BlockOptions& p)
       : in(p.in),
         out(p.out),
         shortcut(p.step.stride == 1 && p.step.first_dilation == p.step.dilation && p.in <= p.out) {

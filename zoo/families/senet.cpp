@@ -24,7 +24,7 @@ struct Cfg {
 };
 FOVEA_SETTINGS(Cfg, block, layers, groups, reduction, inplanes, input_3x3, downsample_kernel_size)
 
-struct Place {
+struct BlockOptions {
   int in, planes, stride, downsample_kernel;
   bool first;
 };
@@ -35,7 +35,7 @@ struct Block final : Module {
   Ref<Module> se_module;
   Maybe<Module> downsample;
   int out;
-  Block(const Cfg& c, const Place& p) : out(c.block == BlockKind::basic ? p.planes : 4 * p.planes) {
+  Block(const Cfg& c, const BlockOptions& p) : out(c.block == BlockKind::basic ? p.planes : 4 * p.planes) {
     const Conv2dOptions grouped{.groups = c.groups}, strided{.stride = p.stride};
     const Conv2dOptions both{.stride = p.stride, .groups = c.groups};
     int in = p.in;
@@ -88,7 +88,7 @@ class SeNet final : public Chained<ImageModel> {
     for (int s = 1; s <= 4; ++s) {
       Sequential layer;
       for (int i = 0; i < c.layers[static_cast<size_t>(s - 1)]; ++i) {
-        const Place p{.in = channels,
+        const BlockOptions p{.in = channels,
                       .planes = 32 << s,
                       .stride = s > 1 && i == 0 ? 2 : 1,
                       .downsample_kernel = s > 1 ? c.downsample_kernel_size : 1,

@@ -33,7 +33,7 @@ struct SpaceToDepth final : Module {
   }
 };
 
-struct Place {
+struct BlockOptions {
   int in, planes, stride;
   bool bottleneck, squeezes, shrinks;  // shrinks: with a shortcut of its own
   double drop_path;
@@ -48,7 +48,7 @@ struct Block final : Module {
   Maybe<Module> downsample, se, conv3, drop_path;
   Ref<Module> conv1, conv2;
   bool bottleneck;
-  explicit Block(const Place& p) : bottleneck(p.bottleneck) {
+  explicit Block(const BlockOptions& p) : bottleneck(p.bottleneck) {
     if (p.shrinks) {
       Sequential fit;
       if (p.stride == 2) fit.add(shortcut_pool(2, 1));
@@ -91,7 +91,7 @@ class TResNet final : public Chained<HeadedModel> {
     for (int s = 0; s < 4; ++s) {
       Sequential layer;
       for (int i = 0; i < c.layers[static_cast<size_t>(s)]; ++i) {
-        Place p{.in = channels,
+        BlockOptions p{.in = channels,
                 .planes = planes << s,
                 .stride = s > 0 && i == 0 ? 2 : 1,
                 .bottleneck = c.v2 || s >= 2,

@@ -32,7 +32,7 @@ std::unique_ptr<Module> conv3x3(const Cfg& c, int in, int out, int stride = 1) {
   return std::make_unique<ConvNormAct>(in, out, 3, options(c, stride));
 }
 
-struct Place {
+struct BlockOptions {
   int in, mid, out;
   bool residual, attends;
   double drop_path;
@@ -44,7 +44,7 @@ struct OsaBlock final : Module {
   Ref<Sequential> conv_mid;
   Ref<Module> conv_concat;
   bool residual;
-  OsaBlock(const Cfg& c, const Place& p) : residual(p.residual) {
+  OsaBlock(const Cfg& c, const BlockOptions& p) : residual(p.residual) {
     int channels = p.in;
     if (c.depthwise && channels != p.mid) {
       conv_reduction = add("conv_reduction", ConvNormAct(channels, p.mid, 1, options(c)));

@@ -18,7 +18,7 @@ struct SeparableConv final : Module {
   Tensor forward(const Tensor& x) override { return pointwise(conv1(x)); }
 };
 
-struct Place {
+struct BlockOptions {
   int in, out, depth, stride = 1;
   bool relu_first = true, grows_first = true;
 };
@@ -26,7 +26,7 @@ struct Place {
 struct Block final : Module {
   Maybe<Module> skip, skipbn;
   Ref<Module> rep;
-  explicit Block(const Place& p) {
+  explicit Block(const BlockOptions& p) {
     if (p.in != p.out || p.stride != 1) {
       skip = add("skip", Conv2d(p.in, p.out, 1, {.stride = p.stride}));
       skipbn = add("skipbn", BatchNorm2d(p.out));
@@ -57,7 +57,7 @@ class Xception final : public ImageModel {
              add("bn2", BatchNorm2d(64)),
              add("act2", Activation(act::relu))};
     constexpr int middle = 728;
-    const auto block = [this](const Place& p) {
+    const auto block = [this](const BlockOptions& p) {
       blocks_.push_back(add(str_cat("block", blocks_.size() + 1), Block(p)));
     };
     block({.in = 64, .out = 128, .depth = 2, .stride = 2, .relu_first = false});

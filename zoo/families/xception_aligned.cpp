@@ -20,7 +20,7 @@ FOVEA_SETTINGS(Cfg, middle, deep_entry, preact, norm_eps, act_layer, norm_layer)
 
 NormSpec norm_of(const Cfg& c) { return {.kind = c.norm_layer, .eps = c.norm_eps}; }
 
-struct Place {
+struct BlockOptions {
   int in;
   std::array<int, 3> out;
   int stride = 1;
@@ -65,7 +65,7 @@ struct Block final : Joint {
   Maybe<Module> shortcut, norm, drop_path;
   Ref<Sequential> stack;
   bool skips;
-  Block(const Cfg& c, const Place& p) : skips(!p.last) {
+  Block(const Cfg& c, const BlockOptions& p) : skips(!p.last) {
     const int out = p.out[2];
     if (skips && (p.in != out || p.stride != 1)) {
       if (c.preact) shortcut = add("shortcut", Conv2d(p.in, out, 1, {.stride = p.stride}));
@@ -137,9 +137,9 @@ class XceptionAligned final : public HeadedModel {
   AfterLevels after_levels() const override { return {.norms = {}, .convs = {}, .beside = {"shortcut"}}; }
 
  private:
-  static std::vector<Place> places_of(const Cfg& c) {
+  static std::vector<BlockOptions> places_of(const Cfg& c) {
     constexpr int mid = 728;
-    std::vector<Place> all;
+    std::vector<BlockOptions> all;
     const auto even = [&](int in, int out, int stride) {
       all.push_back({.in = in, .out{out, out, out}, .stride = stride});
     };
@@ -154,11 +154,11 @@ class XceptionAligned final : public HeadedModel {
     return all;
   }
 
-  void add_blocks(const Cfg& c, const ModelOptions& o, std::vector<Place> places) {
+  void add_blocks(const Cfg& c, const ModelOptions& o, std::vector<BlockOptions> places) {
     Dilator strides{.reached = 2, .limit = o.output_stride.value_or(32)};
     DropPathRamp drop_path(o, static_cast<int>(places.size()));
     Sequential blocks;
-    for (Place& p : places) {
+    for (BlockOptions& p : places) {
       strided_.push_back(p.stride > 1);
       const Dilator::Step step = strides.next(p.stride);
       p.stride = step.stride;
