@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "kernels/cpu/allocator.h"
-#include "kernels/cpu/loops.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/threads/parallel.h"
 
 namespace fovea {
 namespace kernels::cpu {

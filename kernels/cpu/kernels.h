@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/kernels.h — the tables of this folder's files, and what their plans share.
+// kernels/cpu/kernels.h — the tables of this folder's rooms, and what their plans share.
 #pragma once
 #include <span>
 
@@ -7,29 +7,29 @@
 
 namespace fovea::kernels::cpu {
 
-std::span<const Kernel> pointwise_kernels();       // pointwise.cpp
-std::span<const Kernel> bf16_attention_kernels();  // bf16_attention.cpp
-std::span<const Kernel> bf16_conv_kernels();       // bf16_conv.cpp
-std::span<const Kernel> bf16_linear_kernels();     // bf16_linear.cpp
-std::span<const Kernel> bf16_rows_kernels();       // bf16_rows.cpp
-std::span<const Kernel> chain_kernels();           // chain.cpp
-std::span<const Kernel> conv_kernels();            // conv.cpp
-std::span<const Kernel> matmul_kernels();          // matmul.cpp
-std::span<const Kernel> reduce_kernels();          // reduce.cpp
-std::span<const Kernel> norm_kernels();            // norm.cpp
-std::span<const Kernel> norm_gradient_kernels();   // norm_gradients.cpp
-std::span<const Kernel> pool_kernels();            // pool.cpp
-std::span<const Kernel> arrange_kernels();         // arrange.cpp
-std::span<const Kernel> attention_kernels();       // attention.cpp
-std::span<const Kernel> resize_kernels();          // resize.cpp
-std::span<const Kernel> recurrent_kernels();       // recurrent.cpp
-std::span<const Kernel> scale_shift_kernels();     // scale_shift.cpp
-std::span<const Kernel> half_linear_kernels();     // half_linear.cpp
-std::span<const Kernel> quant_conv_kernels();      // quant_conv.cpp
-std::span<const Kernel> quant_depthwise_kernels(); // quant_depthwise.cpp
-std::span<const Kernel> quant_pointwise_kernels(); // quant_pointwise.cpp
+std::span<const Kernel> pointwise_kernels();       // pointwise/pointwise.cpp
+std::span<const Kernel> bf16_attention_kernels();  // attention/bf16_attention.cpp
+std::span<const Kernel> bf16_conv_kernels();       // conv/bf16_conv.cpp
+std::span<const Kernel> bf16_linear_kernels();     // product/bf16_linear.cpp
+std::span<const Kernel> bf16_rows_kernels();       // pointwise/bf16_rows.cpp
+std::span<const Kernel> chain_kernels();           // pointwise/chain.cpp
+std::span<const Kernel> conv_kernels();            // conv/conv.cpp
+std::span<const Kernel> matmul_kernels();          // product/matmul.cpp
+std::span<const Kernel> reduce_kernels();          // reduce/reduce.cpp
+std::span<const Kernel> norm_kernels();            // norm/norm.cpp
+std::span<const Kernel> norm_gradient_kernels();   // norm/gradients.cpp
+std::span<const Kernel> pool_kernels();            // pool/pool.cpp
+std::span<const Kernel> arrange_kernels();         // arrange/arrange.cpp
+std::span<const Kernel> attention_kernels();       // attention/attention.cpp
+std::span<const Kernel> resize_kernels();          // resize/resize.cpp
+std::span<const Kernel> recurrent_kernels();       // recurrent/recurrent.cpp
+std::span<const Kernel> scale_shift_kernels();     // norm/scale_shift.cpp
+std::span<const Kernel> half_linear_kernels();     // product/half_linear.cpp
+std::span<const Kernel> quant_conv_kernels();      // conv/quant_conv.cpp
+std::span<const Kernel> quant_depthwise_kernels(); // conv/quant_depthwise.cpp
+std::span<const Kernel> quant_pointwise_kernels(); // pointwise/quant_pointwise.cpp
 
-/// Backend::convert                                 // convert.cpp
+/// Backend::convert                                 // arrange/convert.cpp
 void convert(const Meta& from, const std::byte* source, const Meta& to, std::byte* target);
 
 inline const float* floats(const std::byte* p) { return reinterpret_cast<const float*>(p); }

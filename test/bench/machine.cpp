@@ -9,7 +9,7 @@
 
 #include "bench/loops.h"
 #include "engine/core/threads.h"
-#include "kernels/cpu/bf16_product.h"
+#include "kernels/cpu/product/bf16_product.h"
 #include "test/support/amx_emulator.h"
 #include "test/support/catch.h"
 

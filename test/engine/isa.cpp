@@ -3,9 +3,9 @@
 #include "engine/core/isa.h"
 
 #include "engine/core/error.h"
-#include "kernels/cpu/bf16_product.h"
-#include "kernels/cpu/loops.h"
-#include "kernels/cpu/quant_tile.h"
+#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/product/quant_tile.h"
 #include "test/support/catch.h"
 
 namespace fovea {

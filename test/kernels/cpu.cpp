@@ -11,7 +11,7 @@
 #include "engine/core/threads.h"
 #include "engine/ops/lowered/fused.h"
 #include "kernels/cpu/allocator.h"
-#include "kernels/cpu/loops.h"
+#include "kernels/cpu/isa/loops.h"
 #include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"

@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "engine/core/backend.h"
-#include "kernels/cpu/bf16_product.h"
-#include "kernels/cpu/loops.h"
-#include "kernels/cpu/quant_tile.h"
+#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/product/quant_tile.h"
 #include "test/support/amx_emulator.h"
 #include "test/support/catch.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/kernels/parallel.cpp — the pool: everything is done once, by no more threads than were asked for, whoever else
 // calls.
-#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/threads/parallel.h"
 
 #include <algorithm>
 #include <atomic>

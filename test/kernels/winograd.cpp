@@ -8,7 +8,7 @@
 
 #include "engine/core/backend.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/loops.h"
+#include "kernels/cpu/isa/loops.h"
 #include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "engine/core/error.h"
-#include "kernels/cpu/bf16_product.h"
+#include "kernels/cpu/product/bf16_product.h"
 #include "test/golden/runner/entry.h"
 #include "test/support/amx_emulator.h"
 #include "test/support/far_device.h"

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/conv/winograd.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "engine/core/threads.h"
+#include "kernels/cpu/conv/conv.h"
+#include "kernels/cpu/threads/parallel.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+constexpr int64_t kSide = 4;                       // results of a tile, in both directions
+constexpr int64_t kWindow = 6;                     // pixels that they need
+constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that take the place of the nine taps
+constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the L2 cache
+constexpr int64_t kBlockBytes = 448 << 10;         // of transformed pixels
+
+class WinogradConv final : public ChannelsLastConv {
+ public:
+  explicit WinogradConv(const Site& s)
+      : ChannelsLastConv(s),
+        packing_(*set, shape.groups, shape.outputs / shape.groups, 1, shape.channels / shape.groups),
+        panels_(packing_.groups * packing_.panels()) {
+    down_ = (shape.out[1] + kSide - 1) / kSide;
+    across_ = (shape.out[2] + kSide - 1) / kSide;
+    tiles_ = shape.batch * down_ * across_;
+    zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
+    reserve_weights();
+    name = str_cat("cpu:winograd ", set->name);
+  }
+
+  size_t weight_bytes() const override { return static_cast<size_t>(kPoints) * packing_.bytes(); }
+
+  void pack_weights(const float* w, float* to) const override {
+    const Unpacked u = unpacked(w);
+    parallel_for(panels_, 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) pack_panel(u, panel_at(i), to);
+    });
+  }
+
+  // Blocks of tiles are independent. Where there are fewer than threads, threads share a block's columns and each of
+  // them transforms the block's pixels.
+  void run_last(const Run& r) const override {
+    const int64_t fit = kBlockBytes / (kPoints * shape.channels * 4);
+    const int64_t most = std::clamp<int64_t>(fit, set->tile_rows, kMostTiles), team = threads();
+    int64_t blocks = (tiles_ + most - 1) / most;
+    if (tiles_ >= team * set->tile_rows) blocks = (blocks + team - 1) / team * team;
+    const int64_t shares = std::clamp<int64_t>(blocks < team ? team / blocks : 1, 1, panels_);
+    parallel_for(blocks * shares, 1, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t b = i / shares, share = i % shares;
+        block(r, {.first = tiles_ * b / blocks, .last = tiles_ * (b + 1) / blocks},
+              panels_ * share / shares, panels_ * (share + 1) / shares);
+      }
+    });
+  }
+
+ private:
+  struct Block {
+    int64_t first, last;
+    int64_t count() const { return last - first; }
+  };
+  struct TileOrigin {
+    int64_t image, y, x;                           // of a tile's first result
+  };
+  TileOrigin origin_of(int64_t tile) const {
+    return {tile / (down_ * across_), tile / across_ % down_ * kSide, tile % across_ * kSide};
+  }
+
+  void block(const Run& r, const Block& b, int64_t first_panel, int64_t last_panel) const {
+    const int64_t pixels = kPoints * b.count() * shape.channels, widest = packing_.panel + packing_.lanes;
+    const ThreadArray<float> lent(static_cast<size_t>(pixels + kPoints * b.count() * widest + 16));
+    float *const v = lent.data(), *const m = v + (pixels + 15) / 16 * 16;
+    for (int64_t tile = b.first; tile < b.last; ++tile) take_pixels(r.x, b, tile, v);
+    for (int64_t i = first_panel; i < last_panel; ++i) {
+      const Panel panel = panel_at(i);
+      multiply_panel(r.w, v, b.count(), panel, m);
+      for (int64_t tile = b.first; tile < b.last; ++tile) give_results(r, b, tile, panel, m);
+    }
+  }
+
+  // Some columns of one group.
+  struct Panel {
+    int64_t weights, channel;                      // where they start: among the packed floats, the channels,
+    int64_t column, columns, width;                // and the outputs; how many there are, alone and with padding
+  };
+  Panel panel_at(int64_t i) const {
+    const Packing& k = packing_;
+    const int64_t group = i / k.panels(), panel = i % k.panels(), first = panel * k.panel;
+    const bool last = panel + 1 == k.panels();
+    return {kPoints * (group * k.group_floats() + panel * k.panel_floats()), group * k.depth, group * k.columns + first,
+            last ? k.columns - first : k.panel, last ? k.last_width() : k.panel};
+  }
+
+  // A panel's matrices of all points are adjacent. Few channels at a time: their taps are gathered with columns
+  // innermost, then transformed into place.
+  void pack_panel(const Unpacked& u, const Panel& panel, float* to) const {
+    constexpr int64_t kChannels = 16, kTaps = 9;
+    const float* const w = u.w + panel.column * u.column;
+    const ThreadArray<float> lent(static_cast<size_t>(kChannels * kTaps * panel.width));
+    float* const taps = lent.data();
+    std::fill(taps, taps + kChannels * kTaps * panel.width, 0.f);
+    to += panel.weights;
+    for (int64_t c = 0; c < packing_.depth; c += kChannels) {
+      const int64_t few = std::min(kChannels, packing_.depth - c);
+      for (int64_t k = 0; k < panel.columns; ++k)
+        for (int64_t i = 0; i < few; ++i)
+          for (int64_t t = 0; t < kTaps; ++t)
+            taps[(i * kTaps + t) * panel.width + k] =
+                w[k * u.column + (c + i) * u.depth + t / 3 * u.taps[1] + t % 3 * u.taps[2]];
+      for (int64_t i = 0; i < few; ++i)
+        set->winograd_filters({.w = taps + i * kTaps * panel.width,
+                               .y = to + (c + i) * panel.width,
+                               .w_step = panel.width,
+                               .y_step = packing_.depth * panel.width,
+                               .columns = panel.width});
+    }
+  }
+
+  void take_pixels(const float* x, const Block& b, int64_t tile, float* v) const {
+    const TileOrigin p = origin_of(tile);
+    WinogradInput t{.v = v + (tile - b.first) * shape.channels,
+                    .v_step = b.count() * shape.channels,
+                    .channels = shape.channels};
+    for (int64_t i = 0; i < kWindow; ++i)
+      for (int64_t j = 0; j < kWindow; ++j) {
+        const int64_t y = p.y + i - shape.pad[1], column = p.x + j - shape.pad[2];
+        const bool inside = y >= 0 && y < shape.in[1] && column >= 0 && column < shape.in[2];
+        t.x[i * kWindow + j] =
+            inside ? x + ((p.image * shape.in[1] + y) * shape.in[2] + column) * shape.channels : zeros_.data();
+      }
+    set->winograd_input(t);
+  }
+
+  // For each point: the block's tiles times a panel of the filters' columns.
+  void multiply_panel(const float* w, const float* v, int64_t count, const Panel& panel, float* m) const {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const int64_t pieces = (count + set->tile_rows - 1) / set->tile_rows;
+    const float* rows[kMostTiles];
+    Tile t{.a = rows, .a_step = count, .a_offset = panel.channel, .taps = 1, .depth = packing_.depth, .b_step = 0,
+           .y_step = panel.width, .columns = panel.width, .lo = -kInfinity, .hi = kInfinity};
+    for (int64_t i = 0; i < kPoints; ++i) {
+      for (int64_t r = 0; r < count; ++r) rows[r] = v + (i * count + r) * shape.channels;
+      t.b = w + panel.weights + i * packing_.depth * panel.width;
+      for (int64_t piece = 0; piece < pieces; ++piece) {
+        const int64_t first = count * piece / pieces;
+        t.a = rows + first;
+        t.rows = static_cast<int>(count * (piece + 1) / pieces - first);
+        t.y = m + (i * count + first) * panel.width;
+        set->tile(t, 1);
+      }
+    }
+  }
+
+  void give_results(const Run& r, const Block& b, int64_t tile, const Panel& panel, const float* m) const {
+    const TileOrigin p = origin_of(tile);
+    const int64_t at = ((p.image * shape.out[1] + p.y) * shape.out[2] + p.x) * shape.outputs + panel.column;
+    const WinogradOutput t{.m = m + (tile - b.first) * panel.width,
+                           .m_step = b.count() * panel.width,
+                           .bias = r.bias ? r.bias + panel.column : nullptr,
+                           .residual = r.residual ? r.residual + at : nullptr,
+                           .y = r.y + at,
+                           .row_step = shape.out[2] * shape.outputs,
+                           .pixel_step = shape.outputs,
+                           .columns = panel.columns,
+                           .height = static_cast<int>(std::min(kSide, shape.out[1] - p.y)),
+                           .width = static_cast<int>(std::min(kSide, shape.out[2] - p.x)),
+                           .lo = finish.lo,
+                           .hi = finish.hi};
+    set->winograd_output(t);
+    if (!finish.map) return;
+    const Epilogue& e = finish.act;
+    for (int i = 0; i < t.height; ++i)
+      for (int j = 0; j < t.width; ++j) {
+        float* const y = t.y + i * t.row_step + j * t.pixel_step;
+        set->unary(e.act, e.a, e.b, y, y, t.columns);
+      }
+  }
+
+  Packing packing_;                                // of one point's matrix
+  int64_t panels_;                                 // of all groups
+  int64_t down_ = 0, across_ = 0, tiles_ = 0;
+  std::vector<float> zeros_;
+};
+
+// Seconds on one thread as measured on AVX-512 machines: products at their usual rate, transforms and weights at the
+// rate of the caches that hold them.
+bool promises_gain(const ConvShape& s) {
+  const auto places = static_cast<double>(s.batch * s.out[1] * s.out[2]), in = static_cast<double>(s.channels),
+             out = static_cast<double>(s.outputs), depth = in / static_cast<double>(s.groups);
+  const auto tiles = static_cast<double>(s.batch * ((s.out[1] + kSide - 1) / kSide) * ((s.out[2] + kSide - 1) / kSide));
+  constexpr double kDirect = 110e9, kProducts = 100e9, kTransforms = 12e9, kFar = 24e9, kNear = 1 << 20;
+  const double weights = 36 * depth * out * 4;
+  const double direct = places * 18 * depth * out / kDirect;
+  const double winograd = tiles * 72 * depth * out / kProducts + tiles * 36 * (in + out) * 4 / kTransforms +
+                          (weights > kNear ? weights / kFar : 0);
+  return winograd < 0.95 * direct;
+}
+
+}  // namespace
+
+PlanPtr plan_winograd(const Site& s) {
+  const ConvShape shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape);
+  using Three = ConvShape::Three;
+  const bool fits = s.is_constant(1) && shape.kernel == Three{1, 3, 3} &&
+                    shape.stride == Three{1, 1, 1} && shape.dilation == Three{1, 1, 1} && shape.in[0] == 1 &&
+                    shape.channels / shape.groups >= 16 && shape.outputs / shape.groups >= 16;
+  if (!fits || !promises_gain(shape)) return nullptr;
+  return std::make_shared<WinogradConv>(s);
+}
+
+}  // namespace fovea::kernels::cpu

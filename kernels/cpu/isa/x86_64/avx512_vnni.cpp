@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/isa/x86_64/avx512_vnni.cpp — products and loops of 8-bit integers for AVX-512 VNNI: one instruction
+// multiplies 64 bytes and adds the products up in fours.
+// Everything of the standard library is included before the target pragma, as in avx512.cpp.
+// GCC 12 warns of vectors that its own intrinsics begin with, all of whose parts are then written.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+
+#include "engine/core/isa.h"
+#include "kernels/cpu/isa/quant_loops.h"
+#include "kernels/cpu/product/quant_tile.h"
+
+namespace fovea::kernels::cpu {
+
+static bool supported() {
+  return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
+}
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+namespace avx512vnni {
+#include "kernels/cpu/simd/lanes.inc"
+#include "kernels/cpu/simd/quant_channels.inc"
+#include "kernels/cpu/simd/quant_gemm.inc"
+#include "kernels/cpu/simd/quant_rows.inc"
+#undef FOVEA_INLINE
+}  // namespace avx512vnni
+#pragma GCC pop_options
+
+constinit const QuantSet quant_vnni{.name = "avx512vnni",
+                                    .supported = supported,
+                                    .rows = 12,
+                                    .panels_at_once = avx512vnni::panels_at_once,
+                                    .tile = avx512vnni::run_tile};
+
+extern const QuantLoops quant_loops_vnni;
+constinit const QuantLoops quant_loops_vnni{.name = "avx512vnni",
+                                            .supported = supported,
+                                            .quantize = avx512vnni::quantize_run,
+                                            .quantize_fine = avx512vnni::quantize_fine_vectors,
+                                            .dequantize = avx512vnni::dequantize_run,
+                                            .gate = avx512vnni::gate_vectors,
+                                            .mean = avx512vnni::mean_vectors,
+                                            .largest = avx512vnni::largest_run};
+
+}  // namespace fovea::kernels::cpu

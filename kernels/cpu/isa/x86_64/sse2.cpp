@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/isa/x86_64/sse2.cpp — the inner loops for every x86-64 machine.
+// Everything of the standard library is included before the target pragma: what it defines inline stays free of newer
+// instructions.
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/cpu/isa/loops.h"
+
+namespace fovea::kernels::cpu {
+
+static bool supported() {
+  return true;
+}
+
+#pragma GCC push_options
+#pragma GCC target("sse2")
+namespace sse2 {
+#define FOVEA_LANES 4
+#define FOVEA_MIN _mm_min_ps
+#define FOVEA_MAX _mm_max_ps
+#include "kernels/cpu/simd/loops.inc"
+}  // namespace sse2
+#pragma GCC pop_options
+
+extern const Loops loops_sse2;
+constinit const Loops loops_sse2 = sse2::make_table("sse2", supported);
+
+}  // namespace fovea::kernels::cpu
