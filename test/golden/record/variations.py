@@ -37,9 +37,13 @@ def in_one(features):
 
 
 def outputs(model, x):
+    """What an encoder alone answers has no logits."""
     features = model.forward_features(x)
-    return {"logits": figure(model.forward_head(features), 32), "features": figure(in_one(features), 16),
-            "pre_logits": figure(model.forward_head(features, pre_logits=True), 16),
+    try:
+        heads = {"logits": figure(model.forward_head(features), 32), "pre_logits": figure(model.forward_head(features, pre_logits=True), 16)}
+    except NotImplementedError:
+        heads = {}
+    return {**heads, "features": figure(in_one(features), 16),
             "intermediates": [figure(t, 8) for t in model.forward_intermediates(x, intermediates_only=True)]}
 
 
