@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "kernels/cpu/allocator.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea {

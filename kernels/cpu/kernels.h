@@ -34,6 +34,8 @@ void convert(const Meta& from, const std::byte* source, const Meta& to, std::byt
 
 inline const float* floats(const std::byte* p) { return reinterpret_cast<const float*>(p); }
 inline float* floats(std::byte* p) { return reinterpret_cast<float*>(p); }
+inline const bfloat16* halves(const std::byte* p) { return reinterpret_cast<const bfloat16*>(p); }
+inline bfloat16* halves(std::byte* p) { return reinterpret_cast<bfloat16*>(p); }
 bool all_f32(const Site& s);                       // every operand and result that is present
 bool lies_as(const Meta& m, Memory order);         // true for both orders where they do not differ
 /// Bytes rounded up so that what follows is 64-byte aligned.

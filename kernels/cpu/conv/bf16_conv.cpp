@@ -59,8 +59,7 @@ class Bf16ProductConv final : public Bf16ChannelsLastConv {
   explicit Bf16ProductConv(const Site& s) : Bf16ChannelsLastConv(s), rows_(shape) {
     if (rows_.surrounds) surround_at_ = lend(rows_.surrounded_elements() * static_cast<int64_t>(sizeof(bfloat16)));
     if (rows_.needs_zeros) zeros_.assign(static_cast<size_t>(shape.channels), bfloat16{});
-    product_ = {.loops = &loops(),
-                .set = bf16_set(),
+    product_ = {.on = &processor(),
                 .packing = pair_packing(shape.groups, shape.outputs / shape.groups, rows_.taps, rows_.depth),
                 .rows = shape.batch * shape.out_places(),
                 .depth = rows_.depth,
@@ -68,7 +67,7 @@ class Bf16ProductConv final : public Bf16ChannelsLastConv {
                 .residual_step = shape.outputs,
                 .finish = finish};
     reserve_weights(s, product_.packing.bytes());
-    name = str_cat("cpu:product ", product_.set->name);
+    name = str_cat("cpu:product ", product_.on->bf16_tiles->name);
   }
 
   void pack_weights(const bfloat16* w, std::byte* to) const override {
@@ -122,7 +121,7 @@ PlanPtr plan_conv(const Site& s) {
   if (!takes(s)) return nullptr;
   if (PlanPtr p = plan_bf16_depthwise(s)) return p;
   if (PlanPtr p = plan_bf16_few(s)) return p;
-  return bf16_set() ? std::make_shared<Bf16ProductConv>(s) : nullptr;
+  return processor().bf16 ? std::make_shared<Bf16ProductConv>(s) : nullptr;
 }
 
 constexpr Kernel table[] = {{&ops::conv, plan_conv, accepts}};

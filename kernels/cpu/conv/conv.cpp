@@ -19,7 +19,7 @@ namespace fovea::kernels::cpu {
 ChannelsLastConv::ChannelsLastConv(const Site& s, bool turns_x)
     : shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape) {
   const auto& a = s.attrs<ConvAttrs>();
-  set = &loops();
+  on = &processor();
   finish = Finish(a.epilogue);
   w_strides_ = s.operand(1).strides;
   w_shape_ = s.operand(1).shape;
@@ -90,10 +90,10 @@ class ProductConv final : public ChannelsLastConv {
  public:
   explicit ProductConv(const Site& s) : ChannelsLastConv(s), rows_(shape) {
     if (rows_.surrounds) surround_at_ = lend(rows_.surrounded_elements() * static_cast<int64_t>(sizeof(float)));
-    packing_ = Packing(*set, shape.groups, shape.outputs / shape.groups, rows_.taps, rows_.depth);
+    packing_ = Packing(*on->f32, shape.groups, shape.outputs / shape.groups, rows_.taps, rows_.depth);
     if (rows_.needs_zeros) zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
     reserve_weights();
-    name = str_cat("cpu:product ", set->name);
+    name = str_cat("cpu:product ", on->f32->name);
   }
 
   size_t weight_bytes() const override { return packing_.bytes(); }
@@ -105,7 +105,7 @@ class ProductConv final : public ChannelsLastConv {
       surround(shape, rows_.inner, x, larger);
       x = larger;
     }
-    Product p{.set = set,
+    Product p{.on = on,
               .packing = packing_,
               .rows = shape.batch * shape.out_places(),
               .b = r.w,
@@ -139,8 +139,7 @@ bool takes(const Site& s) {
 }
 
 // oneDNN's convolutions were measured beside our products (ResNet-18 and -50, DenseNet-121, EfficientNet-B0, f32, batch
-// 1,
-// AVX-512) and won nowhere by more than a twentieth, so that only gradients are left to it.
+// 1, AVX-512) and won nowhere by more than a twentieth, so that only gradients are left to it.
 PlanPtr plan_conv(const Site& s) {
   if (!takes(s)) return nullptr;
   if (PlanPtr p = plan_depthwise(s)) return p;

@@ -2,7 +2,7 @@
 // kernels/cpu/conv/conv.h — what our own convolutions share: channels-last images inside, packed weights.
 #pragma once
 #include "kernels/cpu/conv/shape.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/product/product.h"
 
@@ -30,7 +30,7 @@ class ChannelsLastConv : public Plan {
   Unpacked unpacked(const float* w) const;
 
   ConvShape shape;
-  const Loops* set;
+  const Processor* on;
   Finish finish;
 
  private:

@@ -13,10 +13,10 @@ namespace {
 class DepthwiseConv final : public ChannelsLastConv {
  public:
   explicit DepthwiseConv(const Site& s) : ChannelsLastConv(s) {
-    w_step_ = depthwise_step(shape, *set);
+    w_step_ = depthwise_step(shape, *on->f32);
     zeros_.assign(static_cast<size_t>(DepthwiseRows<float>::chunk(shape)), 0.f);
     reserve_weights();
-    name = str_cat("cpu:depthwise ", set->name);
+    name = str_cat("cpu:depthwise ", on->f32->name);
   }
 
   size_t weight_bytes() const override { return static_cast<size_t>(shape.taps() * w_step_) * sizeof(float); }
@@ -26,7 +26,7 @@ class DepthwiseConv final : public ChannelsLastConv {
   }
 
   void run_last(const Run& r) const override {
-    DepthwiseRows<float>{shape, *set, finish, w_step_, zeros_.data(), r.x, r.w, r.bias, r.residual, r.y}.run();
+    DepthwiseRows<float>{shape, *on, finish, w_step_, zeros_.data(), r.x, r.w, r.bias, r.residual, r.y}.run();
   }
 
  private:

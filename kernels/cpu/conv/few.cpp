@@ -12,10 +12,10 @@ namespace {
 class FewConv final : public ChannelsLastConv {
  public:
   explicit FewConv(const Site& s)
-      : ChannelsLastConv(s, false), layout_(shape, s.operand(0), *set),
-        packing_(*set, 1, shape.outputs, layout_.taps(shape), layout_.depth(shape)) {
+      : ChannelsLastConv(s, false), layout_(shape, s.operand(0), *on->f32),
+        packing_(*on->f32, 1, shape.outputs, layout_.taps(shape), layout_.depth(shape)) {
     reserve_weights();
-    name = str_cat("cpu:few ", set->name);
+    name = str_cat("cpu:few ", on->f32->name);
   }
 
   size_t weight_bytes() const override { return packing_.bytes(); }
@@ -29,7 +29,7 @@ class FewConv final : public ChannelsLastConv {
   }
 
   void run_last(const Run& r) const override {
-    FewRows<float>{shape, layout_, packing_, finish, *set, set->stepped_tile, r.x, r.w, r.bias, r.y}.run();
+    FewRows<float>{shape, layout_, packing_, finish, *on, on->f32->stepped_tile, r.x, r.w, r.bias, r.y}.run();
   }
 
  private:

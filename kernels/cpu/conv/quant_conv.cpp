@@ -22,7 +22,7 @@ class QuantProductConv final : public Plan {
   explicit QuantProductConv(const Site& s)
       : attrs_(s.attrs<QuantConvAttrs>()),
         shape_(attrs_.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape),
-        set_(&quant_set()),
+        on_(&processor()),
         finish_(attrs_.conv.epilogue),
         has_residual_(s.has(4)),
         inner_(shape_) {
@@ -46,8 +46,8 @@ class QuantProductConv final : public Plan {
                 merge_ ? shape_.kernel[0] * shape_.kernel[1] : shape_.taps(),
                 merge_ ? shape_.kernel[2] * channels : channels};
     zeros_.assign(static_cast<size_t>(inner_.pads ? shape_.channels : 0), static_cast<uint8_t>(attrs_.x.zero));
-    packing_.fill = set_->fill;
-    name = str_cat("cpu:quant product ", set_->name);
+    packing_.fill = on_->u8_tiles->fill;
+    name = str_cat("cpu:quant product ", on_->u8_tiles->name);
   }
 
   size_t packed_bytes(int operand) const override {
@@ -70,8 +70,7 @@ class QuantProductConv final : public Plan {
       x = reinterpret_cast<const uint8_t*>(a.scratch);
     }
     QuantProduct p;
-    p.loops = loops_;
-    p.set = set_;
+    p.on = on_;
     p.packing = packing_;
     p.rows = shape_.batch * shape_.out_places();
     p.b = reinterpret_cast<const int8_t*>(a.in[1]);
@@ -80,9 +79,7 @@ class QuantProductConv final : public Plan {
     p.finish.bias = reinterpret_cast<const int32_t*>(a.in[3]);
     if (finish_.map && !hard_swish_) p.map = attrs_.conv.epilogue;
     const QuantWindows windows(inner_, x, zeros_.data(), merge_);
-    multiply(p, [](const void* c, int64_t first, int64_t count, const uint8_t** to, int64_t step) {
-      (*static_cast<const QuantWindows*>(c))(first, count, to, step);
-    }, &windows);
+    multiply(p, windows);
   }
 
  private:
@@ -146,8 +143,7 @@ class QuantProductConv final : public Plan {
 
   QuantConvAttrs attrs_;
   ConvShape shape_;
-  const Loops* loops_ = &loops();
-  const QuantSet* set_;
+  const Processor* on_;
   Finish finish_;
   bool has_residual_, hard_swish_ = false;
   ConvShape inner_;                                // of the image that is read

@@ -6,7 +6,7 @@
 
 #include "engine/ops/lowered/quant.h"
 #include "kernels/cpu/conv/shape.h"
-#include "kernels/cpu/isa/quant_loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/threads/parallel.h"
 
@@ -25,7 +25,7 @@ int64_t places_of(const Meta& m) { return m.numel() / std::max<int64_t>(1, m.sha
 class QuantizePlan final : public Plan {
  public:
   QuantizePlan(const Site& s, bool back)
-      : quant_(s.attrs<QuantAttrs>().quant), loops_(&quant_loops()), n_(s.operand(0).numel()), back_(back) {
+      : quant_(s.attrs<QuantAttrs>().quant), loops_(processor().u8), n_(s.operand(0).numel()), back_(back) {
     name = str_cat("cpu:", loops_->name);
   }
   void run(const Args& a, Stream&) const override {
@@ -54,7 +54,7 @@ PlanPtr plan_quantize(const Site& s) {
 class QuantizeFinePlan final : public Plan {
  public:
   explicit QuantizeFinePlan(const Site& s)
-      : quant_(s.attrs<QuantAttrs>().quant), loops_(&quant_loops()), channels_(s.operand(0).shape[1]),
+      : quant_(s.attrs<QuantAttrs>().quant), loops_(processor().u8), channels_(s.operand(0).shape[1]),
         rows_(s.operand(0).numel() / std::max<int64_t>(1, channels_)) {
     name = str_cat("cpu:", loops_->name);
   }
@@ -80,7 +80,7 @@ PlanPtr plan_quantize_fine(const Site& s) {
 class GatePlan final : public Plan {
  public:
   explicit GatePlan(const Site& s)
-      : attrs_(s.attrs<QuantGateAttrs>()), loops_(&quant_loops()), channels_(s.operand(0).shape[1]),
+      : attrs_(s.attrs<QuantGateAttrs>()), loops_(processor().u8), channels_(s.operand(0).shape[1]),
         places_(places_of(s.operand(0))), rows_(s.operand(0).shape[0] * places_) {
     name = str_cat("cpu:", loops_->name);
   }
@@ -111,7 +111,7 @@ PlanPtr plan_gate(const Site& s) {
 class MeanPlan final : public Plan {
  public:
   explicit MeanPlan(const Site& s)
-      : quant_(s.attrs<QuantAttrs>().quant), loops_(&quant_loops()), batch_(s.operand(0).shape[0]),
+      : quant_(s.attrs<QuantAttrs>().quant), loops_(processor().u8), batch_(s.operand(0).shape[0]),
         channels_(s.operand(0).shape[1]), places_(places_of(s.operand(0))) {
     name = str_cat("cpu:", loops_->name);
   }
@@ -142,7 +142,7 @@ PlanPtr plan_mean(const Site& s) {
 class MaxPlan final : public Plan {
  public:
   explicit MaxPlan(const Site& s)
-      : shape_(window(s), s.operand(0).shape, weights(s), s.result().shape), loops_(&quant_loops()) {
+      : shape_(window(s), s.operand(0).shape, weights(s), s.result().shape), loops_(processor().u8) {
     name = str_cat("cpu:", loops_->name);
   }
   void run(const Args& a, Stream&) const override {

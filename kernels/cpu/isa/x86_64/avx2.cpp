@@ -6,15 +6,9 @@
 
 #include <cstdint>
 
-#include "engine/core/isa.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-static bool supported() {
-  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
-}
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
@@ -31,7 +25,6 @@ alignas(64) static constexpr int32_t kParts[16] = {-1, -1, -1, -1, -1, -1, -1, -
 }  // namespace avx2
 #pragma GCC pop_options
 
-extern const Loops loops_avx2;
-constinit const Loops loops_avx2 = avx2::make_table("avx2", supported);
+constinit const Loops loops_avx2 = avx2::make_table("avx2");
 
 }  // namespace fovea::kernels::cpu

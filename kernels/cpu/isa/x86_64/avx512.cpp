@@ -6,15 +6,9 @@
 
 #include <cstdint>
 
-#include "engine/core/isa.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-static bool supported() {
-  return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
-}
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")
@@ -24,7 +18,6 @@ namespace avx512 {
 }  // namespace avx512
 #pragma GCC pop_options
 
-extern const Loops loops_avx512;
-constinit const Loops loops_avx512 = avx512::make_table("avx512", supported);
+constinit const Loops loops_avx512 = avx512::make_table("avx512");
 
 }  // namespace fovea::kernels::cpu

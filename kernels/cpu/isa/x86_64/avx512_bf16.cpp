@@ -5,12 +5,9 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-extern const Loops loops_avx512;
-static bool supported() { return loops_avx512.supported() && __builtin_cpu_supports("avx512bf16"); }
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
@@ -21,7 +18,6 @@ namespace avx512_bf16 {
 }  // namespace avx512_bf16
 #pragma GCC pop_options
 
-extern const Loops loops_avx512_bf16;
-constinit const Loops loops_avx512_bf16 = avx512_bf16::make_table("avx512", supported);
+constinit const Loops loops_avx512_bf16 = avx512_bf16::make_table("avx512");
 
 }  // namespace fovea::kernels::cpu

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/conv/depthwise_pairs.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -62,6 +62,6 @@ struct Halves {
 
 }  // namespace
 
-void DepthwisePairs::tile(const Bf16DepthwiseTile& t) { avx512_bf16::tile<avx512_bf16::Halves>(t); }
+void bf16_depthwise(const Bf16DepthwiseTile& t) { avx512_bf16::tile<avx512_bf16::Halves>(t); }
 
 }  // namespace fovea::kernels::cpu

@@ -6,13 +6,9 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-static bool supported() {
-  return true;
-}
 
 #pragma GCC push_options
 #pragma GCC target("sse2")
@@ -24,7 +20,6 @@ namespace sse2 {
 }  // namespace sse2
 #pragma GCC pop_options
 
-extern const Loops loops_sse2;
-constinit const Loops loops_sse2 = sse2::make_table("sse2", supported);
+constinit const Loops loops_sse2 = sse2::make_table("sse2");
 
 }  // namespace fovea::kernels::cpu
