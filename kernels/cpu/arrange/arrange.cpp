@@ -11,7 +11,6 @@
 #include "kernels/cpu/arrange/walk.h"
 #include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
-#include "kernels/cpu/product/bf16_product.h"
 
 namespace fovea::kernels::cpu {
 namespace {

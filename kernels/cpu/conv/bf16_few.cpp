@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/conv/bf16_few.cpp — convolutions of bf16 images with few channels: pairs are neighbours in a row of the
 // image.
-#include "kernels/cpu/conv/bf16_conv.h"
+#include "kernels/cpu/conv/channels_last.h"
 #include "kernels/cpu/conv/few_rows.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-class Bf16FewConv final : public Bf16ChannelsLastConv {
+class Bf16FewConv final : public ChannelsLastConv<bfloat16> {
  public:
   explicit Bf16FewConv(const Site& s)
-      : Bf16ChannelsLastConv(s, false), layout_(shape, s.operand(0), loops()),
-        packing_(pair_packing(1, shape.outputs, layout_.taps(shape), layout_.depth(shape))), on_(&processor()) {
+      : ChannelsLastConv<bfloat16>(s, false), layout_(shape, s.operand(0), *on->f32),
+        packing_(pair_packing(1, shape.outputs, layout_.taps(shape), layout_.depth(shape))) {
     reserve_weights(s, packing_.bytes());
-    name = str_cat("cpu:few ", on_->bf16->name);
+    name = str_cat("cpu:few ", on->bf16->name);
   }
 
   void pack_weights(const bfloat16* w, std::byte* to) const override {
@@ -31,7 +31,7 @@ class Bf16FewConv final : public Bf16ChannelsLastConv {
   }
 
   void run_last(const Run& r) const override {
-    FewRows<bfloat16>{shape, layout_, packing_, finish, *on_, on_->bf16->stepped_tile, r.x, pairs(r.w), r.bias,
+    FewRows<bfloat16>{shape, layout_, packing_, finish, *on, on->bf16->stepped_tile, r.x, pairs(r.w), r.bias,
                       r.y}
         .run();
   }
@@ -39,7 +39,6 @@ class Bf16FewConv final : public Bf16ChannelsLastConv {
  private:
   FewLayout layout_;
   Packing packing_;
-  const Processor* on_;
 };
 
 }  // namespace

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/cpu/conv/winograd.h"
-
+// kernels/cpu/conv/winograd.cpp — dense 3x3 convolutions with a quarter of the products:
+// https://arxiv.org/abs/1509.09308.
 #include <algorithm>
 #include <limits>
 #include <vector>
 
 #include "engine/core/threads.h"
-#include "kernels/cpu/conv/conv.h"
+#include "kernels/cpu/conv/channels_last.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
@@ -17,7 +17,7 @@ constexpr int64_t kWindow = 6;                     // pixels that they need
 constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that take the place of the nine taps
 constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the second cache
 
-class WinogradConv final : public ChannelsLastConv {
+class WinogradConv final : public ChannelsLastConv<float> {
  public:
   explicit WinogradConv(const Site& s)
       : ChannelsLastConv(s),
@@ -27,16 +27,14 @@ class WinogradConv final : public ChannelsLastConv {
     across_ = (shape.out[2] + kSide - 1) / kSide;
     tiles_ = shape.batch * down_ * across_;
     zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
-    reserve_weights();
+    reserve_weights(s, static_cast<size_t>(kPoints) * packing_.bytes());
     name = str_cat("cpu:winograd ", on->f32->name);
   }
 
-  size_t weight_bytes() const override { return static_cast<size_t>(kPoints) * packing_.bytes(); }
-
-  void pack_weights(const float* w, float* to) const override {
-    const Unpacked u = unpacked(w);
+  void pack_weights(const float* w, std::byte* to) const override {
+    const Unpacked u = unpacked(weights, w);
     parallel_for(panels_, 1, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) pack_panel(u, panel_at(i), to);
+      for (int64_t i = first; i < last; ++i) pack_panel(u, panel_at(i), floats(to));
     });
   }
 
@@ -76,7 +74,7 @@ class WinogradConv final : public ChannelsLastConv {
     for (int64_t tile = b.first; tile < b.last; ++tile) take_pixels(r.x, b, tile, v);
     for (int64_t i = first_panel; i < last_panel; ++i) {
       const Panel panel = panel_at(i);
-      multiply_panel(r.w, v, b.count(), panel, m);
+      multiply_panel(floats(r.w), v, b.count(), panel, m);
       for (int64_t tile = b.first; tile < b.last; ++tile) give_results(r, b, tile, panel, m);
     }
   }
@@ -199,6 +197,7 @@ bool promises_gain(const ConvShape& s, const Costs& c) {
 
 }  // namespace
 
+// Unless the weights are constant and the shape promises a gain, none.
 PlanPtr plan_winograd(const Site& s) {
   const ConvShape shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape);
   using Three = ConvShape::Three;

@@ -4,6 +4,7 @@
 
 #include "engine/ops/ops.h"
 #include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/product/operands.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -55,7 +56,7 @@ class Bf16Linear final : public Plan {
 
   Bf16Product product_;
   UnpackedBf16 w_{};
-  Bf16Operands operands_;
+  Operands<bfloat16> operands_;
   int residual_;
 };
 

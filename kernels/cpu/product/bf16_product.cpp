@@ -111,40 +111,6 @@ void multiply(const Bf16Product& p, RowPointers<bfloat16> rows, const void* cont
   multiply_by<OfPairs>(p, rows, context);
 }
 
-bool all_bf16(const Site& s) {
-  for (const std::span<const Meta>& metas : {s.in, s.out})
-    for (const Meta& m : metas)
-      if (m.present() && m.dtype != DType::bf16) return false;
-  return true;
-}
-
 bool accepts_bf16(const Site& s, const Epilogue& e) { return processor().bf16 && all_bf16(s) && loops().has_unary(e.act); }
-
-void Bf16Operands::reserve(const Site& s, size_t weight_bytes, size_t& scratch) {
-  weight_bytes_ = weight_bytes;
-  bias_ = s.has(2) ? s.operand(2).numel() : 0;
-  weights_packed_ = s.is_constant(1);
-  bias_packed_ = s.is_constant(2);
-  const auto lend = [&](size_t bytes) {
-    const size_t at = scratch;
-    scratch += aligned(bytes);
-    return at;
-  };
-  if (!weights_packed_) weights_at_ = lend(weight_bytes);
-  if (bias_ && !bias_packed_) bias_at_ = lend(static_cast<size_t>(bias_) * sizeof(float));
-}
-
-size_t Bf16Operands::packed_bytes(int operand) const {
-  return operand == 1 ? weight_bytes_ : operand == 2 ? static_cast<size_t>(bias_) * sizeof(float) : 0;
-}
-
-void Bf16Operands::pack_bias(const std::byte* in, std::byte* out) const { loops().from_bf16(in, out, bias_); }
-
-const float* Bf16Operands::bias(const Args& a) const {
-  if (!bias_) return nullptr;
-  if (bias_packed_) return floats(a.in[2]);
-  pack_bias(a.in[2], a.scratch + bias_at_);
-  return floats(a.scratch + bias_at_);
-}
 
 }  // namespace fovea::kernels::cpu

@@ -51,29 +51,6 @@ struct Bf16Product {
 
 void multiply(const Bf16Product& p, RowPointers<bfloat16> rows, const void* context);
 
-bool all_bf16(const Site& s);                      // every operand and result that is present
 bool accepts_bf16(const Site& s, const Epilogue& e);
-
-/// The packed weights of a convolution or linear layer and its bias in f32: made once where they are constant, in
-/// scratch otherwise.
-class Bf16Operands {
- public:
-  void reserve(const Site& s, size_t weight_bytes, size_t& scratch);
-  size_t packed_bytes(int operand) const;
-  void pack_bias(const std::byte* in, std::byte* out) const;
-  const float* bias(const Args& a) const;          // null where there is none
-  template <class Pack>
-  const std::byte* weights(const Args& a, const Pack& pack) const {
-    if (weights_packed_) return a.in[1];
-    pack(a.in[1], a.scratch + weights_at_);
-    return a.scratch + weights_at_;
-  }
-
- private:
-  size_t weight_bytes_ = 0;
-  int64_t bias_ = 0;                               // elements; 0: none
-  bool weights_packed_ = false, bias_packed_ = false;
-  size_t weights_at_ = 0, bias_at_ = 0;
-};
 
 }  // namespace fovea::kernels::cpu

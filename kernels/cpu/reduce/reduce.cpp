@@ -7,7 +7,6 @@
 #include "engine/ops/ops.h"
 #include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
-#include "kernels/cpu/product/bf16_product.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {

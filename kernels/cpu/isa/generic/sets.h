@@ -6,7 +6,9 @@
 
 namespace fovea::kernels::cpu {
 
-extern const Loops loops_plain;                    // where no other loops are built
+namespace plain {                                  // where no other loops are built
+void fill_products(Loops& l), fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+}
 extern const HalfDots halves_plain;
 extern const QuantSet quant_plain;
 extern const QuantLoops quant_loops_plain;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/avx512.cpp — the inner loops for AVX-512 machines.
+// FOVEA_LOOPS: one of simd/*_part.inc.
 // Everything of the standard library is included before the target pragma: what it defines inline stays free of newer
 // instructions.
 #include <immintrin.h>
@@ -14,10 +15,8 @@ namespace fovea::kernels::cpu {
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")
 namespace avx512 {
 #include "kernels/cpu/simd/avx512.inc"
-#include "kernels/cpu/simd/loops.inc"
+#include FOVEA_LOOPS
 }  // namespace avx512
 #pragma GCC pop_options
-
-constinit const Loops loops_avx512 = avx512::make_table("avx512");
 
 }  // namespace fovea::kernels::cpu

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/avx512_bf16.cpp — the same for machines that also round to bf16 by one instruction.
+// FOVEA_LOOPS: one of simd/*_part.inc.
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
 #include <immintrin.h>
 
@@ -14,10 +15,8 @@ namespace fovea::kernels::cpu {
 namespace avx512_bf16 {
 #define FOVEA_NARROWED(v) _mm512_cvtneps_pbh(v)
 #include "kernels/cpu/simd/avx512.inc"
-#include "kernels/cpu/simd/loops.inc"
+#include FOVEA_LOOPS
 }  // namespace avx512_bf16
 #pragma GCC pop_options
-
-constinit const Loops loops_avx512_bf16 = avx512_bf16::make_table("avx512");
 
 }  // namespace fovea::kernels::cpu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/kinds.cpp — the kinds of x86-64 processors, and how to tell whether this is one.
 #include "engine/core/isa.h"
+#include "kernels/cpu/isa/assembled.h"
 #include "kernels/cpu/isa/generic/sets.h"
 #include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/isa/x86_64/amx.h"
@@ -37,7 +38,7 @@ constexpr Bf16Loops kBf16{.name = "avx512_bf16",
 // Each kind is the one before it, and more.
 Processor sse2() {
   return {.name = "sse2",
-          .f32 = &loops_sse2,
+          .f32 = assembled<sse2::fill_products, sse2::fill_depthwise, sse2::fill_functions, sse2::fill_reductions>("sse2"),
           .halves = &halves_plain,
           .u8_tiles = &quant_plain,
           .u8 = &quant_loops_plain,
@@ -53,14 +54,15 @@ Processor sse41() {
 Processor avx2() {
   Processor p = sse41();
   p.name = "avx2";
-  p.f32 = &loops_avx2;
+  p.f32 = assembled<avx2::fill_products, avx2::fill_depthwise, avx2::fill_functions, avx2::fill_reductions>("avx2");
   p.halves = &halves_avx2;
   return p;
 }
 Processor avx512() {
   Processor p = avx2();
   p.name = "avx512";
-  p.f32 = &loops_avx512;
+  p.f32 = assembled<avx512::fill_products, avx512::fill_depthwise, avx512::fill_functions, avx512::fill_reductions>(
+      "avx512");
   p.halves = &halves_avx512;
   return p;
 }
@@ -74,7 +76,8 @@ Processor avx512_vnni() {
 Processor avx512_bf16() {
   Processor p = avx512_vnni();
   p.name = "avx512_bf16";
-  p.f32 = &loops_avx512_bf16;
+  p.f32 = assembled<avx512::fill_products, avx512_bf16::fill_depthwise, avx512_bf16::fill_functions,
+                    avx512_bf16::fill_reductions>("avx512");
   p.bf16_tiles = &bf16_avx512;
   p.bf16 = &kBf16;
   return p;

@@ -7,7 +7,18 @@
 
 namespace fovea::kernels::cpu {
 
-extern const Loops loops_sse2, loops_avx2, loops_avx512, loops_avx512_bf16;
+namespace sse2 {
+void fill_products(Loops& l), fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+}
+namespace avx2 {
+void fill_products(Loops& l), fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+}
+namespace avx512 {
+void fill_products(Loops& l), fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+}
+namespace avx512_bf16 {                            // products in f32 convert nothing
+void fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+}
 extern const HalfDots halves_avx2, halves_avx512;
 
 extern const Bf16Set bf16_avx512, bf16_amx;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/sse2.cpp — the inner loops for every x86-64 machine.
+// FOVEA_LOOPS: one of simd/*_part.inc.
 // Everything of the standard library is included before the target pragma: what it defines inline stays free of newer
 // instructions.
 #include <immintrin.h>
@@ -16,10 +17,8 @@ namespace sse2 {
 #define FOVEA_LANES 4
 #define FOVEA_MIN _mm_min_ps
 #define FOVEA_MAX _mm_max_ps
-#include "kernels/cpu/simd/loops.inc"
+#include FOVEA_LOOPS
 }  // namespace sse2
 #pragma GCC pop_options
-
-constinit const Loops loops_sse2 = sse2::make_table("sse2");
 
 }  // namespace fovea::kernels::cpu
