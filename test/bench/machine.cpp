@@ -9,7 +9,7 @@
 
 #include "bench/loops.h"
 #include "engine/core/threads.h"
-#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/isa/processor.h"
 #include "test/support/amx_emulator.h"
 #include "test/support/catch.h"
 
@@ -68,7 +68,7 @@ TEST_CASE("loops of every supported instruction set compute", "[bench]") {
 // Each round adds 32 products of halves, or 64 of ones, to every sum.
 TEST_CASE("loops over AMX's tiles compute, on a processor that has none, too", "[bench]") {
   const AmxEmulator emulator;
-  if (!kernels::cpu::bf16_avx512.supported()) return;
+  if (!kernels::cpu::processor().bf16) return;
   for (const Loop& l : known_loops()) {
     if (std::string_view(l.name) == "amx_bf16") CHECK(l.run(3) == 24);
     if (std::string_view(l.name) == "amx_int8") CHECK(std::bit_cast<int32_t>(l.run(3)) == 192);

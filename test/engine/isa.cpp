@@ -2,10 +2,10 @@
 // test/engine/isa.cpp — the classes of instructions by name, and that the limit reaches every set of kernels.
 #include "engine/core/isa.h"
 
+#include <thread>
+
 #include "engine/core/error.h"
-#include "kernels/cpu/isa/loops.h"
-#include "kernels/cpu/product/bf16_product.h"
-#include "kernels/cpu/product/quant_tile.h"
+#include "kernels/cpu/isa/processor.h"
 #include "test/support/catch.h"
 
 namespace fovea {
@@ -20,16 +20,32 @@ TEST_CASE("no kernels are of a class above the limit", "[isa]") {
   CHECK(isa_allowed(isa_limit()));
   CHECK(isa_allowed(Isa::sse2));
   const int most = isa_limit() == Isa::sse2 ? 4 : isa_limit() == Isa::avx2 ? 8 : 16;
-  REQUIRE(!supported_loops().empty());
-  for (const Loops* l : supported_loops()) CHECK(l->lanes <= most);
-  CHECK(supported_loops().back()->lanes == 4);
-  if (isa_allowed(Isa::avx512)) return;
-  CHECK_FALSE(bf16_avx512.supported());
-  CHECK_FALSE(bf16_amx.supported());
-  CHECK(bf16_set() == nullptr);
-  CHECK_FALSE(quant_vnni.supported());
-  CHECK_FALSE(quant_amx.supported());
-  CHECK(&quant_set() == &quant_plain);
+  REQUIRE(!supported_processors().empty());
+  for (const Processor& p : supported_processors()) {
+    INFO(p.name);
+    CHECK(p.f32->lanes <= most);
+    if (!isa_allowed(Isa::avx512)) {
+      CHECK(p.bf16 == nullptr);
+      CHECK(p.bf16_tiles == nullptr);
+      CHECK(p.u8->depthwise == nullptr);
+    }
+    CHECK((p.bf16 == nullptr) == (p.bf16_tiles == nullptr));
+    CHECK(p.caches.first >= 4 << 10);
+    CHECK(p.caches.second >= p.caches.first);
+  }
+  CHECK(supported_processors().back().f32->lanes == 4);
+  CHECK(&processor() == &supported_processors().front());
+}
+
+TEST_CASE("tests choose the kind of processor, on their thread and for a time", "[isa]") {
+  using namespace kernels::cpu;
+  const Processor& best = processor();
+  {
+    const UseProcessor use(supported_processors().back());
+    CHECK(&processor() == &supported_processors().back());
+    std::thread([&] { CHECK(&processor() == &best); }).join();
+  }
+  CHECK(&processor() == &best);
 }
 
 }  // namespace fovea

@@ -4,14 +4,14 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "engine/core/backend.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/pointwise/coarse_map.h"
-#include "kernels/cpu/product/bf16_product.h"
 #include "test/kernels/instruction_sets.h"
 #include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
@@ -149,7 +149,7 @@ TEST_CASE("bf16: epilogues with packed weights and bias are computed in f32", "[
     const UseBackend cpu("cpu");
     const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b110});
     INFO(plan->name);
-    if (kc::bf16_set())
+    if (kc::processor().bf16)
       CHECK(plan->name == (groups == 21 ? "cpu:depthwise avx512_bf16" : str_cat("cpu:product ", set)));
     else if (groups == 21) CHECK(plan->name == str_cat("cpu:depthwise ", kc::loops().name, " bf16"));
     const Tensor got = test::run_packed(*plan, {xs, ws, bs, rs}, 0b110, out[0]);
@@ -162,17 +162,17 @@ TEST_CASE("bf16: functions of sums are those of f32, rounded, and write nothing 
   const float inf = std::numeric_limits<float>::infinity();
   for (const Unary fn : {Unary::identity, Unary::hard_sigmoid, Unary::hard_swish, Unary::silu, Unary::quick_gelu,
                          Unary::gelu, Unary::tanh})
-    for (const kc::Loops* set : kc::supported_loops()) {
-      INFO(set->name << ", function " << static_cast<int>(fn));
+    for (const kc::Processor* kind : test::processors_by_loops()) {
+      INFO(kind->name << ", function " << static_cast<int>(fn));
       std::vector<float> x(kRows * kColumns), want(x.size());
       for (size_t i = 0; i < x.size(); ++i)
         x[i] = (static_cast<float>(i) - 140.f) * (i % 2 ? 0.9f : 0.05f);
       x[1] = inf;
       x[2] = std::numeric_limits<float>::quiet_NaN();
-      set->unary(fn, 0, 0, x.data(), want.data(), static_cast<int64_t>(x.size()));
+      kind->f32->unary(fn, 0, 0, x.data(), want.data(), static_cast<int64_t>(x.size()));
       const bfloat16 untouched = to_bfloat16(77);
       std::vector<bfloat16> y(kRows * kStep, untouched);
-      kc::map_to_bf16(*set, {{.act = fn}, x.data(), y.data(), kColumns, kStep, kRows, kColumns});
+      kc::map_to_bf16(*kind, {{.act = fn}, x.data(), y.data(), kColumns, kStep, kRows, kColumns});
       for (int64_t r = 0; r < kRows; ++r)
         for (int64_t c = 0; c < kStep; ++c) {
           const float got = to_float(y[static_cast<size_t>(r * kStep + c)]);
@@ -322,8 +322,9 @@ TEST_CASE("bf16: long depths, of which whole tiles and a part are multiplied", "
 
 TEST_CASE("bf16: the emulated instructions were met", "[cpu][bf16]") {
   const test::AmxEmulator emulator;
-  if (!kc::bf16_avx512.supported() || kc::bf16_amx.supported()) return;
-  const kc::UseBf16Set use(kc::bf16_amx);
+  const std::optional<kc::Processor> amx = test::emulated_amx();
+  if (!amx) return;
+  const kc::UseProcessor use(*amx);
   clear_plan_cache();
   const long before = test::AmxEmulator::carried_out();
   check_rounded_once(linear(cast(full({1, 64}, 1), DType::bf16), cast(full({16, 64}, 1), DType::bf16)),

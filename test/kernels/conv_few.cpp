@@ -5,8 +5,8 @@
 #include "engine/core/backend.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/isa/loops.h"
-#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/isa/processor.h"
+#include "test/kernels/instruction_sets.h"
 #include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
@@ -79,14 +79,14 @@ TEST_CASE("cpu: convolution of few channels", "[cpu][bf16]") {
           const auto f32 = [](const Tensor& t) { return t ? cast(t, DType::f32) : t; };
           expected = call1(ops::conv, {f32(x), f32(w), f32(b)}, layer.attrs);
         }
-        for (const kc::Loops* set : kc::supported_loops()) {
-          INFO(set->name);
-          const kc::UseLoops use(*set);
+        for (const kc::Processor* kind : test::processors_by_loops()) {
+          INFO(kind->name);
+          const kc::UseProcessor use(*kind);
           const UseBackend cpu("cpu");
           const PlanPtr plan = layer.plan();
-          if (type == DType::f32) REQUIRE(plan->name == str_cat("cpu:few ", set->name));
-          else if (!kc::bf16_set()) continue;
-          else REQUIRE(plan->name == "cpu:few avx512_bf16");
+          if (type == DType::f32) REQUIRE(plan->name == str_cat("cpu:few ", kind->f32->name));
+          else if (!kind->bf16) continue;
+          else REQUIRE(plan->name == str_cat("cpu:few ", kind->bf16->name));
           std::vector<double> first;
           for (const int n : {1, 2, 3}) {
             const UseThreads threads(n);

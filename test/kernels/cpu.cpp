@@ -11,7 +11,8 @@
 #include "engine/core/threads.h"
 #include "engine/ops/lowered/fused.h"
 #include "kernels/cpu/allocator.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
+#include "test/kernels/instruction_sets.h"
 #include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
@@ -34,8 +35,8 @@ void check(const std::function<Tensors()>& f, double tolerance = 1e-6) {
     expected = f();
   }
   const int before = threads();
-  for (const kc::Loops* set : kc::supported_loops()) {
-    const kc::UseLoops use(*set);
+  for (const kc::Processor* kind : test::processors_by_loops()) {
+    const kc::UseProcessor use(*kind);
     Tensors one;
     for (int n : {1, 3}) {
       clear_plan_cache();
@@ -44,7 +45,7 @@ void check(const std::function<Tensors()>& f, double tolerance = 1e-6) {
       const Tensors got = f();
       REQUIRE(got.size() == expected.size());
       for (size_t i = 0; i < got.size(); ++i) {
-        INFO(set->name << " threads " << n << " result " << i);
+        INFO(kind->name << " threads " << n << " result " << i);
         CHECK(got[i].shape() == expected[i].shape());
         CHECK(relative_error(values_of(got[i]), values_of(expected[i])) <= tolerance);
         if (n > 1) CHECK(values_of(got[i]) == values_of(one[i]));
@@ -72,10 +73,10 @@ TEST_CASE("cpu: exp, tanh, erf, sigmoid are within a few units in the last place
   for (int i = 1; i < 2000; ++i) x.push_back(std::ldexp(1.f + static_cast<float>(i) * 4e-4f, -i % 30));
   y.resize(x.size());
   const auto n = static_cast<int64_t>(x.size());
-  for (const kc::Loops* set : kc::supported_loops()) {
-    INFO(set->name);
+  for (const kc::Processor* kind : test::processors_by_loops()) {
+    INFO(kind->name);
     const auto worst = [&](Unary fn, double (*exact)(double), double from) {
-      set->unary(fn, 0, 0, x.data(), y.data(), n);
+      kind->f32->unary(fn, 0, 0, x.data(), y.data(), n);
       double most = 0;
       for (size_t i = 0; i < x.size(); ++i)
         if (static_cast<double>(x[i]) > from) most = std::max(most, ulps_apart(y[i], exact(static_cast<double>(x[i]))));
@@ -93,16 +94,16 @@ TEST_CASE("cpu: functions at infinities and NaN", "[cpu]") {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const float x[] = {inf, -inf, nan, 0.f, -0.f, 1e30f, -1e30f};
   float y[7];
-  for (const kc::Loops* set : kc::supported_loops()) {
-    INFO(set->name);
-    set->unary(Unary::exp, 0, 0, x, y, 7);
+  for (const kc::Processor* kind : test::processors_by_loops()) {
+    INFO(kind->name);
+    kind->f32->unary(Unary::exp, 0, 0, x, y, 7);
     CHECK(y[0] == inf);
     CHECK(y[1] == 0);
     CHECK(std::isnan(y[2]));
     CHECK(y[3] == 1);
     for (Unary fn : {Unary::relu, Unary::relu6, Unary::silu, Unary::gelu, Unary::tanh, Unary::sigmoid,
                      Unary::hard_swish, Unary::erf, Unary::mish}) {
-      set->unary(fn, 0, 0, x, y, 7);
+      kind->f32->unary(fn, 0, 0, x, y, 7);
       CHECK(std::isnan(y[2]));
       CHECK(y[3] == (fn == Unary::sigmoid ? 0.5f : 0.f));
       const bool kept =
@@ -204,9 +205,9 @@ TEST_CASE("cpu: convolution and linear with an epilogue and packed weights", "[c
     const UseBackend ref("ref");
     expected = unary(conv(xs, ws, bs, {.pad = {1}, .groups = groups}) + rs, act);
   }
-  for (const kc::Loops* set : kc::supported_loops()) {
-    INFO(set->name);
-    const kc::UseLoops use(*set);
+  for (const kc::Processor* kind : test::processors_by_loops()) {
+    INFO(kind->name);
+    const kc::UseProcessor use(*kind);
     const UseBackend cpu("cpu");
     const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
     REQUIRE(plan->packed_bytes(1) > 0);
@@ -297,12 +298,12 @@ TEST_CASE("cpu: attention where scores are infinite or no numbers", "[cpu]") {
   m[63 + 3] = kNan;
   const Tensor q = filled("q", {1, 4, 8}), k = filled("k", {1, 21, 8}), v = filled("v", {1, 21, 5});
   const std::vector<double> last_key = values_of(select(v, 1, 20));
-  for (const kc::Loops* set : kc::supported_loops()) {
-    const kc::UseLoops use(*set);
+  for (const kc::Processor* kind : test::processors_by_loops()) {
+    const kc::UseProcessor use(*kind);
     clear_plan_cache();
     const UseBackend cpu("cpu");
     const std::vector<double> y = values_of(sdpa(q, k, v, mask));
-    INFO(set->name);
+    INFO(kind->name);
     for (size_t i = 0; i < 5; ++i) {
       CHECK(y[i] == 0);
       CHECK(std::isfinite(y[5 + i]));
@@ -477,8 +478,8 @@ TEST_CASE("cpu: the largest alone is what comes with indices", "[cpu]") {
         a.values_only = false;
         const Tensors both = call(ops::max_pool, {image}, a);
         a.values_only = true;
-        for (const kc::Loops* set : kc::supported_loops()) {
-          const kc::UseLoops use(*set);
+        for (const kc::Processor* kind : test::processors_by_loops()) {
+          const kc::UseProcessor use(*kind);
           clear_plan_cache();
           const Tensors one = call(ops::max_pool, {image}, a);
           REQUIRE(one.size() == 1);

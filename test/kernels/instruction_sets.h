@@ -1,64 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/kernels/instruction_sets.h — runs something with every set of inner loops and of register tiles.
+// test/kernels/instruction_sets.h — runs something as on every kind of processor that this machine is.
 #pragma once
-#include <initializer_list>
+#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "engine/core/backend.h"
-#include "kernels/cpu/isa/loops.h"
-#include "kernels/cpu/product/bf16_product.h"
-#include "kernels/cpu/product/quant_tile.h"
+#include "kernels/cpu/isa/processor.h"
 #include "test/support/amx_emulator.h"
 #include "test/support/catch.h"
 
 namespace fovea::test {
 
-/// f(name) with all loops that this machine has, and with AVX-512's once for each of `sets` of products, where the
-/// processor has the instructions of the first one: AMX's are emulated.
-template <class Set, class F>
-void with_sets(std::initializer_list<const Set*> sets, const F& f) {
-  for (const kernels::cpu::Loops* loops : kernels::cpu::supported_loops()) {
-    const kernels::cpu::UseLoops use(*loops);
-    if (loops->lanes < 16 || !(*sets.begin())->supported()) {
-      INFO(loops->name);
-      clear_plan_cache();
-      f(loops->name);
-      continue;
-    }
-    for (const Set* set : sets) {
-      INFO(set->name);
-      std::optional<AmxEmulator> emulator;
-      if (!set->supported()) emulator.emplace();
-      const kernels::cpu::UseSet<Set> use_set(*set);
-      clear_plan_cache();
-      f(set->name);
-    }
-  }
-  clear_plan_cache();
+/// Of several kinds that are the same as others, the best.
+template <class Same>
+std::vector<const kernels::cpu::Processor*> processors_but(const Same& same) {
+  std::vector<const kernels::cpu::Processor*> found;
+  for (const kernels::cpu::Processor& p : kernels::cpu::supported_processors())
+    if (std::none_of(found.begin(), found.end(), [&](const auto* other) { return same(*other, p); }))
+      found.push_back(&p);
+  return found;
 }
-template <class F>
-void with_bf16_sets(const F& f) {
-  with_sets({&kernels::cpu::bf16_avx512, &kernels::cpu::bf16_amx}, f);
-}
-template <class F>
-void with_quant_sets(const F& f) {
-  with_sets({&kernels::cpu::quant_vnni, &kernels::cpu::quant_amx}, f);
+/// One kind for each set of loops in f32, best first.
+inline std::vector<const kernels::cpu::Processor*> processors_by_loops() {
+  using kernels::cpu::Processor;
+  return processors_but([](const Processor& a, const Processor& b) { return a.f32 == b.f32; });
 }
 
-/// f(integers) with all loops; with AVX-512's twice where bytes may be multiplied as integers, without that and with.
+/// f(processor) as each of `kinds`, and as AMX where it can be emulated.
+template <class F>
+void with_processors(const std::vector<const kernels::cpu::Processor*>& kinds, const F& f) {
+  const auto as = [&](const kernels::cpu::Processor& p) {
+    INFO(p.name);
+    const kernels::cpu::UseProcessor use(p);
+    clear_plan_cache();
+    f(p);
+    clear_plan_cache();
+  };
+  for (const kernels::cpu::Processor* p : kinds) as(*p);
+  if (const std::optional<kernels::cpu::Processor> amx = emulated_amx()) {
+    const AmxEmulator emulator;
+    as(*amx);
+  }
+}
+
+/// f(name of the register tiles of products, or of the loops where there are none in bf16)
+template <class F>
+void with_bf16_sets(const F& f) {
+  with_processors(processors_by_loops(), [&](const kernels::cpu::Processor& p) {
+    f(p.bf16_tiles ? p.bf16_tiles->name : p.f32->name);
+  });
+}
+
+/// f(processor), one for each set of loops in f32 with each of those of integers
+template <class F>
+void with_quant_sets(const F& f) {
+  using kernels::cpu::Processor;
+  with_processors(processors_but([](const Processor& a, const Processor& b) {
+                    return a.f32 == b.f32 && a.u8_tiles == b.u8_tiles && a.u8 == b.u8;
+                  }),
+                  f);
+}
+
+/// The same with f(integers): may bytes of depthwise convolutions be multiplied as integers?
 template <class F>
 void with_depthwise_sets(const F& f) {
-  for (const kernels::cpu::Loops* loops : kernels::cpu::supported_loops()) {
-    const kernels::cpu::UseLoops use(*loops);
-    for (const bool integers : {false, true}) {
-      if (integers && &kernels::cpu::quant_set() == &kernels::cpu::quant_plain) continue;
-      const kernels::cpu::UseQuantSet set(integers ? kernels::cpu::quant_set() : kernels::cpu::quant_plain);
-      INFO(loops->name << (integers ? ", integers" : ""));
-      clear_plan_cache();
-      f(integers);
-    }
-  }
-  clear_plan_cache();
+  with_quant_sets([&](const kernels::cpu::Processor& p) { f(p.u8->depthwise != nullptr); });
 }
 
 }  // namespace fovea::test

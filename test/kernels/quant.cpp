@@ -7,8 +7,7 @@
 #include "engine/graph/session.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/lowered/quant.h"
-#include "kernels/cpu/isa/loops.h"
-#include "kernels/cpu/isa/quant_loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "test/kernels/instruction_sets.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
@@ -151,7 +150,7 @@ void check_case(const Case& c) {
     const UseBackend ref("ref");
     check_close(values_of(call1(ops::quant_conv, {o.x, o.w, o.scale, o.bias, o.residual}, a)), want, most, share);
   }
-  test::with_quant_sets([&](const char*) { check_close(values_of(run_compiled(a, o)), want, most, share); });
+  test::with_quant_sets([&](const kc::Processor&) { check_close(values_of(run_compiled(a, o)), want, most, share); });
 }
 
 // In double: what padding holds takes part in the sums.
@@ -317,10 +316,10 @@ TEST_CASE("quantize, dequantize, gates, means and largest values", "[quant]") {
     const std::vector<double> given = values_of(f), back = values_of(want[1]);
     for (size_t i = 0; i < given.size(); ++i)
       if (std::fabs(given[i] - back[i]) > 0.5001 * static_cast<double>(q.scale)) FAIL_CHECK(given[i]);
-    for (const kc::Loops* set : kc::supported_loops()) {
-      const kc::UseLoops use(*set);
+    for (const kc::Processor* kind : test::processors_by_loops()) {
+      const kc::UseProcessor use(*kind);
       clear_plan_cache();
-      INFO(kc::quant_loops().name);
+      INFO(kind->name);
       const Tensors got = all();
       check_close(values_of(got[0]), values_of(want[0]), 1, 0.999);
       check_close(values_of(got[2]), values_of(want[2]), 1, 0.99);
@@ -369,8 +368,8 @@ TEST_CASE("half_linear: weights in f16, all else in f32", "[quant]") {
             want = values_of(call1(ops::linear, {x, cast(w, DType::f32), b}, a));
             CHECK(test::relative_error(values_of(call1(ops::half_linear, {x, w, b}, a)), want) < 1e-6);
           }
-          for (const kc::Loops* set : kc::supported_loops()) {
-            const kc::UseLoops use(*set);
+          for (const kc::Processor* kind : test::processors_by_loops()) {
+            const kc::UseProcessor use(*kind);
             clear_plan_cache();
             CHECK(test::relative_error(values_of(call1(ops::half_linear, {x, w, b}, a)), want) < 1e-6);
           }

@@ -8,7 +8,8 @@
 
 #include "engine/core/backend.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
+#include "test/kernels/instruction_sets.h"
 #include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
@@ -72,12 +73,12 @@ TEST_CASE("cpu: Winograd's convolution", "[cpu]") {
     Metas in{x.meta(), weights.meta(), bias.meta()};
     if (c.residual) in.push_back(residual.meta());
     const Metas out{residual.meta()};
-    for (const kc::Loops* set : kc::supported_loops()) {
-      INFO(set->name);
-      const kc::UseLoops use(*set);
+    for (const kc::Processor* kind : test::processors_by_loops()) {
+      INFO(kind->name);
+      const kc::UseProcessor use(*kind);
       const UseBackend cpu("cpu");
       const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
-      REQUIRE(plan->name == str_cat("cpu:winograd ", set->name));
+      REQUIRE(plan->name == str_cat("cpu:winograd ", kind->f32->name));
       const Tensor got = test::run_packed(*plan, {x, weights, bias, c.residual ? residual : Tensor()}, 0b10, out[0]);
       CHECK(relative_error(values_of(got), values_of(expected)) < 2e-6);
     }
@@ -102,14 +103,14 @@ TEST_CASE("cpu: how large pixels may be for Winograd's convolution", "[cpu]") {
     return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
   };
   const float largest = std::numeric_limits<float>::max();
-  for (const kc::Loops* set : kc::supported_loops()) {
-    INFO(set->name);
-    const kc::UseLoops use(*set);
+  for (const kc::Processor* kind : test::processors_by_loops()) {
+    INFO(kind->name);
+    const kc::UseProcessor use(*kind);
     const auto run = [&](const Tensor& x) {
       const UseBackend cpu("cpu");
       const Metas in{x.meta(), weights.meta(), bias.meta()}, out{x.meta()};
       const PlanPtr plan = make_plan({ops::conv, in, out, AttrsRef::of(a), 0b10});
-      REQUIRE(plan->name == str_cat("cpu:winograd ", set->name));
+      REQUIRE(plan->name == str_cat("cpu:winograd ", kind->f32->name));
       return values_of(test::run_packed(*plan, {x, weights, bias, Tensor()}, 0b10, out[0]));
     };
     const auto direct = [&](const Tensor& x) {

@@ -239,3 +239,14 @@ AmxEmulator::~AmxEmulator() = default;
 long AmxEmulator::carried_out() { return 0; }
 }  // namespace fovea::test
 #endif
+
+namespace fovea::test {
+
+std::optional<kernels::cpu::Processor> emulated_amx() {
+  if (kernels::cpu::processor().name != std::string_view("avx512_bf16")) return {};
+  kernels::cpu::Processor amx = kernels::cpu::known_kinds().front().record();
+  amx.caches = kernels::cpu::caches();
+  return amx;
+}
+
+}  // namespace fovea::test

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/support/amx_emulator.h — Intel's AMX for processors that lack it: slow, and exact enough to test what uses it.
 #pragma once
+#include <optional>
+
+#include "kernels/cpu/isa/processor.h"
 
 namespace fovea::test {
 
@@ -17,5 +20,8 @@ class AmxEmulator {
   /// Instructions that were carried out so far; 0 where the processor has them.
   static long carried_out();
 };
+
+/// The kind of processors with AMX, where this one is the kind before: only its tiles' instructions are to be emulated.
+std::optional<kernels::cpu::Processor> emulated_amx();
 
 }  // namespace fovea::test

@@ -5,7 +5,7 @@
 
 #include "engine/core/strided_copy.h"
 #include "kernels/cpu/arrange/walk.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
 
 namespace fovea::kernels::cpu {

@@ -7,7 +7,7 @@
 
 #include "engine/ops/ops.h"
 #include "kernels/cpu/attention/stack.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/threads/parallel.h"
 
@@ -16,7 +16,8 @@ namespace {
 
 class AttentionPlan final : public Plan {
  public:
-  explicit AttentionPlan(const Site& s) : set_(&loops()), attrs_(s.attrs<AttentionAttrs>()) {
+  explicit AttentionPlan(const Site& s) : on_(&processor()), set_(on_->f32),
+      attrs_(s.attrs<AttentionAttrs>()) {
     const Meta& y = s.result();
     const int lead = y.rank() - 2;
     sizes_ = Shape(y.shape.begin(), y.shape.begin() + lead);
@@ -34,14 +35,15 @@ class AttentionPlan final : public Plan {
       mask_type_ = s.operand(3).dtype;
     }
     // A single key behind whole vectors of them is used where it lies.
-    packed_ = keys_ > set_->lanes && keys_ % set_->lanes == 1 && (k_.column == 1 || depth_ == 1) ? keys_ - 1 : keys_;
+    const int64_t alone = keys_ % set_->lanes;
+    packed_ = keys_ > set_->lanes && alone == 1 && (k_.column == 1 || depth_ == 1) ? keys_ - 1 : keys_;
     v_step_ = whole(columns_);
-    if (columns_ == v_step_ && v_.column == 1 && v_.row * keys_ * 4 <= kNear) v_step_ = v_.row;
+    if (columns_ == v_step_ && v_.column == 1 && v_.row * keys_ * 4 <= near_values()) v_step_ = v_.row;
     else copies_ = true;
     // Tiles pass by keys and values together: few where a near cache holds all of those, so that their scores stay
     // nearer.
-    const int64_t near = kScores / (set_->queries * step() * 4);
-    tiles_ = (whole(packed_) * depth_ + keys_ * v_step_) * 4 > kCached ? kMostTiles
+    const int64_t near = near_scores() / (set_->queries * step() * 4);
+    tiles_ = (whole(packed_) * depth_ + keys_ * v_step_) * 4 > cached() ? kMostTiles
                                                                         : std::clamp<int64_t>(near, 1, kMostTiles);
     // Few heads: several pieces of each, every one with its own packed copy.
     pieces_ = std::clamp<int64_t>(8 / std::max<int64_t>(heads_, 1), 1, std::max<int64_t>(queries_ / 128, 1));
@@ -60,7 +62,12 @@ class AttentionPlan final : public Plan {
 
  private:
   static constexpr int64_t kMostTiles = 12, kMostQueries = 8;
-  static constexpr int64_t kNear = 128 << 10, kCached = 512 << 10, kPanels = 192 << 10, kScores = 20 << 10;   // bytes
+  // Bytes: of values that are read where they lie, of keys and values that stay near together, of panels of keys that
+  // pass by several tiles, and of scores in the first cache.
+  int64_t near_values() const { return on_->caches.second / 8; }
+  int64_t cached() const { return on_->caches.second / 2; }
+  int64_t near_panels() const { return on_->caches.second * 3 / 16; }
+  int64_t near_scores() const { return on_->caches.first * 5 / 8; }
 
   // One piece of a head, with all of its operands.
   struct Piece {
@@ -102,7 +109,7 @@ class AttentionPlan final : public Plan {
     // Reading the keys takes the time that the rest needs to come near.
     if (!copies_)
       for (int64_t i = 0; i < keys_; ++i) fetch(p.v + i * v_.row, columns_);
-    if ((last - first) * depth_ * 4 <= kScores)
+    if ((last - first) * depth_ * 4 <= near_scores())
       for (int64_t i = first; i < last; ++i) fetch(p.q + i * q_.row, depth_);
     pack_keys(p.k, keys);
     if (copies_) copy_values(p.v, values);
@@ -148,7 +155,7 @@ class AttentionPlan final : public Plan {
         f(row, static_cast<int>(p.row(tile + 1, tiles) - row), p.scores + (row - start) * step());
       }
     };
-    const int64_t together = std::max<int64_t>(kPanels / (4 * depth_ + 1), 1);
+    const int64_t together = std::max<int64_t>(near_panels() / (4 * depth_ + 1), 1);
     for (int64_t at = 0, next; at < packed_; at = next) {
       for (next = at + width(packed_ - at); next < packed_ && next - at < together;) next += width(packed_ - next);
       each([&](int64_t row, int rows, float* scores) { score(p, row, rows, scores, at, std::min(next, packed_)); });
@@ -224,6 +231,7 @@ class AttentionPlan final : public Plan {
     }
   }
 
+  const Processor* on_;
   const Loops* set_;
   AttentionAttrs attrs_;
   Shape sizes_;

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/attention/bf16_attention.h"
 #include "kernels/cpu/attention/stack.h"
+#include "kernels/cpu/product/bf16_product.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
@@ -14,7 +14,7 @@ namespace {
 
 class Bf16Attention final : public Plan {
  public:
-  explicit Bf16Attention(const Site& s) : loops_(&loops()), set_(bf16_set()), attrs_(s.attrs<AttentionAttrs>()) {
+  explicit Bf16Attention(const Site& s) : on_(&processor()), attrs_(s.attrs<AttentionAttrs>()) {
     const Meta& y = s.result();
     const int lead = y.rank() - 2;
     sizes_ = Shape(y.shape.begin(), y.shape.begin() + lead);
@@ -35,7 +35,7 @@ class Bf16Attention final : public Plan {
     rows_ = std::min(queries_, kRows);
     // Few heads: several pieces of each, every one with its own packed copy.
     pieces_ = std::clamp<int64_t>(8 / std::max<int64_t>(heads_, 1), 1, std::max<int64_t>(queries_ / (4 * kRows), 1));
-    name = str_cat("cpu:attention ", set_->name);
+    name = str_cat("cpu:attention ", on_->bf16_tiles->name);
   }
 
   void run(const Args& a, Stream&) const override {
@@ -77,9 +77,9 @@ class Bf16Attention final : public Plan {
     const bfloat16 *const q = halves(a.in[0]) + q_.start(sizes_, index),
                    *const k = halves(a.in[1]) + k_.start(sizes_, index),
                    *const v = halves(a.in[2]) + v_.start(sizes_, index);
-    if (k_.column == 1) pairs_->pack_keys(scores_, k, k_.row, depth_, b.keys);
+    if (k_.column == 1) on_->bf16->pack_keys(scores_, k, k_.row, depth_, b.keys);
     else pack(scores_, k, k_.row, k_.column, depth_, b.keys);
-    if (v_.column == 1) pairs_->pack_values(values_, v, v_.row, keys_, b.values);
+    if (v_.column == 1) on_->bf16->pack_values(values_, v, v_.row, keys_, b.values);
     else pack(values_, v, v_.column, v_.row, keys_, b.values);
     bfloat16* const y = halves(a.out[0]) + y_.start(sizes_, index);
     const std::byte* const mask = mask_type_ == DType::none ? nullptr
@@ -102,7 +102,7 @@ class Bf16Attention final : public Plan {
     const int64_t columns = values_.columns;
     times(q, q_.row, scores_, depth_, b.keys, b.scores, line(), count);
     float shares[kRows];
-    pairs_->weights({.scores = b.scores,
+    on_->bf16->weights({.scores = b.scores,
                      .weights = b.weights,
                      .step = line(),
                      .shares = shares,
@@ -116,7 +116,7 @@ class Bf16Attention final : public Plan {
                      .seen = attrs_.causal ? row + 1 : keys_,
                      .more = attrs_.causal ? 1 : 0});
     times(b.weights, line(), values_, keys_, b.values, b.sums, padded(columns), count);
-    pairs_->share({.sums = b.sums,
+    on_->bf16->share({.sums = b.sums,
                    .shares = shares,
                    .y = y,
                    .sums_step = padded(columns),
@@ -127,16 +127,14 @@ class Bf16Attention final : public Plan {
 
   void times(const bfloat16* a, int64_t a_step, const Packing& packing, int64_t depth, const Pair* b, float* y,
              int64_t y_step, int64_t count) const {
-    const Bf16Product p{.loops = loops_, .set = set_, .packing = packing, .rows = count, .depth = depth, .b = b,
-                        .wide = y, .y_step = y_step};
+    const Bf16Product p{.on = on_, .packing = packing, .rows = count, .depth = depth, .b = b, .wide = y,
+                        .y_step = y_step};
     multiply(p, [&](int64_t first, int64_t n, const bfloat16** to, int64_t) {
       for (int64_t r = 0; r < n; ++r) to[r] = a + (first + r) * a_step;
     });
   }
 
-  const Loops* loops_;
-  const Bf16Set* set_;
-  const Bf16AttentionLoops* pairs_ = &bf16_attention_avx512;
+  const Processor* on_;
   AttentionAttrs attrs_;
   Shape sizes_;
   Stack q_, k_, v_, y_, mask_;
@@ -149,7 +147,7 @@ bool adjacent(const Meta& m) { return m.strides[m.rank() - 1] == 1 || m.shape.ba
 
 PlanPtr plan_sdpa(const Site& s) {
   const Meta& y = s.result();
-  if (!bf16_set() || !bf16_avx512.supported() || y.dtype != DType::bf16 || y.numel() == 0 || s.operand(1).numel() == 0)
+  if (!processor().bf16 || y.dtype != DType::bf16 || y.numel() == 0 || s.operand(1).numel() == 0)
     return nullptr;
   for (int i = 0; i < 3; ++i)
     if (s.operand(i).dtype != DType::bf16) return nullptr;

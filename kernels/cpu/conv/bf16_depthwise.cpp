@@ -4,21 +4,21 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/cpu/conv/bf16_conv.h"
+#include "kernels/cpu/conv/channels_last.h"
 #include "kernels/cpu/conv/depthwise_rows.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-class Bf16DepthwiseConv final : public Bf16ChannelsLastConv {
+class Bf16DepthwiseConv final : public ChannelsLastConv<bfloat16> {
  public:
-  explicit Bf16DepthwiseConv(const Site& s) : Bf16ChannelsLastConv(s), set_(&loops()) {
+  explicit Bf16DepthwiseConv(const Site& s) : ChannelsLastConv<bfloat16>(s) {
     pairs_ = DepthwisePairs::possible_bf16(shape);
-    w_step_ = pairs_ ? DepthwisePairs::channel_pairs(shape) : depthwise_step(shape, *set_);
+    w_step_ = pairs_ ? DepthwisePairs::channel_pairs(shape) : depthwise_step(shape, *on->f32);
     zeros_.assign(static_cast<size_t>(DepthwiseRows<bfloat16>::chunk(shape)), bfloat16{});
     const int64_t elements = pairs_ ? DepthwisePairs::pairs(shape) : shape.taps() * w_step_;
     reserve_weights(s, static_cast<size_t>(elements) * sizeof(float));
-    name = pairs_ ? str_cat("cpu:depthwise ", bf16_avx512.name) : str_cat("cpu:depthwise ", set_->name, " bf16");
+    name = pairs_ ? str_cat("cpu:depthwise ", on->bf16->name) : str_cat("cpu:depthwise ", on->f32->name, " bf16");
   }
 
   void pack_weights(const bfloat16* w, std::byte* out) const override {
@@ -31,7 +31,7 @@ class Bf16DepthwiseConv final : public Bf16ChannelsLastConv {
 
   void run_last(const Run& r) const override {
     DepthwiseRows<bfloat16>{.shape = shape,
-                            .set = *set_,
+                            .on = *on,
                             .finish = finish,
                             .w_step = w_step_,
                             .zeros = zeros_.data(),
@@ -45,7 +45,6 @@ class Bf16DepthwiseConv final : public Bf16ChannelsLastConv {
   }
 
  private:
-  const Loops* set_;
   bool pairs_;
   int64_t w_step_;
   std::vector<bfloat16> zeros_;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/conv/bf16_few.cpp — convolutions of bf16 images with few channels: pairs are neighbours in a row of the
 // image.
-#include "kernels/cpu/conv/bf16_conv.h"
+#include "kernels/cpu/conv/channels_last.h"
 #include "kernels/cpu/conv/few_rows.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-class Bf16FewConv final : public Bf16ChannelsLastConv {
+class Bf16FewConv final : public ChannelsLastConv<bfloat16> {
  public:
   explicit Bf16FewConv(const Site& s)
-      : Bf16ChannelsLastConv(s, false), layout_(shape, s.operand(0), loops()),
-        packing_(pair_packing(1, shape.outputs, layout_.taps(shape), layout_.depth(shape))), set_(&loops()) {
+      : ChannelsLastConv<bfloat16>(s, false), layout_(shape, s.operand(0), *on->f32),
+        packing_(pair_packing(1, shape.outputs, layout_.taps(shape), layout_.depth(shape))) {
     reserve_weights(s, packing_.bytes());
-    name = str_cat("cpu:few ", bf16_avx512.name);
+    name = str_cat("cpu:few ", on->bf16->name);
   }
 
   void pack_weights(const bfloat16* w, std::byte* to) const override {
@@ -31,24 +31,25 @@ class Bf16FewConv final : public Bf16ChannelsLastConv {
   }
 
   void run_last(const Run& r) const override {
-    FewRows<bfloat16>{shape, layout_, packing_, finish, *set_, stepped_bf16_tile, r.x, pairs(r.w), r.bias, r.y}.run();
+    FewRows<bfloat16>{shape, layout_, packing_, finish, *on, on->bf16->stepped_tile, r.x, pairs(r.w), r.bias,
+                      r.y}
+        .run();
   }
 
  private:
   FewLayout layout_;
   Packing packing_;
-  const Loops* set_;
 };
 
 }  // namespace
 
 PlanPtr plan_bf16_few(const Site& s) {
   const auto& a = s.attrs<ConvAttrs>();
-  if (!s.is_constant(1) || a.epilogue.residual || !bf16_set()) return nullptr;
+  if (!s.is_constant(1) || a.epilogue.residual || !processor().bf16) return nullptr;
   const ConvShape shape(a, s.operand(0).shape, s.operand(1).shape, s.result().shape);
   // Of many taps, tiles of AMX have the products many times sooner than they need to gather the rows.
   constexpr int64_t kMostForTiles = 64;
-  if (bf16_set()->speed > 1 && shape.taps() * shape.channels > kMostForTiles) return nullptr;
+  if (processor().bf16_tiles->speed > 1 && shape.taps() * shape.channels > kMostForTiles) return nullptr;
   return FewLayout::possible(shape) ? std::make_shared<Bf16FewConv>(s) : nullptr;
 }
 

@@ -7,12 +7,9 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/product/quant_tile.h"
-
 namespace fovea::kernels::cpu {
 namespace {
 
-constexpr int64_t kTogether = DepthwisePairs::kTogether;
 int64_t taps_of(const ConvShape& s) { return (s.kernel[2] + 1) / 2; }
 int64_t starts_of(const ConvShape& s) { return s.stride[2] == 1 ? 2 : 1; }
 
@@ -24,9 +21,9 @@ bool usual(const ConvShape& s) {
 // bits(channel, y, x) of the element at a tap
 template <class F>
 void pack_bits(const ConvShape& s, const F& bits, Pair* to) {
-  constexpr int64_t kHalf = kTogether / 2;
-  for (int64_t from = 0; from < s.channels; from += kTogether) {
-    const int64_t left = std::min(kTogether, s.channels - from), halves = left > kHalf ? 2 : 1;
+  constexpr int64_t kHalf = kPairedChannels / 2;
+  for (int64_t from = 0; from < s.channels; from += kPairedChannels) {
+    const int64_t left = std::min(kPairedChannels, s.channels - from), halves = left > kHalf ? 2 : 1;
     const auto one = [&](int64_t c, int64_t y, int64_t x) -> Pair {
       const bool inside = c < left && x >= 0 && x < s.kernel[2];
       return inside ? bits(from + c, y, x) : uint16_t{0};
@@ -44,14 +41,14 @@ void pack_bits(const ConvShape& s, const F& bits, Pair* to) {
 
 }  // namespace
 
-bool DepthwisePairs::possible_bf16(const ConvShape& s) { return bf16_set() && usual(s); }
+bool DepthwisePairs::possible_bf16(const ConvShape& s) { return processor().bf16 && usual(s); }
 bool DepthwisePairs::possible_u8(const ConvShape& s) {
   // sums of more taps might not fit 32 bits
-  return &quant_set() != &quant_plain && usual(s) && s.taps() <= 256;
+  return processor().u8->depthwise && usual(s) && s.taps() <= 256;
 }
 int64_t DepthwisePairs::channel_pairs(const ConvShape& s) { return s.kernel[1] * starts_of(s) * taps_of(s); }
 int64_t DepthwisePairs::pairs(const ConvShape& s) {
-  return (s.channels + kTogether / 2 - 1) / (kTogether / 2) * (kTogether / 2) * channel_pairs(s);
+  return (s.channels + kPairedChannels / 2 - 1) / (kPairedChannels / 2) * (kPairedChannels / 2) * channel_pairs(s);
 }
 
 void DepthwisePairs::pack(const ConvShape& s, const bfloat16* w, int64_t channel, int64_t down, int64_t across,

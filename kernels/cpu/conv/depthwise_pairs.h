@@ -3,16 +3,14 @@
 // once.
 #pragma once
 #include "kernels/cpu/conv/shape.h"
-#include "kernels/cpu/isa/loops.h"
-#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/isa/processor.h"
 
 namespace fovea::kernels::cpu {
 
-/// The packed weights of 32 channels are contiguous, one kernel row after the other. Columns of the image are read in
+/// The packed weights of kPairedChannels are contiguous, one kernel row after the other. Columns of the image are read in
 /// pairs. A kernel row holds its taps paired for a window that starts at the first column of a pair. With a stride of
 /// one column, the same taps follow, paired for a window that starts at the second column of a pair.
 struct DepthwisePairs {
-  static constexpr int64_t kTogether = 32;         // channels
   // on this processor, with windows of a usual kind
   static bool possible_bf16(const ConvShape& s);
   static bool possible_u8(const ConvShape& s);
@@ -23,10 +21,6 @@ struct DepthwisePairs {
   /// The same for u8, from contiguous weights: 16 bits of each, and behind the pairs the scale of each channel.
   static void pack(const ConvShape& s, const float* w, Pair* to);
   static int64_t pairs_and_scales(const ConvShape& s) { return pairs(s) + s.channels; }
-  /// t.w: as packed, of t's first channel, which is a multiple of 32; t.w_step: from 32 channels to the next.
-  static void tile(const Bf16DepthwiseTile& t);
-  static void tile(const DepthwiseTileOf<uint8_t>& t);
-  static void tile(const DepthwiseTileOf<uint8_t, float>& t);
 };
 
 }  // namespace fovea::kernels::cpu

@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/conv/depthwise_pairs.h"
 #include "kernels/cpu/conv/shape.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/pointwise/coarse_map.h"
 #include "kernels/cpu/threads/parallel.h"
@@ -76,7 +76,7 @@ class RowTables {
 template <class T, class Out = T>
 struct DepthwiseRows {
   const ConvShape& shape;
-  const Loops& set;
+  const Processor& on;
   const Finish& finish;
   int64_t w_step;
   const T* zeros;                                  // chunk() of them
@@ -112,7 +112,7 @@ struct DepthwiseRows {
     const auto kernel = static_cast<int>(shape.kernel[1]);
     const T* const* rows[kMostRows];
     DepthwiseTileOf<T, Out> t{.w = w + channel * (pairs ? w_step : 1),
-                              .w_step = w_step * (pairs ? DepthwisePairs::kTogether : 1),
+                              .w_step = w_step * (pairs ? kPairedChannels : 1),
                               .bias = bias ? bias + channel : nullptr,
                               .y_step = shape.outputs,
                               .residual_step = shape.outputs,
@@ -141,7 +141,7 @@ struct DepthwiseRows {
     const int64_t start = (image * shape.out[1] + oy) * shape.out[2] * shape.outputs + channel;
     for (int64_t ox = 0; ox < shape.out[2]; ox += t.pixels) {
       const int64_t at = start + ox * shape.outputs;
-      t.pixels = set.depthwise_pixels(t.kernel, t.stride, t.dilation, shape.out[2] - ox);
+      t.pixels = on.f32->depthwise_pixels(t.kernel, t.stride, t.dilation, shape.out[2] - ox);
       t.x_at = ox * shape.stride[2];
       t.y = y + at;
       t.residual = residual ? residual + at : nullptr;
@@ -150,13 +150,12 @@ struct DepthwiseRows {
   }
 
   void sums(const DepthwiseTileOf<T, Out>& t) const {
-    if constexpr (!std::is_same_v<T, float>)
-      if (pairs) return DepthwisePairs::tile(t);
-    if constexpr (std::is_same_v<T, bfloat16>) set.depthwise_bf16(t);
-    else if constexpr (std::is_same_v<T, float> && std::is_same_v<Out, float>) set.depthwise(t);
-    else if constexpr (std::is_same_v<T, float>) set.depthwise_to_u8(t);
-    else if constexpr (std::is_same_v<Out, float>) set.depthwise_from_u8(t);
-    else set.depthwise_u8(t);
+    const Loops& l = *on.f32;
+    if constexpr (std::is_same_v<T, bfloat16>) pairs ? on.bf16->depthwise(t) : l.depthwise_bf16(t);
+    else if constexpr (std::is_same_v<T, float> && std::is_same_v<Out, float>) l.depthwise(t);
+    else if constexpr (std::is_same_v<T, float>) l.depthwise_to_u8(t);
+    else if constexpr (std::is_same_v<Out, float>) pairs ? on.u8->depthwise_to_f32(t) : l.depthwise_from_u8(t);
+    else pairs ? on.u8->depthwise(t) : l.depthwise_u8(t);
   }
 
   void tile(const DepthwiseTileOf<T, Out>& t) const {
@@ -164,9 +163,9 @@ struct DepthwiseRows {
     if (!finish.map || (pairs && t.hard_swish)) return sums(t);
     if constexpr (std::is_same_v<Out, float>) {
       sums(t);
-      if (t.channels == t.y_step) return set.unary(e.act, e.a, e.b, t.y, t.y, t.pixels * t.channels);
+      if (t.channels == t.y_step) return on.f32->unary(e.act, e.a, e.b, t.y, t.y, t.pixels * t.channels);
       for (int p = 0; p < t.pixels; ++p)
-        set.unary(e.act, e.a, e.b, t.y + p * t.y_step, t.y + p * t.y_step, t.channels);
+        on.f32->unary(e.act, e.a, e.b, t.y + p * t.y_step, t.y + p * t.y_step, t.channels);
     } else {
       alignas(64) float values[kMostPixels * kChunk];
       DepthwiseTileOf<T, Out> wide = t;
@@ -174,9 +173,9 @@ struct DepthwiseRows {
       wide.y_step = t.channels;
       sums(wide);
       if constexpr (std::is_same_v<Out, bfloat16>) {
-        map_to_bf16(set, {e, values, t.y, t.channels, t.y_step, t.pixels, t.channels});
+        map_to_bf16(on, {e, values, t.y, t.channels, t.y_step, t.pixels, t.channels});
       } else {
-        map_to_bytes(set, {e, values, t.y, t.channels, t.y_step, t.pixels, t.channels, inverse, zero});
+        map_to_bytes(on, {e, values, t.y, t.channels, t.y_step, t.pixels, t.channels, inverse, zero});
       }
     }
   }

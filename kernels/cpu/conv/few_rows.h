@@ -25,7 +25,7 @@ struct FewLayout {
     const int64_t needed = (s.out[2] - 1) * s.stride[2] + s.kernel[2];
     given = std::min(s.in[2], needed - s.pad[2]) * each;
     width = (needed * each + 16) / 16 * 16;        // at least one more: pairs read it
-    tiles = (s.out[2] + l.tile_rows - 1) / l.tile_rows;
+    tiles = (s.out[2] + l.tiles.rows - 1) / l.tiles.rows;
   }
   // A tap is a row of a plane, its depth what a window has of that row.
   int64_t taps(const ConvShape& s) const { return s.kernel[1] * planes; }
@@ -36,8 +36,8 @@ struct FewLayout {
     const Loops& l = loops();
     return s.groups == 1 && s.channels <= kMostChannels && s.in[0] == 1 && s.kernel[0] == 1 && s.out[0] == 1 &&
            s.dilation == ConvShape::Three{1, 1, 1} && s.kernel[1] <= kMostKernelRows && s.pad[0] == 0 &&
-           s.pad[1] >= 0 && s.pad[2] >= 0 && s.pad[2] < s.kernel[2] && s.out[1] >= l.tile_rows &&
-           s.out[2] >= l.tile_rows &&
+           s.pad[1] >= 0 && s.pad[2] >= 0 && s.pad[2] < s.kernel[2] && s.out[1] >= l.tiles.rows &&
+           s.out[2] >= l.tiles.rows &&
            Packing(l, 1, s.outputs, s.taps(), s.channels).bytes() <= kMostBytes;
   }
 };
@@ -53,7 +53,7 @@ struct FewRows {
   const FewLayout& layout;
   const Packing& packing;
   const Finish& finish;
-  const Loops& set;
+  const Processor& on;
   void (*tile)(const TileOf& t);
   const T* x;
   const Weight* w;
@@ -137,12 +137,12 @@ struct FewRows {
     }
     const Epilogue& e = finish.act;
     if constexpr (!kNarrow)
-      if (finish.map) set.unary(e.act, e.a, e.b, to, to, shape.out[2] * shape.outputs);
+      if (finish.map) on.f32->unary(e.act, e.a, e.b, to, to, shape.out[2] * shape.outputs);
   }
 
   void one_tile(const TileOf& t) const {
     if constexpr (kNarrow) {
-      if (finish.map && !t.hard_swish) return map_tile(set, finish.act, t, tile);
+      if (finish.map && !t.hard_swish) return map_tile(on, finish.act, t, tile);
     }
     tile(t);
   }

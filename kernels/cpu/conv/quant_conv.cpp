@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "engine/ops/lowered/quant.h"
-#include "kernels/cpu/conv/quant_windows.h"
-#include "kernels/cpu/conv/shape.h"
+#include "kernels/cpu/conv/rows.h"
 #include "kernels/cpu/product/quant_product.h"
 #include "kernels/cpu/threads/parallel.h"
 
@@ -22,32 +21,16 @@ class QuantProductConv final : public Plan {
   explicit QuantProductConv(const Site& s)
       : attrs_(s.attrs<QuantConvAttrs>()),
         shape_(attrs_.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape),
-        set_(&quant_set()),
+        on_(&processor()),
         finish_(attrs_.conv.epilogue),
         has_residual_(s.has(4)),
-        inner_(shape_) {
+        rows_(rows_of(shape_)) {
     hard_swish_ = attrs_.conv.epilogue.act == Unary::hard_swish;
-    constexpr int64_t kFew = 16;                   // channels too few to fill a tap
-    const int64_t each = shape_.channels / shape_.groups;
-    copies_ = shape_.groups == 1 && (each % 4 != 0 || (shape_.pads && each < kFew && shape_.taps() > 1));
-    if (copies_) {
-      inner_.channels = (each + 3) / 4 * 4;
-      for (size_t i = 0; i < 3; ++i) {
-        inner_.in[i] = std::max(shape_.in[i] + shape_.pad[i], (shape_.out[i] - 1) * shape_.stride[i] +
-                                                                  (shape_.kernel[i] - 1) * shape_.dilation[i] + 1);
-        inner_.pad[i] = 0;
-      }
-      inner_.pads = false;
-      scratch = aligned(static_cast<size_t>(inner_.batch * inner_.in_places() * inner_.channels));
-    }
-    merge_ = !inner_.pads && shape_.groups == 1 && shape_.dilation[2] == 1 && shape_.kernel[2] > 1;
-    const int64_t channels = inner_.channels / shape_.groups;
-    packing_ = {shape_.groups, shape_.outputs / shape_.groups,
-                merge_ ? shape_.kernel[0] * shape_.kernel[1] : shape_.taps(),
-                merge_ ? shape_.kernel[2] * channels : channels};
-    zeros_.assign(static_cast<size_t>(inner_.pads ? shape_.channels : 0), static_cast<uint8_t>(attrs_.x.zero));
-    packing_.fill = set_->fill;
-    name = str_cat("cpu:quant product ", set_->name);
+    if (rows_.surrounds) scratch = aligned(static_cast<size_t>(rows_.surrounded_elements()));
+    packing_ = {shape_.groups, shape_.outputs / shape_.groups, rows_.taps, rows_.depth};
+    zeros_.assign(static_cast<size_t>(rows_.needs_zeros ? shape_.channels : 0), static_cast<uint8_t>(attrs_.x.zero));
+    packing_.fill = on_->u8_tiles->fill;
+    name = str_cat("cpu:quant product ", on_->u8_tiles->name);
   }
 
   size_t packed_bytes(int operand) const override {
@@ -65,13 +48,13 @@ class QuantProductConv final : public Plan {
 
   void run(const Args& a, Stream&) const override {
     auto x = reinterpret_cast<const uint8_t*>(a.in[0]);
-    if (copies_) {
-      surround(x, reinterpret_cast<uint8_t*>(a.scratch));
-      x = reinterpret_cast<const uint8_t*>(a.scratch);
+    if (rows_.surrounds) {
+      const auto larger = reinterpret_cast<uint8_t*>(a.scratch);
+      surround(shape_, rows_.inner, x, larger, static_cast<uint8_t>(attrs_.x.zero));
+      x = larger;
     }
     QuantProduct p;
-    p.loops = loops_;
-    p.set = set_;
+    p.on = on_;
     p.packing = packing_;
     p.rows = shape_.batch * shape_.out_places();
     p.b = reinterpret_cast<const int8_t*>(a.in[1]);
@@ -79,13 +62,21 @@ class QuantProductConv final : public Plan {
     p.finish.scale = floats(a.in[2]);
     p.finish.bias = reinterpret_cast<const int32_t*>(a.in[3]);
     if (finish_.map && !hard_swish_) p.map = attrs_.conv.epilogue;
-    const QuantWindows windows(inner_, x, zeros_.data(), merge_);
-    multiply(p, [](const void* c, int64_t first, int64_t count, const uint8_t** to, int64_t step) {
-      (*static_cast<const QuantWindows*>(c))(first, count, to, step);
-    }, &windows);
+    multiply(p, Windows(rows_, x, zeros_.data()));
   }
 
  private:
+  static ConvRows rows_of(const ConvShape& s) {
+    constexpr int64_t kFew = 16;                   // channels too few to fill a tap
+    const int64_t each = s.channels / s.groups;
+    const bool surrounds = s.groups == 1 && (each % 4 != 0 || (s.pads && each < kFew && s.taps() > 1));
+    ConvShape inner = surrounds ? surrounded(s) : s;
+    if (surrounds) inner.channels = (each + 3) / 4 * 4;
+    ConvRows rows(inner, !inner.pads && s.groups == 1 && s.dilation[2] == 1 && s.kernel[2] > 1);
+    rows.surrounds = surrounds;
+    return rows;
+  }
+
   // All but scale and bias.
   QuantFinish ends(const Args& a) const {
     QuantFinish f{};
@@ -109,49 +100,26 @@ class QuantProductConv final : public Plan {
     const int64_t given = shape_.channels / shape_.groups, taps = shape_.taps();
     std::memset(out, 0, packing_.bytes());
     auto to = reinterpret_cast<int8_t*>(out);
-    const int64_t inner = merge_ ? inner_.channels : 0;
+    const int64_t inner = rows_.inner.channels;
     for (int64_t o = 0; o < shape_.outputs; ++o) {
       const int64_t group = o / packing_.columns, column = o % packing_.columns;
       int8_t* const panel = to + (group * packing_.panels() + column / kQuantPanel) * packing_.panel_bytes();
       for (int64_t c = 0; c < given; ++c)
         for (int64_t t = 0; t < taps; ++t) {
-          const int64_t tap = merge_ ? t / shape_.kernel[2] : t;
-          const int64_t depth = merge_ ? t % shape_.kernel[2] * inner + c : c;
+          const int64_t tap = rows_.merges ? t / shape_.kernel[2] : t;
+          const int64_t depth = rows_.merges ? t % shape_.kernel[2] * inner + c : c;
           const int64_t at = (tap * packing_.quads() + depth / 4) * kQuantPanel + column % kQuantPanel;
           panel[at * 4 + depth % 4] = w[(o * given + c) * taps + t];
         }
     }
   }
 
-  void surround(const uint8_t* x, uint8_t* y) const {
-    const auto zero = static_cast<uint8_t>(attrs_.x.zero);
-    const int64_t whole = inner_.in[2] * inner_.channels;
-    parallel_for(shape_.batch * inner_.in[0] * inner_.in[1], 65536 / (whole + 1) + 1, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t v = i % inner_.in[1] - shape_.pad[1], z = i / inner_.in[1] % inner_.in[0] - shape_.pad[0],
-                      image = i / (inner_.in[1] * inner_.in[0]);
-        uint8_t* const line = y + i * whole;
-        std::memset(line, zero, static_cast<size_t>(whole));
-        if (v < 0 || v >= shape_.in[1] || z < 0 || z >= shape_.in[0]) continue;
-        copy_row(x + ((image * shape_.in[0] + z) * shape_.in[1] + v) * shape_.in[2] * shape_.channels,
-                 line + shape_.pad[2] * inner_.channels);
-      }
-    });
-  }
-  void copy_row(const uint8_t* from, uint8_t* to) const {
-    const int64_t given = shape_.channels, room = inner_.channels;
-    for (int64_t i = 0; i < shape_.in[2]; ++i)
-      for (int64_t c = 0; c < given; ++c) to[i * room + c] = from[i * given + c];
-  }
-
   QuantConvAttrs attrs_;
   ConvShape shape_;
-  const Loops* loops_ = &loops();
-  const QuantSet* set_;
+  const Processor* on_;
   Finish finish_;
   bool has_residual_, hard_swish_ = false;
-  ConvShape inner_;                                // of the image that is read
-  bool copies_ = false, merge_ = false;            // merge_: the windows' innermost dimension belongs to the depth
+  ConvRows rows_;
   QuantPacking packing_;
   std::vector<uint8_t> zeros_;
 };

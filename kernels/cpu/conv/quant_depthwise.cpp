@@ -5,7 +5,6 @@
 
 #include "engine/ops/lowered/quant.h"
 #include "kernels/cpu/conv/depthwise_rows.h"
-#include "kernels/cpu/product/quant_tile.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -15,11 +14,11 @@ class QuantDepthwise final : public Plan {
  public:
   explicit QuantDepthwise(const Site& s)
       : attrs_(s.attrs<QuantConvAttrs>()),
-        shape_(attrs_.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape), set_(&loops()),
+        shape_(attrs_.conv, s.operand(0).shape, s.operand(1).shape, s.result().shape), on_(&processor()),
         finish_(attrs_.conv.epilogue), pairs_(attrs_.x && DepthwisePairs::possible_u8(shape_)),
-        w_step_(pairs_ ? DepthwisePairs::channel_pairs(shape_) : depthwise_step(shape_, *set_)) {
+        w_step_(pairs_ ? DepthwisePairs::channel_pairs(shape_) : depthwise_step(shape_, *on_->f32)) {
     outside_.assign(static_cast<size_t>(DepthwiseRows<T, Out>::chunk(shape_)), static_cast<T>(attrs_.x.zero));
-    name = str_cat("cpu:depthwise ", pairs_ ? quant_vnni.name : set_->name, attrs_.x ? " u8" : " f32",
+    name = str_cat("cpu:depthwise ", pairs_ ? on_->u8->name : on_->f32->name, attrs_.x ? " u8" : " f32",
                    attrs_.y ? " to u8" : " to f32");
   }
 
@@ -36,7 +35,7 @@ class QuantDepthwise final : public Plan {
 
   void run(const Args& a, Stream&) const override {
     DepthwiseRows<T, Out>{.shape = shape_,
-                          .set = *set_,
+                          .on = *on_,
                           .finish = finish_,
                           .w_step = w_step_,
                           .zeros = outside_.data(),
@@ -55,7 +54,7 @@ class QuantDepthwise final : public Plan {
  private:
   QuantConvAttrs attrs_;
   ConvShape shape_;
-  const Loops* set_;
+  const Processor* on_;
   Finish finish_;
   bool pairs_;
   int64_t w_step_;

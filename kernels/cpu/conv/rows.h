@@ -9,6 +9,9 @@
 
 namespace fovea::kernels::cpu {
 
+/// The shape of the same convolution of an image that already has the zeros around it.
+ConvShape surrounded(const ConvShape& s);
+
 /// How many taps a row has, and how many adjacent elements each of them gives.
 struct ConvRows {
   ConvShape inner;                                 // of the surrounded image
@@ -18,11 +21,15 @@ struct ConvRows {
   int64_t taps, depth;
   std::vector<int64_t> offsets;                    // of each tap from the first one, in elements
 
+  /// Of f32 and bf16: images of few channels are surrounded with zeros.
   explicit ConvRows(const ConvShape& s);
+  /// Of an image as it lies; merges: windows do not leave it.
+  ConvRows(const ConvShape& inner, bool merges);
   int64_t surrounded_elements() const { return inner.batch * inner.in_places() * inner.channels; }
 };
 
-/// Where each tap of each result reads, in a channels-last image; a row of zeros stands for places outside it.
+/// Where each tap of each result reads, in a channels-last image; `zeros`, a row of what counts as zero, stands for places
+/// outside it.
 template <class T>
 class Windows {
  public:
@@ -74,23 +81,28 @@ class Windows {
   int64_t across_;
 };
 
-/// Copies images into larger ones with zeros around them, so that a whole row of a window is adjacent.
+/// Copies images into larger ones with zeros around them, so that a whole row of a window is adjacent. The larger ones may
+/// have more channels, which are zeros, too.
 template <class T>
-void surround(const ConvShape& from, const ConvShape& to, const T* x, T* y) {
-  const int64_t row = from.in[2] * from.channels, left = from.pad[2] * from.channels, whole = to.in[2] * from.channels;
-  const int64_t right = whole - left - row;
-  parallel_for(from.batch * to.in[0] * to.in[1], 16384 / (whole + 1) + 1, [&](int64_t first, int64_t last) {
+void surround(const ConvShape& from, const ConvShape& to, const T* x, T* y, T zero = {}) {
+  const int64_t row = from.in[2] * from.channels, left = from.pad[2] * to.channels, whole = to.in[2] * to.channels;
+  // copied at once: a row, or a place of it where the larger image has more channels
+  const int64_t place = from.channels == to.channels ? row : from.channels, places = place ? row / place : 0;
+  const int64_t grain = 65536 / (whole * static_cast<int64_t>(sizeof(T)) + 1) + 1;
+  parallel_for(from.batch * to.in[0] * to.in[1], grain, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t v = i % to.in[1] - from.pad[1], z = i / to.in[1] % to.in[0] - from.pad[0],
                     image = i / (to.in[1] * to.in[0]);
-      T* line = y + i * whole;
-      if (v < 0 || v >= from.in[1] || z < 0 || z >= from.in[0]) {
-        std::fill(line, line + whole, T{});
-        continue;
+      T* const line = y + i * whole;
+      const bool inside = v >= 0 && v < from.in[1] && z >= 0 && z < from.in[0];
+      if (!inside || places > 1) std::fill_n(line, whole, zero);
+      if (!inside) continue;
+      if (places <= 1) {
+        std::fill_n(line, left, zero);
+        std::fill(line + left + row, line + whole, zero);
       }
-      std::fill(line, line + left, T{});
-      std::copy_n(x + ((image * from.in[0] + z) * from.in[1] + v) * row, row, line + left);
-      std::fill(line + left + row, line + left + row + right, T{});
+      const T* const given = x + ((image * from.in[0] + z) * from.in[1] + v) * row;
+      for (int64_t p = 0; p < places; ++p) std::copy_n(given + p * place, place, line + left + p * to.channels);
     }
   });
 }

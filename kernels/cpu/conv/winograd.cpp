@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernels/cpu/conv/winograd.h"
-
+// kernels/cpu/conv/winograd.cpp — dense 3x3 convolutions with a quarter of the products:
+// https://arxiv.org/abs/1509.09308.
 #include <algorithm>
 #include <limits>
 #include <vector>
 
 #include "engine/core/threads.h"
-#include "kernels/cpu/conv/conv.h"
+#include "kernels/cpu/conv/channels_last.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
@@ -15,39 +15,36 @@ namespace {
 constexpr int64_t kSide = 4;                       // results of a tile, in both directions
 constexpr int64_t kWindow = 6;                     // pixels that they need
 constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that take the place of the nine taps
-constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the L2 cache
-constexpr int64_t kBlockBytes = 448 << 10;         // of transformed pixels
+constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the second cache
 
-class WinogradConv final : public ChannelsLastConv {
+class WinogradConv final : public ChannelsLastConv<float> {
  public:
   explicit WinogradConv(const Site& s)
       : ChannelsLastConv(s),
-        packing_(*set, shape.groups, shape.outputs / shape.groups, 1, shape.channels / shape.groups),
+        packing_(*on->f32, shape.groups, shape.outputs / shape.groups, 1, shape.channels / shape.groups),
         panels_(packing_.groups * packing_.panels()) {
     down_ = (shape.out[1] + kSide - 1) / kSide;
     across_ = (shape.out[2] + kSide - 1) / kSide;
     tiles_ = shape.batch * down_ * across_;
     zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
-    reserve_weights();
-    name = str_cat("cpu:winograd ", set->name);
+    reserve_weights(s, static_cast<size_t>(kPoints) * packing_.bytes());
+    name = str_cat("cpu:winograd ", on->f32->name);
   }
 
-  size_t weight_bytes() const override { return static_cast<size_t>(kPoints) * packing_.bytes(); }
-
-  void pack_weights(const float* w, float* to) const override {
-    const Unpacked u = unpacked(w);
+  void pack_weights(const float* w, std::byte* to) const override {
+    const Unpacked u = unpacked(weights, w);
     parallel_for(panels_, 1, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) pack_panel(u, panel_at(i), to);
+      for (int64_t i = first; i < last; ++i) pack_panel(u, panel_at(i), floats(to));
     });
   }
 
   // Blocks of tiles are independent. Where there are fewer than threads, threads share a block's columns and each of
   // them transforms the block's pixels.
   void run_last(const Run& r) const override {
-    const int64_t fit = kBlockBytes / (kPoints * shape.channels * 4);
-    const int64_t most = std::clamp<int64_t>(fit, set->tile_rows, kMostTiles), team = threads();
+    const int64_t pixels = on->caches.second * 7 / 16, fit = pixels / (kPoints * shape.channels * 4);
+    const int64_t most = std::clamp<int64_t>(fit, on->f32->tiles.rows, kMostTiles), team = threads();
     int64_t blocks = (tiles_ + most - 1) / most;
-    if (tiles_ >= team * set->tile_rows) blocks = (blocks + team - 1) / team * team;
+    if (tiles_ >= team * on->f32->tiles.rows) blocks = (blocks + team - 1) / team * team;
     const int64_t shares = std::clamp<int64_t>(blocks < team ? team / blocks : 1, 1, panels_);
     parallel_for(blocks * shares, 1, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
@@ -77,7 +74,7 @@ class WinogradConv final : public ChannelsLastConv {
     for (int64_t tile = b.first; tile < b.last; ++tile) take_pixels(r.x, b, tile, v);
     for (int64_t i = first_panel; i < last_panel; ++i) {
       const Panel panel = panel_at(i);
-      multiply_panel(r.w, v, b.count(), panel, m);
+      multiply_panel(floats(r.w), v, b.count(), panel, m);
       for (int64_t tile = b.first; tile < b.last; ++tile) give_results(r, b, tile, panel, m);
     }
   }
@@ -112,7 +109,7 @@ class WinogradConv final : public ChannelsLastConv {
             taps[(i * kTaps + t) * panel.width + k] =
                 w[k * u.column + (c + i) * u.depth + t / 3 * u.taps[1] + t % 3 * u.taps[2]];
       for (int64_t i = 0; i < few; ++i)
-        set->winograd_filters({.w = taps + i * kTaps * panel.width,
+        on->f32->winograd_filters({.w = taps + i * kTaps * panel.width,
                                .y = to + (c + i) * panel.width,
                                .w_step = panel.width,
                                .y_step = packing_.depth * panel.width,
@@ -132,13 +129,13 @@ class WinogradConv final : public ChannelsLastConv {
         t.x[i * kWindow + j] =
             inside ? x + ((p.image * shape.in[1] + y) * shape.in[2] + column) * shape.channels : zeros_.data();
       }
-    set->winograd_input(t);
+    on->f32->winograd_input(t);
   }
 
   // For each point: the block's tiles times a panel of the filters' columns.
   void multiply_panel(const float* w, const float* v, int64_t count, const Panel& panel, float* m) const {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
-    const int64_t pieces = (count + set->tile_rows - 1) / set->tile_rows;
+    const int64_t pieces = (count + on->f32->tiles.rows - 1) / on->f32->tiles.rows;
     const float* rows[kMostTiles];
     Tile t{.a = rows, .a_step = count, .a_offset = panel.channel, .taps = 1, .depth = packing_.depth, .b_step = 0,
            .y_step = panel.width, .columns = panel.width, .lo = -kInfinity, .hi = kInfinity};
@@ -150,7 +147,7 @@ class WinogradConv final : public ChannelsLastConv {
         t.a = rows + first;
         t.rows = static_cast<int>(count * (piece + 1) / pieces - first);
         t.y = m + (i * count + first) * panel.width;
-        set->tile(t, 1);
+        on->f32->tiles.tile(t, 1);
       }
     }
   }
@@ -170,13 +167,13 @@ class WinogradConv final : public ChannelsLastConv {
                            .width = static_cast<int>(std::min(kSide, shape.out[2] - p.x)),
                            .lo = finish.lo,
                            .hi = finish.hi};
-    set->winograd_output(t);
+    on->f32->winograd_output(t);
     if (!finish.map) return;
     const Epilogue& e = finish.act;
     for (int i = 0; i < t.height; ++i)
       for (int j = 0; j < t.width; ++j) {
         float* const y = t.y + i * t.row_step + j * t.pixel_step;
-        set->unary(e.act, e.a, e.b, y, y, t.columns);
+        on->f32->unary(e.act, e.a, e.b, y, y, t.columns);
       }
   }
 
@@ -186,29 +183,28 @@ class WinogradConv final : public ChannelsLastConv {
   std::vector<float> zeros_;
 };
 
-// Seconds on one thread as measured on AVX-512 machines: products at their usual rate, transforms and weights at the
-// rate of the caches that hold them.
-bool promises_gain(const ConvShape& s) {
+// Seconds on one thread: products at their usual rate, transforms and weights at the rate of the caches that hold them.
+bool promises_gain(const ConvShape& s, const Costs& c) {
   const auto places = static_cast<double>(s.batch * s.out[1] * s.out[2]), in = static_cast<double>(s.channels),
              out = static_cast<double>(s.outputs), depth = in / static_cast<double>(s.groups);
   const auto tiles = static_cast<double>(s.batch * ((s.out[1] + kSide - 1) / kSide) * ((s.out[2] + kSide - 1) / kSide));
-  constexpr double kDirect = 110e9, kProducts = 100e9, kTransforms = 12e9, kFar = 24e9, kNear = 1 << 20;
   const double weights = 36 * depth * out * 4;
-  const double direct = places * 18 * depth * out / kDirect;
-  const double winograd = tiles * 72 * depth * out / kProducts + tiles * 36 * (in + out) * 4 / kTransforms +
-                          (weights > kNear ? weights / kFar : 0);
+  const double direct = places * 18 * depth * out / c.direct;
+  const double winograd = tiles * 72 * depth * out / c.products + tiles * 36 * (in + out) * 4 / c.transforms +
+                          (weights > c.near ? weights / c.far : 0);
   return winograd < 0.95 * direct;
 }
 
 }  // namespace
 
+// Unless the weights are constant and the shape promises a gain, none.
 PlanPtr plan_winograd(const Site& s) {
   const ConvShape shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape);
   using Three = ConvShape::Three;
   const bool fits = s.is_constant(1) && shape.kernel == Three{1, 3, 3} &&
                     shape.stride == Three{1, 1, 1} && shape.dilation == Three{1, 1, 1} && shape.in[0] == 1 &&
                     shape.channels / shape.groups >= 16 && shape.outputs / shape.groups >= 16;
-  if (!fits || !promises_gain(shape)) return nullptr;
+  if (!fits || !promises_gain(shape, processor().costs)) return nullptr;
   return std::make_shared<WinogradConv>(s);
 }
 

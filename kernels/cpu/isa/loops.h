@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/isa/loops.h — the inner loops, compiled once per instruction set; the best set that this machine has is
-// chosen at start.
+// kernels/cpu/isa/loops.h — the inner loops in f32 and what they are given; compiled once per instruction set.
 #pragma once
 #include <cstdint>
 #include <limits>
-#include <span>
-#include <string_view>
-#include <utility>
 
 #include "engine/core/epilogue.h"
 #include "engine/core/types.h"
 #include "engine/ops/attrs.h"
+#include "kernels/cpu/isa/tile_set.h"
 
 namespace fovea::kernels::cpu {
 
@@ -54,6 +51,9 @@ struct DepthwiseTileOf {
   const float* scale;                              // of each channel's weights, where DepthwisePairs read uint8_t
   bool hard_swish;                                 // instead of lo and hi, where DepthwisePairs run
 };
+
+/// Channels whose weights lie together where DepthwisePairs has packed them.
+constexpr int64_t kPairedChannels = 32;
 
 using DepthwiseTile = DepthwiseTileOf<float>;
 using Bf16DepthwiseTile = DepthwiseTileOf<bfloat16>;
@@ -118,8 +118,7 @@ struct AttentionTile {
 
 struct Loops {
   const char* name;                                // "avx512" (with and without AVX512_BF16), "avx2", "sse2"
-  bool (*supported)();
-  int lanes, tile_rows, panel;
+  int lanes, panel;
 
   bool (*has_unary)(Unary fn);
   void (*unary)(Unary fn, float a, float b, const float* x, float* y, int64_t n);
@@ -133,9 +132,9 @@ struct Loops {
   void (*where)(const uint8_t* c, int c_step, const float* a, int a_step, const float* b, int b_step, float* y,
                 int64_t n);
 
-  int (*panels_at_once)(int rows);
-  void (*tile)(const Tile& t, int panels);
-  /// One panel and no residual, at least half of tile_rows; a: [taps] of the first row, the others follow a_step apart.
+  TileSet<Tile> tiles;
+  /// One panel and no residual, at least half of the rows of tiles; a: [taps] of the first row, the others follow a_step
+  /// apart.
   void (*stepped_tile)(const Tile& t);
   // how many of the `left` results of a row to give one call
   int (*depthwise_pixels)(int kernel, int stride, int dilation, int64_t left);
@@ -191,25 +190,11 @@ struct Loops {
   void (*attention_weights)(float* x, int64_t step, int rows, int64_t n, float factor, float* shares);
 };
 
-/// The best set that this machine supports, or what UseLoops asks for.
-const Loops& loops();
-/// All sets that this machine supports, best first.
-std::span<const Loops* const> supported_loops();
-
-/// For tests: while alive, on this thread, plans are made with this set.
-template <class Set>
-class UseSet {
- public:
-  explicit UseSet(const Set& s) : before_(std::exchange(chosen_, &s)) {}
-  ~UseSet() { chosen_ = before_; }
-  UseSet(const UseSet&) = delete;
-  UseSet& operator=(const UseSet&) = delete;
-  static const Set* chosen() { return chosen_; }   // null: the best one
-
- private:
-  static inline thread_local const Set* chosen_ = nullptr;
-  const Set* before_;
+/// Dot products of weights in f16 that lie side by side: y[o] = sum of w[o * depth + i] x[i].
+struct HalfDots {
+  static constexpr int64_t kMany = 8;              // outputs of one call of many()
+  void (*many)(const float* x, const uint16_t* w, int64_t depth, float* y);
+  void (*one)(const float* x, const uint16_t* w, int64_t depth, float* y);
 };
-using UseLoops = UseSet<Loops>;
 
 }  // namespace fovea::kernels::cpu

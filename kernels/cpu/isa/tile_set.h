@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/tile_set.h — the register tiles of a product for one kind of processor, and what they ask of what is
-// around them. Tile: Bf16Tile, QuantTile.
+// around them. Tile: Tile, Bf16Tile, QuantTile.
 #pragma once
 #include <cstddef>
 
@@ -9,7 +9,6 @@ namespace fovea::kernels::cpu {
 template <class Tile>
 struct TileSet {
   const char* name;
-  bool (*supported)();
   int rows;                                        // most of a tile
   int fill = 1;                                    // that of the packing
   double speed = 1;                                // multiplications in the time of one of AVX-512's

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/threads/parallel.h"
 

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/isa/processor.h"
+#include "kernels/cpu/kernels.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {

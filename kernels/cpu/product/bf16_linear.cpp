@@ -4,6 +4,7 @@
 
 #include "engine/ops/ops.h"
 #include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/product/operands.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -14,8 +15,7 @@ class Bf16Linear final : public Plan {
     const Meta& w = s.operand(1);
     const Epilogue& e = s.attrs<LinearAttrs>().epilogue;
     const int64_t columns = w.shape[0], depth = w.shape[1];
-    product_ = {.loops = &loops(),
-                .set = bf16_set(),
+    product_ = {.on = &processor(),
                 .packing = pair_packing(1, columns, 1, depth),
                 .rows = s.result().numel() / std::max<int64_t>(1, columns),
                 .depth = depth,
@@ -26,7 +26,7 @@ class Bf16Linear final : public Plan {
           .elements = depth, .inner = std::max<int64_t>(1, depth)};
     operands_.reserve(s, product_.packing.bytes(), scratch);
     residual_ = e.residual ? static_cast<int>(s.in.size()) - 1 : -1;
-    name = str_cat("cpu:product ", product_.set->name);
+    name = str_cat("cpu:product ", product_.on->bf16_tiles->name);
   }
 
   size_t packed_bytes(int operand) const override { return operands_.packed_bytes(operand); }
@@ -56,7 +56,7 @@ class Bf16Linear final : public Plan {
 
   Bf16Product product_;
   UnpackedBf16 w_{};
-  Bf16Operands operands_;
+  Operands<bfloat16> operands_;
   int residual_;
 };
 

@@ -13,16 +13,16 @@ namespace {
 
 class LinearPlan final : public Plan {
  public:
-  explicit LinearPlan(const Site& s) : set_(&loops()), finish_(s.attrs<LinearAttrs>().epilogue) {
+  explicit LinearPlan(const Site& s) : on_(&processor()), finish_(s.attrs<LinearAttrs>().epilogue) {
     const Meta &x = s.operand(0), &w = s.operand(1);
     depth_ = w.shape[1];
-    packing_ = Packing(*set_, 1, w.shape[0], 1, depth_);
+    packing_ = Packing(*on_->f32, 1, w.shape[0], 1, depth_);
     rows_ = depth_ ? x.numel() / depth_ : s.result().numel() / std::max<int64_t>(1, w.shape[0]);
     strides_ = w.strides;
     packed_ = s.is_constant(1);
     residual_ = s.attrs<LinearAttrs>().epilogue.residual ? static_cast<int>(s.in.size()) - 1 : -1;
     if (!packed_) scratch = packing_.bytes();
-    name = str_cat("cpu:product ", set_->name);
+    name = str_cat("cpu:product ", on_->f32->name);
   }
 
   void run(const Args& a, Stream&) const override {
@@ -31,7 +31,7 @@ class LinearPlan final : public Plan {
       pack(1, a.in[1], a.scratch);
       w = floats(a.scratch);
     }
-    const Product p{.set = set_,
+    const Product p{.on = on_,
                     .packing = packing_,
                     .rows = rows_,
                     .b = w,
@@ -56,7 +56,7 @@ class LinearPlan final : public Plan {
   }
 
  private:
-  const Loops* set_;
+  const Processor* on_;
   Finish finish_;
   Packing packing_;
   int64_t rows_, depth_;
@@ -98,7 +98,7 @@ int64_t start_of(const Strides& strides, const Shape& sizes, int64_t index) {
 
 class MatmulPlan final : public Plan {
  public:
-  explicit MatmulPlan(const Site& s) : set_(&loops()) {
+  explicit MatmulPlan(const Site& s) : on_(&processor()) {
     const auto& attrs = s.attrs<MatmulAttrs>();
     const Meta& y = s.result();
     const int lead = y.rank() - 2;
@@ -109,10 +109,10 @@ class MatmulPlan final : public Plan {
     rows_ = y.shape[lead];
     const Meta& a = s.operand(0);
     depth_ = attrs.transpose_a ? a.shape[a.rank() - 2] : a.shape.back();
-    packing_ = Packing(*set_, 1, y.shape.back(), 1, depth_);
+    packing_ = Packing(*on_->f32, 1, y.shape.back(), 1, depth_);
     scale_ = attrs.scale;
     shared_b_ = std::all_of(b_.batch.begin(), b_.batch.end(), [](int64_t step) { return step == 0; });
-    name = str_cat("cpu:product ", set_->name);
+    name = str_cat("cpu:product ", on_->f32->name);
   }
 
   // Many small products: one thread each. Few large ones: all threads on each.
@@ -139,7 +139,7 @@ class MatmulPlan final : public Plan {
     if (!packed) {
       pack_columns(packing_, {.w = b, .column = b_.column, .depth = b_.row, .taps = {0, 0, 0}, .sizes = {1, 1, 1}},
                    buffer);
-      if (scale_ != 1) set_->unary(Unary::affine, scale_, 0, buffer, buffer, static_cast<int64_t>(b_floats));
+      if (scale_ != 1) on_->f32->unary(Unary::affine, scale_, 0, buffer, buffer, static_cast<int64_t>(b_floats));
     }
     int64_t a_row = a_.row;
     if (turn) {
@@ -149,14 +149,14 @@ class MatmulPlan final : public Plan {
       a = dense;
       a_row = depth_;
     }
-    const Product p{.set = set_, .packing = packing_, .rows = rows_, .b = buffer, .y = y, .y_step = packing_.columns,
+    const Product p{.on = on_, .packing = packing_, .rows = rows_, .b = buffer, .y = y, .y_step = packing_.columns,
                     .finish = Finish(Epilogue{})};
     multiply(p, [&](int64_t first, int64_t count, const float** to, int64_t) {
       for (int64_t r = 0; r < count; ++r) to[r] = a + (first + r) * a_row;
     });
   }
 
-  const Loops* set_;
+  const Processor* on_;
   Side a_, b_;
   Shape sizes_;
   Packing packing_;

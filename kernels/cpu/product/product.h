@@ -4,7 +4,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/threads/grid.h"
 
@@ -29,6 +29,12 @@ struct Packing {
   int64_t panel_floats() const { return lines() * panel; }
   int64_t group_floats() const { return (panels() - 1) * panel_floats() + lines() * last_width(); }
   size_t bytes() const { return static_cast<size_t>(groups * group_floats()) * sizeof(float); }
+
+  // As Worker asks: where a panel starts, panels of whole width, the step between them, and bytes, in elements of B.
+  int64_t start(int64_t group, int64_t at) const { return group * group_floats() + at * panel_floats(); }
+  int64_t whole_panels() const { return last_width() == panel ? panels() : panels() - 1; }
+  int64_t panel_step() const { return panel_floats(); }
+  int64_t panel_bytes() const { return panel_floats() * static_cast<int64_t>(sizeof(float)); }
 };
 
 /// Where the elements of an unpacked B are: the strides of a column, of one of the depth, and of three spatial
@@ -41,7 +47,8 @@ struct Unpacked {
 void pack_columns(const Packing& p, const Unpacked& from, float* to);
 
 struct Product {
-  const Loops* set = nullptr;
+  using Element = float;
+  const Processor* on = nullptr;
   Packing packing;
   int64_t rows = 0;
   const float* b = nullptr;
@@ -53,17 +60,20 @@ struct Product {
 };
 
 /// Writes pointers[tap * step + r] for the rows [first, first + count) of A.
-using RowPointers = void (*)(const void* context, int64_t first, int64_t count, const float** pointers, int64_t step);
-void multiply(const Product& p, RowPointers rows, const void* context);
+template <class T>
+using RowPointers = void (*)(const void* context, int64_t first, int64_t count, const T** pointers, int64_t step);
+void multiply(const Product& p, RowPointers<float> rows, const void* context);
 
-/// How the threads share it, of `rows` rows in so many tiles.
-GridWork grid_work(const Packing& p, int64_t rows, int64_t tiles);
-
-template <class F>
-void multiply(const Product& p, const F& rows) {
-  multiply(p, [](const void* c, int64_t first, int64_t count, const float** to, int64_t step) {
+/// The same for rows(first, count, pointers, step), whatever the elements.
+template <class P, class F>
+void multiply(const P& p, const F& rows) {
+  using T = typename P::Element;
+  multiply(p, [](const void* c, int64_t first, int64_t count, const T** to, int64_t step) {
     (*static_cast<const F*>(c))(first, count, to, step);
   }, &rows);
 }
+
+/// How the threads share it, of `rows` rows in so many tiles.
+GridWork grid_work(const Processor& on, const Packing& p, int64_t rows, int64_t tiles);
 
 }  // namespace fovea::kernels::cpu

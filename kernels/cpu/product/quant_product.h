@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/product/quant_product.h — products of u8 rows, given as pointers, with packed s8 columns.
 #pragma once
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
-#include "kernels/cpu/product/quant_tile.h"
+#include "kernels/cpu/product/product.h"
 
 namespace fovea::kernels::cpu {
 
@@ -18,20 +18,23 @@ struct QuantPacking {
   int64_t lines() const { return (taps * quads() + fill - 1) & -fill; }
   int64_t panel_bytes() const { return lines() * 4 * kQuantPanel; }
   size_t bytes() const { return static_cast<size_t>(groups * panels() * panel_bytes()); }
+
+  // As in Packing.
+  static constexpr int64_t panel = kQuantPanel;
+  int64_t start(int64_t group, int64_t at) const { return (group * panels() + at) * panel_bytes(); }
+  int64_t whole_panels() const { return panels(); }
+  int64_t panel_step() const { return panel_bytes(); }
 };
 
-/// Writes pointers[tap * step + r] for the rows [first, first + count) of A.
-using QuantRows = void (*)(const void* context, int64_t first, int64_t count, const uint8_t** pointers, int64_t step);
-
 struct QuantProduct {
-  const Loops* loops = nullptr;                    // for functions that are more than a clamp
-  const QuantSet* set = nullptr;
+  using Element = uint8_t;
+  const Processor* on = nullptr;
   QuantPacking packing;
   int64_t rows = 0;
   const int8_t* b = nullptr;                       // the first panel
   QuantFinish finish{};                            // scale and bias by packed columns, y and residual by columns
   Epilogue map;                                    // a function that is more than a clamp
 };
-void multiply(const QuantProduct& p, QuantRows rows, const void* context);
+void multiply(const QuantProduct& p, RowPointers<uint8_t> rows, const void* context);
 
 }  // namespace fovea::kernels::cpu

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "engine/ops/attrs.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/threads/parallel.h"
 

@@ -4,13 +4,12 @@
 #include <algorithm>
 
 #include "engine/core/threads.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-constexpr int64_t kWorkPerThread = 150000;         // multiplications below which another thread costs more than it does
-constexpr int64_t kWorkPerPiece = 700000;          // and below which finer pieces do not pay
 constexpr int64_t kPiecesEach = 4;                 // so that a thread which is held up holds up little
 
 struct Grid {
@@ -39,9 +38,10 @@ Grid grid_for(const GridWork& w, int64_t pieces) {
 void over_grid(const GridWork& w,
                void (*body)(const void* context, int64_t first_tile, int64_t last_tile, int64_t first, int64_t last),
                const void* context) {
-  const int64_t useful = static_cast<int64_t>(std::min(w.multiplications / kWorkPerThread, 1e6)) + 1;
+  const int64_t per_thread = w.costs->work_per_thread, per_piece = w.costs->work_per_piece;
+  const int64_t useful = static_cast<int64_t>(std::min(w.multiplications / static_cast<double>(per_thread), 1e6)) + 1;
   const int64_t team = std::min<int64_t>(threads(), useful);
-  const int64_t pieces = std::clamp<int64_t>(useful * kWorkPerThread / kWorkPerPiece, team, team * kPiecesEach);
+  const int64_t pieces = std::clamp<int64_t>(useful * per_thread / per_piece, team, team * kPiecesEach);
   const Grid grid = grid_for(w, team > 1 ? pieces : 1);
   parallel_for(grid.rows * grid.panels, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {

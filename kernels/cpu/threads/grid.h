@@ -5,10 +5,13 @@
 
 namespace fovea::kernels::cpu {
 
+struct Costs;
+
 struct GridWork {
   int64_t tiles, panels;                           // of rows, and of columns through all groups
   double multiplications;
   bool weights_are_larger;                         // than the rows
+  const Costs* costs;
 };
 /// body(first tile, last tile, first panel, last panel) over all tiles and panels, on as many threads as pay.
 void over_grid(const GridWork& w,

@@ -19,10 +19,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
-
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
+#include "kernels/cpu/isa/modes.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -30,12 +27,6 @@ namespace {
 constexpr int64_t kMostThreads = 256;
 // a thread that the system holds up leaves the rest of its share to others
 constexpr int64_t kChunksEach = 8;
-
-void relax() {
-#if defined(__SSE2__)
-  _mm_pause();
-#endif
-}
 
 // Waking a thread takes longer than most kernels, so threads first spin for their next job. A thread that finds itself
 // interrupted shares its processor with others, and sleeps at once the next times.
@@ -309,12 +300,7 @@ ThreadMemory::ThreadMemory(size_t bytes) {
 }
 ThreadMemory::~ThreadMemory() { *taken_ = false; }
 
-#if defined(__SSE2__)
-FlushDenormals::FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040u); }   // FTZ and DAZ
-FlushDenormals::~FlushDenormals() { _mm_setcsr(before_); }
-#else
-FlushDenormals::FlushDenormals() : before_(0) {}
-FlushDenormals::~FlushDenormals() { (void)before_; }
-#endif
+FlushDenormals::FlushDenormals() : before_(flush_denormals()) {}
+FlushDenormals::~FlushDenormals() { restore_denormals(before_); }
 
 }  // namespace fovea::kernels::cpu

@@ -5,9 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/core/isa.h"
 #include "engine/ops/ops.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/threads/parallel.h"
 #include "kernels/cpu/vendor/dnn.h"
 
@@ -179,26 +178,17 @@ class BatchShares final : public Plan {
   int64_t numel_ = 0;
 };
 
-// oneDNN is compiled for SSE4.1 and looks no further.
-bool processor_serves() {
-#if defined(__x86_64__)
-  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("sse4.1");
-#else
-  return true;
-#endif
-}
-
 }  // namespace
 
 PlanPtr plan_dnn_conv_dx(const Site& s) {
-  if (!processor_serves() || !all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()) ||
+  if (!processor().vendor || !all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()) ||
       s.is_constant(1))
     return nullptr;
   return BatchShares::of(s, dx_plan, false);
 }
 
 PlanPtr plan_dnn_conv_dw(const Site& s) {
-  if (!processor_serves() || !all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()))
+  if (!processor().vendor || !all_f32(s) || !dense(s.operand(0)) || !dense(s.operand(1)) || !dense(s.result()))
     return nullptr;
   return BatchShares::of(s, dw_plan, true);
 }

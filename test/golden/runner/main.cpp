@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "engine/core/error.h"
-#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/isa/processor.h"
 #include "test/golden/runner/entry.h"
 #include "test/support/amx_emulator.h"
 #include "test/support/far_device.h"
@@ -92,12 +92,13 @@ int main(int argc, char** argv) {
     if (o.device.kind == fovea::Device::Kind::far) fovea::test::add_far_devices();
     fovea::runtime_of(o.device);
     std::optional<fovea::test::AmxEmulator> emulator;
-    std::optional<fovea::kernels::cpu::UseBf16Set> use;
-    if (emulate_amx) {
-      if (!fovea::kernels::cpu::bf16_avx512.supported())
-        throw fovea::Error(fovea::Error::Kind::unsupported, "--emulate-amx: this processor has no AVX512_BF16");
-      if (!fovea::kernels::cpu::bf16_amx.supported()) emulator.emplace();
-      use.emplace(fovea::kernels::cpu::bf16_amx);
+    std::optional<fovea::kernels::cpu::UseProcessor> use;
+    const std::optional<fovea::kernels::cpu::Processor> amx = fovea::test::emulated_amx();
+    if (emulate_amx && amx) {
+      emulator.emplace();
+      use.emplace(*amx);
+    } else if (emulate_amx && fovea::kernels::cpu::processor().name != std::string_view("amx")) {
+      throw fovea::Error(fovea::Error::Kind::unsupported, "--emulate-amx: this processor has no AVX512_BF16");
     }
     return fovea::golden::compare_files(selection, o);
   } catch (const std::exception& e) {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plain loops, for processors without VNNI and as the twin that the fast ones are compared with.
-#include "kernels/cpu/isa/quant_loops.h"
-
+// kernels/cpu/isa/generic/quant_loops.cpp — runs of 8-bit integers in plain loops, for processors without their own and
+// as the twin that the fast ones are compared with.
 #include <algorithm>
 
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/generic/sets.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -43,21 +42,12 @@ void mean_run(const uint8_t* __restrict x, int64_t step, int64_t rows, int32_t s
 
 }  // namespace
 
-extern const QuantLoops quant_loops_vnni;          // x86_64/avx512_vnni.cpp
-namespace {
-constexpr QuantLoops plain{.name = "plain",
-                           .supported = [] { return true; },
-                           .quantize = quantize_run,
-                           .quantize_fine = quantize_fine_run,
-                           .dequantize = dequantize_run,
-                           .gate = gate_run,
-                           .mean = mean_run,
-                           .largest = largest_run};
-}
-
-const QuantLoops& quant_loops() {
-  static const bool vnni = quant_loops_vnni.supported();
-  return vnni && loops().lanes == 16 ? quant_loops_vnni : plain;
-}
+constinit const QuantLoops quant_loops_plain{.name = "plain",
+                                             .quantize = quantize_run,
+                                             .quantize_fine = quantize_fine_run,
+                                             .dequantize = dequantize_run,
+                                             .gate = gate_run,
+                                             .mean = mean_run,
+                                             .largest = largest_run};
 
 }  // namespace fovea::kernels::cpu

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/isa/generic/quant_tile.cpp — integer products in plain loops, for processors without VNNI and as the twin
-// that the fast ones are compared with.
-#include "kernels/cpu/product/quant_tile.h"
+// kernels/cpu/isa/generic/quant_tile.cpp — integer products in plain loops, for processors without
+// their own and as the twin that the fast ones are compared with.
+#include "kernels/cpu/isa/generic/sets.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -55,16 +55,8 @@ void tile(const QuantTile& t, int panels) {
 }  // namespace
 
 constinit const QuantSet quant_plain{.name = "plain",
-                                     .supported = [] { return true; },
                                      .rows = 12,
                                      .panels_at_once = [](int) { return 1; },
                                      .tile = tile};
-
-const QuantSet& quant_set() {
-  if (UseQuantSet::chosen()) return *UseQuantSet::chosen();
-  static const QuantSet& best =
-      quant_amx.supported() ? quant_amx : quant_vnni.supported() ? quant_vnni : quant_plain;
-  return loops().lanes == 16 ? best : quant_plain;
-}
 
 }  // namespace fovea::kernels::cpu

@@ -26,7 +26,6 @@ template <class Tile>
 constexpr TileSet<Tile> amx_set(const char* name, void (*tile)(const Tile& t, int panels),
                                 void (*copy)(const Tile& t, std::byte* to)) {
   return {.name = name,
-          .supported = amx_supported,
           .rows = kAmxRows,
           .fill = kAmxFill,
           .speed = 8,

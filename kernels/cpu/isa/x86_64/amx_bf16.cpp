@@ -4,7 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/isa/x86_64/amx.h"
-#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 

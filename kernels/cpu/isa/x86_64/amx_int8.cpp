@@ -5,7 +5,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/isa/x86_64/amx.h"
-#include "kernels/cpu/product/quant_tile.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 

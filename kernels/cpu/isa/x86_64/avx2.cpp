@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/avx2.cpp — the inner loops for AVX2 with FMA.
+// FOVEA_LOOPS: one of simd/*_part.inc.
 // Everything of the standard library is included before the target pragma: what it defines inline stays free of newer
 // instructions.
 #include <immintrin.h>
 
 #include <cstdint>
 
-#include "engine/core/isa.h"
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-static bool supported() {
-  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
-}
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
@@ -27,11 +22,8 @@ alignas(64) static constexpr int32_t kParts[16] = {-1, -1, -1, -1, -1, -1, -1, -
 #define FOVEA_LOAD_PART(p, n) _mm256_maskload_ps(p, FOVEA_PART(n))
 #define FOVEA_STORE_PART(p, n, v) _mm256_maskstore_ps(p, FOVEA_PART(n), v)
 #define FOVEA_WIDEN(h) _mm256_cvtepu16_epi32(reinterpret_cast<__m128i>(h))
-#include "kernels/cpu/simd/loops.inc"
+#include FOVEA_LOOPS
 }  // namespace avx2
 #pragma GCC pop_options
-
-extern const Loops loops_avx2;
-constinit const Loops loops_avx2 = avx2::make_table("avx2", supported);
 
 }  // namespace fovea::kernels::cpu

@@ -1,27 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/avx512_bf16.cpp — the same for machines that also round to bf16 by one instruction.
+// FOVEA_LOOPS: one of simd/*_part.inc.
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
 #include <immintrin.h>
 
 #include <cstdint>
 
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-extern const Loops loops_avx512;
-static bool supported() { return loops_avx512.supported() && __builtin_cpu_supports("avx512bf16"); }
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 namespace avx512_bf16 {
 #define FOVEA_NARROWED(v) _mm512_cvtneps_pbh(v)
 #include "kernels/cpu/simd/avx512.inc"
-#include "kernels/cpu/simd/loops.inc"
+#include FOVEA_LOOPS
 }  // namespace avx512_bf16
 #pragma GCC pop_options
-
-extern const Loops loops_avx512_bf16;
-constinit const Loops loops_avx512_bf16 = avx512_bf16::make_table("avx512", supported);
 
 }  // namespace fovea::kernels::cpu

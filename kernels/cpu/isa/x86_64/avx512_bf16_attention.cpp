@@ -6,7 +6,8 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/attention/bf16_attention.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
+#include "kernels/cpu/product/product.h"
 
 namespace fovea::kernels::cpu {
 
@@ -30,7 +31,7 @@ FOVEA_INLINE void store_rounded(bfloat16* p, Floats v) {
 }
 
 // A square of keys by pairs at a time. Sizes are read before any store, which may be to anything.
-static void pack_keys(const Packing& p, const bfloat16* k, int64_t row_step, int64_t depth, Pair* to) {
+void pack_keys(const Packing& p, const bfloat16* k, int64_t row_step, int64_t depth, Pair* to) {
   const int64_t panels = p.panels(), lines = p.lines(), columns = p.columns, panel_width = p.panel;
   for (int64_t panel = 0; panel < panels; ++panel, to += lines * panel_width) {
     const int64_t width = panel + 1 < panels ? panel_width : p.last_width();
@@ -60,7 +61,7 @@ static void pack_keys(const Packing& p, const bfloat16* k, int64_t row_step, int
 }
 
 // Two rows at a time, a vector of their columns after the other.
-static void pack_values(const Packing& p, const bfloat16* v, int64_t row_step, int64_t keys, Pair* to) {
+void pack_values(const Packing& p, const bfloat16* v, int64_t row_step, int64_t keys, Pair* to) {
   const int64_t panels = p.panels(), lines = p.lines(), columns = p.columns, panel_width = p.panel;
   for (int64_t panel = 0; panel < panels; ++panel, to += lines * panel_width) {
     const int64_t width = panel + 1 < panels ? panel_width : p.last_width();
@@ -176,7 +177,7 @@ FOVEA_INLINE void mask_all(const Bf16Weights& t) {
   for (; row < t.rows; ++row) mask_scores<kMask, 1>(t, row);
 }
 // All rows' largest scores first: what is folded for some is not waited for by the others.
-static void weights(const Bf16Weights& t) {
+void weights(const Bf16Weights& t) {
   if (t.added) mask_all<Mask::added>(t);
   else if (t.allowed) mask_all<Mask::allowed>(t);
   else mask_all<Mask::none>(t);
@@ -185,7 +186,7 @@ static void weights(const Bf16Weights& t) {
   for (; row < t.rows; ++row) weigh<1>(t, row);
 }
 
-static void share(const Bf16Shared& t) {
+void share(const Bf16Shared& t) {
   constexpr int kWide = 2 * kLanes;
   for (int64_t r = 0; r < t.rows; ++r) {
     const float* const x = t.sums + r * t.sums_step;
@@ -201,10 +202,5 @@ static void share(const Bf16Shared& t) {
 
 }  // namespace avx512_bf16_attention
 #pragma GCC pop_options
-
-constinit const Bf16AttentionLoops bf16_attention_avx512{.pack_keys = avx512_bf16_attention::pack_keys,
-                                                         .pack_values = avx512_bf16_attention::pack_values,
-                                                         .weights = avx512_bf16_attention::weights,
-                                                         .share = avx512_bf16_attention::share};
 
 }  // namespace fovea::kernels::cpu

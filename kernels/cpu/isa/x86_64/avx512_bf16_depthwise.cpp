@@ -6,14 +6,14 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/conv/depthwise_pairs.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
-namespace avx512_bf16 {
+namespace avx512_bf16_depthwise {
 #include "kernels/cpu/simd/bf16.inc"
 #include "kernels/cpu/simd/depthwise_pairs.inc"
 
@@ -33,7 +33,9 @@ struct Halves {
   template <int Vectors>
   using Sums = Channels<Vectors>;
   FOVEA_INLINE __m512i halves_of(const bfloat16* p, uint32_t some) { return _mm512_maskz_loadu_epi16(some, p); }
-  FOVEA_INLINE __m512 times_pairs(__m512 sum, __m512i a, __m512i b) { return avx512_bf16::times_pairs(sum, a, b); }
+  FOVEA_INLINE __m512 times_pairs(__m512 sum, __m512i a, __m512i b) {
+    return avx512_bf16_depthwise::times_pairs(sum, a, b);
+  }
   template <int Vectors>
   FOVEA_INLINE Channels<Vectors> start(const Bf16DepthwiseTile& t, int64_t c, uint32_t some, Channels<Vectors> none) {
     return t.bias ? interleaved(t.bias + c, some, none) : none;
@@ -57,11 +59,11 @@ struct Halves {
 };
 #undef FOVEA_INLINE
 
-}  // namespace avx512_bf16
+}  // namespace avx512_bf16_depthwise
 #pragma GCC pop_options
 
 }  // namespace
 
-void DepthwisePairs::tile(const Bf16DepthwiseTile& t) { avx512_bf16::tile<avx512_bf16::Halves>(t); }
+void bf16_depthwise(const Bf16DepthwiseTile& t) { avx512_bf16_depthwise::tile<avx512_bf16_depthwise::Halves>(t); }
 
 }  // namespace fovea::kernels::cpu

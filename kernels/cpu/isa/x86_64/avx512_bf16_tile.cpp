@@ -8,16 +8,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "engine/core/isa.h"
-#include "kernels/cpu/product/bf16_product.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-// The library that asks the processor also asks whether the system keeps its wide registers.
-static bool supported() {
-  return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512f") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-}
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
@@ -219,10 +212,9 @@ static void run_stepped_tile(const Bf16Tile& t) {
 }  // namespace avx512_bf16
 #pragma GCC pop_options
 
-void stepped_bf16_tile(const Bf16Tile& t) { avx512_bf16::run_stepped_tile(t); }
+void bf16_stepped_tile(const Bf16Tile& t) { avx512_bf16::run_stepped_tile(t); }
 
 constinit const Bf16Set bf16_avx512{.name = "avx512_bf16",
-                                    .supported = supported,
                                     .rows = 12,
                                     .panels_at_once = avx512_bf16::panels_at_once,
                                     .tile = avx512_bf16::run_tile};

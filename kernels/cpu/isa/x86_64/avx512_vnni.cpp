@@ -6,17 +6,9 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
-#include "engine/core/isa.h"
-#include "kernels/cpu/isa/quant_loops.h"
-#include "kernels/cpu/product/quant_tile.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-static bool supported() {
-  return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
-}
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
@@ -30,19 +22,18 @@ namespace avx512vnni {
 #pragma GCC pop_options
 
 constinit const QuantSet quant_vnni{.name = "avx512vnni",
-                                    .supported = supported,
                                     .rows = 12,
                                     .panels_at_once = avx512vnni::panels_at_once,
                                     .tile = avx512vnni::run_tile};
 
-extern const QuantLoops quant_loops_vnni;
 constinit const QuantLoops quant_loops_vnni{.name = "avx512vnni",
-                                            .supported = supported,
-                                            .quantize = avx512vnni::quantize_run,
+                                                    .quantize = avx512vnni::quantize_run,
                                             .quantize_fine = avx512vnni::quantize_fine_vectors,
                                             .dequantize = avx512vnni::dequantize_run,
                                             .gate = avx512vnni::gate_vectors,
                                             .mean = avx512vnni::mean_vectors,
-                                            .largest = avx512vnni::largest_run};
+                                            .largest = avx512vnni::largest_run,
+                                            .depthwise = vnni_depthwise,
+                                            .depthwise_to_f32 = vnni_depthwise_to_f32};
 
 }  // namespace fovea::kernels::cpu

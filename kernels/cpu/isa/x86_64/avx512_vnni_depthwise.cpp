@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/conv/depthwise_pairs.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 namespace {
@@ -107,7 +107,7 @@ struct Bytes {
 
 }  // namespace
 
-void DepthwisePairs::tile(const DepthwiseTileOf<uint8_t>& t) { avx512vnni::tile<avx512vnni::Bytes>(t); }
-void DepthwisePairs::tile(const DepthwiseTileOf<uint8_t, float>& t) { avx512vnni::tile<avx512vnni::Bytes>(t); }
+void vnni_depthwise(const DepthwiseTileOf<uint8_t>& t) { avx512vnni::tile<avx512vnni::Bytes>(t); }
+void vnni_depthwise_to_f32(const DepthwiseTileOf<uint8_t, float>& t) { avx512vnni::tile<avx512vnni::Bytes>(t); }
 
 }  // namespace fovea::kernels::cpu

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/sse2.cpp — the inner loops for every x86-64 machine.
+// FOVEA_LOOPS: one of simd/*_part.inc.
 // Everything of the standard library is included before the target pragma: what it defines inline stays free of newer
 // instructions.
 #include <immintrin.h>
 
 #include <cstdint>
 
-#include "kernels/cpu/isa/loops.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
-
-static bool supported() {
-  return true;
-}
 
 #pragma GCC push_options
 #pragma GCC target("sse2")
@@ -20,11 +17,8 @@ namespace sse2 {
 #define FOVEA_LANES 4
 #define FOVEA_MIN _mm_min_ps
 #define FOVEA_MAX _mm_max_ps
-#include "kernels/cpu/simd/loops.inc"
+#include FOVEA_LOOPS
 }  // namespace sse2
 #pragma GCC pop_options
-
-extern const Loops loops_sse2;
-constinit const Loops loops_sse2 = sse2::make_table("sse2", supported);
 
 }  // namespace fovea::kernels::cpu

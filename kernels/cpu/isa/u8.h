@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/product/quant_tile.h — register tiles of integer products, a set for each kind of processor.
+// kernels/cpu/isa/u8.h — products and loops of 8-bit integers, a set for each kind of processor.
 #pragma once
 #include <cstdint>
 
@@ -39,9 +39,24 @@ struct QuantTile {
 constexpr int kQuantPanel = 32;                    // columns
 
 using QuantSet = TileSet<QuantTile>;
-extern const QuantSet quant_plain, quant_vnni, quant_amx;
-using UseQuantSet = UseSet<QuantSet>;
-/// The best one that goes with loops(): AVX-512's where it has VNNI, AMX's where it has that.
-const QuantSet& quant_set();
+
+struct QuantLoops {
+  const char* name;
+  void (*quantize)(const float* x, float inverse, float zero, uint8_t* y, int64_t n);
+  // n = round(x * inverse + zero), between 0 and 4095: n / 16 and n modulo 16
+  void (*quantize_fine)(const float* x, float inverse, float zero, uint8_t* high, uint8_t* low, int64_t n);
+  void (*dequantize)(const uint8_t* x, float scale, float shift, float* y, int64_t n);
+  // rows of n channels, one behind the other: y = round((x - x_zero) * gate[c] * factor + zero); `factor` is scale of x
+  // over scale of y
+  void (*gate)(const uint8_t* x, int64_t rows, float x_zero, const float* gate, float factor, float zero, uint8_t* y,
+               int64_t n);
+  // y[c] = (sum of channel c over `rows`, which lie `step` apart, less shift) * each; up to eight million rows
+  void (*mean)(const uint8_t* x, int64_t step, int64_t rows, int32_t shift, float each, float* y, int64_t n);
+  void (*largest)(const uint8_t* x, uint8_t* y, int64_t n);             // y = max(x, y)
+  /// Depthwise convolutions by pairs of taps, of weights that are packed for DepthwisePairs, as Bf16Loops::depthwise;
+  /// exact sums. Null where the processor does not multiply those.
+  void (*depthwise)(const DepthwiseTileOf<uint8_t>& t) = nullptr;
+  void (*depthwise_to_f32)(const DepthwiseTileOf<uint8_t, float>& t) = nullptr;
+};
 
 }  // namespace fovea::kernels::cpu

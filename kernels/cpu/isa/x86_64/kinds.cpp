@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// kernels/cpu/isa/x86_64/kinds.cpp — the kinds of x86-64 processors, and how to tell whether this is one.
+#include "engine/core/isa.h"
+#include "kernels/cpu/isa/assembled.h"
+#include "kernels/cpu/isa/generic/sets.h"
+#include "kernels/cpu/isa/processor.h"
+#include "kernels/cpu/isa/x86_64/amx.h"
+#include "kernels/cpu/isa/x86_64/sets.h"
+
+namespace fovea::kernels::cpu {
+namespace {
+
+// The library that asks the processor also asks whether the system keeps its wide registers.
+bool is_sse2() { return true; }
+bool is_sse41() { return isa_allowed(Isa::avx2) && __builtin_cpu_supports("sse4.1"); }
+bool is_avx2() {
+  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+bool is_avx512() {
+  return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+}
+bool is_avx512_vnni() { return is_avx512() && __builtin_cpu_supports("avx512vnni"); }
+bool is_avx512_bf16() { return is_avx512_vnni() && __builtin_cpu_supports("avx512bf16"); }
+bool is_amx() { return is_avx512_bf16() && amx_supported(); }
+
+constexpr Bf16Loops kBf16{.name = "avx512_bf16",
+                          .stepped_tile = bf16_stepped_tile,
+                          .depthwise = bf16_depthwise,
+                          .map = bf16_map,
+                          .map_to_bytes = bf16_map_to_bytes,
+                          .pack_keys = avx512_bf16_attention::pack_keys,
+                          .pack_values = avx512_bf16_attention::pack_values,
+                          .weights = avx512_bf16_attention::weights,
+                          .share = avx512_bf16_attention::share};
+
+// Each kind is the one before it, and more.
+Processor sse2() {
+  return {.name = "sse2",
+          .f32 = assembled<sse2::fill_products, sse2::fill_depthwise, sse2::fill_functions, sse2::fill_reductions>("sse2"),
+          .halves = &halves_plain,
+          .u8_tiles = &quant_plain,
+          .u8 = &quant_loops_plain,
+          .vendor = false,                         // oneDNN is compiled for SSE4.1 and looks no further
+          .costs = kUsualCosts};
+}
+Processor sse41() {
+  Processor p = sse2();
+  p.name = "sse4.1";
+  p.vendor = true;
+  return p;
+}
+Processor avx2() {
+  Processor p = sse41();
+  p.name = "avx2";
+  p.f32 = assembled<avx2::fill_products, avx2::fill_depthwise, avx2::fill_functions, avx2::fill_reductions>("avx2");
+  p.halves = &halves_avx2;
+  return p;
+}
+Processor avx512() {
+  Processor p = avx2();
+  p.name = "avx512";
+  p.f32 = assembled<avx512::fill_products, avx512::fill_depthwise, avx512::fill_functions, avx512::fill_reductions>(
+      "avx512");
+  p.halves = &halves_avx512;
+  return p;
+}
+Processor avx512_vnni() {
+  Processor p = avx512();
+  p.name = "avx512_vnni";
+  p.u8_tiles = &quant_vnni;
+  p.u8 = &quant_loops_vnni;
+  return p;
+}
+Processor avx512_bf16() {
+  Processor p = avx512_vnni();
+  p.name = "avx512_bf16";
+  p.f32 = assembled<avx512::fill_products, avx512_bf16::fill_depthwise, avx512_bf16::fill_functions,
+                    avx512_bf16::fill_reductions>("avx512");
+  p.bf16_tiles = &bf16_avx512;
+  p.bf16 = &kBf16;
+  return p;
+}
+Processor amx() {
+  Processor p = avx512_bf16();
+  p.name = "amx";
+  p.bf16_tiles = &bf16_amx;
+  p.u8_tiles = &quant_amx;
+  return p;
+}
+
+constexpr Kind kKinds[] = {{is_amx, amx},   {is_avx512_bf16, avx512_bf16}, {is_avx512_vnni, avx512_vnni}, {is_avx512, avx512},
+                           {is_avx2, avx2}, {is_sse41, sse41},             {is_sse2, sse2}};
+
+}  // namespace
+
+std::span<const Kind> known_kinds() { return kKinds; }
+
+}  // namespace fovea::kernels::cpu
