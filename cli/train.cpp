@@ -16,6 +16,7 @@
 #include "bench/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/dry_run.h"
 #include "cli/evaluate.h"
 #include "cli/settings_file.h"
 #include "cli/signals.h"
@@ -108,6 +109,14 @@ train::LossOptions loss_of(const TrainingOptions& o) {
   return l;
 }
 
+std::string loss_text(const TrainingOptions& o) {
+  const train::LossOptions l = loss_of(o);
+  std::string out = l.kind.empty() ? "ce" : l.kind;
+  if (l.smoothing > 0) out += str_cat(", smoothing ", l.smoothing);
+  if (l.soft_targets) out += ", of mixed targets";
+  return o.teacher.empty() ? out : str_cat(out, "; and what ", o.teacher, " says");
+}
+
 data::TrainConfig train_config(const data::EvalConfig& eval, const TrainingOptions& o) {
   data::TrainConfig c{.input_size = eval.input_size, .augment = !o.no_aug, .mean = eval.mean, .std = eval.std};
   c.crop = data::parse_train_crop(o.train_crop_mode);
@@ -122,6 +131,13 @@ data::TrainConfig train_config(const data::EvalConfig& eval, const TrainingOptio
   c.vflip = o.vflip;
   if (o.no_aug || o.train_interpolation.empty()) c.interpolation = eval.interpolation;
   else if (o.train_interpolation != "random") c.interpolation = data::parse_filter(o.train_interpolation);
+  if (o.aa.empty() || o.no_aug) return c;
+  // timm's AugMix moves images less far. Where there is a policy, colours change by it alone, but for 3-Augment.
+  c.policy = std::make_shared<data::Policy>(
+      o.aa, data::AugmentSettings{.fill = data::mean_colour(c.mean),
+                                  .interpolation = c.interpolation,
+                                  .translate_share = o.aa.starts_with("augmix") ? 0.3 : 0.45});
+  if (o.aa.find("3a") == o.aa.npos) c.color_jitter = 0;
   return c;
 }
 
@@ -381,6 +397,7 @@ data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalCon
           .mix = mix_config(o, classes),
           .sizes = size_config(o),
           .views = std::max(1, o.aug_splits),
+          .repeats = o.aug_repeats,
           .spare_first = o.resplit};
 }
 
@@ -399,6 +416,17 @@ std::string resumed(const TrainingOptions& o, const train::Checkpoints& checkpoi
   if (!newest.empty()) return checkpoints.path(newest);
   tell(str_cat("no checkpoint in ", checkpoints.folder(), ": training begins anew"));
   return "";
+}
+
+int64_t first_epoch(const TrainingOptions& o, const std::string& resume) {
+  if (resume.empty() || o.no_resume_opt || o.start_epoch >= 0) return std::max<int64_t>(0, o.start_epoch);
+  return std::stoll(train::read_notes(resume).at("epoch"));
+}
+
+void keep_settings(const train::Checkpoints& checkpoints, const std::string& settings) {
+  AtomicFile arguments(checkpoints.folder() + "/args.yaml");
+  arguments.write(settings);
+  arguments.commit();
 }
 
 int finish(train::Ended ended, const train::Fit& fit, const train::Checkpoints& checkpoints, Log& log) {
@@ -432,7 +460,8 @@ int run(const TrainingOptions& o, const std::string& settings) {
   const zoo::ModelOptions wanted = wanted_model(o, static_cast<int>(images.training.classes().size()));
   Parts parts = make_parts(o, wanted, lr, usual);
   const data::EvalConfig eval = eval_config(*parts.model, o.input);
-  data::Loader loader(images.training, loader_options(o, eval, parts.model->num_classes()));
+  const data::LoaderOptions reading = loader_options(o, eval, parts.model->num_classes());
+  data::Loader loader(images.training, reading);
   std::optional<data::Loader> evaluated;
   std::optional<Evaluate> evaluate;
   if (images.validation) {
@@ -442,18 +471,18 @@ int run(const TrainingOptions& o, const std::string& settings) {
     evaluate.emplace(*parts.model, *evaluated, parts.ema.get(), wanted, o);
   }
   train::Schedule schedule = schedule_of(o, loader.batches(), lr);
+  if (o.dry_run) {
+    dry_run({o, settings, *parts.model, *parts.optimizer, schedule, images.training,
+             images.validation ? static_cast<int64_t>(images.validation->samples().size()) : 0, reading, eval,
+             loader.batches(), loss_text(o)});
+    return 0;
+  }
   train::Checkpoints checkpoints(str_cat(o.output.empty() ? "output/train" : o.output, '/',
                                          experiment_name(o, eval.input_size[1])));
-  AtomicFile arguments(checkpoints.folder() + "/args.yaml");
-  arguments.write(settings);
-  arguments.commit();
-
+  keep_settings(checkpoints, settings);
   const FirstInterrupt interrupts;
   const std::string resume = resumed(o, checkpoints);
-  int64_t first = std::max<int64_t>(0, o.start_epoch);
-  if (!resume.empty() && !o.no_resume_opt && o.start_epoch < 0)
-    first = std::stoll(train::read_notes(resume).at("epoch"));
-  Log log(o, checkpoints.folder(), first);
+  Log log(o, checkpoints.folder(), first_epoch(o, resume));
   train::Fit fit(*parts.model, *parts.optimizer, *parts.step, schedule, loader,
                  {.stop_epoch = o.stop_epoch,
                   .val_interval = o.val_interval,

@@ -39,7 +39,7 @@ struct Later {
   int values = 1;                                  // -1: as many as follow
 };
 constexpr Later kLater[] = {
-    {"--aa", ""},       {"--split-bn", "", 0}, {"--amp", "", 0}, {"--model-dtype", "float32"},
+    {"--split-bn", "", 0}, {"--amp", "", 0}, {"--model-dtype", "float32"},
     {"--naflex-loader", "", 0}, {"--save-images", "", 0}, {"--task", "classification"}, {"--bn-momentum", "0.1"},
 };
 // Parts of those: how they would do it. They are taken, since recipes name them even where they are idle.
@@ -243,6 +243,10 @@ void add_augmentation_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--grayscale-prob", o.grayscale_prob, "how probable it is that colours go");
   command.add_option("--gaussian-blur-prob", o.blur_prob, "how probable blur is");
   command.add_option("--train-interpolation", o.train_interpolation, "random, bilinear, bicubic");
+  command.add_option("--aa", o.aa, "v0, v0r, original, originalr or 3a, with -mstd0.5; rand-m9-mstd0.5-inc1, "
+                                   "augmix-m5-w4-d2, ... as timm writes them");
+  command.add_option("--aug-repeats", o.aug_repeats, "each image so many times in an epoch, in other crops; 0: once")
+      ->check(CLI::Range(0.0, 1000.0));
   command.add_option("--aug-splits", o.aug_splits, "each image so many times, all but the first in other colours");
   command.add_option("--reprob", o.reprob, "how probable it is that rectangles are erased");
   command.add_option("--remode", o.remode, "by const, rand or pixel")->check(CLI::IsMember({"const", "rand", "pixel"}));
@@ -253,8 +257,11 @@ void add_augmentation_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--cutmix-minmax", o.cutmix_minmax, "sides of the cut, as shares of the image's")->expected(2);
   command.add_option("--mixup-prob", o.mixup_prob, "how probable it is that a batch is mixed");
   command.add_option("--mixup-switch-prob", o.mixup_switch_prob, "how probable CutMix is, where there are both");
-  command.add_option("--mixup-mode", o.mixup_mode, "what is drawn is shared by a batch, a pair, or drawn for each elem")
-      ->check(CLI::IsMember({"batch", "pair", "elem"}));
+  command
+      .add_option("--mixup-mode", o.mixup_mode,
+                  "what is drawn is shared by a batch, a pair, or drawn for each elem; "
+                  "half: that, and half of the batch is left")
+      ->check(CLI::IsMember({"batch", "pair", "elem", "half"}));
   command.add_option("--mixup-off-epoch", o.mixup_off_epoch, "nothing is mixed from this epoch on; 0: always");
 }
 
@@ -338,11 +345,9 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
       ->expected(1, -1);
   command.add_option("--output", o.output, "folder of experiments (default: output/train)");
   command.add_option("--experiment", o.experiment, "its name (default: time, model and size)");
+  command.add_flag("--dry-run", o.dry_run, "say what would be done, draw a picture of augmented images, and end");
+  command.add_option("--contact-sheet", o.contact_sheet, "where --dry-run draws it, a PNG file");
   command.add_option("--tta", o.tta, "so many images one after the other are one, and their answers' mean counts");
-  add_seen(command, "--aug-repeats", 1, [](const std::string& v) {
-    if (!is_neutral(v, "0"))
-      throw CLI::ValidationError("--aug-repeats", "images are repeated by several processes alone, in timm as here");
-  });
   command.add_option("--eval-metric", o.metric, "top1, top5 or loss: what the best checkpoint is best at")
       ->check(CLI::IsMember({"top1", "top5", "loss"}));
   command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
@@ -361,6 +366,9 @@ void check(const TrainingOptions& o) {
   if (o.img_sizes.empty() && o.batches_an_epoch)
     refuse("--train-batches-per-epoch without --train-img-sizes", "else an epoch is all images");
   if (o.mixes() && o.batch * o.accumulate % 2 != 0) refuse("an odd --batch-size is to be mixed", "pairs are");
+  if (o.mixes() && o.mixup_mode == "half" && o.batch % 2 != 0) refuse("half of an odd --batch-size", "an even one");
+  if (o.aug_repeats > 0 && o.aug_repeats < 1) refuse("--aug-repeats below 1", "0, or from 1 on");
+  if (o.aug_repeats > 0 && !o.img_sizes.empty()) refuse("--aug-repeats beside --train-img-sizes", "one of them");
 }
 
 double learning_rate(const TrainingOptions& o, double batch) {

@@ -70,11 +70,12 @@ struct TrainingOptions {
   int64_t start_epoch = -1, stop_epoch = 0;
 
   bool no_aug = false;
-  std::string train_crop_mode = "rrc", train_interpolation = "random", remode = "pixel", mixup_mode = "batch";
+  std::string train_crop_mode = "rrc", train_interpolation = "random", remode = "pixel", mixup_mode = "batch", aa;
   std::vector<double> scale, ratio, cutmix_minmax;
   double hflip = 0.5, vflip = 0, color_jitter = 0.4, color_jitter_prob = 1, grayscale_prob = 0, blur_prob = 0;
   double reprob = 0, mixup = 0, cutmix = 0, mixup_prob = 1, mixup_switch_prob = 0.5;
   int recount = 1, aug_splits = 0;
+  double aug_repeats = 0;
   int64_t mixup_off_epoch = 0;
   bool resplit = false;
   std::vector<int> img_sizes;
@@ -101,7 +102,8 @@ struct TrainingOptions {
   double ema_decay = 0.9998;
   int64_t seed = 42, log_interval = 50, val_interval = 1, recovery_interval = 0, history = 10;
   std::vector<int64_t> save_epochs;
-  std::string output, experiment, metric = "top1";
+  std::string output, experiment, metric = "top1", contact_sheet = "contact-sheet.png";
+  bool dry_run = false;
   bool eager = false;
   int threads = 0;
   std::vector<std::string> freeze;

@@ -8,7 +8,6 @@
 #include "data/resize.h"
 #include "data/transform.h"
 #include "engine/core/error.h"
-#include "engine/core/philox.h"
 
 namespace fovea::data {
 namespace {
@@ -93,6 +92,7 @@ Image jittered(Image image, double most, Chance& chance) {
 }
 
 Image recoloured(Image image, const TrainConfig& c, Chance& chance) {
+  if (c.policy) image = (*c.policy)(std::move(image), chance);
   if (c.color_jitter > 0 && (c.color_jitter_prob >= 1 || chance.uniform() < c.color_jitter_prob))
     image = jittered(std::move(image), c.color_jitter, chance);
   if (c.grayscale_prob > 0 && chance.uniform() < c.grayscale_prob && image.channels == 3)
@@ -117,13 +117,6 @@ Erasing::Fill parse_fill(std::string_view name) {
   throw Error(Error::Kind::argument, str_cat("nothing to erase with is called '", name, "'"),
               "there are: const, rand, pixel");
 }
-
-double Chance::uniform() {
-  const std::array<uint32_t, 4> words = philox(key_, drawn_++);
-  return static_cast<double>((uint64_t{words[0]} << 21) ^ (words[1] >> 11)) * 0x1p-53;
-}
-double Chance::normal() { return normal4(key_, drawn_++)[0]; }
-int Chance::upto(int most) { return std::min(most, static_cast<int>(uniform() * (most + 1.0))); }
 
 int middle_in(int size, int window) {
   const int room = size - window;
@@ -180,31 +173,52 @@ Image train_crop(const Image& image, const TrainConfig& c, Chance& chance) {
   return c.augment ? recoloured(std::move(out), c, chance) : out;
 }
 
+namespace {
+
+struct Plane {
+  int channels, height, width;
+};
+
+void fill(std::span<float> image, const Plane& p, const Window& w, Erasing::Fill how, Chance& chance) {
+  for (int c = 0; c < p.channels; ++c) {
+    const auto colour = static_cast<float>(how == Erasing::Fill::colour ? chance.normal() : 0.0);
+    for (int y = w.top; y < w.top + w.height; ++y) {
+      const auto row = image.subspan((static_cast<size_t>(c) * static_cast<size_t>(p.height) + static_cast<size_t>(y)) *
+                                             static_cast<size_t>(p.width) + static_cast<size_t>(w.left),
+                                     static_cast<size_t>(w.width));
+      if (how == Erasing::Fill::pixel) chance.normals(row);
+      else std::fill(row.begin(), row.end(), colour);
+    }
+  }
+}
+
 // Ten tries a rectangle at an area and a shape that fit.
-void erase(Tensor& image, const Erasing& how, Chance& chance) {
-  if (how.prob <= 0 || chance.uniform() >= how.prob) return;
-  const auto channels = static_cast<size_t>(image.dim(1));
-  const int height = static_cast<int>(image.dim(2)), width = static_cast<int>(image.dim(3));
-  const std::span<float> values = image.mutable_data<float>();
-  const int count = 1 + chance.upto(std::max(1, how.most) - 1);
+void erase_one(std::span<float> image, const Plane& p, const Erasing& how, Chance& chance) {
+  if (chance.uniform() > how.prob) return;
+  const double area = static_cast<double>(p.height) * p.width;
+  const int count = how.most > 1 ? 1 + chance.upto(how.most - 1) : 1;
   for (int i = 0; i < count; ++i)
     for (int attempt = 0; attempt < 10; ++attempt) {
-      const double area = chance.between(0.02, 1.0 / 3) * height * width / count;
+      const double wanted = chance.between(0.02, 1.0 / 3) * area / count;
       const double shape = std::exp(chance.between(std::log(0.3), std::log(1 / 0.3)));
-      const int h = static_cast<int>(std::nearbyint(std::sqrt(area * shape))),
-                w = static_cast<int>(std::nearbyint(std::sqrt(area / shape)));
-      if (h >= height || w >= width) continue;
-      const int top = chance.upto(height - h), left = chance.upto(width - w);
-      for (size_t c = 0; c < channels; ++c) {
-        const double colour = how.fill == Erasing::Fill::colour ? chance.normal() : 0;
-        for (int y = top; y < top + h; ++y)
-          for (int x = left; x < left + w; ++x)
-            values[(c * static_cast<size_t>(height) + static_cast<size_t>(y)) * static_cast<size_t>(width) +
-                   static_cast<size_t>(x)] =
-                static_cast<float>(how.fill == Erasing::Fill::pixel ? chance.normal() : colour);
-      }
+      const int h = static_cast<int>(std::nearbyint(std::sqrt(wanted * shape))),
+                w = static_cast<int>(std::nearbyint(std::sqrt(wanted / shape)));
+      if (h >= p.height || w >= p.width) continue;
+      const int top = chance.upto(p.height - h), left = chance.upto(p.width - w);
+      fill(image, p, {left, top, w, h}, how.fill, chance);
       break;
     }
+}
+
+}  // namespace
+
+void erase(Tensor& images, const Erasing& how, Chance& chance, int64_t spared) {
+  if (how.prob <= 0) return;
+  const Plane p{static_cast<int>(images.dim(1)), static_cast<int>(images.dim(2)), static_cast<int>(images.dim(3))};
+  const std::span<float> values = images.mutable_data<float>();
+  const size_t each = values.size() / static_cast<size_t>(images.dim(0));
+  for (int64_t i = spared; i < images.dim(0); ++i)
+    erase_one(values.subspan(static_cast<size_t>(i) * each, each), p, how, chance);
 }
 
 Tensor train_transform(const Image& image, const TrainConfig& c, uint64_t key) {

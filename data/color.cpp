@@ -3,26 +3,38 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
+#include "data/clones.h"
+#include "data/lookup.h"
+#include "data/smooth.h"
 #include "engine/core/error.h"
 
 namespace fovea::data {
 namespace {
 
-// Pillow's blend: in f32, cut to bytes where the factor leads beyond the two.
-uint8_t mixed(uint8_t from, uint8_t to, float factor) {
-  const float v = static_cast<float>(from) + factor * static_cast<float>(to - from);
-  if (v <= 0) return 0;
-  return v >= 255 ? 255 : static_cast<uint8_t>(v);
+// Pillow's blend of bytes: in f32, cut to bytes where the share leads beyond the two.
+FOVEA_CLONES void blend_bytes(const uint8_t* from, const uint8_t* to, float share, size_t count, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    float v = static_cast<float>(from[i]) + share * static_cast<float>(to[i] - from[i]);
+    v = v < 0 ? 0 : v;
+    v = v > 255 ? 255 : v;
+    out[i] = static_cast<uint8_t>(static_cast<int>(v));
+  }
 }
 
-template <class From>
-Image blend(Image image, double factor, From from) {
-  if (!(factor >= 0)) throw Error(Error::Kind::argument, str_cat("an image enhanced by ", factor));
-  if (factor == 1) return image;
-  const auto f = static_cast<float>(factor);
-  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = mixed(from(i), image.pixels[i], f);
-  return image;
+// A factor of 1 is the image, 0 the plain value.
+Image from_plain(Image image, uint8_t plain, double factor) {
+  Table before, plains, after;
+  for (size_t v = 0; v < 256; ++v) before[v] = static_cast<uint8_t>(v);
+  plains.fill(plain);
+  blend_bytes(plains.data(), before.data(), static_cast<float>(factor), 256, after.data());
+  return factor == 1 ? image : looked_up(std::move(image), {&after, 1});
+}
+
+double checked(double factor) {
+  if (!(factor >= 0)) throw Error(Error::Kind::argument, str_cat("an image enhanced by ", factor), "0 is the least");
+  return factor;
 }
 
 int reflected(int i, int n) {                      // -1 is 1, n is n - 2
@@ -32,22 +44,37 @@ int reflected(int i, int n) {                      // -1 is 1, n is n - 2
 
 }  // namespace
 
-Image with_brightness(Image image, double factor) {
-  return blend(std::move(image), factor, [](size_t) { return uint8_t{0}; });
+Image blended(const Image& from, Image to, double share) {
+  check(from), check(to);
+  if (from.width != to.width || from.height != to.height || from.channels != to.channels)
+    throw Error(Error::Kind::argument, str_cat("an image of ", from.width, "x", from.height, "x", from.channels,
+                                               " is blended with one of ", to.width, "x", to.height, "x", to.channels));
+  const auto f = static_cast<float>(share);
+  if (f == 1) return to;
+  blend_bytes(from.pixels.data(), to.pixels.data(), f, to.pixels.size(), to.pixels.data());
+  return to;
 }
+
+Image with_brightness(Image image, double factor) { return from_plain(std::move(image), 0, checked(factor)); }
 
 Image with_contrast(Image image, double factor) {
   const Image grey = to_grey(image);
   uint64_t sum = 0;
   for (const uint8_t v : grey.pixels) sum += v;
   const auto mean = static_cast<uint8_t>(static_cast<double>(sum) / static_cast<double>(grey.pixels.size()) + 0.5);
-  return blend(std::move(image), factor, [mean](size_t) { return mean; });
+  return from_plain(std::move(image), mean, checked(factor));
 }
 
 Image with_saturation(Image image, double factor) {
+  checked(factor);
   if (image.channels == 1) return image;
-  const Image grey = to_grey(image);
-  return blend(std::move(image), factor, [&](size_t i) { return grey.pixels[i / 3]; });
+  const Image grey = to_rgb(to_grey(image));
+  return blended(grey, std::move(image), factor);
+}
+
+Image with_sharpness(Image image, double factor) {
+  const Image smooth = smoothed(image);
+  return blended(smooth, std::move(image), checked(factor));
 }
 
 Image blurred(const Image& image, double sigma, int kernel) {

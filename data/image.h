@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // data/image.h — Image: 8-bit pixels in memory, the form between a decoded file and a tensor.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -19,6 +20,8 @@ struct Image {
   const uint8_t* row(int y) const { return pixels.data() + static_cast<size_t>(y) * pitch(); }
   friend bool operator==(const Image&, const Image&) = default;
 };
+
+using Colour = std::array<uint8_t, 3>;  // of grey images the first
 
 void check_size(int width, int height, int channels);   // throws Error when no image can be like that
 Image make_image(int width, int height, int channels);  // black; checks the size

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <thread>
 
+#include "data/repeats.h"
 #include "engine/core/error.h"
 
 namespace fovea::data {
@@ -55,7 +56,8 @@ struct Loader::Work {
     for (const Piece& p : pieces) images = std::max(images, p.first + p.images);
     // an epoch of a given number of batches may go through the folder several times
     for (uint64_t turn = 0; o.train && static_cast<int64_t>(order.size()) < images; ++turn) {
-      const std::vector<size_t> more = shuffled(f.samples().size(), mixed(o.seed, static_cast<uint64_t>(e)) + turn);
+      std::vector<size_t> more = shuffled(f.samples().size(), mixed(o.seed, static_cast<uint64_t>(e)) + turn);
+      if (o.repeats > 0) more = repeated(more, o.repeats);
       order.insert(order.end(), more.begin(), more.end());
     }
     for (int i = 0; i < std::max(1, o.workers); ++i) threads.emplace_back([this] { run(); });
@@ -103,7 +105,9 @@ struct Loader::Work {
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(first + i);
       size_t sample = order.empty() ? at : order[at];
-      const std::vector<Tensor> images = read_sample(sample, piece.size, o.spare_first && i < n / 2);
+      size_t turn = 0;                             // how often this image came right before
+      while (!order.empty() && turn < at && order[at - turn - 1] == sample) ++turn;
+      const std::vector<Tensor> images = read_sample(sample, turn, piece.size, o.spare_first && i < n / 2);
       if (!out.images) {
         Shape s = images[0].shape();
         s[0] = n * views;
@@ -123,22 +127,26 @@ struct Loader::Work {
       Chance chance(mixed(mixed(o.seed ^ 0x313Du, static_cast<uint64_t>(epoch)), static_cast<uint64_t>(number)));
       const bool on = o.mix->off_epoch <= 0 || epoch < o.mix->off_epoch;
       out.targets = mix(out.images, out.targets, *o.mix, chance, on);
+      out.samples.resize(static_cast<size_t>(out.images.dim(0)));
+      // Mixtures are erased, as timm's loader does it, not what is mixed.
+      erase(out.images, o.train->erasing, chance, o.spare_first ? out.images.dim(0) / 2 : 0);
     }
     return out;
   }
 
   // `sample` becomes another one where this one cannot be read. `whole`: if there is one view, nothing of it is erased.
-  std::vector<Tensor> read_sample(size_t& sample, int size, bool whole) {
+  std::vector<Tensor> read_sample(size_t& sample, size_t turn, int size, bool whole) {
     const size_t wished = sample;
     for (int attempt = 0;; ++attempt) {
       try {
         const Image image = read_image(folder.samples()[sample].path, o.decode);
         if (!o.train) return {eval_transform(image, o.eval)};
-        const uint64_t key = mixed(mixed(o.seed ^ 0x5A17u, static_cast<uint64_t>(epoch)), wished);
+        const uint64_t key = mixed(mixed(o.seed ^ 0x5A17u, static_cast<uint64_t>(epoch)),
+                                   wished + turn * folder.samples().size());
         TrainConfig config = *o.train;
         if (size > 0) config.input_size = {config.input_size[0], size, size};
         if (o.views > 1) return train_views(image, config, key, o.views, o.spare_first);
-        if (whole) config.erasing.prob = 0;
+        if (whole || o.mix) config.erasing.prob = 0;
         return {train_transform(image, config, key)};
       } catch (const Error& e) {
         const int64_t so_far = bad.fetch_add(1) + 1;
@@ -165,6 +173,8 @@ struct Loader::Work {
 
 Loader::Loader(const ImageFolder& folder, LoaderOptions options) : folder_(folder), o_(std::move(options)) {
   if (o_.train && o_.sizes) sizes_.emplace(*o_.sizes, static_cast<int64_t>(folder.samples().size()), o_.seed);
+  if (o_.sizes && o_.repeats > 0)
+    throw Error(Error::Kind::argument, "images are repeated, and of several sizes", "one of them");
   if (o_.batch < 1) throw Error(Error::Kind::argument, str_cat("batches of ", o_.batch, " images"));
   if (batches() == 0)
     throw Error(Error::Kind::argument, str_cat(folder.samples().size(), " images do not fill a batch of ", o_.batch));
@@ -175,7 +185,8 @@ double Loader::average_batch() const { return sizes_ ? sizes_->average_batch() :
 
 int64_t Loader::batches() const {
   if (sizes_) return sizes_->batches();
-  const auto n = static_cast<int64_t>(folder_.samples().size());
+  auto n = static_cast<int64_t>(folder_.samples().size());
+  if (o_.train && o_.repeats > 0) n = repeated_samples(n);
   return o_.train ? n / o_.batch : (n + o_.batch - 1) / o_.batch;
 }
 

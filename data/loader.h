@@ -23,6 +23,7 @@ struct LoaderOptions {
   std::optional<MixConfig> mix{};                  // of training: targets are then f32[N, classes]
   std::optional<SizeConfig> sizes{};               // of training: batches of several sizes of images
   int views = 1;                                   // of each image of training: all first ones, then all second ones
+  double repeats = 0;                              // of training: how often an image comes in an epoch; 0: once
   bool spare_first = false;                        // first views, or the first half of a batch, are not erased
   EvalConfig eval{};                               // else: in order, and the last batch may be smaller
   DecodeOptions decode{};

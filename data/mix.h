@@ -13,7 +13,8 @@ namespace fovea::data {
 class Chance;
 
 struct MixConfig {
-  enum class Mode : uint8_t { batch, pair, elem };          // who shares what is drawn
+  // Who shares what is drawn; `half`: as elem, of the first half of a batch, which is all that is left of it.
+  enum class Mode : uint8_t { batch, pair, elem, half };
   double mixup = 0, cutmix = 0;                    // alphas of the Beta distributions; 0: not this one
   std::optional<std::array<double, 2>> cutmix_minmax{};     // sides of the cut, as shares of the image's
   double prob = 1, switch_prob = 0.5;              // of mixing at all; of CutMix where there are both
@@ -24,8 +25,11 @@ struct MixConfig {
 };
 MixConfig::Mode parse_mix_mode(std::string_view name);
 
-/// Images f32[N, C, H, W] are mixed in place, each with the one as far from the other end; N is even. Targets i64[N]
-/// become f32[N, classes], smoothed; `on` false: without mixing.
-Tensor mix(const Tensor& images, const Tensor& targets, const MixConfig& config, Chance& chance, bool on = true);
+/// Images f32[N, C, H, W] are mixed in place, each with the one as far from the other end; N is even. Targets i64[N],
+/// or f32[N, classes] of several labels an image, become f32[N, classes], smoothed: of classes towards all alike, of
+/// labels towards 1/2. `on` false: without mixing. Drawn and added up as timm's mixup.py does,
+/// https://arxiv.org/abs/1710.09412 and https://arxiv.org/abs/1905.04899. Throws Error for configurations and batches
+/// that cannot be mixed.
+Tensor mix(Tensor& images, const Tensor& targets, const MixConfig& config, Chance& chance, bool on = true);
 
 }  // namespace fovea::data

@@ -6,21 +6,14 @@
 #include "data/resize.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
 #include <numbers>
 #include <string>
 #include <vector>
 
+#include "data/clones.h"
+#include "data/transpose.h"
 #include "engine/core/error.h"
-
-// One more build of the inner loop for machines with AVX2, chosen when the library is loaded.
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define FOVEA_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define FOVEA_CLONES
-#endif
 
 namespace fovea::data {
 
@@ -135,35 +128,6 @@ FOVEA_CLONES void weighted_rows(const uint8_t* rows, size_t pitch, const int32_t
     }
     for (size_t i = 0; i < lanes; ++i) out[at + i] = static_cast<uint8_t>(std::clamp(sum[i] >> kFractionBits, 0, 255));
   }
-}
-
-constexpr size_t kTile = 16;
-using Bytes = uint8_t __attribute__((vector_size(kTile)));
-
-/// 16 x 16 bytes: dealing two halves of the rows into each other, four times over, swaps rows and columns.
-void transpose_tile(const uint8_t* from, size_t from_pitch, uint8_t* to, size_t to_pitch) {
-  std::array<Bytes, kTile> rows, dealt;
-  for (size_t r = 0; r < kTile; ++r) std::memcpy(&rows[r], from + r * from_pitch, kTile);
-  for (int round = 0; round < 4; ++round) {
-    for (size_t r = 0; r < kTile / 2; ++r) {
-      const Bytes a = rows[r], b = rows[r + kTile / 2];
-      dealt[2 * r] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      dealt[2 * r + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    }
-    rows = dealt;
-  }
-  for (size_t r = 0; r < kTile; ++r) std::memcpy(to + r * to_pitch, &rows[r], kTile);
-}
-
-/// to[i * to_pitch + r] = from[r * from_pitch + i]
-void transpose(const uint8_t* from, size_t from_pitch, size_t rows, size_t columns, uint8_t* to, size_t to_pitch) {
-  const size_t tiled_rows = rows / kTile * kTile, tiled_columns = columns / kTile * kTile;
-  for (size_t r = 0; r < tiled_rows; r += kTile)
-    for (size_t i = 0; i < tiled_columns; i += kTile)
-      transpose_tile(from + r * from_pitch + i, from_pitch, to + i * to_pitch + r, to_pitch);
-  for (size_t r = 0; r < rows; ++r)
-    for (size_t i = r < tiled_rows ? tiled_columns : 0; i < columns; ++i)
-      to[i * to_pitch + r] = from[r * from_pitch + i];
 }
 
 /// Resizes rows [first_row, first_row + rows) to `width` columns.

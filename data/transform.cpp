@@ -65,8 +65,6 @@ Size keep_ratio(const Image& image, Size to, bool inside) {
   return {round_half_even(image.height / ratio), round_half_even(image.width / ratio)};
 }
 
-using Pixel = std::array<uint8_t, 3>;
-
 /// Where the crop and the image overlap along one axis.
 struct Span {
   int from, to, count;  // in the image, in the crop
@@ -77,7 +75,7 @@ Span overlap(int image, int crop) {
 }
 
 /// The centre of the resized image; where it is smaller than the crop, `fill` around it. Only what shows is computed.
-Image resized_crop(const Image& image, Size resized, Filter filter, Size crop, const Pixel& fill) {
+Image resized_crop(const Image& image, Size resized, Filter filter, Size crop, const Colour& fill) {
   const Span x = overlap(resized.width, crop.width), y = overlap(resized.height, crop.height);
   const Image centre = resize_part(image, resized.width, resized.height, filter, {x.from, y.from, x.count, y.count});
   if (x.count == crop.width && y.count == crop.height) return centre;
@@ -87,15 +85,6 @@ Image resized_crop(const Image& image, Size resized, Filter filter, Size crop, c
   for (int row = 0; row < y.count; ++row)
     std::copy_n(centre.row(row), centre.pitch(), out.row(y.to + row) + static_cast<size_t>(x.to) * channels);
   return out;
-}
-
-Pixel mean_colour(const EvalConfig& config) {
-  Pixel fill{};
-  for (size_t c = 0; c < fill.size(); ++c) {
-    const int v = round_half_even(255 * as_written(config.mean[c % config.mean.size()]));
-    fill[c] = static_cast<uint8_t>(std::clamp(v, 0, 255));
-  }
-  return fill;
 }
 
 void check(const EvalConfig& config) {
@@ -117,6 +106,15 @@ void check(const EvalConfig& config) {
 
 }  // namespace
 
+Colour mean_colour(std::span<const float> mean) {
+  Colour fill{};
+  for (size_t c = 0; c < fill.size(); ++c) {
+    const int v = round_half_even(255 * as_written(mean[c % mean.size()]));
+    fill[c] = static_cast<uint8_t>(std::clamp(v, 0, 255));
+  }
+  return fill;
+}
+
 Image eval_crop(const Image& image, const EvalConfig& config) {
   check(image);
   check(config);
@@ -131,7 +129,7 @@ Image eval_crop(const Image& image, const EvalConfig& config) {
   if (config.crop_mode == CropMode::border) to = keep_ratio(source, scale, true);
   else if (config.crop_mode == CropMode::center)
     to = scale.height == scale.width ? shorter_edge(source, scale.height) : keep_ratio(source, scale, false);
-  const Pixel fill = config.crop_mode == CropMode::border ? mean_colour(config) : Pixel{};
+  const Colour fill = config.crop_mode == CropMode::border ? mean_colour(config.mean) : Colour{};
   if (to.height < 1 || to.width < 1 || std::max(to.height, to.width) >= kTooLarge)
     throw Error(Error::Kind::argument,
                 str_cat("an image of ", source.width, "x", source.height, " pixels for a crop of ", crop.width, "x",

@@ -31,6 +31,8 @@ struct EvalConfig {
   std::vector<float> std{0.229f, 0.224f, 0.225f};
 };
 
+/// The 8-bit colour of means from 0 to 1: one a channel, or one for all.
+Colour mean_colour(std::span<const float> mean);
 /// The 8-bit image of exactly the input size that timm's pipeline holds before it makes a tensor.
 Image eval_crop(const Image& image, const EvalConfig& config);
 /// f32[1, C, H, W]: (v / 255 - mean) / std, every step rounded to f32 as torchvision does.

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "data/decode.h"
 #include "engine/core/text.h"
 #include "test/cli/tool.h"
 #include "test/support/catch.h"
@@ -191,13 +192,39 @@ TEST_CASE("fovea train reads args.yaml and says what it does not do", "[cli][tra
   CHECK(args.find("mean:\n- 0.5\n") != std::string::npos);
   CHECK(args.find("opt_kwargs: dampening=0.5\n") != std::string::npos);
   CHECK(o.err.find("--device cuda") != std::string::npos);
-  const Outcome mixed = run_tool(data.scratch / ".", data.train("x", {"--aa", "rand-m9"}));
+  const Outcome mixed = run_tool(data.scratch / ".", data.train("x", {"--amp"}));
   CHECK(mixed.code == 1);
   CHECK(mixed.err.find("not there yet") != std::string::npos);
   CHECK(run_tool(data.scratch / ".", data.train("x", {"--log-wandb"})).err.find("nobody outside") != std::string::npos);
   CHECK(
       run_tool(data.scratch / ".", {"train", data.scratch / "data", "--model", "test_resnet", "--opt", "adan2"}).code ==
       1);
+}
+
+TEST_CASE("fovea train --dry-run says what it would do, and draws it", "[cli][train][slow]") {
+  const Data data;
+  const std::string sheet = data.scratch / "sheet.png";
+  const Outcome o = run_tool(data.scratch / ".",
+                             data.train("dry", {"--dry-run", "--contact-sheet", sheet, "--aa", "rand-m9-mstd0.5-inc1",
+                                                "--cutmix", "1", "--reprob", "0.25", "--weight-decay", "0.05"}));
+  INFO(o.out << o.err);
+  REQUIRE(o.code == 0);
+  for (const char* part :
+       {"model test_resnet", "48 of 3 classes", "6 an epoch of 8 images", "optimizer adamw", "loss ce", "mixed targets",
+        "no_decay: ", "weight decay 0.05", "random resized crop, 32x32: area 0.5 to 1",
+        "RandAugment: 2 of AutoContrast", "CutMix, alpha 1", "erased with probability 0.25", "transform of evaluation",
+        "aa: rand-m9-mstd0.5-inc1"}) {
+    INFO(part);
+    CHECK(o.out.find(part) != std::string::npos);
+  }
+  CHECK(o.out.find("brightness") == std::string::npos);     // a policy stands for it
+  const data::Image image = data::read_image(sheet);
+  CHECK(image.width == 8 * 36 + 4);
+  CHECK(image.height == 36 + 4);
+  CHECK_FALSE(std::filesystem::exists(data.scratch / "out"));
+  const Outcome wrong = run_tool(data.scratch / ".", data.train("dry", {"--dry-run", "--aa", "rand-m9-q3"}));
+  CHECK(wrong.code == 1);
+  CHECK(wrong.err.find("has a part 'q3'") != std::string::npos);
 }
 
 TEST_CASE("fovea train takes recipes of timm's", "[cli][train][slow]") {
@@ -211,6 +238,8 @@ TEST_CASE("fovea train takes recipes of timm's", "[cli][train][slow]") {
   };
   one("mixed", {"--mixup", "0.4", "--cutmix", "1", "--mixup-mode", "elem", "--bce-loss", "-vb", "5", "--reprob",
                 "0.5"});
+  one("policy", {"--aa", "rand-m9-mstd0.5-inc1", "--aug-repeats", "3", "--mixup", "0.2", "--mixup-mode", "half"});
+  one("augmix", {"--aa", "augmix-m5-w4-d2", "--aug-splits", "3", "--jsd-loss"});
   one("splits", {"--aug-splits", "2", "--jsd-loss", "--resplit", "--reprob", "0.3", "--grayscale-prob", "0.5"});
   const Outcome sizes = one("sizes", {"--train-img-sizes", "24", "32", "--train-batch-sizes", "8", "4", "--opt", "lion",
                                       "--variable-batch-loss-scale", "sqrt", "--train-batches-per-epoch", "5"});
@@ -230,7 +259,7 @@ TEST_CASE("fovea train takes recipes of timm's", "[cli][train][slow]") {
   };
   refused({"--jsd-loss"}, "--aug-splits");
   refused({"--mixup", "0.2", "-b", "7"}, "odd");
-  refused({"--aug-repeats", "3"}, "several processes");
+  refused({"--aug-repeats", "0.5"}, "from 1 on");
   refused({"--train-batches-per-epoch", "3"}, "--train-img-sizes");
   refused({"--resume", data.file("mixed", "nothing.safetensors")}, "nothing.safetensors");
 }

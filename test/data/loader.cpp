@@ -226,7 +226,7 @@ TEST_CASE("mixtures are of two images and of their targets, in the same shares",
       for (uint64_t key = 0; key < 300; ++key) {
         const MixConfig c{.mixup = cut ? 0.0 : 0.8, .cutmix = cut ? 1.0 : 0.0, .mode = mode, .smoothing = 0.1,
                           .classes = 4};
-        const Tensor images = batch();
+        Tensor images = batch();
         Chance chance(key);
         const Tensor targets = mix(images, labels, c, chance);
         REQUIRE(targets.shape() == Shape{4, 4});
@@ -254,11 +254,12 @@ TEST_CASE("mixtures are of two images and of their targets, in the same shares",
       CHECK((apart > 200) == (mode != Mode::batch));
     }
   Chance chance(1);
-  const Tensor still = batch(),
-               plain = mix(still, labels, {.mixup = 1, .smoothing = 0, .classes = 4}, chance, false);
+  Tensor still = batch();
+  const Tensor plain = mix(still, labels, {.mixup = 1, .smoothing = 0, .classes = 4}, chance, false);
   CHECK(still.data<float>()[0] == 0);
   CHECK(plain.data<float>()[5] == 1);
-  CHECK_THROWS_AS(mix(full({3, 1, 2, 2}, 0), arange(0, 3), {.mixup = 1, .classes = 4}, chance), Error);
+  Tensor three = full({3, 1, 2, 2}, 0);
+  CHECK_THROWS_AS(mix(three, arange(0, 3), {.mixup = 1, .classes = 4}, chance), Error);
 }
 
 TEST_CASE("crops that keep the ratio, and several views of one crop", "[data]") {
