@@ -16,12 +16,17 @@ struct Window {
   int left, top, width, height;
 };
 
-Window centred(const Image& image, int width, int height) {
+struct Extent {
+  int width, height;
+};
+Extent extent(const Image& image) { return {image.width, image.height}; }
+
+Window centred(Extent image, int width, int height) {
   return {(image.width - width) / 2, (image.height - height) / 2, width, height};
 }
 
 // Ten tries at an area and a shape that fit; then the largest centre whose shape is allowed.
-Window random_window(const Image& image, const TrainConfig& c, Chance& chance) {
+Window random_window(Extent image, const TrainConfig& c, Chance& chance) {
   const double area = static_cast<double>(image.width) * image.height;
   const auto scale = c.scale.value_or(std::array{0.08, 1.0}), shapes = c.ratio.value_or(std::array{3.0 / 4, 4.0 / 3});
   for (int attempt = 0; attempt < 10; ++attempt) {
@@ -147,7 +152,9 @@ namespace {
 Image cropped(const Image& given, const TrainConfig& c, Chance& chance) {
   check(given);
   const auto [channels, height, width] = c.input_size;
-  const Image image = given.channels == channels ? given : channels == 1 ? to_grey(given) : to_rgb(given);
+  Image converted;
+  if (given.channels != channels) converted = channels == 1 ? to_grey(given) : to_rgb(given);
+  const Image& image = given.channels == channels ? given : converted;
   if (!c.augment)
     return eval_crop(image, {.input_size = c.input_size,
                              .interpolation = c.interpolation.value_or(Filter::bilinear),
@@ -155,7 +162,7 @@ Image cropped(const Image& given, const TrainConfig& c, Chance& chance) {
                              .crop_mode = CropMode::center,
                              .mean = c.mean,
                              .std = c.std});
-  const Window w = c.crop == TrainCrop::rrc ? random_window(image, c, chance) : Window{};
+  const Window w = c.crop == TrainCrop::rrc ? random_window(extent(image), c, chance) : Window{};
   const Filter filter = c.interpolation ? *c.interpolation
                         : chance.uniform() < 0.5 ? Filter::bilinear
                                                  : Filter::bicubic;
@@ -221,23 +228,34 @@ void erase(Tensor& images, const Erasing& how, Chance& chance, int64_t spared) {
     erase_one(values.subspan(static_cast<size_t>(i) * each, each), p, how, chance);
 }
 
-Tensor train_transform(const Image& image, const TrainConfig& c, uint64_t key) {
+Part train_part(int width, int height, const TrainConfig& c, uint64_t key) {
+  if (!c.augment || c.crop != TrainCrop::rrc) return {0, 0, width, height};
   Chance chance(key);
-  Tensor out = to_tensor(train_crop(image, c, chance), c.mean, c.std);
-  erase(out, c.erasing, chance);
-  return out;
+  const Window w = random_window({width, height}, c, chance);
+  return {w.left, w.top, w.width, w.height};
+}
+
+void train_views(const Image& image, const TrainConfig& c, uint64_t key, std::span<Tensor> out, bool spare_first) {
+  Chance chance(key);
+  const Image first = cropped(image, c, chance);
+  for (size_t i = 0; i < out.size(); ++i) {
+    const bool plain = !c.augment || (i == 0 && out.size() > 1);
+    to_tensor(plain ? first : recoloured(first, c, chance), c.mean, c.std, out[i].mutable_data<float>());
+    if (i > 0 || !spare_first) erase(out[i], c.erasing, chance);
+  }
 }
 
 std::vector<Tensor> train_views(const Image& image, const TrainConfig& c, uint64_t key, int views,
                                 bool spare_first) {
-  Chance chance(key);
-  const Image first = cropped(image, c, chance);
   std::vector<Tensor> out;
-  for (int i = 0; i < views; ++i) {
-    out.push_back(to_tensor(i == 0 || !c.augment ? first : recoloured(first, c, chance), c.mean, c.std));
-    if (i > 0 || !spare_first) erase(out.back(), c.erasing, chance);
-  }
+  const auto [channels, height, width] = c.input_size;
+  for (int i = 0; i < views; ++i) out.push_back(empty({1, channels, height, width}));
+  train_views(image, c, key, out, spare_first);
   return out;
+}
+
+Tensor train_transform(const Image& image, const TrainConfig& c, uint64_t key) {
+  return train_views(image, c, key, 1)[0];
 }
 
 }  // namespace fovea::data

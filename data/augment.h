@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -59,10 +60,15 @@ Image mirrored(Image image, bool across, bool upside_down);
 void erase(Tensor& images, const Erasing& how, Chance& chance, int64_t spared = 0);
 /// The 8-bit image of exactly the input size.
 Image train_crop(const Image& image, const TrainConfig& config, Chance& chance);
+/// The pixels of an image of this size that train_transform() looks at with this key.
+Part train_part(int width, int height, const TrainConfig& config, uint64_t key);
 /// f32[1, C, H, W], normalised.
 Tensor train_transform(const Image& image, const TrainConfig& config, uint64_t key);
 /// The same crop so many times: first in its own colours, then each time in others. The first may be spared erasing.
 std::vector<Tensor> train_views(const Image& image, const TrainConfig& config, uint64_t key, int views,
                                 bool spare_first = false);
+/// Each of these into a tensor of its shape that is there, one or several.
+void train_views(const Image& image, const TrainConfig& config, uint64_t key, std::span<Tensor> out,
+                 bool spare_first = false);
 
 }  // namespace fovea::data

@@ -17,6 +17,7 @@ struct Source {
   std::span<const std::byte> bytes;
   std::string_view name;
   DecodeOptions options;
+  const Look* look = nullptr;                      // what of it is wanted; null: all
 
   const uint8_t* data() const { return reinterpret_cast<const uint8_t*>(bytes.data()); }
   [[noreturn]] void broken(Format format, std::string_view why) const;
@@ -25,7 +26,7 @@ struct Source {
   Image canvas(int64_t width, int64_t height) const;     // black RGB, after that check
 };
 
-Image decode_jpeg(const Source& source);
+void decode_jpeg(const Source& source, Image& out);
 Image decode_png(const Source& source);
 Image decode_webp(const Source& source);  // only with FOVEA_WEBP
 Image decode_bmp(const Source& source);

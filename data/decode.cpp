@@ -119,25 +119,26 @@ bool can_decode(Format format) {
   return FOVEA_IMAGES != 0;
 }
 
-Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name) {
+static void decode_into(const Source& source, Image& out) {
+  const std::span<const std::byte> bytes = source.bytes;
+  const std::string_view name = source.name;
   const Format format = recognise(bytes, name);
 #if FOVEA_IMAGES
-  const Source source{bytes, name, options};
   // What counts in a PNG need not be its first header.
   if (const auto info = read_header(bytes); info && format != Format::png) source.check_size(info->width, info->height);
   try {
     switch (format) {
-      case Format::jpeg: return decode_jpeg(source);
-      case Format::png: return decode_png(source);
-      case Format::bmp: return decode_bmp(source);
+      case Format::jpeg: return decode_jpeg(source, out);
+      case Format::png: out = decode_png(source); return;
+      case Format::bmp: out = decode_bmp(source); return;
 #if FOVEA_WEBP
-      case Format::webp: return decode_webp(source);
+      case Format::webp: out = decode_webp(source); return;
 #endif
 #if FOVEA_GIF
-      case Format::gif: return decode_gif(source);
+      case Format::gif: out = decode_gif(source); return;
 #endif
 #if FOVEA_TIFF
-      case Format::tiff: return decode_tiff(source);
+      case Format::tiff: out = decode_tiff(source); return;
 #endif
       default: break;
     }
@@ -146,13 +147,26 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
                       "a lower max_pixels refuses such images");
   }
 #else
-  (void)options;
+  (void)out;
 #endif
   throw Error(Error::Kind::unsupported, str_cat(name, ": this build of fovea does not decode ", name_of(format)),
               format == Format::webp && can_decode()   ? "configure with -Dwebp=enabled (libwebp)"
               : format == Format::gif && can_decode()  ? "configure with -Dgif=enabled (giflib)"
               : format == Format::tiff && can_decode() ? "configure with -Dtiff=enabled (libtiff)"
                                                        : "configure with -Dimages=enabled");
+}
+
+Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name) {
+  Image out;
+  decode_into({bytes, name, options}, out);
+  return out;
+}
+
+void decode_part(std::span<const std::byte> bytes, const Look& look, Image& out, const DecodeOptions& options,
+                 std::string_view name) {
+  if (look.reduce != 1 && look.reduce != 2 && look.reduce != 4 && look.reduce != 8)
+    throw Error(Error::Kind::argument, str_cat("an image cannot be reduced to 1/", look.reduce), "1, 2, 4 or 8");
+  decode_into({bytes, name, options, &look}, out);
 }
 
 Image read_image(const std::string& path, const DecodeOptions& options) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "data/image.h"
+#include "data/resize.h"
 
 namespace fovea::data {
 
@@ -37,6 +38,20 @@ bool can_decode(Format format);  // GIF and TIFF have options of their own
 /// `name` is what errors call the bytes.
 Image decode(std::span<const std::byte> bytes, const DecodeOptions& options = {}, std::string_view name = "image");
 Image read_image(const std::string& path, const DecodeOptions& options = {});
+
+/// What somebody will look at of an image whose size he knows from probe().
+struct Look {
+  int width = 0, height = 0;                       // of the whole image
+  Part part{};                                     // of what is decoded; no width: all of it
+  /// 2, 4 or 8: a JPEG at this part of its size, rounded up, by leaving out coefficients. Faster, and not the pixels
+  /// that resizing gives.
+  int reduce = 1;
+};
+/// decode() into `out`, whose memory is used again. Pixels outside of the part may be anything; those within, errors
+/// and the size are the same as of the whole, unless it is to be reduced. An image that is not of the size that was
+/// looked at, or no JPEG, is decoded as a whole.
+void decode_part(std::span<const std::byte> bytes, const Look& look, Image& out, const DecodeOptions& options = {},
+                 std::string_view name = "image");
 
 /// Format and size from the header, without decoding.
 ImageInfo probe(std::span<const std::byte> bytes, std::string_view name = "image");

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // data/jpeg.cpp — JPEG through libjpeg-turbo with its default settings: accurate integer DCT, smooth chroma upsampling.
+//
+// Of a part of an image only the blocks around it are transformed. Entropy coding has no places to begin at, so rows
+// above the part are read, but not computed; rows below it are not even read where they cannot be an error.
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
 #include <new>
-#include <utility>
 #include <vector>
 
 #include <jpeglib.h>
@@ -28,13 +30,15 @@ struct JpegReader {
   std::jmp_buf escape;
   char message[JMSG_LENGTH_MAX] = "";
   const Source& source;
-  Image image;
+  Image& image;
   std::vector<JSAMPLE> row;
+  JDIMENSION left = 0;    // where rows begin in the image
   bool ran_out = false;   // libjpeg asked for bytes past the end
   bool complete = false;  // every row is stored
   bool no_memory = false;
+  Part part{};            // that is wanted; no width: all
 
-  explicit JpegReader(const Source& s) : source(s) {}
+  JpegReader(const Source& s, Image& out) : source(s), image(out) {}
   ~JpegReader() { jpeg_destroy_decompress(&lib); }
   JpegReader(const JpegReader&) = delete;
   JpegReader& operator=(const JpegReader&) = delete;
@@ -42,7 +46,10 @@ struct JpegReader {
   static JpegReader& of(j_common_ptr lib) { return *static_cast<JpegReader*>(lib->client_data); }
   bool run();
   void connect();
+  void read_header();
   void read_rows();
+  JDIMENSION choose_rows();
+  bool rest_is_harmless() const;
   void store(int y);
 };
 
@@ -100,16 +107,13 @@ void cmyk_to_rgb(const JSAMPLE* in, uint8_t* out, int width) {
 }
 
 void JpegReader::store(int y) {
-  uint8_t* out = image.row(y);
-  if (lib.out_color_space == JCS_CMYK) return cmyk_to_rgb(row.data(), out, image.width);
-  if (lib.out_color_space == JCS_RGB) {
-    std::memcpy(out, row.data(), image.pitch());
-    return;
-  }
-  for (int x = 0; x < image.width; ++x, out += 3) out[0] = out[1] = out[2] = row[static_cast<size_t>(x)];
+  uint8_t* out = image.row(y) + 3 * static_cast<size_t>(left);
+  const int width = static_cast<int>(lib.output_width);
+  if (lib.out_color_space == JCS_CMYK) return cmyk_to_rgb(row.data(), out, width);
+  for (int x = 0; x < width; ++x, out += 3) out[0] = out[1] = out[2] = row[static_cast<size_t>(x)];
 }
 
-void JpegReader::read_rows() {
+void JpegReader::read_header() {
   jpeg_read_header(&lib, TRUE);
   switch (lib.num_components) {
     case 1: lib.out_color_space = JCS_GRAYSCALE; break;
@@ -117,13 +121,61 @@ void JpegReader::read_rows() {
     case 4: lib.out_color_space = JCS_CMYK; break;
     default: source.broken(Format::jpeg, "it has 2 colour channels, or more than 4");
   }
-  image = source.canvas(lib.image_width, lib.image_height);
-  row.resize(static_cast<size_t>(lib.image_width) * static_cast<size_t>(lib.num_components));
+  const bool known = source.look && source.look->width == static_cast<int>(lib.image_width) &&
+                     source.look->height == static_cast<int>(lib.image_height);
+  if (known) lib.scale_denom = static_cast<unsigned>(source.look->reduce);
+  part = known ? source.look->part : Part{};
+}
+
+// Leaves out what lies left, right and above of the part. The row to end before.
+JDIMENSION JpegReader::choose_rows() {
+  const auto width = static_cast<int>(lib.output_width), height = static_cast<int>(lib.output_height);
+  const bool inside = part.left >= 0 && part.top >= 0 && part.width > 0 && part.height > 0 &&
+                      part.left <= width - part.width && part.top <= height - part.height;
+  if (!inside) return lib.output_height;
+  // chroma that is upsampled reads its neighbours, of which the edges of a crop have none
+  constexpr int kMargin = 2 * DCTSIZE;
+  left = static_cast<JDIMENSION>(std::max(0, part.left - kMargin));
+  JDIMENSION columns = static_cast<JDIMENSION>(std::min(width, part.left + part.width + kMargin)) - left;
+  if (columns < lib.output_width) jpeg_crop_scanline(&lib, &left, &columns);
+  const int above = std::max(0, part.top - kMargin);
+  if (above > 0) jpeg_skip_scanlines(&lib, static_cast<JDIMENSION>(above));
+  return static_cast<JDIMENSION>(std::min(height, part.top + part.height));
+}
+
+// Of one scan by Huffman's code, that ends with the image: whatever its bytes are, they are pixels.
+bool JpegReader::rest_is_harmless() const {
+  if (jpeg_has_multiple_scans(const_cast<j_decompress_ptr>(&lib))) return true;        // all was read before
+  if (lib.arith_code || lib.unread_marker != 0) return false;
+  const JOCTET* at = input.next_input_byte;
+  const JOCTET* const end = at + input.bytes_in_buffer;
+  while ((at = static_cast<const JOCTET*>(std::memchr(at, 0xFF, static_cast<size_t>(end - at)))) && at + 1 < end) {
+    const int next = at[1];
+    if (next == JPEG_EOI) return true;
+    const bool coded = next == 0 || next == 0xFF || (next >= JPEG_RST0 && next <= JPEG_RST0 + 7);
+    if (!coded) return false;
+    at += next == 0xFF ? 1 : 2;
+  }
+  return false;
+}
+
+void JpegReader::read_rows() {
+  read_header();
+  source.check_size(lib.image_width, lib.image_height);
+  check_size(static_cast<int>(lib.image_width), static_cast<int>(lib.image_height), 3);
   jpeg_start_decompress(&lib);
+  image.width = static_cast<int>(lib.output_width);
+  image.height = static_cast<int>(lib.output_height);
+  image.channels = 3;
+  image.pixels.resize(3 * static_cast<size_t>(lib.output_width) * lib.output_height);
+  row.resize(static_cast<size_t>(lib.output_width) * static_cast<size_t>(lib.num_components));
+  const JDIMENSION end = choose_rows();
   while (lib.output_scanline < lib.output_height) {
+    if (lib.output_scanline >= end && rest_is_harmless()) return;
     const int y = static_cast<int>(lib.output_scanline);
-    JSAMPROW rows[1] = {row.data()};
-    if (jpeg_read_scanlines(&lib, rows, 1) == 1) store(y);
+    const bool straight = lib.out_color_space == JCS_RGB;
+    JSAMPROW rows[1] = {straight ? image.row(y) + 3 * static_cast<size_t>(left) : row.data()};
+    if (jpeg_read_scanlines(&lib, rows, 1) == 1 && !straight) store(y);
   }
   complete = true;
   jpeg_finish_decompress(&lib);  // what is wrong behind the last row is an error, too
@@ -154,12 +206,12 @@ void check_markers(const Source& source) {
 
 }  // namespace
 
-Image decode_jpeg(const Source& source) {
+void decode_jpeg(const Source& source, Image& out) {
   check_markers(source);
-  JpegReader reader(source);
-  if (reader.run()) return std::move(reader.image);
+  JpegReader reader(source, out);
+  if (reader.run()) return;
   if (reader.no_memory) throw std::bad_alloc();
-  if (reader.ran_out && reader.complete) return std::move(reader.image);  // only the end marker is missing
+  if (reader.ran_out && reader.complete) return;   // only the end marker is missing
   if (reader.ran_out) source.truncated(Format::jpeg);
   source.broken(Format::jpeg, reader.message);
 }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numbers>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/clones.h"
@@ -254,6 +255,18 @@ Image resize_part(const Image& image, int width, int height, Filter filter, cons
     throw Error(Error::Kind::argument, str_cat(part.width, "x", part.height, " pixels from (", part.left, ", ",
                                                part.top, ") leave an image of ", width, "x", height));
   return resized(image, width, height, filter, all_of(image), part);
+}
+
+Part source_part(int image_width, int image_height, int width, int height, Filter filter, const Part& part) {
+  const auto range = [&](int in_size, int out_size, int first, int count) {
+    if (out_size == in_size) return std::pair{first, first + count};
+    const double scale = static_cast<double>(in_size) / out_size, around = reach(filter) * std::max(scale, 1.0) + 2;
+    return std::pair{std::max(0, static_cast<int>(first * scale - around)),
+                     static_cast<int>(std::min<double>(in_size, std::ceil((first + count) * scale + around)))};
+  };
+  const auto [left, right] = range(image_width, width, part.left, part.width);
+  const auto [top, bottom] = range(image_height, height, part.top, part.height);
+  return {left, top, right - left, bottom - top};
 }
 
 Image crop(const Image& image, int left, int top, int width, int height) {

@@ -27,6 +27,8 @@ struct Part {
 };
 /// What resize() gives, cut down to `part`; the rest is not computed, so that it may be larger than any image.
 Image resize_part(const Image& image, int width, int height, Filter filter, const Part& part);
+/// The pixels of an image of this size that resize_part() reads; or a few more.
+Part source_part(int image_width, int image_height, int width, int height, Filter filter, const Part& part);
 /// These pixels as they are. Throws Error(argument) where the image does not have all of them.
 Image crop(const Image& image, int left, int top, int width, int height);
 

@@ -51,14 +51,14 @@ struct Size {
 };
 
 /// torchvision's Resize(int): the shorter edge becomes `edge`, the longer one is cut to an integer.
-Size shorter_edge(const Image& image, int edge) {
+Size shorter_edge(Size image, int edge) {
   const int shorter = std::min(image.width, image.height), longer = std::max(image.width, image.height);
   const int other = to_int(static_cast<double>(int64_t{edge} * longer) / shorter);
   return image.width <= image.height ? Size{other, edge} : Size{edge, other};
 }
 
 /// timm's ResizeKeepRatio: one factor for both edges, from the edge that fits last (`inside`) or first.
-Size keep_ratio(const Image& image, Size to, bool inside) {
+Size keep_ratio(Size image, Size to, bool inside) {
   const double ratio_h = static_cast<double>(image.height) / to.height,
                ratio_w = static_cast<double>(image.width) / to.width;
   const double ratio = inside ? std::max(ratio_h, ratio_w) : std::min(ratio_h, ratio_w);
@@ -104,7 +104,26 @@ void check(const EvalConfig& config) {
                                                config.std.size(), ", for ", channels, " channels"));
 }
 
+/// What an image of this size is resized to, before it is cropped.
+Size resized_size(Size image, const EvalConfig& config) {
+  const double crop_pct = as_written(config.crop_pct);
+  const Size scale{to_int(config.input_size[1] / crop_pct), to_int(config.input_size[2] / crop_pct)};
+  if (config.crop_mode == CropMode::border) return keep_ratio(image, scale, true);
+  if (config.crop_mode == CropMode::squash) return scale;
+  return scale.height == scale.width ? shorter_edge(image, scale.height) : keep_ratio(image, scale, false);
+}
+
+bool is_possible(Size s) { return s.height >= 1 && s.width >= 1 && std::max(s.height, s.width) < kTooLarge; }
+
 }  // namespace
+
+Part eval_part(int width, int height, const EvalConfig& config) {
+  check(config);
+  const Size to = resized_size({height, width}, config);
+  if (config.interpolation == Filter::nearest || !is_possible(to)) return {0, 0, width, height};
+  const Span x = overlap(to.width, config.input_size[2]), y = overlap(to.height, config.input_size[1]);
+  return source_part(width, height, to.width, to.height, config.interpolation, {x.from, y.from, x.count, y.count});
+}
 
 Colour mean_colour(std::span<const float> mean) {
   Colour fill{};
@@ -122,15 +141,9 @@ Image eval_crop(const Image& image, const EvalConfig& config) {
   if (image.channels != config.input_size[0]) converted = image.channels == 3 ? to_grey(image) : to_rgb(image);
   const Image& source = converted.pixels.empty() ? image : converted;
   const Size crop{config.input_size[1], config.input_size[2]};
-  const double crop_pct = as_written(config.crop_pct);
-  const Size scale{to_int(crop.height / crop_pct), to_int(crop.width / crop_pct)};
-
-  Size to = scale;
-  if (config.crop_mode == CropMode::border) to = keep_ratio(source, scale, true);
-  else if (config.crop_mode == CropMode::center)
-    to = scale.height == scale.width ? shorter_edge(source, scale.height) : keep_ratio(source, scale, false);
+  const Size to = resized_size({source.height, source.width}, config);
   const Colour fill = config.crop_mode == CropMode::border ? mean_colour(config.mean) : Colour{};
-  if (to.height < 1 || to.width < 1 || std::max(to.height, to.width) >= kTooLarge)
+  if (!is_possible(to))
     throw Error(Error::Kind::argument,
                 str_cat("an image of ", source.width, "x", source.height, " pixels for a crop of ", crop.width, "x",
                         crop.height, " would be resized to ", to.width, "x", to.height),
@@ -138,23 +151,29 @@ Image eval_crop(const Image& image, const EvalConfig& config) {
   return resized_crop(source, to, config.interpolation, crop, fill);
 }
 
-Tensor to_tensor(const Image& image, std::span<const float> mean, std::span<const float> std) {
+void to_tensor(const Image& image, std::span<const float> mean, std::span<const float> std, std::span<float> out) {
   check(image);
   const size_t channels = static_cast<size_t>(image.channels);
   const auto fits = [&](std::span<const float> v) { return v.size() == 1 || v.size() == channels; };
   if (!fits(mean) || !fits(std))
     throw Error(Error::Kind::argument,
                 str_cat("mean has ", mean.size(), " values and std has ", std.size(), ", for ", channels, " channels"));
-  Tensor tensor = empty({1, image.channels, image.height, image.width});
-  const std::span<float> out = tensor.mutable_data<float>();
-  const size_t count = out.size() / channels;
+  if (out.size() != image.pixels.size())
+    throw Error(Error::Kind::shape, str_cat(image.pixels.size(), " pixels for ", out.size(), " values"));
+  std::array<std::array<float, 256>, 3> values;
   for (size_t c = 0; c < channels; ++c) {
     const float m = mean[c % mean.size()], s = std[c % std.size()];
     if (s == 0) throw Error(Error::Kind::argument, str_cat("std of channel ", c, " is 0"));
-    std::array<float, 256> value;
-    for (size_t v = 0; v < value.size(); ++v) value[v] = (static_cast<float>(v) / 255.0f - m) / s;
-    for (size_t i = 0; i < count; ++i) out[c * count + i] = value[image.pixels[i * channels + c]];
+    for (size_t v = 0; v < 256; ++v) values[c][v] = (static_cast<float>(v) / 255.0f - m) / s;
   }
+  const size_t count = out.size() / channels;
+  for (size_t c = 0; c < channels; ++c)
+    for (size_t i = 0; i < count; ++i) out[c * count + i] = values[c][image.pixels[i * channels + c]];
+}
+
+Tensor to_tensor(const Image& image, std::span<const float> mean, std::span<const float> std) {
+  Tensor tensor = empty({1, image.channels, image.height, image.width});
+  to_tensor(image, mean, std, tensor.mutable_data<float>());
   return tensor;
 }
 

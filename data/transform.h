@@ -35,8 +35,12 @@ struct EvalConfig {
 Colour mean_colour(std::span<const float> mean);
 /// The 8-bit image of exactly the input size that timm's pipeline holds before it makes a tensor.
 Image eval_crop(const Image& image, const EvalConfig& config);
+/// The pixels of an image of this size that eval_crop() reads, or a few more; all of it where it cannot be cropped so.
+Part eval_part(int width, int height, const EvalConfig& config);
 /// f32[1, C, H, W]: (v / 255 - mean) / std, every step rounded to f32 as torchvision does.
 Tensor to_tensor(const Image& image, std::span<const float> mean, std::span<const float> std);
+/// The same into memory that is there: C * H * W values.
+void to_tensor(const Image& image, std::span<const float> mean, std::span<const float> std, std::span<float> out);
 Tensor eval_transform(const Image& image, const EvalConfig& config);
 
 }  // namespace fovea::data

@@ -269,6 +269,93 @@ TEST_CASE("flipped bytes never crash", "[data]") {
   CHECK(refused > 100);
 }
 
+namespace {
+
+// Is the part what the whole has there?
+bool same_part(const Image& whole, const Image& out, const Part& p) {
+  if (out.width != whole.width || out.height != whole.height || out.channels != whole.channels) return false;
+  const size_t from = 3 * static_cast<size_t>(p.left), count = 3 * static_cast<size_t>(p.width);
+  for (int y = p.top; y < p.top + p.height; ++y)
+    if (!std::equal(whole.row(y) + from, whole.row(y) + from + count, out.row(y) + from)) return false;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("part of an image has the bytes that it has in the whole", "[data]") {
+  if (!can_decode()) return;
+  uint32_t random = 99;
+  const auto below = [&](int n) { return static_cast<int>((random = random * 1664525 + 1013904223) >> 8) % n; };
+  std::vector<Packed> files = unpack("jpegs.bin");
+  const std::vector<uint8_t> rocket = golden_bytes("../../../docs/images/rocket.jpg");
+  const std::byte* start = reinterpret_cast<const std::byte*>(rocket.data());
+  files.push_back({"rocket", {start, start + rocket.size()}, 0, 0, 0});
+  Image out;                                       // what an earlier image leaves must not show
+  size_t parts = 0;
+  for (const Packed& f : files) {
+    Image whole;
+    try {
+      whole = decode(f.bytes);
+    } catch (const Error&) { continue; }
+    for (int k = 0; k < 60; ++k, ++parts) {
+      Part p{below(whole.width), below(whole.height), 0, 0};
+      p.width = 1 + below(whole.width - p.left), p.height = 1 + below(whole.height - p.top);
+      INFO(f.name << ": " << p.width << "x" << p.height << " from " << p.left << "," << p.top << " of " << whole.width
+                  << "x" << whole.height);
+      decode_part(f.bytes, {whole.width, whole.height, p}, out);
+      REQUIRE(same_part(whole, out, p));
+    }
+    decode_part(f.bytes, {whole.width + 1, whole.height, {0, 0, 1, 1}}, out);          // of another size than was said
+    CHECK(out == whole);
+    decode_part(f.bytes, {}, out);
+    CHECK(out == whole);
+  }
+  CHECK(parts > 2000);
+}
+
+TEST_CASE("a part of a damaged image is refused where the whole is", "[data]") {
+  if (!can_decode()) return;
+  uint32_t random = 5;
+  const auto next = [&] { return (random = random * 1664525 + 1013904223) >> 4; };
+  const std::vector<Packed> files = unpack("jpegs.bin");
+  size_t refused = 0;
+  Image out;
+  for (int k = 0; k < 3000; ++k) {
+    std::vector<std::byte> bytes = files[next() % files.size()].bytes;
+    if (k % 2) bytes.resize(next() % bytes.size());
+    for (uint32_t flips = next() % 3; flips > 0 && !bytes.empty(); --flips)
+      bytes[next() % bytes.size()] ^= static_cast<std::byte>(1 + next() % 255);
+    Image whole;
+    const std::string why = error_of([&] { whole = decode(bytes); });
+    ImageInfo info;
+    if (!error_of([&] { info = probe(bytes); }).empty()) continue;
+    const Part p{0, 0, info.width, 1 + info.height / 3};
+    INFO("file " << k << ": " << why);
+    CHECK(error_of([&] { decode_part(bytes, {info.width, info.height, p}, out); }) == why);
+    refused += !why.empty();
+    if (why.empty() && whole.width == info.width && whole.height == info.height) CHECK(same_part(whole, out, p));
+  }
+  CHECK(refused > 500);
+}
+
+TEST_CASE("JPEGs are reduced by leaving out coefficients", "[data]") {
+  if (!can_decode()) return;
+  const std::vector<uint8_t> rocket = golden_bytes("../../../docs/images/rocket.jpg");
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(rocket));
+  const Image whole = decode(bytes);
+  for (const int by : {2, 4, 8}) {
+    Image out;
+    decode_part(bytes, {.width = whole.width, .height = whole.height, .reduce = by}, out);
+    REQUIRE((out.width == (whole.width + by - 1) / by && out.height == (whole.height + by - 1) / by));
+    const Image wanted = resize(whole, out.width, out.height, Filter::box);
+    double error = 0;
+    for (size_t i = 0; i < out.pixels.size(); ++i) error += std::abs(out.pixels[i] - wanted.pixels[i]);
+    CHECK(error / static_cast<double>(out.pixels.size()) < 4);
+  }
+  Image out;
+  CHECK_THROWS_AS(decode_part(bytes, {.reduce = 3}, out), Error);
+}
+
 TEST_CASE("ten thousand damaged files of each kind neither crash nor hang", "[data][slow]") {
   if (!can_decode()) return;
   constexpr size_t kSeeds = 20, kEach = 500;
