@@ -114,7 +114,7 @@ void print_recipe(const Prepared& p) {
   title("recipe");
   line(str_cat("model ", p.model.full_name(), ", ", p.model.parameter_count(), " parameters, ", p.model.num_classes(),
                " classes"));
-  line(str_cat("images ", p.images.samples().size(), " of ", p.images.classes().size(), " classes to train on, ",
+  line(str_cat("images ", p.images.size(), " of ", p.images.classes().size(), " classes to train on, ",
                p.validation, " to evaluate"));
   line(str_cat("steps ", p.batches, " an epoch of ", o.batch * o.accumulate, " images",
                o.accumulate > 1 ? str_cat(" in ", o.accumulate, " parts") : "", ", ", p.schedule.epochs(), " epochs"));
@@ -134,7 +134,7 @@ void draw_sheet(const Prepared& p) {
   data::LoaderOptions l = p.loader;
   // A batch of the size of the sheet: who is mixed with whom depends on it.
   l.batch = std::min<int64_t>({l.batch, l.views > 1 ? columns : columns * columns,
-                               static_cast<int64_t>(p.images.samples().size())});
+                               static_cast<int64_t>(p.images.size())});
   if (l.mix) l.batch = std::max<int64_t>(2, l.batch / 2 * 2);
   l.sizes.reset();
   data::Loader loader(p.images, l);

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cli/training_options.h"
-#include "data/folder.h"
+#include "data/reader.h"
 #include "data/loader.h"
 #include "data/transform.h"
 #include "train/optim/optimizer.h"
@@ -20,7 +20,7 @@ struct Prepared {
   const zoo::ImageModel& model;
   train::Optimizer& optimizer;
   const train::Schedule& schedule;
-  const data::ImageFolder& images;                 // to train on
+  const data::Reader& images;                      // to train on
   int64_t validation;                              // how many there are to evaluate on
   const data::LoaderOptions& loader;               // of training
   const data::EvalConfig& eval;

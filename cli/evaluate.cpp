@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -153,6 +154,19 @@ void RealLabels::add(const Tensor& logits, std::span<const std::string> paths) {
   }
 }
 
+std::vector<std::string> bad_lines(const std::map<size_t, std::string>& bad) {
+  constexpr size_t kShown = 10;
+  std::vector<std::string> out;
+  for (const auto& [sample, why] : bad)
+    if (!why.empty() && out.size() < kShown) out.push_back(str_cat("skipped image ", sample, ": ", why));
+  if (!bad.empty()) out.push_back(str_cat(bad.size(), " images could not be read"));
+  return out;
+}
+
+void tell_bad(const data::Loader& loader) {
+  for (const std::string& line : bad_lines(loader.bad())) std::fprintf(stderr, "%s\n", line.c_str());
+}
+
 Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o) {
   Answerer answer(model, o.pool);
   Scores scores;
@@ -172,7 +186,7 @@ Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o
     scores.add(logits, targets);
     if (o.real) {
       std::vector<std::string> paths;
-      for (const size_t sample : batch.samples) paths.push_back(o.folder->samples()[sample].path);
+      for (const size_t sample : batch.samples) paths.push_back(o.reader->name(sample));
       o.real->add(logits, paths);
     }
     if (o.counter) o.counter->reach(scores.images());

@@ -2,7 +2,9 @@
 // cli/evaluate.h — how good a model is on a folder of images: timm's accuracies, precision, recall and F1.
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -78,8 +80,12 @@ struct ScoreOptions {
   std::vector<int64_t> valid{};                    // the classes that the images are of, in their order; empty: all
   int64_t group = 0;                               // so many images one after the other are views of one
   RealLabels* real = nullptr;
-  const data::ImageFolder* folder = nullptr;       // whose images the loader reads, for real labels
+  const data::Reader* reader = nullptr;            // whose images the loader reads, for real labels
 };
+/// How many images could not be read, and of some why: a line each, none where there are none.
+std::vector<std::string> bad_lines(const std::map<size_t, std::string>& bad);
+/// Of the loader's last epoch, on stderr.
+void tell_bad(const data::Loader& loader);
 /// Over all batches of the loader.
 Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o = {});
 

@@ -105,13 +105,14 @@ void add_column(const Arguments& a, std::vector<std::string>& columns, const std
 
 double as_shown(float v) { return std::stod(str_cat(v)); }     // the shortest text of the f32, not of its double
 
-Table answers(const Arguments& a, zoo::ImageModel& model, const data::ImageFolder& folder, data::Loader& loader) {
+Table answers(const Arguments& a, zoo::ImageModel& model, const data::Reader& reader, data::Loader& loader) {
   Answerer answer(model);
   Table table;
   std::optional<Labels> labels;
-  bench::Counter counter("infer", static_cast<int64_t>(folder.samples().size()), "images");
+  bench::Counter counter("infer", static_cast<int64_t>(reader.size()), "images");
   loader.begin(0);
   data::Batch batch;
+  size_t expected = 0;
   while (loader.next(batch)) {
     Tensor out = answer(batch.images);
     if (a.output_type == "prob") out = softmax(out, 1);
@@ -135,6 +136,7 @@ Table answers(const Arguments& a, zoo::ImageModel& model, const data::ImageFolde
     }
     const std::span<const float> values = out.data<float>();
     for (size_t i = 0; i < batch.samples.size(); ++i) {
+      if (batch.samples[i] != expected++) continue;        // another one stands in for an image that cannot be read
       std::vector<Json> indices, names, outputs, row;
       for (size_t j = 0; j < static_cast<size_t>(k); ++j) {
         const size_t at = i * static_cast<size_t>(k) + j;
@@ -143,14 +145,14 @@ Table answers(const Arguments& a, zoo::ImageModel& model, const data::ImageFolde
         if (labels) names.emplace_back((*labels)[c]);
         outputs.emplace_back(as_shown(values[at]));
       }
-      const std::string& path = folder.samples()[batch.samples[i]].path;
+      const std::string path = reader.name(batch.samples[i]);
       row.emplace_back(a.fullname ? path : std::filesystem::path(path).filename().string());
       if (a.include_index && index) add(a, row, indices);
       if (labels) add(a, row, names);
       if (!a.exclude_output) add(a, row, outputs);
       table.rows.push_back(std::move(row));
     }
-    counter.reach(static_cast<int64_t>(table.rows.size()));
+    counter.reach(static_cast<int64_t>(expected));
   }
   return table;
 }
@@ -168,9 +170,14 @@ void run(const Arguments& a) {
   const std::unique_ptr<zoo::ImageModel> model =
       create_loaded(a.model, model_options(a.input, a.model), a.checkpoint, a.licenses);
   const data::EvalConfig config = eval_config(*model, a.input);
-  const data::ImageFolder folder(data::split_folder(a.root(), a.split));
-  data::Loader loader(folder, {.batch = a.batch, .workers = a.workers, .eval = config, .most_bad = 0});
-  const Table table = answers(a, *model, folder, loader);
+  const std::unique_ptr<data::Reader> reader = open_images(a.input, a.root(), a.split);
+  data::Loader loader(*reader, {.batch = a.batch,
+                                .workers = a.workers,
+                                .eval = config,
+                                .fast_decode = a.input.fast_decode,
+                                .most_bad = a.most_bad});
+  const Table table = answers(a, *model, *reader, loader);
+  tell_bad(loader);
 
   std::string stem = a.results_file;
   for (const std::string ending : {".csv", ".json"})

@@ -98,8 +98,9 @@ std::vector<train::ParameterGroup> groups_of(zoo::ImageModel& model, const Train
   return train::parameter_groups(model, g);
 }
 
-train::LossOptions loss_of(const TrainingOptions& o) {
+train::LossOptions loss_of(const TrainingOptions& o, bool several) {
   train::LossOptions l{.kind = o.jsd_loss ? "jsd" : o.bce_loss ? "bce" : o.loss,
+                       .multi_label = several,
                        .soft_targets = o.mixes(),
                        .smoothing = o.smoothing};
   l.jsd_splits = o.aug_splits;
@@ -109,9 +110,9 @@ train::LossOptions loss_of(const TrainingOptions& o) {
   return l;
 }
 
-std::string loss_text(const TrainingOptions& o) {
-  const train::LossOptions l = loss_of(o);
-  std::string out = l.kind.empty() ? "ce" : l.kind;
+std::string loss_text(const TrainingOptions& o, bool several) {
+  const train::LossOptions l = loss_of(o, several);
+  std::string out = !l.kind.empty() ? l.kind : several ? "bce" : "ce";
   if (l.smoothing > 0) out += str_cat(", smoothing ", l.smoothing);
   if (l.soft_targets) out += ", of mixed targets";
   return o.teacher.empty() ? out : str_cat(out, "; and what ", o.teacher, " says");
@@ -203,6 +204,7 @@ struct Evaluate final : train::Evaluator {
   train::Evaluation operator()() override {
     const UseCancellation until(&FirstInterrupt::flag());
     const train::Evaluation plain = score(model, loader, options).evaluation();
+    tell_bad(loader);
     if (!ema) return plain;
     averaged->load(ema->state_dict());
     const train::Evaluation e = score(*averaged, loader, options).evaluation();
@@ -262,7 +264,7 @@ class Log final : public train::Listener {
       entry["validation"] = {{"loss", e.loss}, {"top1", e.top1}, {"top5", e.top5}};
       events_.add(r.updates, {{"eval/loss", e.loss}, {"eval/top1", e.top1}, {"eval/top5", e.top5}});
     }
-    if (r.bad_images > 0) note(str_cat(r.bad_images, " images could not be read"));
+    for (const std::string& line : bad_lines(r.bad_images)) note(line);
     row.emplace_back("lr", r.lr);
     summary_.add(r.epoch, row);
     results_.push_back(std::move(entry));
@@ -316,8 +318,9 @@ struct PooledFeatures final : train::FeatureReader {
   }
 };
 
-std::shared_ptr<const train::Objective> objective_of(const TrainingOptions& o, const zoo::ImageModel& model) {
-  std::shared_ptr<const train::Loss> loss = train::classification_loss(loss_of(o));
+std::shared_ptr<const train::Objective> objective_of(const TrainingOptions& o, const zoo::ImageModel& model,
+                                                     bool several) {
+  std::shared_ptr<const train::Loss> loss = train::classification_loss(loss_of(o, several));
   if (o.teacher.empty()) return train::classification(std::move(loss));
   zoo::ModelOptions wanted{.pretrained = true, .num_classes = model.num_classes(), .in_chans = model.input_size()[0]};
   // "NAME=FILE": with these weights
@@ -347,14 +350,15 @@ struct Parts {
   std::unique_ptr<train::Step> step;
 };
 
-Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, double lr, double usual) {
+// `several`: labels an image.
+Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, double lr, double usual, bool several) {
   Parts p;
   p.model = make_model(o, wanted);
   ask_for_gradients(*p.model, o);
   p.optimizer = std::make_unique<train::Optimizer>(train::rule(o.opt, rule_settings(o)), groups_of(*p.model, o), lr);
   if (o.ema)
     p.ema = std::make_unique<train::Ema>(*p.model, train::EmaOptions{.decay = o.ema_decay, .warmup = o.ema_warmup});
-  train::StepOptions s{.objective = objective_of(o, *p.model),
+  train::StepOptions s{.objective = objective_of(o, *p.model, several),
                        .accumulate = o.accumulate,
                        .seed = static_cast<uint64_t>(o.seed),
                        .ema = p.ema.get(),
@@ -375,19 +379,21 @@ Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, doub
 
 // Images to train on, and those to evaluate on, if there are any.
 struct Images {
-  data::ImageFolder training;
-  std::optional<data::ImageFolder> validation;
+  std::unique_ptr<data::Reader> training, validation;
 };
 
 Images images_of(const TrainingOptions& o) {
   const std::string root = o.data_dir.empty() ? o.data : o.data_dir;
   if (root.empty()) throw Error(Error::Kind::argument, "no folder of images", "fovea train DIR --model NAME");
-  Images out{.training = data::ImageFolder(data::split_folder(root, o.train_split), class_map(o.input)),
-             .validation = {}};
-  if (!o.val_split.empty())
-    out.validation.emplace(data::split_folder(root, o.val_split), out.training.classes());
+  Images out{.training = open_images(o.input, root, o.train_split), .validation = {}};
+  if (!o.val_split.empty()) out.validation = open_images(o.input, root, o.val_split, out.training->classes());
+  if (out.validation && out.validation->multi_label())
+    throw Error(Error::Kind::unsupported, "how good answers of several labels an image are is not measured yet",
+                "--val-split '' trains without");
   return out;
 }
+
+}  // namespace
 
 data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes) {
   return {.batch = o.batch * o.accumulate,
@@ -398,8 +404,13 @@ data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalCon
           .sizes = size_config(o),
           .views = std::max(1, o.aug_splits),
           .repeats = o.aug_repeats,
-          .spare_first = o.resplit};
+          .spare_first = o.resplit,
+          .fast_decode = o.input.fast_decode,
+          .classes = classes,
+          .most_bad = o.most_bad};
 }
+
+namespace {
 
 train::Schedule schedule_of(const TrainingOptions& o, int64_t batches, double lr) {
   train::ScheduleOptions s = o.schedule;
@@ -455,26 +466,28 @@ int run(const TrainingOptions& o, const std::string& settings) {
   check_licenses(o);
   if (o.threads > 0) set_threads(o.threads);
   const Images images = images_of(o);
-  const double usual = usual_batch(o, static_cast<int64_t>(images.training.samples().size()));
+  const double usual = usual_batch(o, static_cast<int64_t>(images.training->size()));
   const double lr = learning_rate(o, usual);
-  const zoo::ModelOptions wanted = wanted_model(o, static_cast<int>(images.training.classes().size()));
-  Parts parts = make_parts(o, wanted, lr, usual);
+  const zoo::ModelOptions wanted = wanted_model(o, static_cast<int>(images.training->classes().size()));
+  Parts parts = make_parts(o, wanted, lr, usual, images.training->multi_label());
   const data::EvalConfig eval = eval_config(*parts.model, o.input);
   const data::LoaderOptions reading = loader_options(o, eval, parts.model->num_classes());
-  data::Loader loader(images.training, reading);
+  data::Loader loader(*images.training, reading);
   std::optional<data::Loader> evaluated;
   std::optional<Evaluate> evaluate;
   if (images.validation) {
     evaluated.emplace(*images.validation, data::LoaderOptions{.batch = o.validation_batch.value_or(o.batch),
                                                               .workers = o.workers,
-                                                              .eval = eval});
+                                                              .eval = eval,
+                                                              .fast_decode = o.input.fast_decode,
+                                                              .most_bad = o.most_bad});
     evaluate.emplace(*parts.model, *evaluated, parts.ema.get(), wanted, o);
   }
   train::Schedule schedule = schedule_of(o, loader.batches(), lr);
   if (o.dry_run) {
-    dry_run({o, settings, *parts.model, *parts.optimizer, schedule, images.training,
-             images.validation ? static_cast<int64_t>(images.validation->samples().size()) : 0, reading, eval,
-             loader.batches(), loss_text(o)});
+    dry_run({o, settings, *parts.model, *parts.optimizer, schedule, *images.training,
+             images.validation ? static_cast<int64_t>(images.validation->size()) : 0, reading, eval,
+             loader.batches(), loss_text(o, images.training->multi_label())});
     return 0;
   }
   train::Checkpoints checkpoints(str_cat(o.output.empty() ? "output/train" : o.output, '/',
@@ -498,8 +511,8 @@ int run(const TrainingOptions& o, const std::string& settings) {
   }
   if (o.start_epoch >= 0) fit.start_at(o.start_epoch);
   log.note(str_cat(parts.model->full_name(), ", ", parts.model->parameter_count(), " parameters; ",
-                   images.training.samples().size(), " images of ", images.training.classes().size(),
-                   " classes to train on, ", images.validation ? images.validation->samples().size() : 0,
+                   images.training->size(), " images of ", images.training->classes().size(),
+                   " classes to train on, ", images.validation ? images.validation->size() : 0,
                    " to evaluate; learning rate ", lr, ", ", schedule.epochs(), " epochs; ", checkpoints.folder()));
   return finish(fit.run(), fit, checkpoints, log);
 }

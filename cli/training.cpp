@@ -3,9 +3,13 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "api/preprocess.h"
+#include "data/dataset.h"
 #include "engine/core/error.h"
 #include "engine/core/temporary.h"
+#include "train/class_map.h"
 #include "zoo/family.h"
 
 namespace fovea::cli {
@@ -60,8 +64,18 @@ data::EvalConfig eval_config(const zoo::ImageModel& model, const InputOptions& o
   return c;
 }
 
-std::vector<std::string> class_map(const InputOptions& o) {
-  return o.class_map.empty() ? std::vector<std::string>() : data::read_class_map(o.class_map);
+std::unique_ptr<data::Reader> open_images(const InputOptions& o, const std::string& root, const std::string& split,
+                                          const std::vector<std::string>& classes) {
+  namespace fs = std::filesystem;
+  data::DatasetOptions d{.split = split,
+                         .class_map = classes,
+                         .input_key = o.input_key,
+                         .target = {.key = o.target_key, .multihot = data::is_multihot(o.target_format)}};
+  if (!o.class_map.empty()) {
+    const fs::path below = fs::path(root) / o.class_map;   // timm looks there, too
+    d.class_map = train::read_class_map(fs::exists(o.class_map) || !fs::exists(below) ? o.class_map : below.string());
+  }
+  return data::open_dataset(o.dataset, root, d);
 }
 
 FirstInterrupt::FirstInterrupt() {

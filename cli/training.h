@@ -8,6 +8,7 @@
 
 #include "cli/training_options.h"
 #include "data/loader.h"
+#include "data/reader.h"
 #include "zoo/zoo.h"
 
 namespace fovea::cli {
@@ -16,7 +17,12 @@ namespace fovea::cli {
 zoo::ModelOptions model_options(const InputOptions& o, const std::string& name);
 /// As the model's row says, and then as the options do.
 data::EvalConfig eval_config(const zoo::ImageModel& model, const InputOptions& o);
-std::vector<std::string> class_map(const InputOptions& o);
+/// The images of a split below `root`, with the classes of --class-map, else of `classes`, else as they are found.
+std::unique_ptr<data::Reader> open_images(const InputOptions& o, const std::string& root, const std::string& split,
+                                          const std::vector<std::string>& classes = {});
+
+/// What `train` reads images by.
+data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes);
 
 /// While alive, the first Ctrl-C (or SIGTERM) only says so, and a second one ends the process.
 class FirstInterrupt {

@@ -29,7 +29,6 @@ constexpr Idle kIdle[] = {
     {"--dataset-download", 0}, {"--input-img-mode", 1},      {"--amp-impl", 1},
     {"--sync-bn", 0},          {"--dist-bn", 1},             {"--drop-connect", 1},
     {"--train-num-samples", 1}, {"--val-num-samples", 1},    {"--epoch-repeats", 1},
-    {"--input-key", 1},        {"--target-key", 1},
 };
 
 // Flags whose work is not done yet: the values at which they change nothing are taken, others refused.
@@ -181,12 +180,25 @@ void add_input_options(CLI::App& command, InputOptions& o) {
   command.add_option("--mean", o.mean, "of the channels, from 0 to 1")->expected(1, 3);
   command.add_option("--std", o.std, "likewise")->expected(1, 3);
   command.add_option("--interpolation", o.interpolation, "bicubic, bilinear, ...");
-  command.add_option("--class-map", o.class_map, "a file of classes, in the model's order");
+  command.add_option("--dataset", o.dataset, "folder, tar, csv, wds, torch/mnist, torch/cifar10, ...");
+  command.add_option("--class-map", o.class_map, "a file of classes, in the model's order, or a pickled dict");
+  command.add_option("--input-key", o.input_key, "how names of images end, jpg;png (default: as any that are read)");
+  command.add_option("--target-key", o.target_key, "the field of the class, or a,b,c: one of each class");
+  command.add_option("--target-format", o.target_format, "lists of classes: indices, or multihot")
+      ->check(CLI::IsMember({"", "indices", "multihot"}));
+  command.add_flag("--fast-decode", o.fast_decode, "JPEGs at a fraction of their size where crops are large enough");
   command.add_option("--model-kwargs", o.model_kwargs, "fields of the model's configuration, name=value")
       ->expected(1, -1);
 }
 
 namespace {
+
+void add_reading_options(CLI::App& command, int& workers, int64_t& most_bad) {
+  command.add_option("-j,--workers", workers, "threads that read images; 0: the one that wants them")
+      ->check(CLI::Range(0, 256));
+  command.add_option("--max-bad-samples", most_bad, "so many images may be unreadable, in training those of an epoch")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+}
 
 void add_idle_evaluation_options(CLI::App& command) {
   const auto nothing = [](const std::string&) {};
@@ -217,7 +229,7 @@ void add_evaluation_options(CLI::App& command, EvaluationOptions& o, const char*
   add_license_option(command, o.licenses);
   add_input_options(command, o.input);
   command.add_option("-b,--batch-size", o.batch, "images at a time")->check(CLI::Range(1, 1 << 20));
-  command.add_option("-j,--workers", o.workers, "threads that read images")->check(CLI::Range(1, 256));
+  add_reading_options(command, o.workers, o.most_bad);
   command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   add_idle_evaluation_options(command);
 }
@@ -305,7 +317,6 @@ void add_loss_options(CLI::App& command, TrainingOptions& o) {
 void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("data", o.data, "a folder of train and validation, each with a folder a class");
   command.add_option("--data-dir", o.data_dir, "the same");
-  command.add_option("--dataset", o.dataset, "folder, which is what there is")->check(CLI::IsMember({"", "folder"}));
   command.add_option("--train-split", o.train_split, "the folder to train on");
   command.add_option("--val-split", o.val_split, "the folder to evaluate on");
   command.add_option("--model", o.model, "a name of `fovea models`");
@@ -324,7 +335,7 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--head-init-bias", o.head_init_bias, "the classifier's first biases");
   command.add_option("--bn-eps", o.bn_eps, "epsilon of batch norm, where the family has it as a setting");
   command.add_flag("--grad-checkpointing", o.grad_checkpointing, "recompute stages instead of keeping their values");
-  command.add_option("-j,--workers", o.workers, "threads that read images")->check(CLI::Range(1, 256));
+  add_reading_options(command, o.workers, o.most_bad);
   add_rule_options(command, o);
   add_schedule_options(command, o);
   add_augmentation_options(command, o);

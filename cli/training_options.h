@@ -21,10 +21,11 @@ struct InputOptions {
   std::optional<int> num_classes, in_chans, img_size;
   std::vector<int> input_size;                     // channels, height, width
   std::optional<double> crop_pct;
-  std::string crop_mode, interpolation, class_map;
+  std::string crop_mode, interpolation, class_map, dataset, input_key, target_key, target_format;
   std::vector<double> mean, std;
   std::vector<std::string> model_kwargs;           // name=value
   std::string global_pool;
+  bool fast_decode = false;
 };
 void add_input_options(CLI::App& command, InputOptions& o);
 
@@ -36,6 +37,7 @@ struct EvaluationOptions {
   InputOptions input;
   int64_t batch = 256;
   int workers = 4, threads = 0;
+  int64_t most_bad = 0;                            // images that cannot be read
   const std::string& root() const { return data_dir.empty() ? data : data_dir; }
 };
 /// Besides these, flags of timm's that change nothing here, and --device. `models`, `weights`: what --model and
@@ -45,7 +47,7 @@ void add_evaluation_options(CLI::App& command, EvaluationOptions& o, const char*
 void take_last(CLI::App& command);
 
 struct TrainingOptions {
-  std::string data, data_dir, dataset, train_split = "train", val_split = "validation";
+  std::string data, data_dir, train_split = "train", val_split = "validation";
   InputOptions input;
   std::string model = "resnet50", pretrained_path, initial_checkpoint, resume;
   std::vector<std::string> licenses;
@@ -53,6 +55,7 @@ struct TrainingOptions {
   int64_t batch = 128, accumulate = 1;
   std::optional<int64_t> validation_batch;
   int workers = 4;
+  int64_t most_bad = 100;                          // images an epoch that cannot be read
   std::optional<double> head_init_scale, head_init_bias, bn_eps, bn_momentum;
 
   std::string opt = "sgd", clip_mode = "norm";

@@ -87,15 +87,22 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
     options.pool = cfg.pool_size;
     config.crop_pct = 1;
   }
-  const data::ImageFolder folder(data::split_folder(a.root(), a.split), class_map(a.input));
-  data::Loader loader(folder, {.batch = images_at_a_time, .workers = a.workers, .eval = config, .most_bad = 0});
-  bench::Counter counter("validate", static_cast<int64_t>(folder.samples().size()), "images");
+  const std::unique_ptr<data::Reader> reader = open_images(a.input, a.root(), a.split);
+  if (reader->multi_label())
+    throw Error(Error::Kind::unsupported, "how good answers of several labels an image are is not measured yet");
+  data::Loader loader(*reader, {.batch = images_at_a_time,
+                                .workers = a.workers,
+                                .eval = config,
+                                .fast_decode = a.input.fast_decode,
+                                .most_bad = a.most_bad});
+  bench::Counter counter("validate", static_cast<int64_t>(reader->size()), "images");
   std::optional<RealLabels> real;
   if (!a.real_labels.empty()) options.real = &real.emplace(a.real_labels);
   options.counter = &counter;
-  options.folder = &folder;
+  options.reader = reader.get();
   const Scores scores = score(*model, loader, options);
   counter.clear();
+  tell_bad(loader);
   train::Evaluation e = scores.evaluation();
   if (real) e.top1 = real->top1(), e.top5 = real->top5();
   Row row{{"model", name}};

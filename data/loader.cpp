@@ -2,9 +2,8 @@
 #include "data/loader.h"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
-#include <cstring>
+#include <deque>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -12,12 +11,15 @@
 #include <thread>
 
 #include "data/repeats.h"
+#include "data/sample.h"
 #include "engine/core/error.h"
+#include "engine/core/out_of_memory.h"
 
 namespace fovea::data {
 namespace {
 
 constexpr int kTries = 10;                         // neighbours of an image that cannot be read
+constexpr int64_t kAhead = 2;                      // batches beyond the one that is asked for
 
 uint64_t mixed(uint64_t a, uint64_t b) {           // splitmix64's finaliser
   uint64_t z = a + 0x9E3779B97F4A7C15u * (b + 1);
@@ -45,22 +47,33 @@ struct Piece {
   int size = 0;                                    // 0: the input size
 };
 
+// A batch that is being filled.
+struct Slot {
+  int64_t number = 0, begun = 0, left = 0;         // images that somebody reads or has read; those not read yet
+  Batch batch{};
+  std::map<size_t, std::string> bad{};
+  std::exception_ptr error{};
+  bool ready = false;
+};
+
 }  // namespace
 
-// One epoch under way: threads take the numbers of batches and put what they read where next() looks for it.
+// One epoch under way. Threads take images in their order and put each where it belongs in its batch; who reads a
+// batch's last one completes it.
 struct Loader::Work {
-  Work(const ImageFolder& f, const LoaderOptions& options, std::vector<Piece> all, int64_t e, int64_t first)
-      : folder(f), o(options), pieces(std::move(all)), epoch(e), taken(first), wanted(first),
-        end(static_cast<int64_t>(pieces.size())) {
+  Work(const Reader& r, const LoaderOptions& options, std::vector<Piece> all, int64_t e, int64_t first)
+      : reader(r), o(options), sample_options{o.train, o.eval, o.decode, o.fast_decode}, pieces(std::move(all)),
+        epoch(e), next_slot(first), wanted(first), end(static_cast<int64_t>(pieces.size())) {
+    if (o.train && o.mix) sample_options.train->erasing.prob = 0;      // mixtures are erased, not what is mixed
     int64_t images = 0;
     for (const Piece& p : pieces) images = std::max(images, p.first + p.images);
-    // an epoch of a given number of batches may go through the folder several times
+    // an epoch of a given number of batches may go through the images several times
     for (uint64_t turn = 0; o.train && static_cast<int64_t>(order.size()) < images; ++turn) {
-      std::vector<size_t> more = shuffled(f.samples().size(), mixed(o.seed, static_cast<uint64_t>(e)) + turn);
+      std::vector<size_t> more = shuffled(r.size(), mixed(o.seed, static_cast<uint64_t>(e)) + turn);
       if (o.repeats > 0) more = repeated(more, o.repeats);
       order.insert(order.end(), more.begin(), more.end());
     }
-    for (int i = 0; i < std::max(1, o.workers); ++i) threads.emplace_back([this] { run(); });
+    for (int i = 0; i < o.workers; ++i) threads.emplace_back([this] { run(); });
   }
   ~Work() {
     {
@@ -71,113 +84,162 @@ struct Loader::Work {
     for (std::thread& t : threads) t.join();
   }
 
+  int64_t ahead() const { return std::max(kAhead, (2 * o.workers + o.batch - 1) / o.batch); }
+  int64_t views() const { return o.train ? o.views : 1; }
+
+  // A slot with an image that nobody has begun, if there may be one now. The mutex is held.
+  Slot* open_slot() {
+    for (Slot& s : slots)
+      if (s.begun < pieces[static_cast<size_t>(s.number)].images) return &s;
+    if (next_slot >= end || next_slot > wanted + ahead()) return nullptr;
+    Slot& s = slots.emplace_back();
+    s.number = next_slot++;
+    s.left = pieces[static_cast<size_t>(s.number)].images;
+    return &s;
+  }
+
   void run() {
-    while (true) {
-      int64_t number;
-      {
-        std::unique_lock lock(mutex);
-        // a few batches ahead are enough
-        changed.wait(lock, [&] { return stopped || taken >= end || taken < wanted + 1 + std::max(1, o.workers); });
-        if (stopped || taken >= end) return;
-        number = taken++;
+    SampleReader samples(reader, sample_options);
+    std::unique_lock lock(mutex);
+    while (!stopped) {
+      if (Slot* slot = open_slot()) {
+        fill_one(*slot, samples, lock);
+        continue;
       }
-      Batch batch;
-      std::exception_ptr error;
-      try {
-        batch = read(number);
-      } catch (...) {
-        error = std::current_exception();
-      }
-      {
-        const std::lock_guard lock(mutex);
-        ready.emplace(number, std::pair{std::move(batch), error});
-      }
-      changed.notify_all();
+      if (next_slot >= end) return;
+      changed.wait(lock);
     }
   }
 
-  Batch read(int64_t number) {
-    const Piece& piece = pieces[static_cast<size_t>(number)];
-    const int64_t first = piece.first, n = piece.images, views = o.train ? o.views : 1;
-    Batch out;
-    std::vector<int64_t> labels(static_cast<size_t>(n * views));
-    out.samples.resize(labels.size());
-    for (int64_t i = 0; i < n; ++i) {
-      const auto at = static_cast<size_t>(first + i);
-      size_t sample = order.empty() ? at : order[at];
-      size_t turn = 0;                             // how often this image came right before
-      while (!order.empty() && turn < at && order[at - turn - 1] == sample) ++turn;
-      const std::vector<Tensor> images = read_sample(sample, turn, piece.size, o.spare_first && i < n / 2);
-      if (!out.images) {
-        Shape s = images[0].shape();
-        s[0] = n * views;
-        out.images = empty(s);
-      }
-      for (int64_t view = 0; view < views; ++view) {
-        const auto place = static_cast<size_t>(view * n + i);
-        const std::span<const float> from = images[static_cast<size_t>(view)].data<float>();
-        std::copy(from.begin(), from.end(),
-                  out.images.mutable_data<float>().begin() + static_cast<ptrdiff_t>(from.size() * place));
-        out.samples[place] = sample;
-        labels[place] = folder.samples()[sample].label;
-      }
+  // The next batch, read here as far as nobody else does.
+  Slot take() {
+    std::unique_lock lock(mutex);
+    SampleReader samples(reader, sample_options);
+    while (slots.empty() || !slots.front().ready) {
+      Slot* slot = threads.empty() ? open_slot() : nullptr;
+      if (slot) fill_one(*slot, samples, lock);
+      else changed.wait(lock);
     }
-    out.targets = from<int64_t>(labels, {n * views});
-    if (o.train && o.mix) {
-      Chance chance(mixed(mixed(o.seed ^ 0x313Du, static_cast<uint64_t>(epoch)), static_cast<uint64_t>(number)));
-      const bool on = o.mix->off_epoch <= 0 || epoch < o.mix->off_epoch;
-      out.targets = mix(out.images, out.targets, *o.mix, chance, on);
-      out.samples.resize(static_cast<size_t>(out.images.dim(0)));
-      // Mixtures are erased, as timm's loader does it, not what is mixed.
-      erase(out.images, o.train->erasing, chance, o.spare_first ? out.images.dim(0) / 2 : 0);
-    }
+    Slot out = std::move(slots.front());
+    slots.pop_front();
+    ++wanted;
+    lock.unlock();
+    changed.notify_all();
     return out;
   }
 
-  // `sample` becomes another one where this one cannot be read. `whole`: if there is one view, nothing of it is erased.
-  std::vector<Tensor> read_sample(size_t& sample, size_t turn, int size, bool whole) {
-    const size_t wished = sample;
-    for (int attempt = 0;; ++attempt) {
-      try {
-        const Image image = read_image(folder.samples()[sample].path, o.decode);
-        if (!o.train) return {eval_transform(image, o.eval)};
-        const uint64_t key = mixed(mixed(o.seed ^ 0x5A17u, static_cast<uint64_t>(epoch)),
-                                   wished + turn * folder.samples().size());
-        TrainConfig config = *o.train;
-        if (size > 0) config.input_size = {config.input_size[0], size, size};
-        if (o.views > 1) return train_views(image, config, key, o.views, o.spare_first);
-        if (whole || o.mix) config.erasing.prob = 0;
-        return {train_transform(image, config, key)};
-      } catch (const Error& e) {
-        const int64_t so_far = bad.fetch_add(1) + 1;
-        if (attempt + 1 >= kTries || so_far > o.most_bad)
-          throw Error(Error::Kind::io, str_cat(so_far, " images could not be read"), e.what());
-        sample = (sample + 1) % folder.samples().size();
-      }
+  // Called and left with the lock held, which is let go of meanwhile.
+  void fill_one(Slot& slot, SampleReader& samples, std::unique_lock<std::mutex>& lock) {
+    const int64_t i = slot.begun++;
+    std::map<size_t, std::string> bad;
+    std::exception_ptr error;
+    try {
+      if (!slot.batch.images) make_room(slot);
+      lock.unlock();
+      read_image(slot, i, samples, bad);
+    } catch (...) {
+      error = std::current_exception();
     }
+    if (!lock.owns_lock()) lock.lock();
+    slot.bad.merge(bad);
+    if (error && !slot.error) slot.error = error;
+    if (--slot.left > 0) return;
+    lock.unlock();
+    if (!slot.error) try {
+        complete(slot);
+      } catch (...) {
+        slot.error = std::current_exception();
+      }
+    lock.lock();
+    slot.ready = true;
+    changed.notify_all();
   }
 
-  const ImageFolder& folder;
+  void make_room(Slot& slot) {
+    const Piece& piece = pieces[static_cast<size_t>(slot.number)];
+    const auto [channels, height, width] = o.train ? o.train->input_size : o.eval.input_size;
+    const int64_t n = piece.images * views();
+    slot.batch.samples.resize(static_cast<size_t>(n));
+    slot.batch.images = empty({n, channels, piece.size > 0 ? piece.size : height, piece.size > 0 ? piece.size : width});
+  }
+
+  // Image i of the batch, or another one where it cannot be read, into all its views.
+  void read_image(Slot& slot, int64_t i, SampleReader& samples, std::map<size_t, std::string>& bad) {
+    const Piece& piece = pieces[static_cast<size_t>(slot.number)];
+    const auto at = static_cast<size_t>(piece.first + i);
+    const Shape all = slot.batch.images.shape();
+    const int64_t each = all[1] * all[2] * all[3];
+    std::vector<Tensor> places;
+    for (int64_t v = 0; v < views(); ++v)
+      places.push_back(view_of(slot.batch.images, {1, all[1], all[2], all[3]}, {each, all[2] * all[3], all[3], 1},
+                               (v * piece.images + i) * each));
+    const size_t wished = order.empty() ? at : order[at];
+    size_t turn = 0;                               // how often this image came right before
+    while (!order.empty() && turn < at && order[at - turn - 1] == wished) ++turn;
+    const uint64_t key = mixed(mixed(o.seed ^ 0x5A17u, static_cast<uint64_t>(epoch)), wished + turn * reader.size());
+    const bool spared = o.spare_first && (views() > 1 || i < piece.images / 2);
+    size_t sample = wished;
+    for (int attempt = 1;; ++attempt) try {
+        samples.read(sample, key, places, spared);
+        break;
+      } catch (const OutOfMemory&) {
+        throw;
+      } catch (const Error& e) {
+        bad.emplace(sample, e.what());
+        if (attempt == kTries)
+          throw Error(Error::Kind::io, str_cat(kTries, " images in a row could not be read"), e.what());
+        sample = (sample + 1) % reader.size();
+      }
+    for (int64_t v = 0; v < views(); ++v) slot.batch.samples[static_cast<size_t>(v * piece.images + i)] = sample;
+  }
+
+  void complete(Slot& slot) {
+    Batch& b = slot.batch;
+    const auto n = static_cast<int64_t>(b.samples.size());
+    if (reader.multi_label()) {
+      const int64_t classes = o.classes > 0 ? o.classes : static_cast<int64_t>(reader.classes().size());
+      b.targets = zeros({n, classes});
+      for (int64_t i = 0; i < n; ++i)
+        for (const int64_t label : reader.labels(b.samples[static_cast<size_t>(i)])) {
+          if (label < 0 || label >= classes)
+            throw Error(Error::Kind::argument, str_cat("a sample is of class ", label, " of ", classes));
+          b.targets.mutable_data<float>()[static_cast<size_t>(i * classes + label)] = 1;
+        }
+    } else {
+      std::vector<int64_t> labels;
+      for (const size_t sample : b.samples) labels.push_back(reader.label(sample));
+      b.targets = from<int64_t>(labels, {n});
+    }
+    if (!o.train || !o.mix) return;
+    Chance chance(mixed(mixed(o.seed ^ 0x313Du, static_cast<uint64_t>(epoch)), static_cast<uint64_t>(slot.number)));
+    const bool on = o.mix->off_epoch <= 0 || epoch < o.mix->off_epoch;
+    b.targets = mix(b.images, b.targets, *o.mix, chance, on);
+    b.samples.resize(static_cast<size_t>(b.images.dim(0)));
+    erase(b.images, o.train->erasing, chance, o.spare_first ? b.images.dim(0) / 2 : 0);
+  }
+
+  const Reader& reader;
   const LoaderOptions& o;
+  SampleOptions sample_options;
   std::vector<Piece> pieces;
-  // batches: the next that a thread takes, the next for next(), how many
-  int64_t epoch, taken, wanted, end;
-  std::vector<size_t> order;                       // empty: that of the folder
-  std::atomic<int64_t> bad{0};
+  // batches: the next that is begun, the next for next(), how many
+  int64_t epoch, next_slot, wanted, end;
+  std::vector<size_t> order;                       // empty: that of the reader
   std::mutex mutex;
   std::condition_variable changed;
-  std::map<int64_t, std::pair<Batch, std::exception_ptr>> ready;
+  std::deque<Slot> slots;                          // in their order, from `wanted` on
   bool stopped = false;
   std::vector<std::thread> threads;
 };
 
-Loader::Loader(const ImageFolder& folder, LoaderOptions options) : folder_(folder), o_(std::move(options)) {
-  if (o_.train && o_.sizes) sizes_.emplace(*o_.sizes, static_cast<int64_t>(folder.samples().size()), o_.seed);
+Loader::Loader(const Reader& reader, LoaderOptions options) : reader_(reader), o_(std::move(options)) {
+  if (o_.train && o_.sizes) sizes_.emplace(*o_.sizes, static_cast<int64_t>(reader.size()), o_.seed);
   if (o_.sizes && o_.repeats > 0)
     throw Error(Error::Kind::argument, "images are repeated, and of several sizes", "one of them");
   if (o_.batch < 1) throw Error(Error::Kind::argument, str_cat("batches of ", o_.batch, " images"));
+  if (o_.workers < 0) throw Error(Error::Kind::argument, str_cat(o_.workers, " threads cannot read"));
   if (batches() == 0)
-    throw Error(Error::Kind::argument, str_cat(folder.samples().size(), " images do not fill a batch of ", o_.batch));
+    throw Error(Error::Kind::argument, str_cat(reader.size(), " images do not fill a batch of ", o_.batch));
 }
 Loader::~Loader() = default;
 
@@ -185,16 +247,18 @@ double Loader::average_batch() const { return sizes_ ? sizes_->average_batch() :
 
 int64_t Loader::batches() const {
   if (sizes_) return sizes_->batches();
-  auto n = static_cast<int64_t>(folder_.samples().size());
+  auto n = static_cast<int64_t>(reader_.size());
   if (o_.train && o_.repeats > 0) n = repeated_samples(n);
   return o_.train ? n / o_.batch : (n + o_.batch - 1) / o_.batch;
 }
 
-void Loader::begin(int64_t epoch, int64_t first_batch) {
+void Loader::begin(int64_t epoch, int64_t first_batch, std::span<const size_t> bad) {
   work_.reset();
+  bad_.clear();
+  for (const size_t sample : bad) bad_.emplace(sample, "");
   std::vector<Piece> pieces;
   int64_t at = 0;
-  const auto all = static_cast<int64_t>(folder_.samples().size());
+  const auto all = static_cast<int64_t>(reader_.size());
   if (sizes_) {
     for (const SizeSchedule::Batch& b : sizes_->epoch(epoch)) {
       pieces.push_back({at, b.images, o_.sizes->sizes[static_cast<size_t>(b.size)]});
@@ -203,23 +267,19 @@ void Loader::begin(int64_t epoch, int64_t first_batch) {
   } else {
     for (int64_t i = 0; i < batches(); ++i, at += o_.batch) pieces.push_back({at, std::min(o_.batch, all - at)});
   }
-  work_ = std::make_unique<Work>(folder_, o_, std::move(pieces), epoch, first_batch);
+  work_ = std::make_unique<Work>(reader_, o_, std::move(pieces), epoch, first_batch);
 }
 
 bool Loader::next(Batch& batch) {
   if (!work_ || work_->wanted >= work_->end) return false;
-  std::pair<Batch, std::exception_ptr> got;
-  {
-    std::unique_lock lock(work_->mutex);
-    work_->changed.wait(lock, [&] { return work_->ready.contains(work_->wanted); });
-    got = std::move(work_->ready.extract(work_->wanted++).mapped());
-  }
-  work_->changed.notify_all();
-  if (got.second) std::rethrow_exception(got.second);
-  batch = std::move(got.first);
+  Slot slot = work_->take();
+  bad_.merge(slot.bad);
+  if (slot.error) std::rethrow_exception(slot.error);
+  if (static_cast<int64_t>(bad_.size()) > o_.most_bad)
+    throw Error(Error::Kind::io, str_cat(bad_.size(), " images could not be read, the limit is ", o_.most_bad),
+                bad_.rbegin()->second);
+  batch = std::move(slot.batch);
   return true;
 }
-
-int64_t Loader::bad() const { return work_ ? work_->bad.load() : 0; }
 
 }  // namespace fovea::data

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// data/loader.h — Loader: batches of an ImageFolder, read ahead by threads, the same whatever their number.
+// data/loader.h — Loader: batches of a Reader's samples, read ahead by threads, the same whatever their number.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "data/augment.h"
 #include "data/decode.h"
 #include "data/folder.h"
 #include "data/mix.h"
+#include "data/reader.h"
 #include "data/sizes.h"
 #include "data/transform.h"
 
@@ -17,7 +22,7 @@ namespace fovea::data {
 
 struct LoaderOptions {
   int64_t batch = 1;
-  int workers = 1;                                 // threads that read
+  int workers = 1;                                 // threads that read; 0: who asks for a batch reads it
   uint64_t seed = 0;                               // of order, crops and mirroring
   std::optional<TrainConfig> train{};              // for training: shuffled, and what fills no batch is left out
   std::optional<MixConfig> mix{};                  // of training: targets are then f32[N, classes]
@@ -27,36 +32,42 @@ struct LoaderOptions {
   bool spare_first = false;                        // first views, or the first half of a batch, are not erased
   EvalConfig eval{};                               // else: in order, and the last batch may be smaller
   DecodeOptions decode{};
+  bool fast_decode = false;                        // JPEGs at a fraction of their size where crops allow it
+  int64_t classes = 0;                             // of targets of several labels; 0: as many as the reader has
   int64_t most_bad = 100;                          // images that cannot be read: more of them in an epoch are an error
 };
 
 struct Batch {
-  Tensor images, targets;                          // f32[N, C, H, W], i64[N]; of mixtures f32[N, classes]
-  std::vector<size_t> samples;                     // their numbers in the folder
+  // f32[N, C, H, W], and i64[N], of mixtures and of several labels f32[N, classes]
+  Tensor images, targets;
+  std::vector<size_t> samples;                     // their numbers in the reader
 };
 
 class Loader {
  public:
-  /// The folder is borrowed.
-  Loader(const ImageFolder& folder, LoaderOptions options);
+  /// The reader is borrowed. Throws Error(argument) for options that exclude each other, or too few images for a batch.
+  Loader(const Reader& reader, LoaderOptions options);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
   int64_t batches() const;                         // an epoch
   double average_batch() const;                    // images in a batch of training, over all epochs
-  /// Whatever is drawn depends on seed, epoch and image alone, so an epoch may be begun anywhere.
-  void begin(int64_t epoch, int64_t first_batch = 0);
-  /// False behind the last one. An image that cannot be read gives its place to the next one of the folder; throws
-  /// Error(io) where there are too many of them.
+  /// Whatever is drawn depends on seed, epoch and image alone, so an epoch may be begun at any batch. `bad`: samples
+  /// that could not be read in those before it.
+  void begin(int64_t epoch, int64_t first_batch = 0, std::span<const size_t> bad = {});
+  /// False behind the last one. An image that cannot be read gives its place to the next one of the reader; throws
+  /// Error(io) where there are too many of them, or ten in a row.
   bool next(Batch& batch);
-  int64_t bad() const;                             // images that could not be read, since begin()
+  /// Samples of the epoch that could not be read, in the batches that next() gave or asked for, and why.
+  const std::map<size_t, std::string>& bad() const { return bad_; }
 
  private:
   struct Work;
-  const ImageFolder& folder_;
+  const Reader& reader_;
   LoaderOptions o_;
   std::optional<SizeSchedule> sizes_;
+  std::map<size_t, std::string> bad_;
   std::unique_ptr<Work> work_;
 };
 

@@ -10,7 +10,9 @@ import tarfile
 
 # glibc and the compiler's runtime are every system's own.
 SYSTEM = re.compile(r"(ld-linux|libc|libm|libdl|librt|libpthread|libresolv|libutil|libstdc\+\+|libgcc_s)[-.]")
-LOADED_LATER = ["libcurl.so.4"]         # what ldd does not see: the hub loads it for its first download
+# What ldd does not see: the hub loads it for its first download. libarchive, which tar archives of images need, is not taken
+# along: it brings ICU with it, which is larger than all the rest.
+LOADED_LATER = ["libcurl.so.4"]
 BUNDLE = "lib/fovea"                   # where libraries of others lie, out of the way of the system's
 
 
@@ -126,6 +128,7 @@ def deb(root, version, target):
     control.write_text(
         f"Package: fovea\nVersion: {version}\nArchitecture: amd64\nSection: science\nPriority: optional\nInstalled-Size: {size}\n"
         f"Depends: {', '.join(packages_of(root))}\nRecommends: libcurl4 | libcurl3-gnutls, ca-certificates\n"
+        "Suggests: libarchive13\n"
         "Maintainer: fovea's authors <fovea@localhost>\n"
         "Description: image models in C++, with timm's names, numbers and weight files\n"
         " The command fovea, a shared library with a C API, the engine as an archive, and headers.\n")

@@ -65,6 +65,9 @@ void Fit::resume(const std::string& checkpoint) {
   step_.set_drawn(integer(n, "drawn"));
   loss_sum_ = real(n, "loss_sum", 0);
   images_ = real(n, "images", 0);
+  bad_.clear();
+  if (const auto bad = n.find("bad"); bad != n.end())
+    for (const double sample : values_in(bad->second)) bad_.push_back(static_cast<size_t>(sample));
   best_epoch_ = static_cast<int64_t>(real(n, "best_epoch", -1));
   if (best_epoch_ >= 0) best_ = real(n, "best", 0);
   if (epoch_ > 0) schedule_.epoch(epoch_);
@@ -76,6 +79,7 @@ void Fit::resume(const std::string& checkpoint) {
 void Fit::start_at(int64_t epoch) {
   epoch_ = epoch;
   batch_ = 0;
+  bad_.clear();
   loss_sum_ = images_ = 0;
   updates_ = epoch * loader_.batches();
   schedule_.epoch(epoch_);
@@ -84,12 +88,16 @@ void Fit::start_at(int64_t epoch) {
 }
 
 Notes Fit::notes(double metric) const {
+  std::vector<double> bad;
+  if (batch_ > 0)
+    for (const auto& [sample, why] : loader_.bad()) bad.push_back(static_cast<double>(sample));
   return {{"epoch", str_cat(epoch_)},
           {"batch", str_cat(batch_)},
           {"updates", str_cat(updates_)},
           {"drawn", str_cat(step_.drawn())},
           {"loss_sum", str_cat(loss_sum_)},
           {"images", str_cat(images_)},
+          {"bad", listed(bad)},
           {"best", str_cat(best_.value_or(0))},
           {"best_epoch", str_cat(best_epoch_)},
           {"metric", str_cat(metric)},
@@ -106,7 +114,8 @@ double Fit::metric_of(const Evaluation& e) const {
 
 // Nothing: the epoch is at its end.
 std::optional<Ended> Fit::run_epoch() {
-  loader_.begin(epoch_, batch_);
+  loader_.begin(epoch_, batch_, bad_);
+  bad_.clear();
   data::Batch batch;
   while (loader_.next(batch)) {
     const std::array operands{batch.images, batch.targets};

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // train/fit.h — Fit: epochs of steps, with evaluation, schedule and checkpoints between them.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,7 +31,7 @@ struct EpochReport {
   std::optional<Evaluation> evaluation;
   double metric = 0;
   bool best = false;                               // better than any epoch before
-  int64_t bad_images = 0;
+  std::map<size_t, std::string> bad_images;       // of the epoch, by number, and why they could not be read
 };
 struct StepReport {
   int64_t epoch = 0, batch = 0, batches = 0, updates = 0;
@@ -93,6 +95,7 @@ class Fit {
   Listener* listener_;
   int64_t epoch_ = 0, batch_ = 0, updates_ = 0, not_finite_ = 0;
   double loss_sum_ = 0, images_ = 0;               // of the epoch under way
+  std::vector<size_t> bad_;                        // images of it that could not be read before it was resumed
   std::optional<double> best_;
   int64_t best_epoch_ = -1;
 };

@@ -49,6 +49,7 @@ constexpr VendorUse kVendors[] = {
     {"Eigen/", "kernels/cpu"},        {"jpeglib.h", "data"},
     {"gif_lib.h", "data"},            {"webp/", "data"},
     {"tiffio.h", "data"},             {"zlib.h", "data", false},
+    {"archive", "data"},              {"nlohmann/", "data"},
     {"zlib.h", "weights_tools"},      {"curl/", "hub"},
     {"nlohmann/", "weights_tools", false}, {"nlohmann/", "zoo"},
     {"nlohmann/", "api", false},      {"nlohmann/", "cli", false},
