@@ -10,6 +10,7 @@ namespace fovea::cli {
 
 void add_average(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_bench_loader(CLI::App& app);
 void add_cache(CLI::App& app);
 void add_classify(CLI::App& app);
 void add_convert(CLI::App& app);

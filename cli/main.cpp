@@ -82,6 +82,7 @@ int run(int argc, char** argv) {
   fovea::cli::add_validate(app);
   fovea::cli::add_infer(app);
   fovea::cli::add_bench(app);
+  fovea::cli::add_bench_loader(app);
   fovea::cli::add_doctor(app);
   fovea::cli::DownloadBar bar;
   try {

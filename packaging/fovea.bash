@@ -4,7 +4,7 @@ _fovea() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} tool=${COMP_WORDS[0]}
   COMPREPLY=()
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W "$("$tool" --help 2>/dev/null | sed -n '/^Subcommands:/,$s/^  \([a-z]*\)[ ,].*/\1/p')" -- "$word"))
+    COMPREPLY=($(compgen -W "$("$tool" --help 2>/dev/null | sed -n '/^Subcommands:/,$s/^  \([a-z-]*\)[ ,].*/\1/p')" -- "$word"))
   elif [[ ${COMP_WORDS[COMP_CWORD-1]} == --model ]]; then
     COMPREPLY=($(compgen -W "$("$tool" models 2>/dev/null)" -- "$word"))
   elif [[ $word == -* ]]; then
