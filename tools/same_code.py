@@ -10,8 +10,8 @@ import sys
 
 START = re.compile(r"^([0-9a-f]+) <(.*)>:$")
 LINE = re.compile(r"^\s*([0-9a-f]+):\s+(.*)$")
-TARGET = re.compile(r"\b([0-9a-f]+) <(.*?)(\+0x[0-9a-f]+)?>")  # of jumps and calls
-DATA = re.compile(r"-?0x[0-9a-f]+\(%rip\)\s*# [0-9a-f]+ <.*>")  # where constants lie is the linker's
+TARGET = re.compile(r"\b([0-9a-f]+) <(.*?)(\+0x[0-9a-f]+)?>$")  # of jumps and calls
+DATA = re.compile(r"-?0x[0-9a-f]+\(%rip\)(.*?)\s*# [0-9a-f]+ <.*>$")  # where constants lie is the linker's
 
 
 def functions_of(path, pattern):
@@ -34,7 +34,7 @@ def functions_of(path, pattern):
 
 
 def masked(text, start, own):
-    text = DATA.sub("DATA", text.rstrip())
+    text = DATA.sub(r"(data)\1", text.rstrip())
     # inside of the function: how far from its start; else the name alone
     return TARGET.sub(lambda m: f"+{int(m[1], 16) - start:#x}" if m[2] == own else f"<{m[2]}>", text)
 

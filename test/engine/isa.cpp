@@ -33,7 +33,7 @@ TEST_CASE("no kernels are of a class above the limit", "[isa]") {
     CHECK(p.caches.first >= 4 << 10);
     CHECK(p.caches.second >= p.caches.first);
   }
-  CHECK(supported_processors().back().f32->lanes == 4);
+  for (const Processor& p : supported_processors()) CHECK(p.f32->lanes >= supported_processors().back().f32->lanes);
   CHECK(&processor() == &supported_processors().front());
 }
 

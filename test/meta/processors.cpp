@@ -50,7 +50,8 @@ std::string found(const std::regex& what, const May& may) {
   for (const SourceFile& f : source_files()) {
     if (may(f.path) || f.path == "test/meta/processors.cpp") continue;
     for (size_t i = 0; i < f.lines.size(); ++i)
-      if (is_suspect(f.lines[i]) && std::regex_search(f.lines[i], what)) all += str_cat("\n  ", f.path, ":", i + 1, ": ", f.lines[i]);
+      if (is_suspect(f.lines[i]) && std::regex_search(f.lines[i], what))
+        all += str_cat("\n  ", f.path, ":", i + 1, ": ", f.lines[i]);
   }
   return all;
 }

@@ -7,7 +7,7 @@
 
 namespace fovea::kernels::cpu {
 
-/// The packed weights of kPairedChannels are contiguous, one kernel row after the other. Columns of the image are read in
+/// Packed weights of kPairedChannels are contiguous, one kernel row after the other. Columns of the image are read in
 /// pairs. A kernel row holds its taps paired for a window that starts at the first column of a pair. With a stride of
 /// one column, the same taps follow, paired for a window that starts at the second column of a pair.
 struct DepthwisePairs {

@@ -28,8 +28,8 @@ struct ConvRows {
   int64_t surrounded_elements() const { return inner.batch * inner.in_places() * inner.channels; }
 };
 
-/// Where each tap of each result reads, in a channels-last image; `zeros`, a row of what counts as zero, stands for places
-/// outside it.
+/// Where each tap of each result reads, in a channels-last image; `zeros`, a row of what counts as zero, is read
+/// outside of it.
 template <class T>
 class Windows {
  public:
@@ -81,7 +81,7 @@ class Windows {
   int64_t across_;
 };
 
-/// Copies images into larger ones with zeros around them, so that a whole row of a window is adjacent. The larger ones may
+/// Copies images into larger ones with zeros around them, so that a whole row of a window is adjacent. Larger ones may
 /// have more channels, which are zeros, too.
 template <class T>
 void surround(const ConvShape& from, const ConvShape& to, const T* x, T* y, T zero = {}) {

@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kSide = 4;                       // results of a tile, in both directions
 constexpr int64_t kWindow = 6;                     // pixels that they need
 constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that take the place of the nine taps
-constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the second cache
+constexpr int64_t kMostTiles = 36;                 // of a block, whose pixels and sums share the second cache
 
 class WinogradConv final : public ChannelsLastConv<float> {
  public:

@@ -87,8 +87,8 @@ struct Bf16Loops {
   /// One panel and no residual, at least half of the rows of tiles; a: [taps] of the first row, the others follow
   /// a_step apart. Behind an odd depth one more element is read, which must be finite.
   void (*stepped_tile)(const Bf16Tile& t);
-  /// Of weights that are packed for DepthwisePairs. t.w: of t's first channel, which is a multiple of 32; t.w_step: from
-  /// 32 channels to the next.
+  /// Of weights that are packed for DepthwisePairs. t.w: of t's first channel, a multiple of 32; t.w_step: from 32 of
+  /// them to the next.
   void (*depthwise)(const Bf16DepthwiseTile& t);
   /// False where the function is not among theirs; results have as many bits as bf16 and bytes show.
   bool (*map)(const Bf16Map& m);

@@ -133,7 +133,7 @@ struct Loops {
                 int64_t n);
 
   TileSet<Tile> tiles;
-  /// One panel and no residual, at least half of the rows of tiles; a: [taps] of the first row, the others follow a_step
+  /// One panel and no residual, at least half of the rows of tiles; a: [taps] of the first row, others follow a_step
   /// apart.
   void (*stepped_tile)(const Tile& t);
   // how many of the `left` results of a row to give one call

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/isa/processor.h — what a kind of processor brings to kernels: one record a kind, of which one is chosen at
+// kernels/cpu/isa/processor.h — what a kind of processor brings to kernels: a record a kind, of which one is chosen at
 // start.
 #pragma once
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace fovea::kernels::cpu {
 
-/// What plans are weighed by: speeds of one thread, as measured. A kind has the same plans on all machines, because saved
+/// What plans are weighed by: speeds of one thread, as measured. A kind has the same plans on all machines, for saved
 /// sessions keep what they packed; only how much of the work is done at a time follows the machine's caches.
 struct Costs {
   // Winograd's: FLOP/s of direct convolutions and of its own products; bytes/s of transforms, and of weights of more

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/pointwise/bf16_pointwise.cpp — unary and binary functions of bf16: widened in registers, computed in f32, rounded
-// once.
+// kernels/cpu/pointwise/bf16_pointwise.cpp — unary and binary functions of bf16: widened in registers, computed in
+// f32, rounded once.
 #include "engine/ops/ops.h"
 #include "kernels/cpu/arrange/walk.h"
 #include "kernels/cpu/isa/processor.h"

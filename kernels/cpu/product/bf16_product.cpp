@@ -111,6 +111,8 @@ void multiply(const Bf16Product& p, RowPointers<bfloat16> rows, const void* cont
   multiply_by<OfPairs>(p, rows, context);
 }
 
-bool accepts_bf16(const Site& s, const Epilogue& e) { return processor().bf16 && all_bf16(s) && loops().has_unary(e.act); }
+bool accepts_bf16(const Site& s, const Epilogue& e) {
+  return processor().bf16 && all_bf16(s) && loops().has_unary(e.act);
+}
 
 }  // namespace fovea::kernels::cpu

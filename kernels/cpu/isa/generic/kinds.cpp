@@ -9,7 +9,8 @@ namespace {
 
 Processor plain() {
   return {.name = "plain",
-          .f32 = assembled<plain::fill_products, plain::fill_depthwise, plain::fill_functions, plain::fill_reductions>("plain"),
+          .f32 = assembled<plain::fill_products, plain::fill_depthwise, plain::fill_depthwise_u8, plain::fill_functions,
+                           plain::fill_reductions>("plain"),
           .halves = &halves_plain,
           .u8_tiles = &quant_plain,
           .u8 = &quant_loops_plain,

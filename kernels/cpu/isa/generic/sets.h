@@ -7,7 +7,8 @@
 namespace fovea::kernels::cpu {
 
 namespace plain {                                  // where no other loops are built
-void fill_products(Loops& l), fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+void fill_products(Loops& l), fill_depthwise(Loops& l), fill_depthwise_u8(Loops& l), fill_functions(Loops& l),
+    fill_reductions(Loops& l);
 }
 extern const HalfDots halves_plain;
 extern const QuantSet quant_plain;

@@ -38,7 +38,8 @@ constexpr Bf16Loops kBf16{.name = "avx512_bf16",
 // Each kind is the one before it, and more.
 Processor sse2() {
   return {.name = "sse2",
-          .f32 = assembled<sse2::fill_products, sse2::fill_depthwise, sse2::fill_functions, sse2::fill_reductions>("sse2"),
+          .f32 = assembled<sse2::fill_products, sse2::fill_depthwise, sse2::fill_depthwise_u8, sse2::fill_functions,
+                           sse2::fill_reductions>("sse2"),
           .halves = &halves_plain,
           .u8_tiles = &quant_plain,
           .u8 = &quant_loops_plain,
@@ -54,15 +55,16 @@ Processor sse41() {
 Processor avx2() {
   Processor p = sse41();
   p.name = "avx2";
-  p.f32 = assembled<avx2::fill_products, avx2::fill_depthwise, avx2::fill_functions, avx2::fill_reductions>("avx2");
+  p.f32 = assembled<avx2::fill_products, avx2::fill_depthwise, avx2::fill_depthwise_u8, avx2::fill_functions,
+                    avx2::fill_reductions>("avx2");
   p.halves = &halves_avx2;
   return p;
 }
 Processor avx512() {
   Processor p = avx2();
   p.name = "avx512";
-  p.f32 = assembled<avx512::fill_products, avx512::fill_depthwise, avx512::fill_functions, avx512::fill_reductions>(
-      "avx512");
+  p.f32 = assembled<avx512::fill_products, avx512::fill_depthwise, avx512::fill_depthwise_u8, avx512::fill_functions,
+                    avx512::fill_reductions>("avx512");
   p.halves = &halves_avx512;
   return p;
 }
@@ -76,8 +78,8 @@ Processor avx512_vnni() {
 Processor avx512_bf16() {
   Processor p = avx512_vnni();
   p.name = "avx512_bf16";
-  p.f32 = assembled<avx512::fill_products, avx512_bf16::fill_depthwise, avx512_bf16::fill_functions,
-                    avx512_bf16::fill_reductions>("avx512");
+  p.f32 = assembled<avx512::fill_products, avx512_bf16::fill_depthwise, avx512::fill_depthwise_u8,
+                    avx512_bf16::fill_functions, avx512_bf16::fill_reductions>("avx512");
   p.bf16_tiles = &bf16_avx512;
   p.bf16 = &kBf16;
   return p;
@@ -90,8 +92,13 @@ Processor amx() {
   return p;
 }
 
-constexpr Kind kKinds[] = {{is_amx, amx},   {is_avx512_bf16, avx512_bf16}, {is_avx512_vnni, avx512_vnni}, {is_avx512, avx512},
-                           {is_avx2, avx2}, {is_sse41, sse41},             {is_sse2, sse2}};
+constexpr Kind kKinds[] = {{is_amx, amx},
+                           {is_avx512_bf16, avx512_bf16},
+                           {is_avx512_vnni, avx512_vnni},
+                           {is_avx512, avx512},
+                           {is_avx2, avx2},
+                           {is_sse41, sse41},
+                           {is_sse2, sse2}};
 
 }  // namespace
 

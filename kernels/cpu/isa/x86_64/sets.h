@@ -8,15 +8,18 @@
 namespace fovea::kernels::cpu {
 
 namespace sse2 {
-void fill_products(Loops& l), fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+void fill_products(Loops& l), fill_depthwise(Loops& l), fill_depthwise_u8(Loops& l), fill_functions(Loops& l),
+    fill_reductions(Loops& l);
 }
 namespace avx2 {
-void fill_products(Loops& l), fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+void fill_products(Loops& l), fill_depthwise(Loops& l), fill_depthwise_u8(Loops& l), fill_functions(Loops& l),
+    fill_reductions(Loops& l);
 }
 namespace avx512 {
-void fill_products(Loops& l), fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
+void fill_products(Loops& l), fill_depthwise(Loops& l), fill_depthwise_u8(Loops& l), fill_functions(Loops& l),
+    fill_reductions(Loops& l);
 }
-namespace avx512_bf16 {                            // products in f32 convert nothing
+namespace avx512_bf16 {                            // products in f32 and bytes convert nothing
 void fill_depthwise(Loops& l), fill_functions(Loops& l), fill_reductions(Loops& l);
 }
 extern const HalfDots halves_avx2, halves_avx512;
