@@ -31,7 +31,10 @@ Metas infer_scatter_add(const Site& s) {
     s.fail(str_cat("x is ", name_of(s.operand(0).dtype), ", but src is ", name_of(s.operand(2).dtype)));
   if (s.operand(2).shape != s.operand(1).shape)
     s.fail(str_cat("src ", s.operand(2).shape, " and index ", s.operand(1).shape, " differ in shape"));
-  return same_as(s.operand(0));
+  // zeros that take the room of one element lie in no order: then the results lie as what is added
+  const Meta& x = s.operand(0);
+  const bool lies = x.is_contiguous() || x.is_channels_last();
+  return {dense_like(lies ? x : s.operand(2), x.shape)};
 }
 Tensors vjp_scatter_add(const Backward& b) {
   const Tensor g = b.grad();

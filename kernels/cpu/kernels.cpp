@@ -68,7 +68,9 @@ std::vector<std::span<const Kernel>> tables() {
           arrange_kernels(),        attention_kernels(),       resize_kernels(),          scale_shift_kernels(),
           half_linear_kernels(),    quant_conv_kernels(),      quant_depthwise_kernels(), quant_pointwise_kernels(),
           quant_mean_kernels(),     quant_max_pool_kernels(),  chain_kernels(),           norm_gradient_kernels(),
-          recurrent_kernels()};
+          recurrent_kernels(),      strided_kernels(),         index_kernels(),           column_kernels(),
+          compare_kernels(),        slope_kernels(),           random_kernels(),          scan_kernels(),
+          topk_kernels()};
 }
 }  // namespace
 

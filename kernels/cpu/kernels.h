@@ -22,6 +22,14 @@ std::span<const Kernel> norm_kernels();            // norm/norm.cpp
 std::span<const Kernel> norm_gradient_kernels();   // norm/gradients.cpp
 std::span<const Kernel> pool_kernels();            // pool/pool.cpp
 std::span<const Kernel> arrange_kernels();         // arrange/arrange.cpp
+std::span<const Kernel> strided_kernels();         // arrange/strided.cpp
+std::span<const Kernel> compare_kernels();         // pointwise/compare.cpp
+std::span<const Kernel> slope_kernels();           // pointwise/slopes.cpp
+std::span<const Kernel> index_kernels();           // arrange/index.cpp
+std::span<const Kernel> column_kernels();          // conv/columns.cpp
+std::span<const Kernel> random_kernels();          // random/random.cpp
+std::span<const Kernel> scan_kernels();            // reduce/scan.cpp
+std::span<const Kernel> topk_kernels();            // reduce/topk.cpp
 std::span<const Kernel> attention_kernels();       // attention/attention.cpp
 std::span<const Kernel> resize_kernels();          // resize/resize.cpp
 std::span<const Kernel> recurrent_kernels();       // recurrent/recurrent.cpp

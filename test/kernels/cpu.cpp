@@ -12,6 +12,7 @@
 #include "engine/ops/lowered/fused.h"
 #include "kernels/cpu/allocator.h"
 #include "kernels/cpu/isa/processor.h"
+#include "test/kernels/against_ref.h"
 #include "test/kernels/instruction_sets.h"
 #include "test/kernels/run_packed.h"
 #include "test/support/catch.h"
@@ -27,35 +28,7 @@ namespace {
 
 Tensor last(const Tensor& x) { return contiguous(x, Memory::channels_last); }
 
-// f runs on ref, then on cpu alone with every instruction set and with one and three threads.
-void check(const std::function<Tensors()>& f, double tolerance = 1e-6) {
-  Tensors expected;
-  {
-    const UseBackend ref("ref");
-    expected = f();
-  }
-  const int before = threads();
-  for (const kc::Processor* kind : test::processors_by_loops()) {
-    const kc::UseProcessor use(*kind);
-    Tensors one;
-    for (int n : {1, 3}) {
-      clear_plan_cache();
-      set_threads(n);
-      const UseBackend cpu("cpu");
-      const Tensors got = f();
-      REQUIRE(got.size() == expected.size());
-      for (size_t i = 0; i < got.size(); ++i) {
-        INFO(kind->name << " threads " << n << " result " << i);
-        CHECK(got[i].shape() == expected[i].shape());
-        CHECK(relative_error(values_of(got[i]), values_of(expected[i])) <= tolerance);
-        if (n > 1) CHECK(values_of(got[i]) == values_of(one[i]));
-      }
-      one = got;
-    }
-  }
-  set_threads(before);
-  clear_plan_cache();
-}
+void check(const std::function<Tensors()>& f, double tolerance = 1e-6) { test::check_against_ref(f, tolerance); }
 void check1(const std::function<Tensor()>& f, double tolerance = 1e-6) {
   check([&] { return Tensors{f()}; }, tolerance);
 }
@@ -124,6 +97,25 @@ TEST_CASE("cpu: unary and its gradient", "[cpu]") {
     check1([&] { return unary(x, fn, 0.75f, 1.5f); }, 2e-6);
     if (kc::loops().has_unary_dx(fn)) check1([&] { return unary_dx(g, x, fn, 0.75f, 1.5f); }, 2e-6);
   }
+}
+
+TEST_CASE("cpu: slopes that the loops lack", "[cpu]") {
+  const Tensor x = filled("x", {3, 37}, DType::f32, {0.1, 6}), g = filled("g", {3, 37});
+  for (const Unary fn : {Unary::sqrt, Unary::rsqrt, Unary::reciprocal, Unary::log, Unary::clamp}) {
+    INFO(name_of(fn));
+    REQUIRE(!kc::loops().has_unary_dx(fn));
+    check1([&] { return unary_dx(g, x, fn, 0.75f, 1.5f); });
+  }
+}
+
+TEST_CASE("cpu: comparisons with the broadcasts of networks", "[cpu]") {
+  const Tensor x = filled("x", {2, 19, 5, 7}) * 3.0;
+  for (const DType t : {DType::f32, DType::i64})
+    for (const Shape& s : {Shape{2, 19, 5, 7}, Shape{}, Shape{19, 1, 1}, Shape{7}}) {
+      const Tensor a = cast(x, t), b = cast(filled("b", s) * 2.0, t);
+      for (const Binary fn : {Binary::eq, Binary::ne, Binary::lt, Binary::le, Binary::gt, Binary::ge})
+        check([&] { return Tensors{binary(a, b, fn), binary(b, a, fn), binary(a, a, fn)}; }, 0);
+    }
 }
 
 TEST_CASE("cpu: binary and where with the broadcasts of networks", "[cpu]") {

@@ -1,98 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/arrange/arrange.cpp — moving elements: copy between memory orders, cat, pad, roll, index_select; and cast
-// between f32 and 16-bit types, integers and bool.
+// kernels/cpu/arrange/arrange.cpp — moving elements: copy between memory orders, cat, pad, roll; and cast between
+// f32 and 16-bit types, f64, integers and bool.
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <vector>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/arrange/transpose.h"
-#include "kernels/cpu/arrange/walk.h"
+#include "kernels/cpu/arrange/mover.h"
 #include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/resize/separable.h"
 
 namespace fovea::kernels::cpu {
 namespace {
-
-void move(const Walk& walk, size_t element, const std::byte* from, std::byte* to) {
-  walk.each([&](const auto& at, int64_t n) {
-    std::memcpy(to + static_cast<size_t>(at[0]) * element, from + static_cast<size_t>(at[1]) * element,
-                static_cast<size_t>(n) * element);
-  });
-}
-
-// One element of type T after the other, where a result has gaps.
-template <class T>
-void move_apart(const Walk& walk, const std::byte* from, std::byte* to) {
-  const int64_t apart = walk.step(0), next = walk.step(1);
-  walk.each([&](const auto& at, int64_t n) {
-    T* y = reinterpret_cast<T*>(to) + at[0];
-    const T* x = reinterpret_cast<const T*>(from) + at[1];
-    for (int64_t i = 0; i < n; ++i) y[i * apart] = x[i * next];
-  });
-}
-
-// Runs of adjacent elements, matrices turned over where the fastest dimensions of both sides differ, or elements apart.
-class Mover {
- public:
-  Mover(const Meta& from, const Meta& to) : walk_({&to, &from}), element_(size_of(to.dtype)) {
-    apart_ = walk_.inner() > 1 && walk_.step(0) != 1;
-    if (walk_.inner() == 1 || apart_ || walk_.step(1) == 1) {
-      possible_ = true;
-      return;
-    }
-    for (int i = 0; i < walk_.outer(); ++i)
-      if (walk_.outer_step(1, i) == 1) row_ = i;
-    possible_ = row_ >= 0;
-  }
-  bool possible() const { return possible_; }
-
-  void operator()(const std::byte* from, std::byte* to) const {
-    if (apart_ && element_ == 1) return move_apart<uint8_t>(walk_, from, to);
-    if (apart_ && element_ == 2) return move_apart<uint16_t>(walk_, from, to);
-    if (apart_ && element_ == 4) return move_apart<uint32_t>(walk_, from, to);
-    if (apart_) return move_apart<uint64_t>(walk_, from, to);
-    if (row_ < 0) return move(walk_, element_, from, to);
-    // The dimension that is fastest in `from` and the one that is fastest in `to` make matrices; what is left are
-    // batches of them.
-    std::array<int, Dims::kMax> others;
-    size_t count = 0;
-    for (int i = 0; i < walk_.outer(); ++i)
-      if (i != row_) others[count++] = i;
-    Transpose t{.batch = 1,
-                .rows = walk_.inner(),
-                .columns = walk_.outer_size(row_),
-                .from_batch = 0,
-                .from_row = walk_.step(1),
-                .to_batch = 0,
-                .to_column = walk_.outer_step(0, row_)};
-    if (count > 0) {
-      const int b = others[--count];
-      t.batch = walk_.outer_size(b);
-      t.from_batch = walk_.outer_step(1, b);
-      t.to_batch = walk_.outer_step(0, b);
-    }
-    int64_t total = 1;
-    for (size_t i = 0; i < count; ++i) total *= walk_.outer_size(others[i]);
-    for (int64_t k = 0; k < total; ++k) {
-      int64_t rest = k, f = 0, o = 0;
-      for (size_t i = 0; i < count; ++i) {
-        const int64_t index = rest % walk_.outer_size(others[i]);
-        rest /= walk_.outer_size(others[i]);
-        f += index * walk_.outer_step(1, others[i]);
-        o += index * walk_.outer_step(0, others[i]);
-      }
-      transpose(t, element_, from + static_cast<size_t>(f) * element_, to + static_cast<size_t>(o) * element_);
-    }
-  }
-
- private:
-  Walk walk_;
-  size_t element_;
-  int row_ = -1;
-  bool possible_ = false, apart_ = false;
-};
 
 struct CopyPlan final : Plan {
   explicit CopyPlan(const Site& s) : mover(s.operand(0), s.result()) { name = "cpu:copy"; }
@@ -103,13 +22,6 @@ PlanPtr plan_copy(const Site& s) {
   if (s.operand(0).dtype != s.result().dtype || s.result().numel() == 0) return nullptr;
   auto plan = std::make_shared<CopyPlan>(s);
   return plan->mover.possible() ? plan : nullptr;
-}
-
-// A part of `whole` that starts at `start` along every dimension, with the shape of `part`.
-Meta window(const Meta& whole, const Shape& shape) {
-  Meta m = whole;
-  m.shape = shape;
-  return m;
 }
 
 class CatPlan final : public Plan {
@@ -155,8 +67,7 @@ PlanPtr plan_cat(const Site& s) {
 struct Inside {
   Shape shape;
   int64_t from = 0, to = 0;
-  explicit Inside(const Site& s) {
-    const auto& a = s.attrs<PadAttrs>();
+  Inside(const Site& s, const PadAttrs& a) {
     const Meta &x = s.operand(0), &y = s.result();
     for (int i = 0; i < x.rank(); ++i) {
       shape.push_back(
@@ -171,10 +82,10 @@ struct Inside {
 template <class T>
 class PadPlan final : public Plan {
  public:
-  PadPlan(const Site& s, T value)
+  PadPlan(const Site& s, const PadAttrs& a, T value)
       : value_(value),
         count_(s.result().numel()),
-        inside_(s),
+        inside_(s, a),
         mover_(window(s.operand(0), inside_.shape), window(s.result(), inside_.shape)) {
     crops_only_ = numel(inside_.shape) == count_;
     empty_ = numel(inside_.shape) == 0;
@@ -211,7 +122,7 @@ int64_t repeated(PadMode mode, int64_t i, int64_t n) {
 class RepeatingPadPlan final : public Plan {
  public:
   explicit RepeatingPadPlan(const Site& s)
-      : inside_(s),
+      : inside_(s, s.attrs<PadAttrs>()),
         element_(static_cast<int64_t>(size_of(s.result().dtype))),
         mover_(s.operand(0), window(s.result(), inside_.shape)) {
     const auto& a = s.attrs<PadAttrs>();
@@ -257,8 +168,38 @@ PlanPtr plan_pad(const Site& s) {
   if (s.operand(0).dtype != s.result().dtype || s.result().numel() == 0) return nullptr;
   if (!lies_as(s.result(), Memory::contiguous) && !lies_as(s.result(), Memory::channels_last)) return nullptr;
   if (a.mode != PadMode::constant) return possible_plan<RepeatingPadPlan>(s);
-  if (all_f32(s)) return possible_plan<PadPlan<float>>(s, a.value);
-  if (all_bf16(s)) return possible_plan<PadPlan<uint16_t>>(s, to_bfloat16(a.value).bits);
+  if (all_f32(s)) return possible_plan<PadPlan<float>>(s, a, a.value);
+  if (all_bf16(s)) return possible_plan<PadPlan<uint16_t>>(s, a, to_bfloat16(a.value).bits);
+  return nullptr;
+}
+// Of images, whose own elements also stand in the frame.
+PlanPtr plan_repeating_pad_dx(const Site& s) {
+  const auto& a = s.attrs<PadAttrs>();
+  const Shape& x = s.result().shape;
+  const int n = x.size();
+  if (n < 3 || n > 4 || a.lo[0] || a.hi[0] || a.lo[1] || a.hi[1]) return nullptr;
+  const auto along = [&](int dim) {
+    const bool pads = dim >= 2;                    // a line has one row, which is not padded
+    const int64_t size = pads ? x[dim] : 1, lo = pads ? a.lo[dim] : 0, hi = pads ? a.hi[dim] : 0;
+    Taps taps;
+    for (int64_t i = -lo; i < size + hi; ++i) {
+      taps.begin();
+      taps.add(repeated(a.mode, i, size), 1);
+    }
+    return turned(taps, size);
+  };
+  return separable_plan(s, along(n - 2), along(n - 1));
+}
+// The gradient of a frame is nothing: amounts the other way round crop where the pad added, and add zeros where it
+// cropped.
+PlanPtr plan_pad_dx(const Site& s) {
+  PadAttrs a = s.attrs<PadAttrs>();
+  if (s.result().numel() == 0) return nullptr;
+  if (a.mode != PadMode::constant) return plan_repeating_pad_dx(s);
+  for (Dims* amounts : {&a.lo, &a.hi})
+    for (int64_t& n : *amounts) n = -n;
+  if (all_f32(s)) return possible_plan<PadPlan<float>>(s, a, 0.f);
+  if (all_bf16(s)) return possible_plan<PadPlan<uint16_t>>(s, a, uint16_t{0});
   return nullptr;
 }
 
@@ -351,6 +292,8 @@ PlanPtr plan_cast(const Site& s) {
   if (from == DType::f32 && to == DType::bf16) range = l.to_bf16;
   if (from == DType::f16 && to == DType::f32) range = l.from_f16;
   if (from == DType::f32 && to == DType::f16) range = l.to_f16;
+  if (from == DType::f64 && to == DType::f32) range = cast_each<double, float>;
+  if (from == DType::f32 && to == DType::f64) range = cast_each<float, double>;
   if (from == DType::i64 && to == DType::f32) range = cast_each<int64_t, float>;
   if (from == DType::f32 && to == DType::i64) range = cast_each<float, int64_t>;
   if (from == DType::boolean && to == DType::f32) range = cast_each<bool, float>;
@@ -359,41 +302,8 @@ PlanPtr plan_cast(const Site& s) {
   return plan->possible() ? plan : nullptr;
 }
 
-// Adjacent elements behind each index.
-class IndexSelectPlan final : public Plan {
- public:
-  explicit IndexSelectPlan(const Site& s)
-      : size_(s.operand(0).dim(s.attrs<AxisAttrs>().dim)),
-        count_(s.operand(1).numel()) {
-    const Meta& x = s.operand(0);
-    const int dim = s.attrs<AxisAttrs>().dim;
-    for (int i = 0; i < dim; ++i) outer_ *= x.dim(i);
-    run_ = size_of(x.dtype);
-    for (int i = dim + 1; i < x.rank(); ++i) run_ *= static_cast<size_t>(x.dim(i));
-    name = str_cat("cpu:", loops().name);
-  }
-  void run(const Args& a, Stream&) const override {
-    const auto* index = reinterpret_cast<const int64_t*>(a.in[1]);
-    std::byte* y = a.out[0];
-    for (int64_t o = 0; o < outer_; ++o)
-      for (int64_t i = 0; i < count_; ++i, y += run_) {
-        if (index[i] < 0 || index[i] >= size_)
-          throw Error(Error::Kind::argument, str_cat("index ", index[i], " is outside of a dimension of size ", size_));
-        std::memcpy(y, a.in[0] + static_cast<size_t>(o * size_ + index[i]) * run_, run_);
-      }
-  }
-
- private:
-  int64_t size_, count_, outer_ = 1;
-  size_t run_ = 0;
-};
-PlanPtr plan_index_select(const Site& s) {
-  if (!s.operand(0).is_contiguous() || !s.operand(1).is_contiguous() || !s.result().is_contiguous()) return nullptr;
-  return std::make_shared<IndexSelectPlan>(s);
-}
-
-constexpr Kernel table[] = {{&ops::copy, plan_copy}, {&ops::cat, plan_cat},   {&ops::pad, plan_pad},
-                            {&ops::roll, plan_roll}, {&ops::cast, plan_cast}, {&ops::index_select, plan_index_select}};
+constexpr Kernel table[] = {{&ops::copy, plan_copy},     {&ops::cat, plan_cat},   {&ops::pad, plan_pad},
+                            {&ops::pad_dx, plan_pad_dx}, {&ops::roll, plan_roll}, {&ops::cast, plan_cast}};
 
 }  // namespace
 

@@ -58,6 +58,8 @@ Unpacked unpacked(const Meta& weights, const float* w);
 bool in_known_orders(const Site& s);
 
 // null where others must do it
+/// The best of these for f32. Strides of weights may be negative.
+PlanPtr plan_conv(const Site& s);                  // conv.cpp
 PlanPtr plan_depthwise(const Site& s);             // depthwise.cpp
 PlanPtr plan_few(const Site& s);                   // few.cpp
 PlanPtr plan_winograd(const Site& s);              // winograd.cpp

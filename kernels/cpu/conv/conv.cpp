@@ -5,7 +5,9 @@
 
 #include "engine/ops/ops.h"
 #include "kernels/cpu/conv/channels_last.h"
+#include "kernels/cpu/conv/depthwise_weights.h"
 #include "kernels/cpu/conv/rows.h"
+#include "kernels/cpu/conv/transposed.h"
 #include "kernels/cpu/product/product.h"
 #include "kernels/cpu/vendor/dnn_conv.h"
 
@@ -62,6 +64,17 @@ bool takes(const Site& s) {
   return in_known_orders(s);
 }
 
+constexpr Kernel table[] = {
+    {&ops::conv, plan_conv, accepts_own},
+    {&ops::conv_dx, plan_transposed},
+    {&ops::conv_dw, plan_depthwise_dw},
+#if FOVEA_HAVE_ONEDNN
+    {&ops::conv_dw, plan_dnn_conv_dw},
+#endif
+};
+
+}  // namespace
+
 // oneDNN's convolutions were measured beside our products (ResNet-18 and -50, DenseNet-121, EfficientNet-B0, f32, batch
 // 1, AVX-512) and won nowhere by more than a twentieth, so that only gradients are left to it.
 PlanPtr plan_conv(const Site& s) {
@@ -71,16 +84,6 @@ PlanPtr plan_conv(const Site& s) {
   if (PlanPtr p = plan_few(s)) return p;
   return std::make_shared<ProductConv>(s);
 }
-
-constexpr Kernel table[] = {
-    {&ops::conv, plan_conv, accepts_own},
-#if FOVEA_HAVE_ONEDNN
-    {&ops::conv_dx, plan_dnn_conv_dx},
-    {&ops::conv_dw, plan_dnn_conv_dw},
-#endif
-};
-
-}  // namespace
 
 std::span<const Kernel> conv_kernels() { return table; }
 

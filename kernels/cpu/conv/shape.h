@@ -19,7 +19,7 @@ struct ConvShape {
   int64_t in_places() const { return in[0] * in[1] * in[2]; }
   int64_t out_places() const { return out[0] * out[1] * out[2]; }
   bool depthwise() const { return groups == channels && outputs == channels && groups > 1; }
-  bool pointwise() const { return taps() == 1 && stride == Three{1, 1, 1} && !pads; }
+  bool pointwise() const { return taps() == 1 && stride == Three{1, 1, 1} && in == out && !pads; }
 };
 
 /// f(r, image, place) for r in [0, count): adjacent results, counted through all images from `first` on.

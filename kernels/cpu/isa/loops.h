@@ -172,6 +172,15 @@ struct Loops {
   void (*layer_norm_bf16)(const bfloat16* x, const float* w, const float* b, double eps, bfloat16* y, int64_t n);
   /// y = weights[0] x[0] + ... + weights[3] x[3], element by element
   void (*blend)(const float* const* x, const float* weights, float* y, int64_t n);
+  /// y = weights[0] x[0] + ... + weights[count - 1] x[count - 1], element by element, in this order
+  void (*weighted_sum)(const float* const* x, const float* weights, int64_t count, float* y, int64_t n);
+  void (*weighted_sum_of_bf16)(const bfloat16* const* x, const float* weights, int64_t count, float* y, int64_t n);
+  void (*weighted_sum_to_bf16)(const float* const* x, const float* weights, int64_t count, bfloat16* y, int64_t n);
+  /// sums[i] += a[i] b[i] of `rows` pairs of rows, in their order
+  void (*products_of_rows)(const float* a, int64_t a_step, const float* b, int64_t b_step, int64_t rows, float* sums,
+                           int64_t n);
+  /// Four numbers of uniform4() (engine/core/philox.h) for each of `groups` counters from the first one on.
+  void (*uniform)(uint64_t key, uint64_t counter, uint64_t step, float* y, int64_t groups);
   void (*softmax)(const float* x, float* y, int64_t n, bool log);
   void (*largest)(const float* x, int64_t at, float* y, int64_t* index, int64_t n);   // where x wins: y = x, index = at
   // the largest of a window, a channel each

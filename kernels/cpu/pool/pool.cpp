@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/pool/pool.cpp — max, average and adaptive pooling of one- and two-dimensional images in both memory
-// orders.
+// orders, and the gradients of means.
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -8,6 +8,7 @@
 #include "engine/ops/ops.h"
 #include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/resize/separable.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
@@ -207,20 +208,19 @@ bool takes(const Site& s) {
 struct Windows {
   Stretches rows, columns;
 };
-Windows sliding(const Site& s) {
-  const auto& a = s.attrs<PoolAttrs>();
-  const Meta &x = s.operand(0), &y = s.result();
+Windows sliding(const PoolAttrs& a, const Meta& x, const Meta& y) {
   const auto along = [&](int i) {
     return sliding(x.shape[2 + i], y.shape[2 + i], a.kernel[i], a.stride[i], a.dilation.empty() ? 1 : a.dilation[i],
                    a.pad_lo[i], a.pad_hi[i]);
   };
   return x.rank() == 4 ? Windows{along(0), along(1)} : Windows{adaptive(1, 1), along(0)};
 }
-Windows adaptive(const Site& s) {
-  const Meta &x = s.operand(0), &y = s.result();
+Windows sliding(const Site& s) { return sliding(s.attrs<PoolAttrs>(), s.operand(0), s.result()); }
+Windows adaptive(const Meta& x, const Meta& y) {
   const auto along = [&](int i) { return adaptive(x.shape[2 + i], y.shape[2 + i]); };
   return x.rank() == 4 ? Windows{along(0), along(1)} : Windows{adaptive(1, 1), along(0)};
 }
+Windows adaptive(const Site& s) { return adaptive(s.operand(0), s.result()); }
 
 bool is_last(const Site& s) {
   const Meta &x = s.operand(0), &y = s.result();
@@ -256,9 +256,36 @@ PlanPtr plan_adaptive_mean(const Site& s) {
 }
 PlanPtr plan_adaptive_max(const Site& s) { return takes(s) ? plan_any(s, How::most, {}, adaptive(s)) : nullptr; }
 
+// What each of `size` elements gives back from the means that it is part of: a factor of each dimension.
+Taps shares(const Stretches& places, int64_t size, const Dividing& d, int64_t divisor) {
+  Taps taps;
+  for (const Stretch& s : places) {
+    taps.begin();
+    const int64_t n = d.divisor ? divisor : d.count_padding ? s.padded : s.count;
+    for (int64_t i = 0; i < s.count; ++i) taps.add(s.first + i * s.step, 1.0 / static_cast<double>(n));
+  }
+  return turned(taps, size);
+}
+PlanPtr plan_mean_dx(const Site& s, const Windows& w, const Dividing& d) {
+  const Shape& gx = s.result().shape;
+  return separable_plan(s, shares(w.rows, gx.size() == 4 ? gx[2] : 1, d, 1),
+                        shares(w.columns, gx.back(), d, d.divisor));
+}
+bool is_image(const Site& s) { return s.operand(0).rank() >= 3 && s.operand(0).rank() <= 4; }
+PlanPtr plan_avg_dx(const Site& s) {
+  const auto& a = s.attrs<PoolAttrs>();
+  const Dividing dividing{a.count_include_pad, a.divisor};
+  return is_image(s) ? plan_mean_dx(s, sliding(a, s.result(), s.operand(0)), dividing) : nullptr;
+}
+PlanPtr plan_adaptive_avg_dx(const Site& s) {
+  return is_image(s) ? plan_mean_dx(s, adaptive(s.result(), s.operand(0)), {}) : nullptr;
+}
+
 constexpr Kernel table[] = {{&ops::max_pool, plan_max},
                             {&ops::avg_pool, plan_mean},
+                            {&ops::avg_pool_dx, plan_avg_dx},
                             {&ops::adaptive_avg_pool, plan_adaptive_mean},
+                            {&ops::adaptive_avg_pool_dx, plan_adaptive_avg_dx},
                             {&ops::adaptive_max_pool, plan_adaptive_max}};
 
 }  // namespace

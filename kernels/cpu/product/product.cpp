@@ -58,6 +58,8 @@ void pack_panel(const Packing& p, const Unpacked& from, int64_t group, int64_t p
           const float* w = column + z * from.taps[0] + y * from.taps[1] + x * from.taps[2] + d * from.depth;
           if (from.depth == 1) {
             loops().turn(w, from.column, given, few, tap_to, width);
+          } else if (from.column == 1) {
+            for (int64_t i = 0; i < few; ++i) std::copy_n(w + i * from.depth, given, tap_to + i * width);
           } else {
             for (int64_t c = 0; c < given; ++c, w += from.column)
               for (int64_t i = 0; i < few; ++i) tap_to[i * width + c] = w[i * from.depth];

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/vendor/dnn_conv.h — the gradients of convolutions, by oneDNN.
+// kernels/cpu/vendor/dnn_conv.h — the gradients of convolutions' weights, by oneDNN.
 #pragma once
 #include "kernels/cpu/kernels.h"
 
 namespace fovea::kernels::cpu {
 
-// Each is null where oneDNN has nothing good.
-PlanPtr plan_dnn_conv_dx(const Site& s);
+/// Null where oneDNN has nothing good.
 PlanPtr plan_dnn_conv_dw(const Site& s);
 
 }  // namespace fovea::kernels::cpu
