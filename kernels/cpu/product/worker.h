@@ -51,10 +51,13 @@ class Worker {
     const int64_t near = p_.on->caches.second * 3 / 16;   // of B, while rows pass by
     const int64_t together = std::clamp<int64_t>(near / p_.packing.panel_bytes(), 1, kMostPanels);
     std::array<Job, kMostPanels> jobs;
+    Tile t = frame();
     for (int64_t from = first; from < last; from += together) {
       const size_t count = jobs_for(from, std::min(from + together, last), jobs);
-      for (int64_t tile = first_tile; tile < last_tile; ++tile)
-        run_jobs(with_rows(tile, pointers), tile, std::span<const Job>(jobs).first(count));
+      for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+        read_rows(t, tile, pointers);
+        run_jobs(t, tile, std::span<const Job>(jobs).first(count));
+      }
     }
   }
 
@@ -83,10 +86,11 @@ class Worker {
 
   void run_copied(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last, const Element** pointers) const {
     const int64_t tile_bytes = most_rows_ * copy_step_;
+    Tile t = frame();
     set_.begin(most_rows_);
     walk_copied({first_tile, last_tile, first, last, p_.packing.panels(), tile_bytes, p_.packing.panel_bytes()},
                 [&](int64_t tile, int64_t group, std::byte* to) {
-                  Tile t = with_rows(tile, pointers);
+                  read_rows(t, tile, pointers);
                   t.a_offset = group * Of::depth(p_);
                   set_.copy(t, to);
                 },
@@ -95,7 +99,7 @@ class Worker {
                   for (int64_t at = first_panel; at < last_panel; at += kMostPanels) {
                     const size_t count = jobs_for(at, std::min(at + kMostPanels, last_panel), jobs);
                     for (int64_t tile = from; tile < to; ++tile) {
-                      Tile t = frame(tile);
+                      size(t, tile);
                       t.copy = copies + (tile - from) * tile_bytes;
                       run_jobs(t, tile, std::span<const Job>(jobs).first(count));
                     }
@@ -106,11 +110,9 @@ class Worker {
 
   int64_t row_of(int64_t tile) const { return p_.rows * tile / tiles_; }
 
-  // What all panels share.
-  Tile frame(int64_t tile) const {
+  // What all tiles share: made once, because copies of what has just been written in pieces wait for it.
+  Tile frame() const {
     Tile t = Of::frame(p_);
-    t.rows = static_cast<int>(row_of(tile + 1) - row_of(tile));
-    t.a_step = t.rows;
     t.taps = p_.packing.taps;
     t.b_step = p_.packing.panel_step();
     if constexpr (kCopies) {
@@ -120,14 +122,17 @@ class Worker {
     return t;
   }
 
-  Tile with_rows(int64_t tile, const Element** pointers) const {
-    Tile t = frame(tile);
+  void size(Tile& t, int64_t tile) const {
+    t.rows = static_cast<int>(row_of(tile + 1) - row_of(tile));
+    t.a_step = t.rows;
+  }
+  void read_rows(Tile& t, int64_t tile, const Element** pointers) const {
+    size(t, tile);
     rows_(context_, row_of(tile), t.rows, pointers, t.rows);
     t.a = pointers;
-    return t;
   }
 
-  void run_jobs(Tile t, int64_t tile, std::span<const Job> jobs) const {
+  void run_jobs(Tile& t, int64_t tile, std::span<const Job> jobs) const {
     const int64_t row = row_of(tile);
     for (const Job& j : jobs) {
       t.a_offset = j.a_offset;
