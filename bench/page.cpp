@@ -2,81 +2,13 @@
 // bench/page.cpp — results as one HTML page: tiles, plots and a table of all steps; nothing is loaded from elsewhere.
 #include <algorithm>
 
+#include "bench/page_parts.h"
 #include "bench/plots.h"
 #include "bench/result.h"
 #include "bench/svg.h"
 
 namespace fovea::bench {
 namespace {
-
-constexpr std::string_view kStyle = R"css(
-:root { --ink:#1d2433; --soft:#667085; --paper:#f6f7f9; --card:#fff; --line:#e4e7ec; --roof:#98a2b3; --module:#eef1f6;
-  --conv:#3b6fd4; --product:#7a4fc9; --attention:#c2418f; --norm:#12897f; --pool:#c98412; --pointwise:#4b9b46;
-  --move:#d0533c; --other:#7b8494; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink:#e6e9ef; --soft:#98a2b3; --paper:#12151c; --card:#1a1f29; --line:#2c3340; --roof:#667085;
-    --module:#252c39; --conv:#6f9cf0; --product:#a685ec; --attention:#e174b6; --norm:#3db9ae; --pool:#e5a944;
-    --pointwise:#79c474; --move:#ee8069; --other:#98a2b3; } }
-* { box-sizing:border-box }
-body { margin:0; background:var(--paper); color:var(--ink); font:15px/1.5 system-ui,sans-serif }
-main { max-width:1120px; margin:0 auto; padding:28px 20px 60px }
-h1 { font-size:22px; margin:0 } h2 { font-size:20px; margin:40px 0 12px } h3 { font-size:14px; margin:0 0 2px }
-p { margin:0; color:var(--soft) } .card p { font-size:13px; margin-bottom:10px }
-.tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(112px,1fr)); gap:10px; margin:14px 0 }
-.tile,.card { background:var(--card); border:1px solid var(--line); border-radius:10px }
-.tile { padding:10px 14px } .tile b { display:block; font-size:19px; font-weight:600 }
-.tile span { color:var(--soft); font-size:12px }
-.card { padding:16px 18px; margin:14px 0; overflow-x:auto }
-.pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(380px,1fr)); gap:14px } .pair .card { margin:0 }
-.legend { display:flex; flex-wrap:wrap; gap:4px 16px; font-size:12px; color:var(--soft); margin:4px 0 }
-.legend i { display:inline-block; width:10px; height:10px; border-radius:3px; margin-right:6px }
-svg { display:block; width:100%; height:auto; font:11px system-ui,sans-serif }
-svg text { fill:var(--ink) } svg .tick { fill:var(--soft) } .middle { text-anchor:middle } .end { text-anchor:end }
-.halo { paint-order:stroke; stroke:var(--card); stroke-width:4px }
-svg .in { font-size:10.5px; pointer-events:none }
-.grid { stroke:var(--line); stroke-width:1 } .roof { stroke:var(--roof); stroke-width:1.4; fill:none }
-.dashed { stroke-dasharray:5 4 } .module { fill:var(--module); stroke:var(--card); stroke-width:1 }
-.cell { stroke:var(--card); stroke-width:.6 } .pale { opacity:.32 }
-.dot { fill-opacity:.55; stroke:var(--card); stroke-width:.8 }
-svg rect:hover,svg circle:hover { filter:brightness(1.15) }
-.conv { fill:var(--conv); background:var(--conv) } .product { fill:var(--product); background:var(--product) }
-.attention { fill:var(--attention); background:var(--attention) } .norm { fill:var(--norm); background:var(--norm) }
-.pool { fill:var(--pool); background:var(--pool) } .pointwise { fill:var(--pointwise); background:var(--pointwise) }
-.move { fill:var(--move); background:var(--move) } .other { fill:var(--other); background:var(--other) }
-table { border-collapse:collapse; width:100%; font-size:12.5px; font-variant-numeric:tabular-nums }
-th,td { padding:4px 8px; text-align:right; white-space:nowrap; border-bottom:1px solid var(--line) }
-th { color:var(--soft); font-weight:500; cursor:pointer; user-select:none } th:hover { color:var(--ink) }
-td.l,th.l { text-align:left } td.s { color:var(--soft); font-size:11.5px } tbody tr:hover { background:var(--module) }
-td .bar { display:inline-block; height:8px; border-radius:2px; margin-right:6px; vertical-align:middle }
-a { color:var(--conv) } summary { cursor:pointer; font-weight:600; font-size:14px }
-)css";
-
-// A click on a table's head sorts by that column, a second click the other way round.
-constexpr std::string_view kScript = R"js(
-document.querySelectorAll('th').forEach(th => th.onclick = () => {
-  const body = th.closest('table').tBodies[0], i = th.cellIndex;
-  const down = th.dataset.down = th.dataset.down === '1' ? '0' : '1';
-  const key = row => row.cells[i].dataset.v ?? row.cells[i].textContent;
-  [...body.rows].sort((a, b) => {
-    const [x, y] = down === '1' ? [key(b), key(a)] : [key(a), key(b)];
-    return isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
-  }).forEach(row => body.append(row));
-});
-)js";
-
-std::string tile(std::string_view value, std::string_view name) {
-  return str_cat("<div class='tile'><b>", escaped(value), "</b><span>", escaped(name), "</span></div>\n");
-}
-
-std::string card(std::string_view title, std::string_view about, std::string_view content) {
-  return str_cat("<section class='card'><h3>", escaped(title), "</h3><p>", escaped(about), "</p>\n", content,
-                 "</section>\n");
-}
-
-std::string number_cell(double v, std::string_view shown) { return str_cat("<td data-v='", v, "'>", shown, "</td>"); }
-std::string text_cell(std::string_view v, std::string_view kind = "l") {
-  return str_cat("<td class='", kind, "'>", escaped(v), "</td>");
-}
 
 std::string tiles(const Result& r) {
   std::string s = "<div class='tiles'>\n";

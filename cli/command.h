@@ -16,11 +16,13 @@ void add_classify(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_download(CLI::App& app);
+void add_explain(CLI::App& app);
 void add_export(CLI::App& app);
 void add_features(CLI::App& app);
 void add_infer(CLI::App& app);
 void add_info(CLI::App& app);
 void add_models(CLI::App& app);
+void add_probe(CLI::App& app);                     // knn and probe
 void add_quantize(CLI::App& app);
 void add_train(CLI::App& app);
 void add_validate(CLI::App& app);

@@ -184,6 +184,7 @@ Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o
       targets = contiguous(slice(narrow(targets, 0, 0, n * o.group), 0, 0, n * o.group, o.group));
     }
     scores.add(logits, targets);
+    if (o.listener && o.group <= 1) o.listener->answers(logits, targets.data<int64_t>(), batch.samples);
     if (o.real) {
       std::vector<std::string> paths;
       for (const size_t sample : batch.samples) paths.push_back(o.reader->name(sample));

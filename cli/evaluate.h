@@ -74,12 +74,19 @@ class RealLabels {
   int64_t images_ = 0, top1_ = 0, top5_ = 0;
 };
 
+/// Sees the answers to each batch: logits f32[N, C], classes, and the images' numbers in their folder.
+struct AnswerListener {
+  virtual ~AnswerListener() = default;
+  virtual void answers(const Tensor& logits, std::span<const int64_t> labels, std::span<const size_t> samples) = 0;
+};
+
 struct ScoreOptions {
   bench::Counter* counter = nullptr;               // told how many images there were so far
   TestPool pool{};
   std::vector<int64_t> valid{};                    // the classes that the images are of, in their order; empty: all
   int64_t group = 0;                               // so many images one after the other are views of one
   RealLabels* real = nullptr;
+  AnswerListener* listener = nullptr;              // of single images: where there are groups, nobody is told
   const data::Reader* reader = nullptr;            // whose images the loader reads, for real labels
 };
 /// How many images could not be read, and of some why: a line each, none where there are none.

@@ -81,6 +81,8 @@ int run(int argc, char** argv) {
   fovea::cli::add_train(app);
   fovea::cli::add_validate(app);
   fovea::cli::add_infer(app);
+  fovea::cli::add_probe(app);
+  fovea::cli::add_explain(app);
   fovea::cli::add_bench(app);
   fovea::cli::add_bench_loader(app);
   fovea::cli::add_doctor(app);

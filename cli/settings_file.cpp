@@ -89,26 +89,27 @@ std::map<std::string, std::vector<std::string>> read_settings(const std::string&
   return out;
 }
 
+bool give_setting(CLI::App& command, const std::string& key, const std::vector<std::string>& values) {
+  CLI::Option* option = command.get_option_no_throw(long_name(key));
+  if (!option) option = command.get_option_no_throw(key);
+  if (!option) return false;
+  if (option->count() > 0) return true;            // the command line decides
+  if (values.size() == 1 && values[0].empty()) return true;
+  if (is_flag(*option)) {
+    const std::string& v = values.at(0);
+    if (v != "true" && v != "True") return true;
+    option->add_result("true");
+  } else {
+    option->add_result(values);
+  }
+  option->run_callback();
+  return true;
+}
+
 std::vector<std::string> apply_settings(CLI::App& command, const std::string& path) {
   std::vector<std::string> unknown;
-  for (const auto& [key, values] : read_settings(path)) {
-    CLI::Option* option = command.get_option_no_throw(long_name(key));
-    if (!option) option = command.get_option_no_throw(key);
-    if (!option) {
-      unknown.push_back(key);
-      continue;
-    }
-    if (option->count() > 0) continue;             // the command line decides
-    if (values.size() == 1 && values[0].empty()) continue;
-    if (is_flag(*option)) {
-      const std::string& v = values.at(0);
-      if (v == "true" || v == "True") option->add_result("true");
-      else continue;
-    } else {
-      option->add_result(values);
-    }
-    option->run_callback();
-  }
+  for (const auto& [key, values] : read_settings(path))
+    if (!give_setting(command, key, values)) unknown.push_back(key);
   return unknown;
 }
 

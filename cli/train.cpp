@@ -18,9 +18,14 @@
 #include "cli/common.h"
 #include "cli/dry_run.h"
 #include "cli/evaluate.h"
+#include "cli/head.h"
+#include "cli/imbalance.h"
+#include "cli/recipe.h"
 #include "cli/settings_file.h"
 #include "cli/signals.h"
 #include "cli/training.h"
+#include "cli/training_model.h"
+#include "cli/training_page.h"
 #include "engine/core/cancel.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
@@ -36,68 +41,6 @@ namespace {
 
 constexpr int kInterrupted = 130, kDiverged = 3;   // exit codes
 
-using Model = std::unique_ptr<zoo::ImageModel>;
-
-zoo::ModelOptions wanted_model(const TrainingOptions& o, int classes) {
-  zoo::ModelOptions m = model_options(o.input, o.model);
-  m.num_classes = o.input.num_classes.value_or(classes);
-  m.checkpointing = o.grad_checkpointing;
-  if (o.drop > 0) m.drop_rate = static_cast<float>(o.drop);
-  if (o.drop_path) m.drop_path_rate = static_cast<float>(*o.drop_path);
-  if (o.drop_block && *o.drop_block > 0) m.set.emplace_back("drop_block_rate", str_cat(*o.drop_block));
-  if (o.bn_eps) m.set.emplace_back("bn_eps", str_cat(*o.bn_eps));
-  return m;
-}
-
-void change_classifier(zoo::ImageModel& model, const TrainingOptions& o) {
-  if (!o.head_init_scale && !o.head_init_bias) return;
-  Module* classifier = model.find(model.classifier_name());
-  if (!classifier || classifier->own_parameters().empty())
-    throw Error(Error::Kind::argument, str_cat(model.architecture(), " has no single classifier to scale"));
-  for (const Param& p : classifier->own_parameters()) {
-    if (o.head_init_scale) p.set(*p * *o.head_init_scale);
-    if (o.head_init_bias && p.slot().name == "bias") p.set(full(p->shape(), *o.head_init_bias, p->dtype()));
-  }
-}
-
-Model make_model(const TrainingOptions& o, const zoo::ModelOptions& wanted) {
-  zoo::ModelOptions m = wanted;
-  m.pretrained = o.pretrained && o.pretrained_path.empty();
-  Model model = zoo::create(o.model, m);
-  if (!o.pretrained_path.empty())
-    tell_adapted(zoo::load_weights(*model, o.pretrained_path, {.fine_tune = true}), o.pretrained_path);
-  if (!o.initial_checkpoint.empty()) zoo::load_weights(*model, o.initial_checkpoint);
-  model->materialise(static_cast<uint64_t>(o.seed));
-  change_classifier(*model, o);
-  return model;
-}
-
-// All but frozen ones.
-void ask_for_gradients(zoo::ImageModel& model, const TrainingOptions& o) {
-  model.train().set_requires_grad();
-  for (const std::string& pattern : o.freeze) {
-    bool any = false;
-    for (const NamedParameter& p : model.named_parameters())
-      if (glob_match(pattern, p.name)) p.tensor().set_requires_grad(false), any = true;
-    if (!any) throw Error(Error::Kind::argument, str_cat("--freeze ", pattern, ": no parameter is called so"));
-  }
-}
-
-std::vector<train::ParameterGroup> groups_of(zoo::ImageModel& model, const TrainingOptions& o) {
-  train::GroupOptions g{.weight_decay = o.weight_decay,
-                        .no_weight_decay = model.no_weight_decay(),
-                        .fallback = o.fallback_list,
-                        .fallback_no_weight_decay = o.fallback_no_weight_decay,
-                        .layer_decay = o.layer_decay,
-                        .layer_decay_min_scale = o.layer_decay_min_scale,
-                        .layer_decay_no_opt_scale = o.layer_decay_no_opt_scale};
-  if (o.layer_decay) {
-    g.layers = model.group_matcher(false).empty() ? train::automatic_layers(model, model.classifier_name())
-                                                  : zoo::layer_numbers(model);
-  }
-  return train::parameter_groups(model, g);
-}
-
 train::LossOptions loss_of(const TrainingOptions& o, bool several) {
   train::LossOptions l{.kind = o.jsd_loss ? "jsd" : o.bce_loss ? "bce" : o.loss,
                        .multi_label = several,
@@ -107,6 +50,7 @@ train::LossOptions loss_of(const TrainingOptions& o, bool several) {
   l.bce_sum = o.bce_sum;
   l.bce_target_thresh = o.bce_target_thresh;
   if (o.bce_pos_weight) l.pos_weight = {*o.bce_pos_weight};
+  l.class_weight = o.class_weight;
   return l;
 }
 
@@ -194,19 +138,22 @@ std::string experiment_name(const TrainingOptions& o, int size) {
 
 struct Evaluate final : train::Evaluator {
   Evaluate(zoo::ImageModel& m, data::Loader& l, train::Ema* average, const zoo::ModelOptions& wanted,
-           const TrainingOptions& o)
+           const TrainingOptions& o, AnswerListener* page)
       : model(m),
         loader(l),
-        ema(average) {
+        ema(average),
+        listener(page) {
     if (ema) averaged = zoo::create(o.model, wanted);
     options.group = o.tta;
   }
   train::Evaluation operator()() override {
     const UseCancellation until(&FirstInterrupt::flag());
+    options.listener = ema ? nullptr : listener;
     const train::Evaluation plain = score(model, loader, options).evaluation();
     tell_bad(loader);
     if (!ema) return plain;
     averaged->load(ema->state_dict());
+    options.listener = listener;
     const train::Evaluation e = score(*averaged, loader, options).evaluation();
     std::fprintf(stderr, "  without the average: loss %.4f, top-1 %.3f %%, top-5 %.3f %%\n", plain.loss, plain.top1,
                  plain.top5);
@@ -215,6 +162,7 @@ struct Evaluate final : train::Evaluator {
   zoo::ImageModel& model;
   data::Loader& loader;
   train::Ema* ema;
+  AnswerListener* listener;
   Model averaged;
   ScoreOptions options{};
 };
@@ -222,9 +170,9 @@ struct Evaluate final : train::Evaluator {
 // The log on stderr, and files beside the checkpoints.
 class Log final : public train::Listener {
  public:
-  Log(const TrainingOptions& o, const std::string& folder, int64_t first_epoch)
-      : o_(o), summary_(folder + "/summary.csv", first_epoch), events_(folder), steps_(folder + "/steps.jsonl"),
-        images_(o.batch * o.accumulate) {}
+  Log(const TrainingOptions& o, const std::string& folder, int64_t first_epoch, TrainingPage* page)
+      : o_(o), page_(page), summary_(folder + "/summary.csv", first_epoch), events_(folder),
+        steps_(folder + "/steps.jsonl"), images_(o.batch * o.accumulate) {}
 
   void step(const train::StepReport& r) override {
     const bool last = r.batch == r.batches, due = r.batch % o_.log_interval == 0 || last || r.batch == 1;
@@ -233,6 +181,7 @@ class Log final : public train::Listener {
                    ": nothing was changed"));
     const double now = bench::now();
     const double rate = began_ > 0 ? static_cast<double>((r.updates - counted_) * images_) / (now - began_) : 0;
+    if (page_) page_->step(r, rate);
     if (due) {
       char text[200];
       std::snprintf(text, sizeof text, "Train: %lld [%4lld/%lld (%3.0f%%)]  Loss: %#.4g (%#.3g)  LR: %.3e  %.1f/s",
@@ -265,6 +214,7 @@ class Log final : public train::Listener {
       events_.add(r.updates, {{"eval/loss", e.loss}, {"eval/top1", e.top1}, {"eval/top5", e.top5}});
     }
     for (const std::string& line : bad_lines(r.bad_images)) note(line);
+    if (page_) page_->epoch(r);
     row.emplace_back("lr", r.lr);
     summary_.add(r.epoch, row);
     results_.push_back(std::move(entry));
@@ -301,6 +251,7 @@ class Log final : public train::Listener {
   }
 
   const TrainingOptions& o_;
+  TrainingPage* page_;                             // null: there is none
   train::SummaryCsv summary_;
   train::EventFile events_;
   std::string steps_;
@@ -449,6 +400,7 @@ int finish(train::Ended ended, const train::Fit& fit, const train::Checkpoints& 
     log.note(str_cat("the loss is not finite any more; ", checkpoints.path("recovery"), " is from before"));
     return kDiverged;
   }
+  if (fit.out_of_patience()) log.note(str_cat("no better for a while: ended after epoch ", fit.epoch() - 1));
   if (fit.best()) log.note(str_cat("*** Best metric: ", *fit.best(), " (epoch ", fit.best_epoch(), ")"));
   std::printf("--result\n%s\n", log.best().dump(4).c_str());
   flush_output();
@@ -461,11 +413,45 @@ void check_licenses(const TrainingOptions& o) {
   if (o.teacher.find('=') == o.teacher.npos) check_license(o.teacher, o.licenses);
 }
 
-int run(const TrainingOptions& o, const std::string& settings) {
-  check(o);
-  check_licenses(o);
-  if (o.threads > 0) set_threads(o.threads);
-  const Images images = images_of(o);
+std::string run_folder(const TrainingOptions& o, const data::EvalConfig& eval) {
+  return str_cat(o.output.empty() ? "output/train" : o.output, '/', experiment_name(o, eval.input_size[1]));
+}
+
+// The page of a run, where one is wanted.
+std::optional<TrainingPage> page_of(const TrainingOptions& o, const Images& images, const std::vector<Choice>& recipe,
+                                    int64_t epochs) {
+  if (o.html.empty()) return {};
+  PageFacts facts{.title = o.model, .about = {}, .classes = images.training->classes(),
+                  .images = class_counts(*images.training).images, .epochs = epochs,
+                  .asked = images.validation.get()};
+  facts.about.emplace_back("images to train on",
+                           str_cat(images.training->size(), ", the first ", images.training->name(0)));
+  if (images.validation)
+    facts.about.emplace_back("images of evaluation",
+                             str_cat(images.validation->size(), ", the first ", images.validation->name(0)));
+  for (const Choice& c : recipe) facts.about.emplace_back(c.flag, str_cat(c.value, ": ", c.why));
+  return std::optional<TrainingPage>(std::in_place, o.html, std::move(facts));
+}
+
+int run_head(const TrainingOptions& o, const std::string& settings, const Images& images,
+             const std::vector<Choice>& recipe) {
+  check_head_only(o);
+  const Model model = make_model(o, wanted_model(o, static_cast<int>(images.training->classes().size())));
+  std::optional<TrainingPage> page = page_of(o, images, recipe, 0);
+  const bool others = images.validation && images.validation->name(0) != images.training->name(0);
+  try {
+    train_head({o, *model, *images.training, others ? images.validation.get() : nullptr,
+                run_folder(o, eval_config(*model, o.input)), settings, page ? &*page : nullptr});
+    return 0;
+  } catch (const Cancelled&) {
+    if (page) page->end("interrupted");
+    return kInterrupted;
+  }
+}
+
+// What runs to its end, whatever that is.
+int run(const TrainingOptions& o, const std::string& settings, const Images& images,
+        const std::vector<Choice>& recipe) {
   const double usual = usual_batch(o, static_cast<int64_t>(images.training->size()));
   const double lr = learning_rate(o, usual);
   const zoo::ModelOptions wanted = wanted_model(o, static_cast<int>(images.training->classes().size()));
@@ -481,7 +467,6 @@ int run(const TrainingOptions& o, const std::string& settings) {
                                                               .eval = eval,
                                                               .fast_decode = o.input.fast_decode,
                                                               .most_bad = o.most_bad});
-    evaluate.emplace(*parts.model, *evaluated, parts.ema.get(), wanted, o);
   }
   train::Schedule schedule = schedule_of(o, loader.batches(), lr);
   if (o.dry_run) {
@@ -490,19 +475,22 @@ int run(const TrainingOptions& o, const std::string& settings) {
              loader.batches(), loss_text(o, images.training->multi_label())});
     return 0;
   }
-  train::Checkpoints checkpoints(str_cat(o.output.empty() ? "output/train" : o.output, '/',
-                                         experiment_name(o, eval.input_size[1])));
+  train::Checkpoints checkpoints(run_folder(o, eval));
+  std::optional<TrainingPage> page = page_of(o, images, recipe, schedule.epochs());
+  TrainingPage* const shown = page ? &*page : nullptr;
+  if (evaluated) evaluate.emplace(*parts.model, *evaluated, parts.ema.get(), wanted, o, shown);
   keep_settings(checkpoints, settings);
   const FirstInterrupt interrupts;
   const std::string resume = resumed(o, checkpoints);
-  Log log(o, checkpoints.folder(), first_epoch(o, resume));
+  Log log(o, checkpoints.folder(), first_epoch(o, resume), shown);
   train::Fit fit(*parts.model, *parts.optimizer, *parts.step, schedule, loader,
                  {.stop_epoch = o.stop_epoch,
                   .val_interval = o.val_interval,
                   .recovery_interval = o.recovery_interval,
                   .history = o.history,
                   .metric = o.metric,
-                  .milestones = o.save_epochs},
+                  .milestones = o.save_epochs,
+                  .patience = o.patience},
                  &checkpoints, evaluate ? &*evaluate : nullptr, &log);
   if (!resume.empty()) {
     if (o.no_resume_opt) zoo::load_weights(*parts.model, resume);
@@ -514,7 +502,24 @@ int run(const TrainingOptions& o, const std::string& settings) {
                    images.training->size(), " images of ", images.training->classes().size(),
                    " classes to train on, ", images.validation ? images.validation->size() : 0,
                    " to evaluate; learning rate ", lr, ", ", schedule.epochs(), " epochs; ", checkpoints.folder()));
-  return finish(fit.run(), fit, checkpoints, log);
+  const train::Ended ended = fit.run();
+  if (page) page->end(fit.out_of_patience() ? "done: no better for a while" : std::string(train::name_of(ended)));
+  return finish(ended, fit, checkpoints, log);
+}
+
+// Looks at the images first: they decide what flags do not say.
+int prepare_and_run(CLI::App& command, TrainingOptions& o) {
+  check(o);
+  check_licenses(o);
+  if (o.threads > 0) set_threads(o.threads);
+  const Images images = images_of(o);
+  if (!o.head_only && images.validation && images.validation->name(0) == images.training->name(0))
+    tell(str_cat("no folder ", o.val_split, ": evaluation asks about the images of training"));
+  const std::vector<Choice> recipe = take_recipe(command, o, *images.training);
+  if (o.head_only) return run_head(o, settings_text(command), images, recipe);
+  o.class_weight = class_weights(o, *images.training,
+                                 o.input.num_classes.value_or(static_cast<int>(images.training->classes().size())));
+  return run(o, settings_text(command), images, recipe);
 }
 
 }  // namespace
@@ -528,7 +533,7 @@ void add_train(CLI::App& app) {
   command->callback([=] {
     if (!config->empty())
       for (const std::string& key : apply_settings(*command, *config)) tell(str_cat(*config, ": no flag '", key, "'"));
-    const int code = run(*o, settings_text(*command));
+    const int code = prepare_and_run(*command, *o);
     if (code != 0) throw CLI::RuntimeError(code);
   });
 }

@@ -314,6 +314,25 @@ void add_loss_options(CLI::App& command, TrainingOptions& o) {
 
 }  // namespace
 
+void add_small_data_options(CLI::App& command, TrainingOptions& o) {
+  command.add_flag("--head-only", o.head_only, "learn the classifier alone, of features that are computed once");
+  command.add_option("--head-l2", o.head_l2, "L2 penalty of --head-only, scikit-learn's 1/C; auto: cross-validated");
+  command.add_option("--folds", o.folds, "of the cross-validation of --head-only")->check(CLI::Range(2, 1000));
+  command
+      .add_option("--recipe", o.recipe,
+                  "data: sizes, rates and augmentation that no flag gives come from the images; timm: its defaults; "
+                  "auto: data, where no flag says how to train")
+      ->check(CLI::IsMember({"auto", "data", "timm"}));
+  command
+      .add_option("--class-weights", o.class_weights,
+                  "balanced: all classes count alike in the loss; none; auto: balanced where they differ much, with "
+                  "--head-only or a recipe")
+      ->check(CLI::IsMember({"auto", "balanced", "none"}));
+  command.add_option("--patience", o.patience, "end after so many epochs without a better metric; 0: never")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--html", o.html, "a page with plots and mistakes, written again while it runs");
+}
+
 void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("data", o.data, "a folder of train and validation, each with a folder a class");
   command.add_option("--data-dir", o.data_dir, "the same");
@@ -363,6 +382,7 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
       ->check(CLI::IsMember({"top1", "top5", "loss"}));
   command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command.add_flag("--eager", o.eager, "run steps op by op instead of compiling them");
+  add_small_data_options(command, o);
   add_others(command);
   take_last(command);
 }
@@ -376,6 +396,9 @@ void check(const TrainingOptions& o) {
   if (!o.img_sizes.empty() && o.accumulate > 1) refuse("--train-img-sizes beside --grad-accum-steps", "one of them");
   if (o.img_sizes.empty() && o.batches_an_epoch)
     refuse("--train-batches-per-epoch without --train-img-sizes", "else an epoch is all images");
+  if (o.class_weights == "balanced" && !o.loss.empty() && o.loss != "ce" && o.loss != "bce")
+    refuse("--class-weights beside a loss that takes none", "--loss ce or bce");
+  if (o.class_weights == "balanced" && o.jsd_loss) refuse("--class-weights beside --jsd-loss", "one of them");
   if (o.mixes() && o.batch * o.accumulate % 2 != 0) refuse("an odd --batch-size is to be mixed", "pairs are");
   if (o.mixes() && o.mixup_mode == "half" && o.batch % 2 != 0) refuse("half of an odd --batch-size", "an even one");
   if (o.aug_repeats > 0 && o.aug_repeats < 1) refuse("--aug-repeats below 1", "0, or from 1 on");

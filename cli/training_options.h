@@ -51,7 +51,11 @@ struct TrainingOptions {
   InputOptions input;
   std::string model = "resnet50", pretrained_path, initial_checkpoint, resume;
   std::vector<std::string> licenses;
-  bool pretrained = false, no_resume_opt = false, grad_checkpointing = false;
+  bool pretrained = false, no_resume_opt = false, grad_checkpointing = false, head_only = false;
+  std::string head_l2 = "1", recipe = "auto", class_weights = "auto", html;
+  std::vector<double> class_weight;                // what class_weights comes to
+  int folds = 5;
+  int64_t patience = 0;
   int64_t batch = 128, accumulate = 1;
   std::optional<int64_t> validation_batch;
   int workers = 4;
@@ -114,6 +118,8 @@ struct TrainingOptions {
   bool mixes() const { return mixup > 0 || cutmix > 0 || !cutmix_minmax.empty(); }
 };
 
+/// What timm's train.py does not have: heads alone, recipes, weights of classes, patience, a page.
+void add_small_data_options(CLI::App& command, TrainingOptions& o);
 void add_training_options(CLI::App& command, TrainingOptions& o);
 /// Throws Error for flags that exclude each other.
 void check(const TrainingOptions& o);

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """fashion_mnist.py — the images of Debian's package dataset-fashion-mnist as a folder that `fovea train` takes.
 
-usage: fashion_mnist.py OUT [--from FOLDER] [--most N]
+usage: fashion_mnist.py OUT [--from FOLDER] [--most N] [--first N]
 FOLDER has the package's four .gz files (by default where Debian installs them). OUT/train and OUT/validation get a
 folder a class, with grey PNGs of 28 x 28 pixels. --most N: of each class at most so many.
+--first N: of the images to train on the first so many, in the package's order.
 """
 import argparse
 import gzip
@@ -32,14 +33,14 @@ def png(pixels, width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 6)) + chunk(b"IEND", b"")
 
 
-def write(images, labels, out, most):
+def write(images, labels, out, most, first):
     (count, height, width), pixels = read(images)
     _, classes = read(labels)
     written = [0] * len(CLASSES)
     for name in CLASSES:
         (out / name).mkdir(parents=True, exist_ok=True)
     size = width * height
-    for i in range(count):
+    for i in range(min(count, first or count)):
         label = classes[i]
         if most and written[label] >= most:
             continue
@@ -53,9 +54,10 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--from", dest="source", type=pathlib.Path, default=DEBIAN)
     parser.add_argument("--most", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0)
     a = parser.parse_args()
-    for part, split in ("train", "train"), ("t10k", "validation"):
-        write(a.source / f"{part}-images-idx3-ubyte.gz", a.source / f"{part}-labels-idx1-ubyte.gz", a.out / split, a.most)
+    for part, split, first in ("train", "train", a.first), ("t10k", "validation", 0):
+        write(a.source / f"{part}-images-idx3-ubyte.gz", a.source / f"{part}-labels-idx1-ubyte.gz", a.out / split, a.most, first)
 
 
 main()

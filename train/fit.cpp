@@ -206,9 +206,13 @@ void Fit::prune(int64_t newest) {
   checkpoints_->sweep();
 }
 
+bool Fit::out_of_patience() const {
+  return options_.patience > 0 && best_epoch_ >= 0 && epoch_ - 1 - best_epoch_ >= options_.patience;
+}
+
 Ended Fit::run() {
   const int64_t end = options_.stop_epoch > 0 ? std::min(options_.stop_epoch, options_.epochs) : options_.epochs;
-  while (epoch_ < end) {
+  while (epoch_ < end && !out_of_patience()) {
     std::optional<Ended> early = run_epoch();
     if (!early) early = end_epoch();
     if (!early) continue;

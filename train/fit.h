@@ -52,6 +52,7 @@ struct FitOptions {
   int64_t history = 10;                            // checkpoints that are kept, the best
   std::string metric = "top1";                     // or top5, loss: what "best" looks at
   std::vector<int64_t> milestones{};               // epochs whose checkpoints stay, as "milestone-N"
+  int64_t patience = 0;                            // epochs without a better metric, then it ends; 0: never
   int64_t most_not_finite = 5;                     // steps in a row that change nothing, then it ends
 };
 
@@ -74,6 +75,8 @@ class Fit {
   int64_t updates() const { return updates_; }
   std::optional<double> best() const { return best_; }
   int64_t best_epoch() const { return best_epoch_; }
+  /// Are there as many epochs without a better metric as FitOptions::patience allows?
+  bool out_of_patience() const;
 
  private:
   std::optional<Ended> run_epoch();

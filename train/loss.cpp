@@ -39,6 +39,17 @@ struct CrossEntropy final : Loss {
   double smoothing;
 };
 
+// PyTorch's: a mean by the weights of the images' classes; of mixed targets by the number of images.
+struct WeightedCrossEntropy final : Loss {
+  explicit WeightedCrossEntropy(const LossOptions& options) : o(options) {}
+  Tensor operator()(const Tensor& x, const Tensor& target) const override {
+    const Tensor y = dense(target, x), weights = row(o.class_weight, x);
+    const Tensor loss = -sum(smoothed(y, o.soft_targets ? 0 : o.smoothing) * (log_softmax(x, 1) * weights));
+    return is_dense(target) ? loss / static_cast<double>(x.dim(0)) : loss / sum(y * weights);
+  }
+  LossOptions o;
+};
+
 struct BinaryCrossEntropy final : Loss {
   explicit BinaryCrossEntropy(const LossOptions& options) : o(options) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const override {
@@ -219,9 +230,12 @@ std::shared_ptr<const Loss> classification_loss(const LossOptions& given) {
   if (!o.multi_label && (kind == "twoway" || kind == "zlpr" || kind == "db"))
     refuse(str_cat("the loss ", kind, " is of several labels an image"));
   const bool weighted = !o.class_weight.empty() || !o.pos_weight.empty();
-  if (weighted && kind != "bce" && !(kind == "asl" && o.multi_label))
+  const bool takes_weights =
+      kind == "bce" || (kind == "asl" && o.multi_label) || (kind == "ce" && o.pos_weight.empty());
+  if (weighted && !takes_weights)
     refuse(str_cat("the loss ", kind, " has no weights"));
   if (kind != "bce" && (o.bce_target_thresh || o.bce_sum)) refuse("a threshold of targets, and sums, are of bce alone");
+  if (kind == "ce" && weighted) return std::make_shared<WeightedCrossEntropy>(o);
   if (kind == "ce") return std::make_shared<CrossEntropy>(o.soft_targets ? 0 : o.smoothing);
   if (kind == "bce") return std::make_shared<BinaryCrossEntropy>(o);
   if (kind == "asl") {

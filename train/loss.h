@@ -22,7 +22,7 @@ struct LossOptions {
   bool multi_label = false;                        // targets are independent of one another, [N, C]
   bool soft_targets = false;                       // targets were mixed, which smoothed them already
   double smoothing = 0;
-  // one for all, or one a class; bce, and asl of several labels
+  // one for all, or one a class; bce, and asl of several labels; of ce the first, one a class
   std::vector<double> class_weight{}, pos_weight{};
   std::optional<double> bce_target_thresh{};       // targets above it count as 1, others as 0
   bool bce_sum = false;                            // over classes, before the mean over images
