@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // bench/text.cpp — results as lines for people.
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 #include <map>
 
+#include "bench/detail.h"
+#include "bench/lines.h"
 #include "bench/result.h"
 
 namespace fovea::bench {
 namespace {
-
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...) {
-  char line[512];
-  va_list values;
-  va_start(values, pattern);
-  std::vsnprintf(line, sizeof line, pattern, values);
-  va_end(values);
-  return line;
-}
 
 std::string shape_text(const Meta& m) {
   std::string s;
@@ -32,7 +23,8 @@ std::string step_line(const StepTime& t, double total, bool measured) {
                             static_cast<double>(t.step.bytes) / seconds * 1e-9);
   if (measured) line += format(" %7.1f%%", 100 * t.least_seconds / seconds);
   line += format("  %-32s %-12s %-26s ", t.step.scope.c_str(), std::string(t.step.op).c_str(), t.step.plan.c_str());
-  return line + shapes(t.step) + "\n";
+  const std::string more = detail(t.step);
+  return line + shapes(t.step) + (more.empty() ? "" : str_cat("  (", more, ")")) + "\n";
 }
 
 // The time of each kernel, the slowest first.
@@ -75,21 +67,31 @@ std::string shapes(const StepInfo& s) {
   return out;
 }
 
+std::string noise_text(const Noise& n) {
+  if (!n.noisy) return {};
+  return format("noisy: others used the machine, only %d of %d runs were calm (a fixed piece of work took %.2f times as "
+                "long as at best; preempted %lld times)",
+                n.calm, n.runs, n.slowdown(), static_cast<long long>(n.preempted));
+}
+
 std::string summary(const Result& r) {
-  return format(
-      "%s  batch %d  %s  %d threads  %s: median %.3f ms, fastest %.3f, slowest %.3f over %zu runs; %.1f images/s",
-      r.model.c_str(), r.batch, r.dtype.c_str(), r.threads, r.train ? "training step" : "inference", r.median_ms(),
-      r.ms.front(), r.ms.back(), r.ms.size(), r.images_per_second());
+  const std::string noise = noise_text(r.noise);
+  return format("%s  batch %d  %s  %d threads  %s: median %.3f ms, fastest %.3f, p90 %.3f, slowest %.3f over %zu runs; "
+                "%.1f images/s",
+                r.model.c_str(), r.batch, r.dtype.c_str(), r.threads, r.train ? "training step" : "inference",
+                r.median_ms(), r.ms.front(), quantile(r.ms, 0.9), r.ms.back(), r.ms.size(), r.images_per_second()) +
+         (noise.empty() ? "" : "\n  " + noise);
 }
 
 std::string step_table(const Result& r, size_t top) {
   const double total = r.steps_seconds();
   const bool measured = r.least_seconds() > 0;
-  std::string out = format("%.3f ms in %zu steps (%.3f ms when they are not timed); arena %.1f MB, constants %.1f MB",
-                           total * 1e3, r.steps.size(), r.median_ms(), static_cast<double>(r.arena_bytes) * 1e-6,
+  std::string out = format("%zu steps add up to %.3f ms, whole runs take %.3f ms; arena %.1f MB, constants %.1f MB",
+                           r.steps.size(), total * 1e3, r.median_ms(), static_cast<double>(r.arena_bytes) * 1e-6,
                            static_cast<double>(r.constant_bytes) * 1e-6);
   if (r.side_by_side) out += "; images run side by side: steps are those of one image on one thread";
   if (measured) out += format("; %.1f%% of the roofline", 100 * r.least_seconds() / total);
+  if (const std::string noise = noise_text(r.step_noise); !noise.empty()) out += "\nsteps, " + noise;
   out += format("\n\n%9s %6s %9s %8s%s  %-32s %-12s %-26s %s\n", "us", "share", "GFLOP/s", "GB/s",
                 measured ? "    roof" : "", "module", "op", "kernel", "operands -> result");
   std::vector<const StepTime*> order;
@@ -106,7 +108,8 @@ std::string machine_table(const Machine& m) {
   std::string out = format("%s, %d processor%s, measured with %d thread%s\n", m.cpu.c_str(), m.processors,
                            m.processors == 1 ? "" : "s", m.threads, m.threads == 1 ? "" : "s");
   for (const Peak& p : m.peaks)
-    out += format("%9.1f GFLOP/s  %s %s\n", p.flops * 1e-9, std::string(name_of(p.dtype)).c_str(), p.name.c_str());
+    out += format("%9.1f GFLOP/s  %s %s%s\n", p.flops * 1e-9, std::string(name_of(p.dtype)).c_str(), p.name.c_str(),
+                  p.settled ? "" : "  (did not settle: others used the machine)");
   for (const Bandwidth& b : m.bandwidths)
     out += format("%9.1f GB/s read %9.1f GB/s copy  of %lld KiB\n", b.read * 1e-9, b.copy * 1e-9,
                   static_cast<long long>(b.bytes >> 10));

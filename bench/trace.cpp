@@ -2,6 +2,7 @@
 // bench/trace.cpp — results as a trace that chrome://tracing and Perfetto show.
 #include <nlohmann/json.hpp>
 
+#include "bench/detail.h"
 #include "bench/result.h"
 #include "bench/spans.h"
 
@@ -18,6 +19,7 @@ Json slice(size_t process, std::string_view name, std::string_view kind, double 
 Json step_arguments(const StepTime& t) {
   const double seconds = std::max(t.seconds, 1e-9);
   Json j{{"module", t.step.scope}, {"kernel", t.step.plan}, {"shapes", shapes(t.step)}};
+  if (const std::string d = detail(t.step); !d.empty()) j["detail"] = d;
   if (!t.step.attrs.empty()) j["attrs"] = t.step.attrs;
   j["GFLOP/s"] = static_cast<double>(t.step.flops) / seconds * 1e-9;
   j["GB/s"] = static_cast<double>(t.step.bytes) / seconds * 1e-9;
