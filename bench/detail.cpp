@@ -18,7 +18,8 @@ Fields fields_of(std::string_view attrs) {
     if (equals == attrs.npos) break;
     const size_t close = attrs.substr(equals).starts_with("=[") ? attrs.find(']', equals) : equals;
     const size_t comma = close == attrs.npos ? attrs.npos : attrs.find(", ", close);
-    out.emplace_back(attrs.substr(0, equals), attrs.substr(equals + 1, comma == attrs.npos ? comma : comma - equals - 1));
+    out.emplace_back(attrs.substr(0, equals),
+                     attrs.substr(equals + 1, comma == attrs.npos ? comma : comma - equals - 1));
     attrs = comma == attrs.npos ? std::string_view() : attrs.substr(comma + 2);
   }
   return out;
@@ -116,9 +117,11 @@ constexpr Explanation kExplanations[] = {
     {"on dense copies", "Operands whose strides no kernel takes are copied first."},
     {"on contiguous copies", "Operands are brought into contiguous order first, for no kernel takes theirs."},
     {"quant product", "A product of 8-bit integers summed in 32 bits: rows are places of the result, columns outputs."},
-    {"product", "A matrix product in register tiles over packed weights; a convolution's rows are places of its result, "
-                "its columns the outputs, and windows are read where they lie."},
-    {"winograd", "Winograd's F(4x4, 3x3): 36 small products instead of 144 multiply-adds a tile, between two transforms."},
+    {"product",
+     "A matrix product in register tiles over packed weights; a convolution's rows are places of its result, "
+     "its columns the outputs, and windows are read where they lie."},
+    {"winograd",
+     "Winograd's F(4x4, 3x3): 36 small products instead of 144 multiply-adds a tile, between two transforms."},
     {"depthwise", "One filter a channel: rows of the image pass through registers, many channels at once."},
     {"few", "A convolution of few input channels, as of an image: rows of it are laid out so that vectors are full."},
     {"attention", "Scores, softmax and weighted sum of a block of queries at a time; the scores never reach memory."},

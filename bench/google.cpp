@@ -29,7 +29,9 @@ Json context(const Machine& m) {
           {"library_build_type", "release"}};
 }
 
-double mean(const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size()); }
+double mean(const std::vector<double>& v) {
+  return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
+}
 
 // Of a sample.
 double deviation(const std::vector<double>& v) {

@@ -48,8 +48,8 @@ void measure(Machine& m, Progress& progress);
 
 /// What tries at one peak say: the best, which has settled when two more came within a fiftieth of it.
 Peak peak_of(std::string name, DType t, std::vector<double> tries);
-/// Wider instructions do what narrower ones do: of one type, a later peak is not below an earlier one. Where it came out
-/// so, it is raised, and has not settled.
+/// Wider instructions do what narrower ones do: of one type, a later peak is not below an earlier one. Where it came
+/// out so, it is raised, and has not settled.
 void order_peaks(std::vector<Peak>& peaks);
 
 }  // namespace fovea::bench

@@ -169,7 +169,8 @@ constexpr Maker kMakers[] = {{"conv", conv_use},       {"linear", linear_use},  
 
 // With results, whose shapes the op's own rule gives.
 Use use_of(const OpOptions& o) {
-  const auto* maker = std::find_if(std::begin(kMakers), std::end(kMakers), [&](const Maker& m) { return m.name == o.op; });
+  const auto* maker =
+      std::find_if(std::begin(kMakers), std::end(kMakers), [&](const Maker& m) { return m.name == o.op; });
   if (maker == std::end(kMakers))
     throw Error(Error::Kind::argument, str_cat("--op: no op '", o.op, "'"), "there are: " + join(op_names(), " "));
   Use u = maker->make(o, parse_dtype(o.dtype));

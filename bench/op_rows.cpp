@@ -26,7 +26,9 @@ Json kernel_json(const KernelTime& k) {
 
 // The classes that this processor has and this process may use.
 std::vector<std::string> classes(const Machine& m) {
-  const auto has = [&](const char* flag) { return std::find(m.features.begin(), m.features.end(), flag) != m.features.end(); };
+  const auto has = [&](const char* flag) {
+    return std::find(m.features.begin(), m.features.end(), flag) != m.features.end();
+  };
   std::vector<std::string> out;
   for (const Isa isa : {Isa::sse2, Isa::avx2, Isa::avx512})
     if (isa_allowed(isa) && (isa == Isa::sse2 || has(isa == Isa::avx2 ? "avx2" : "avx512bw")))

@@ -90,10 +90,11 @@ std::string noise_card(const Result& r) {
   s += "</tbody></table>\n";
   for (const Noise& n : {r.noise, r.step_noise})
     if (n.noisy) s += str_cat("<p class='warn'>", escaped(noise_text(n)), "</p>\n");
-  return card("Who else used the machine",
-              "A fixed piece of work, the canary, is timed before and after every run: runs beside which it took over "
-              "a tenth longer than at best are measured again, and do not count. In its column: its median to its best.",
-              s);
+  return card(
+      "Who else used the machine",
+      "A fixed piece of work, the canary, is timed before and after every run: runs beside which it took over "
+      "a tenth longer than at best are measured again, and do not count. In its column: its median to its best.",
+      s);
 }
 
 std::string model_section(const Result& r, const Machine& m) {
@@ -135,13 +136,14 @@ std::string overview(const std::vector<Result>& results) {
       s += str_cat("<tr>", text_cell(r.model), "<td class='l' colspan='5'>", escaped(r.error), "</td></tr>\n");
       continue;
     }
-    s += str_cat("<tr><td class='l'><a href='#", escaped(r.model), "'>", escaped(r.model), "</a></td>",
-                 number_cell(r.median_ms(), digits(r.median_ms())),
-                 number_cell(r.images_per_second(), digits(r.images_per_second())),
-                 number_cell(r.macs, r.macs > 0 ? digits(r.macs * 1e-9) : ""),
-                 number_cell(static_cast<double>(r.parameters), digits(static_cast<double>(r.parameters) * 1e-6), "x"),
-                 number_cell(static_cast<double>(r.arena_bytes), digits(static_cast<double>(r.arena_bytes) * 1e-6), "x"),
-                 "</tr>\n");
+    s +=
+        str_cat("<tr><td class='l'><a href='#", escaped(r.model), "'>", escaped(r.model), "</a></td>",
+                number_cell(r.median_ms(), digits(r.median_ms())),
+                number_cell(r.images_per_second(), digits(r.images_per_second())),
+                number_cell(r.macs, r.macs > 0 ? digits(r.macs * 1e-9) : ""),
+                number_cell(static_cast<double>(r.parameters), digits(static_cast<double>(r.parameters) * 1e-6), "x"),
+                number_cell(static_cast<double>(r.arena_bytes), digits(static_cast<double>(r.arena_bytes) * 1e-6), "x"),
+                "</tr>\n");
   }
   s += "</tbody></table></section>\n";
   return s + card("Speed against multiply-adds", "Each point is a model; models on a line from the upper left to the "

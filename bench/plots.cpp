@@ -168,7 +168,7 @@ std::string histogram_plot(const Result& r, Room room) {
   for (const auto& [name, part] : {std::pair{"p50", 0.5}, std::pair{"p90", 0.9}, std::pair{"p99", 0.99}}) {
     const double at = x.at(quantile(r.ms, part)), width = text_width(name);
     svg.line(at, kTop - 4, at, kBottom, "roof dashed");
-    if (at - width / 2 > end) svg.text(at, kTop - 8, name, "tick middle"), end = at + width / 2;
+    if (at - width / 2 > end) svg.text(at, kTop - 8, name, "tick middle"), end = at + width / 2 + 6;
   }
   return svg.str("times of whole runs");
 }

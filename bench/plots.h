@@ -16,7 +16,8 @@ struct Room {
 };
 constexpr Room kWide{1180, false}, kHalf{580, false}, kNarrow{430, true};
 
-std::string kernel_plot(const Result& r, Room room);       // the time of each kernel, and what the roofline leaves of it
+// the time of each kernel, and what the roofline leaves of it
+std::string kernel_plot(const Result& r, Room room);
 std::string timeline_plot(const Result& r, Room room);     // modules and steps in order
 std::string memory_plot(const Result& r, Room room);       // the arena over the same time
 std::string histogram_plot(const Result& r, Room room);    // how often whole runs took how long

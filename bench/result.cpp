@@ -5,6 +5,7 @@
 #include <ctime>
 #include <new>
 
+#include "bench/counters.h"
 #include "bench/counts.h"
 #include "bench/phases.h"
 #include "engine/core/out_of_memory.h"
@@ -40,6 +41,28 @@ double cpu_now() {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+// One more run, for what its threads do.
+std::vector<LaneSlice> follow_threads(Work& work) {
+  Lanes lanes;
+  const UseWatch use(lanes);
+  work.profile();
+  return lanes.slices();
+}
+
+void add_counts(Work& work, int runs, Result& r) {
+  const Counters counters;                         // the pool's threads are there by now
+  CountingWatch counting(counters);
+  const UseWatch use(counting);
+  for (int i = 0; i < runs; ++i) {
+    counting.run_begins();
+    work.profile();
+  }
+  r.counters = counters.names();
+  r.no_counters = counters.refused();
+  for (size_t i = 0; i < r.steps.size(); ++i)
+    for (const uint64_t sum : counting.sums()[i]) r.steps[i].counts.push_back(static_cast<double>(sum) / runs);
 }
 
 // Of the runs that count, fastest first.
@@ -153,6 +176,8 @@ Result run_once(const RunOptions& o, const Machine& machine, Progress& progress)
   if (o.profile || o.detail) {
     r.steps = profile(work, o.repeat, machine, r.step_noise, progress);
     r.memory = memory_of(work.session().graph());
+    r.lanes = follow_threads(work);
+    if (o.counters) add_counts(work, o.repeat, r);
     if (r.train && o.detail) add_phases(r, work.session().graph());
   }
   progress.clear();

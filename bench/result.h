@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/lanes.h"
 #include "bench/machine.h"
 #include "bench/samples.h"
 #include "bench/work.h"
@@ -15,6 +16,7 @@ struct StepTime {
   double seconds = 0;                              // median over the runs that count
   double low = 0, high = 0;                        // a tenth of those runs was shorter, a tenth longer
   double least_seconds = 0;                        // by the roofline; 0: the machine was not measured
+  std::vector<double> counts{};                    // a run's mean, as Result::counters has them
 };
 
 /// A stretch of the session's working memory, and the steps (first and last included) that need it.
@@ -41,6 +43,9 @@ struct Result {
   bool side_by_side = false;                       // images one a thread: then steps are of one image on one thread
   std::vector<StepTime> steps;                     // in order; empty unless profiled
   std::vector<Block> memory;                       // likewise
+  std::vector<LaneSlice> lanes;                    // what each thread did in one run of the steps; likewise
+  std::vector<std::string> counters;               // what was counted in each step, where that was asked for
+  std::string no_counters;                         // why the processor's own are not among them
 
   double median_ms() const { return quantile(ms, 0.5); }
   double images_per_second() const { return batch * 1e3 / median_ms(); }
@@ -53,6 +58,7 @@ struct RunOptions {
   int repeat = 50;
   bool profile = false;
   bool detail = false;                             // of a training step: the time of its phases
+  bool counters = false;                           // count cycles and more in each step
   bool smaller_batches = false;                    // where memory is short: half the batch, again and again
 };
 Result run(const RunOptions& o, const Machine& machine, Progress& progress);

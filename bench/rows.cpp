@@ -44,7 +44,7 @@ Json metas(const Metas& list) {
   return out;
 }
 
-Json step_json(const StepTime& t, double total) {
+Json step_json(const Result& r, const StepTime& t, double total) {
   const double seconds = std::max(t.seconds, 1e-9);
   Json j{{"module", t.step.scope}, {"op", t.step.op}, {"kernel", t.step.plan}, {"attrs", t.step.attrs}};
   j["kind"] = kind_of(t.step);
@@ -61,6 +61,7 @@ Json step_json(const StepTime& t, double total) {
   j["gflops_per_sec"] = rounded(static_cast<double>(t.step.flops) / seconds * 1e-9, 2);
   j["gbytes_per_sec"] = rounded(static_cast<double>(t.step.bytes) / seconds * 1e-9, 2);
   if (t.least_seconds > 0) j["roofline_share"] = rounded(t.least_seconds / seconds, 4);
+  for (size_t i = 0; i < t.counts.size(); ++i) j["counters"][r.counters[i]] = rounded(t.counts[i], 2);
   return j;
 }
 
@@ -123,8 +124,9 @@ Json result_json(const Result& r, const Machine& m, const std::string& version) 
   j["steps_us"] = rounded(total * 1e6, 3);
   j["steps_noise"] = noise_json(r.step_noise);
   if (m.measured()) j["roofline_share"] = rounded(r.least_seconds() / total, 4);
+  if (!r.no_counters.empty()) j["no_counters"] = r.no_counters;
   j["steps"] = Json::array();
-  for (const StepTime& t : r.steps) j["steps"].push_back(step_json(t, total));
+  for (const StepTime& t : r.steps) j["steps"].push_back(step_json(r, t, total));
   return j;
 }
 
@@ -162,7 +164,7 @@ std::string cell(const std::string& text) {
 
 std::vector<std::pair<std::string, std::string>> step_cells(const Result& r, size_t i, double total) {
   const StepTime& t = r.steps[i];
-  const Json j = step_json(t, total);
+  const Json j = step_json(r, t, total);
   std::vector<std::pair<std::string, std::string>> out{{"model", r.model}, {"step", str_cat(i)}};
   for (const char* key : {"module", "op", "kernel", "kind", "detail", "operands"})
     out.emplace_back(key, j.at(key).get<std::string>());

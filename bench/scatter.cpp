@@ -52,7 +52,7 @@ Scatter::Scatter(Room room, const std::vector<double>& xs, const std::vector<dou
   }
   svg_.text((x_.from + x_.to) / 2, high_ - 8, x_name, "tick middle");
   svg_.text(4, 13, y_name, "tick");
-  taken_.add({0, 0, kLeft, high_});                // the axis and its numbers
+  taken_.add({0, 0, kLeft + 3, high_});            // the axis and its numbers
   taken_.add({0, 0, 4 + text_width(y_name), kTop - 6});
 }
 
@@ -66,6 +66,10 @@ void Scatter::line(std::pair<double, double> from, std::pair<double, double> to,
                    std::string_view label) {
   const double x0 = x_.at(from.first), y0 = y_.at(from.second), x1 = x_.at(to.first), y1 = y_.at(to.second);
   svg_.line(x0, y0, x1, y1, kind);
+  constexpr double kApart = 5;                     // labels keep clear of lines, too
+  const int pieces = static_cast<int>(std::hypot(x1 - x0, y1 - y0) / kApart) + 1;
+  for (int i = 0; i <= pieces; ++i)
+    taken_.add({x0 + (x1 - x0) * i / pieces - 1, y0 + (y1 - y0) * i / pieces - 1, 2, 2});
   if (!label.empty()) labels_.push_back({x0, y0, x1, y1, 3, std::string(label)});
 }
 

@@ -16,7 +16,15 @@ std::string shape_text(const Meta& m) {
   return s.empty() ? "scalar" : s;
 }
 
-std::string step_line(const StepTime& t, double total, bool measured) {
+// "  [cycles 123456, instructions 234567]"
+std::string counts_text(const Result& r, const StepTime& t) {
+  std::string s;
+  for (size_t i = 0; i < t.counts.size(); ++i)
+    s += str_cat(s.empty() ? "  [" : ", ", r.counters[i], " ", format("%.0f", t.counts[i]));
+  return s.empty() ? s : s + "]";
+}
+
+std::string step_line(const Result& r, const StepTime& t, double total, bool measured) {
   const double seconds = std::max(t.seconds, 1e-9);
   std::string line = format("%9.1f %5.1f%% %9.1f %8.1f", t.seconds * 1e6, 100 * t.seconds / total,
                             static_cast<double>(t.step.flops) / seconds * 1e-9,
@@ -24,7 +32,7 @@ std::string step_line(const StepTime& t, double total, bool measured) {
   if (measured) line += format(" %7.1f%%", 100 * t.least_seconds / seconds);
   line += format("  %-32s %-12s %-26s ", t.step.scope.c_str(), std::string(t.step.op).c_str(), t.step.plan.c_str());
   const std::string more = detail(t.step);
-  return line + shapes(t.step) + (more.empty() ? "" : str_cat("  (", more, ")")) + "\n";
+  return line + shapes(t.step) + (more.empty() ? "" : str_cat("  (", more, ")")) + counts_text(r, t) + "\n";
 }
 
 // The time of each kernel, the slowest first.
@@ -69,9 +77,10 @@ std::string shapes(const StepInfo& s) {
 
 std::string noise_text(const Noise& n) {
   if (!n.noisy) return {};
-  return format("noisy: others used the machine, only %d of %d runs were calm (a fixed piece of work took %.2f times as "
-                "long as at best; preempted %lld times)",
-                n.calm, n.runs, n.slowdown(), static_cast<long long>(n.preempted));
+  return format(
+      "noisy: others used the machine, only %d of %d runs were calm (a fixed piece of work took %.2f times as "
+      "long as at best; preempted %lld times)",
+      n.calm, n.runs, n.slowdown(), static_cast<long long>(n.preempted));
 }
 
 std::string summary(const Result& r) {
@@ -92,6 +101,7 @@ std::string step_table(const Result& r, size_t top) {
   if (r.side_by_side) out += "; images run side by side: steps are those of one image on one thread";
   if (measured) out += format("; %.1f%% of the roofline", 100 * r.least_seconds() / total);
   if (const std::string noise = noise_text(r.step_noise); !noise.empty()) out += "\nsteps, " + noise;
+  if (!r.no_counters.empty()) out += "\nno counters of the processor: " + r.no_counters;
   out += format("\n\n%9s %6s %9s %8s%s  %-32s %-12s %-26s %s\n", "us", "share", "GFLOP/s", "GB/s",
                 measured ? "    roof" : "", "module", "op", "kernel", "operands -> result");
   std::vector<const StepTime*> order;
@@ -100,7 +110,7 @@ std::string step_table(const Result& r, size_t top) {
     std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->seconds > b->seconds; });
     order.resize(std::min(top, order.size()));
   }
-  for (const StepTime* t : order) out += step_line(*t, total, measured);
+  for (const StepTime* t : order) out += step_line(r, *t, total, measured);
   return out + "\n" + kernel_lines(r, total, measured);
 }
 

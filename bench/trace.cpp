@@ -49,14 +49,41 @@ void add(Json& events, size_t process, const Result& r) {
   }
 }
 
+// One run as it was: a lane a thread.
+void add_lanes(Json& events, size_t process, const Result& r) {
+  events.push_back({{"name", "process_name"},
+                    {"ph", "M"},
+                    {"pid", process},
+                    {"args", {{"name", str_cat(r.model, "  threads of one run")}}}});
+  int last = -1;
+  for (const LaneSlice& s : r.lanes) {
+    const int lane = s.thread + 1;
+    if (s.thread != last)
+      events.push_back({{"name", "thread_name"},
+                        {"ph", "M"},
+                        {"pid", process},
+                        {"tid", lane},
+                        {"args", {{"name", s.thread == 0 ? "caller" : str_cat("pool ", s.thread)}}}});
+    last = s.thread;
+    const StepTime& t = r.steps[s.step];
+    Json event = slice(process, t.step.op, "piece", s.from, s.to);
+    event["tid"] = lane;
+    event["args"] = {{"module", t.step.scope}, {"kernel", t.step.plan}, {"step", s.step}};
+    events.push_back(std::move(event));
+  }
+}
+
 }  // namespace
 
 std::string chrome_trace(const std::vector<Result>& results) {
   Json events = Json::array();
   for (size_t i = 0; i < results.size(); ++i) add(events, i + 1, results[i]);
-  return Json{{"displayTimeUnit", "ms"},
-              {"otherData", {{"note", "each step lasts its median; steps follow one another without gaps"}}},
-              {"traceEvents", events}}
+  for (size_t i = 0; i < results.size(); ++i)
+    if (!results[i].lanes.empty()) add_lanes(events, results.size() + i + 1, results[i]);
+  return Json{
+      {"displayTimeUnit", "ms"},
+      {"otherData", {{"note", "each step lasts its median, without gaps; threads are those of one run, as it was"}}},
+      {"traceEvents", events}}
       .dump();
 }
 

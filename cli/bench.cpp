@@ -83,7 +83,8 @@ std::string type_of(const std::string& precision) {
   const DType t = parse_dtype(precision);
   if (t == DType::f32) return "f32";
   if (t == DType::bf16) return "bf16";
-  throw Error(Error::Kind::unsupported, str_cat("--precision ", precision), "there are float32, bfloat16, amp and int8");
+  throw Error(Error::Kind::unsupported, str_cat("--precision ", precision),
+              "there are float32, bfloat16, amp and int8");
 }
 
 void write_file(const std::string& path, const std::string& text) {
@@ -294,7 +295,8 @@ void run_models(const Arguments& a, const std::vector<std::string>& names) {
   if (machine.measured() && !a.json && !a.google && !a.csv && a.html.empty())
     std::printf("%s\n", bench::machine_table(machine).c_str());
   if (a.csv)
-    std::printf("%s\n", (a.per_op ? bench::step_csv_header() : bench::csv_header(a.run.work.train, a.run.detail)).c_str());
+    std::printf("%s\n",
+                (a.per_op ? bench::step_csv_header() : bench::csv_header(a.run.work.train, a.run.detail)).c_str());
   const std::vector<bench::Result> results =
       a.results.empty() ? run_all(a, names, machine, progress) : run_bulk(a, names, machine, progress);
   std::vector<std::unique_ptr<bench::Comparison>> comparisons;
@@ -321,6 +323,8 @@ void run(Arguments a) {
   // before anything asks what kernels may use
   if (!a.isa.empty()) ::setenv("FOVEA_ISA", a.isa.c_str(), 1);
   if (a.threads > 0) set_threads(a.threads);
+  if (a.top > 0 && !a.per_op && a.compare.empty())
+    throw Error(Error::Kind::argument, str_cat("--top ", a.top, " is for --per-op and --compare"));
   if (!a.precision.empty()) a.run.work.dtype = type_of(a.precision);
   if (!a.op.op.empty()) return run_op(a);
   if (a.compare.size() == 2) return compare_files(a);
@@ -415,6 +419,10 @@ void add_bench(CLI::App& app) {
       command->add_flag("--per-op", a->per_op, "every step: module, op, kernel, shapes, time, rates")->excludes(google);
   command->add_option("--top", a->top, "with --per-op or --compare: only so many of the steps")
       ->excludes(json);
+  command->add_flag("--counters", a->run.counters,
+                    "with --per-op: cycles, instructions, cache misses of each step, where perf_event_open is allowed")
+      ->needs(per_op)
+      ->excludes(csv);
   CLI::Option* roofline = command->add_flag("--roofline", a->roofline,
                     "measure the machine first; steps then show their share of what it allows");
   CLI::Option* trace =

@@ -219,7 +219,8 @@ class Ncnn:
             setattr(self.net.opt, name, False)
         if self.net.load_param(path + ".ncnn.param") or self.net.load_model(path + ".ncnn.bin"):
             raise SystemExit("ncnn: cannot load what pnnx wrote")
-        self.image = ncnn.Mat(image[0].numpy().copy())
+        self.pixels = image[0].contiguous().numpy()  # which the matrix borrows
+        self.image = ncnn.Mat(self.pixels)
         self.numpy = __import__("numpy")
         self.version = f"ncnn {ncnn.__version__}"
 
@@ -233,7 +234,7 @@ class Ncnn:
 
 
 class Mnn:
-    """From ONNX by mnnconvert; computing in f32."""
+    """From ONNX by MNN's converter, called without its script, which reports to its makers; computing in f32."""
 
     def __init__(self, options, model, image):
         if options.train or options.dtype != "f32":
@@ -241,8 +242,8 @@ class Mnn:
         import MNN
 
         path = onnx_file(model, image)
-        subprocess.run([tool("mnnconvert"), "-f", "ONNX", "--modelFile", path, "--MNNModel", path + ".mnn", "--bizCode",
-                        "fovea"], check=True, stdout=sys.stderr)
+        subprocess.run([sys.executable, "-c", "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)", "-f", "ONNX", "--modelFile",
+                        path, "--MNNModel", path + ".mnn", "--bizCode", "fovea"], check=True, stdout=sys.stderr)
         self.began = time.perf_counter()
         self.interpreter = MNN.Interpreter(path + ".mnn")
         self.session = self.interpreter.createSession({"backend": "CPU", "precision": "high", "numThread": options.threads})
@@ -258,7 +259,7 @@ class Mnn:
         host = self.MNN.Tensor(out.getShape(), self.MNN.Halide_Type_Float, [0.0] * self.elements(out.getShape()),
                                self.MNN.Tensor_DimensionType_Caffe)
         out.copyToHostTensor(host)
-        return host.getNumpyData()
+        return host.getNumpyData().copy()  # which would end with the tensor
 
     @staticmethod
     def elements(shape):

@@ -22,9 +22,8 @@ import report
 ROOT = compare.ROOT
 
 
-def information(tool, workers):
-    """What the tool says of every model that it has: name, module, params, macs."""
-    names = compare.output_of(tool, "models").split()
+def information(tool, names, workers):
+    """What the tool says of these models: name, module, params, macs."""
     told = lambda name: json.loads(compare.output_of(tool, "info", name, "--json"))
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         return list(pool.map(told, names))
@@ -137,11 +136,10 @@ def parse():
 def main():
     options = parse()
     options.append, options.twice, options.isa = True, False, ""
-    infos = information(options.fovea, options.threads)
     if options.models:
-        wanted = options.models.split(",")
-        chosen = [info for info in infos if info["name"].split(".")[0] in wanted]
+        chosen = information(options.fovea, options.models.split(","), options.threads)
     else:
+        infos = information(options.fovea, compare.output_of(options.fovea, "models").split(), options.threads)
         chosen = choose(infos, options.names, options.most_gmacs * 1e9)
     if options.list:
         for info in chosen:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/bench/compare.cpp — two runs step by step: what belongs together, what changed, and a slow kernel that was planted.
+// test/bench/compare.cpp — two runs step by step: what belongs together, what changed, and a slow kernel that was
+// planted.
 #include "bench/compare.h"
 
 #include <chrono>
@@ -30,7 +31,7 @@ Snapshot before() {
   return s;
 }
 
-Snapshot now() {
+Snapshot later() {
   Snapshot s{.model = "m", .dtype = "bf16", .median_ms = 1, .canary_us = 200};
   s.steps = {step("", "cast", "k", 2), step("a", "quant_conv", "slow", 40), step("b", "binary", "k", 5),
              step("b", "binary", "k", 3), step("d", "linear", "k", 20)};
@@ -80,7 +81,7 @@ Result profiled() {
 }  // namespace
 
 TEST_CASE("steps of one module and op are compared, in their order", "[bench]") {
-  const Comparison c(before(), now());
+  const Comparison c(before(), later());
   REQUIRE(c.pairs.size() == 6);
   const auto is = [&](size_t i, double was, double is_now) {
     INFO(i);
@@ -103,7 +104,7 @@ TEST_CASE("steps of one module and op are compared, in their order", "[bench]") 
 }
 
 TEST_CASE("what changed most comes first, with both kernels", "[bench]") {
-  const Comparison c(before(), now());
+  const Comparison c(before(), later());
   const std::string table = comparison_table(c, 1);
   CHECK(table.find("fast → slow") != std::string::npos);
   CHECK(table.find("binary") == std::string::npos);
@@ -122,7 +123,7 @@ TEST_CASE("what changed most comes first, with both kernels", "[bench]") {
 
 TEST_CASE("the page sets two runs side by side", "[bench]") {
   std::vector<std::unique_ptr<Comparison>> all;
-  all.push_back(std::make_unique<Comparison>(before(), now()));
+  all.push_back(std::make_unique<Comparison>(before(), later()));
   const std::string page = html_page({}, this_machine(), "1", all);
   for (const char* said : {"Before and now", "What changed most", "fast → slow", "(gone)", "class='bad'", "ringed"})
     CHECK(page.find(said) != std::string::npos);

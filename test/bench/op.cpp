@@ -45,7 +45,7 @@ TEST_CASE("every kernel that takes a convolution is timed, the one that models r
   const OpTimes few = timed({.op = "conv", .x = {1, 3, 32, 32}, .w = {16, 3, 3, 3}, .stride = {2}, .pad = {1}});
   CHECK(runs(few, "few"));
   CHECK(runs(few, "product"));
-  CHECK(detail(few.step) == "3x3, stride 2, pad 1");
+  CHECK(bench::detail(few.step) == "3x3, stride 2, pad 1");
   CHECK(shapes(few.step) == "f32 1x3x32x32, 16x3x3x3, 16 -> 1x16x16x16");
   CHECK(few.step.flops == 2 * 16 * 16 * 16 * 27);
 }
@@ -63,7 +63,7 @@ TEST_CASE("every op can be timed, in both types", "[bench]") {
       CHECK(!t.kernels.empty());
       CHECK(t.step.bytes > 0);
       CHECK((t.step.flops > 0) == (t.step.role == Role::conv || t.step.role == Role::product || op == "sdpa"));
-      if (op == "conv") CHECK(detail(t.step) == "1x1, + residual, relu");
+      if (op == "conv") CHECK(bench::detail(t.step) == "1x1, + residual, relu");
     }
 }
 

@@ -197,7 +197,8 @@ TEST_CASE("the catalogue's section has a table, a plot and the worst with their 
     l.add(l.key("zoo", model), {{"module", "family"},
                                 {"macs", 1.5e9},
                                 {"params", 3e6},
-                                {"kernels", {{"conv cpu:product avx2", 0.75}, {"binary cpu:avx2", 0.2}}}});
+                                {"kernels", json::array({json::array({"conv cpu:product avx2", 0.75}),
+                                                         json::array({"binary cpu:avx2", 0.2})})}});
   const Scratch scratch;
   const std::string rows = scratch.file("z.jsonl", l.text), page = scratch / "page.md";
   report(str_cat(rows, " --page ", page, " --zoo ", rows));
@@ -205,7 +206,8 @@ TEST_CASE("the catalogue's section has a table, a plot and the worst with their 
   CHECK(says(section, "3 models, f32, batch 1, 4 rounds each"));
   CHECK(says(line_of(section, "| ahead"), "| family | 1.50 | 10.00 | 21.00 | 40.00 | 2.10 | 4.00 | Known |"));
   CHECK(says(line_of(section, "| void"), "other answer"));
-  CHECK(says(section, "geometric mean 1.296, median 1.45, a tenth of the models below 0.80, worst 0.80; 1 of 2 below 1."));
+  CHECK(says(section,
+             "geometric mean 1.296, median 1.45, a tenth of the models below 0.80, worst 0.80; 1 of 2 below 1."));
   CHECK(says(section, "- `behind` 0.80: conv cpu:product avx2 75 %, binary cpu:avx2 20 %"));
   const std::string plot = read_file(scratch / "images/zoo.svg");
   CHECK(says(plot, "PyTorch / fovea, 2 models"));

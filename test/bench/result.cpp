@@ -150,8 +150,8 @@ TEST_CASE("what the steps take adds up", "[bench]") {
     REQUIRE(steps.size() > 10);
     double us = 0, share = 0, least = 0;
     for (const json& s : steps) {
-      for (const char* key : {"module", "op", "kernel", "kind", "detail", "operands", "attrs", "in", "out", "gflops_per_sec",
-                              "gbytes_per_sec"})
+      for (const char* key : {"module", "op", "kernel", "kind", "detail", "operands", "attrs", "in", "out",
+                              "gflops_per_sec", "gbytes_per_sec"})
         CHECK(s.contains(key));
       CHECK(!s.at("kernel").get<std::string>().empty());
       CHECK(s.at("bytes").get<int64_t>() > 0);
@@ -364,6 +364,68 @@ TEST_CASE("a trace is JSON whose slices nest", "[bench]") {
   }
 }
 
+TEST_CASE("a trace has a lane a thread, whose pieces lie inside of their steps' order", "[bench]") {
+  const Result& r = convolutions();
+  REQUIRE(!r.lanes.empty());
+  for (size_t i = 0; i < r.lanes.size(); ++i) {
+    const LaneSlice& s = r.lanes[i];
+    CHECK(s.step < r.steps.size());
+    CHECK(s.from <= s.to);
+    CHECK(s.from >= 0);
+    CHECK(s.thread >= 0);
+    if (i == 0 || r.lanes[i - 1].thread != s.thread) continue;
+    CHECK(r.lanes[i - 1].step <= s.step);
+    CHECK(r.lanes[i - 1].to <= s.from);
+  }
+  std::vector<bool> worked(r.steps.size(), false);         // each convolution is somebody's work
+  for (const LaneSlice& s : r.lanes) worked[s.step] = true;
+  for (size_t i = 0; i < r.steps.size(); ++i)
+    if (r.steps[i].step.op == "conv") CHECK(worked[i]);
+  size_t pieces = 0, names = 0;
+  const json trace = json::parse(chrome_trace({r}));
+  for (const json& e : trace.at("traceEvents")) {
+    if (e.at("pid") != 2) continue;
+    pieces += e.at("ph") == "X";
+    names += e.at("name") == "thread_name";
+    if (e.at("ph") == "X") CHECK(e.at("args").at("kernel") == r.steps[e.at("args").at("step").get<size_t>()].step.plan);
+  }
+  CHECK(pieces == r.lanes.size());
+  CHECK(names >= 1);
+}
+
+TEST_CASE("what is counted in a step is told, and why what is not cannot be", "[bench]") {
+  Progress progress;
+  const Result r = run({.work = {.model = "test_resnet"}, .repeat = 2, .profile = true, .counters = true},
+                       known_machine(), progress);
+  const auto has = [&](const char* name) {
+    return std::find(r.counters.begin(), r.counters.end(), name) != r.counters.end();
+  };
+  CHECK(has("cycles") == r.no_counters.empty());
+  const json row = json::parse(json_list({r}, known_machine(), ""))[0];
+  CHECK(row.contains("no_counters") == !r.no_counters.empty());
+  double clock = 0, cycles = 0;
+  for (const json& s : row.at("steps"))
+    for (size_t i = 0; i < r.counters.size(); ++i) {
+      const double n = s.at("counters").at(r.counters[i]);
+      CHECK(n >= 0);
+      if (r.counters[i] == "task_clock_ns") clock += n;
+      if (r.counters[i] == "cycles") cycles += n;
+    }
+  if (has("task_clock_ns")) CHECK(clock > 1e4);    // at least a hundredth of a millisecond
+  if (has("cycles")) CHECK(cycles > 1e4);
+}
+
+TEST_CASE("there is one profiler at a time", "[bench]") {
+  Lanes one, two;
+  CHECK_FALSE(watch());
+  {
+    const UseWatch use(one);
+    CHECK(watch() == &one);
+    CHECK_THROWS_AS(UseWatch(two), Error);
+  }
+  CHECK_FALSE(watch());
+}
+
 TEST_CASE("the page has its plots and asks for nothing else", "[bench]") {
   Result failed;
   failed.model = "broken<model>";
@@ -388,9 +450,9 @@ TEST_CASE("the page has its plots and asks for nothing else", "[bench]") {
   CHECK(page.find("broken<model>") == std::string::npos);
   CHECK(count_of(page, "<tr><td class='x' data-v=") == r.steps.size() + training().steps.size());
   CHECK(count_of(page, "<div class='wide'>") == count_of(page, "<div class='narrow'>"));
-  for (const char* said : {"3x3, stride 2, pad 1", "depthwise", "Who else used the machine", "sum of the steps' medians",
-                           "canary: median to best", "nine of ten runs are below", "What the kernels do",
-                           "Speed against multiply-adds", "Times of whole runs"})
+  for (const char* said : {"3x3, stride 2, pad 1", "depthwise", "Who else used the machine",
+                           "sum of the steps' medians", "canary: median to best", "nine of ten runs are below",
+                           "What the kernels do", "Speed against multiply-adds", "Times of whole runs"})
     CHECK(page.find(said) != std::string::npos);
   CHECK(page.find("nan") == std::string::npos);
   CHECK(count_of(html_page({r}, this_machine(), ""), "<svg ") == 8);       // not measured: no roofline, no bandwidth

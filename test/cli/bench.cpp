@@ -88,9 +88,8 @@ TEST_CASE("the tool: bench for people", "[cli][bench]") {
   CHECK(line.find("over 2 runs") != std::string::npos);
   CHECK(line.find(", p90 ") != std::string::npos);
   const std::string steps = succeed({"test_resnet", "--per-op", "--roofline", "--threads", "1"});
-  for (const char* part :
-       {"measured with 1 thread\n", "GFLOP/s", "GB/s copy", "of the roofline", "layer1.0.conv1", "cpu:", "steps add up to",
-                          "whole runs take", "(3x3, stride 2, pad 1"})
+  for (const char* part : {"measured with 1 thread\n", "GFLOP/s", "GB/s copy", "of the roofline", "layer1.0.conv1",
+                           "cpu:", "steps add up to", "whole runs take", "(3x3, stride 2, pad 1"})
     CHECK(steps.find(part) != std::string::npos);
 }
 
@@ -115,6 +114,7 @@ TEST_CASE("the tool: bench says what it cannot do", "[cli][bench]") {
            {{"test_resnet", "test_resnett"}, "no model 'test_resnett'"},
            {{"nothing_*"}, "no model matches nothing_*"},
            {{"test_resnet", "--json", "--csv"}, "excludes"},
+           {{"test_resnet", "--top", "3"}, "--top 3 is for --per-op and --compare"},
            {{"test_resnet", "--google-benchmark", "--csv"}, "excludes"},
            {{"test_resnet", "--without", "fusion"}, "no pass 'fusion' to leave out"},
            {{"test_resnet", "--isa", "sse4"}, "sse4"},
@@ -169,7 +169,8 @@ TEST_CASE("the tool: bench compares runs of now and then", "[cli][bench]") {
   const std::string old_run = scratch.file("old.json", succeed({"test_resnet", "--json", "--per-op"})),
                     page = scratch / "page.html";
   const std::string table = succeed({"test_resnet", "--isa", "sse2", "--compare", old_run, "--html", page});
-  for (const char* said : {"before: test_resnet", "now:    test_resnet", ", sse2, ", "times as quick", "layer1.0.conv1"})
+  for (const char* said :
+       {"before: test_resnet", "now:    test_resnet", ", sse2, ", "times as quick", "layer1.0.conv1"})
     CHECK(table.find(said) != std::string::npos);
   CHECK(read_file(page).find("Before and now") != std::string::npos);
   const std::string bf16 = scratch.file("new.json", succeed({"test_resnet", "--json", "--per-op", "--dtype", "bf16"}));
@@ -203,8 +204,8 @@ TEST_CASE("the tool: bench limits kernels and leaves passes out", "[cli][bench]"
 }
 
 TEST_CASE("the tool: bench of one op with every class of instructions", "[cli][bench]") {
-  const json all = json::parse(succeed({"--op", "conv", "--x", "1,16,16,16", "--w", "16,1,3,3", "--groups", "16", "--pad",
-                                        "1", "--act", "relu", "--between", "1", "--json", "--threads", "1"}));
+  const json all = json::parse(succeed({"--op", "conv", "--x", "1,16,16,16", "--w", "16,1,3,3", "--groups", "16",
+                                        "--pad", "1", "--act", "relu", "--between", "1", "--json", "--threads", "1"}));
   REQUIRE(!all.empty());
   CHECK(all[0].at("kernels")[0].at("isa") == "sse2");
   CHECK(all[0].at("kernels")[0].at("kernel") == "cpu:depthwise sse2");
@@ -217,7 +218,8 @@ TEST_CASE("the tool: bench of one op with every class of instructions", "[cli][b
 
 TEST_CASE("the tool: bench takes timm's flags", "[cli][bench]") {
   const Scratch scratch;
-  const std::string list = scratch.file("models.txt", "model,score\n# small ones\ntest_resnet  # the first\ntest_vit2,1\n");
+  const std::string list =
+      scratch.file("models.txt", "model,score\n# small ones\ntest_resnet  # the first\ntest_vit2,1\n");
   const json two = json::parse(succeed({"--model-list", list, "--precision", "bfloat16", "--json"}));
   REQUIRE(two.size() == 2);
   CHECK(two[0].at("dtype") == "bf16");
@@ -226,8 +228,10 @@ TEST_CASE("the tool: bench takes timm's flags", "[cli][bench]") {
   CHECK(sized.at("infer_img_size") == 96);
   CHECK(sized.at("infer_gmacs").get<double>() <
         json::parse(succeed({"test_resnet", "--json"}))[0].at("infer_gmacs").get<double>());
-  const json detail = json::parse(succeed({"test_resnet", "--train", "--detail", "--json", "--precision", "float32"}))[0];
-  for (const char* key : {"train_fwd_time", "train_bwd_time", "train_opt_time"}) CHECK(detail.at(key).get<double>() > 0);
+  const json detail =
+      json::parse(succeed({"test_resnet", "--train", "--detail", "--json", "--precision", "float32"}))[0];
+  for (const char* key : {"train_fwd_time", "train_bwd_time", "train_opt_time"})
+    CHECK(detail.at(key).get<double>() > 0);
   const auto rows = table(succeed({"test_resnet", "--train", "--detail", "--csv"}));
   REQUIRE(rows.size() == 2);
   CHECK(std::find(rows[0].begin(), rows[0].end(), "train_bwd_time") != rows[0].end());
