@@ -238,34 +238,44 @@ class Runner {
   std::vector<std::byte*> out_;
 };
 
-// Leaves the caches as the rest of a model does: its bytes were read, then this op's operands written.
+// Leaves the caches as a model's run does, which touches so many bytes: all but the op's constants were read, then the
+// arena, where results and operands lie, was written.
 class RestOfModel {
  public:
-  RestOfModel(const Use& u, int64_t bytes) : bytes_(std::max<int64_t>(bytes / kPart, 1) * kPart) {
+  RestOfModel(const Use& u, int64_t bytes) {
+    for (size_t i = 0; i < u.in.size(); ++i)
+      if (u.in[i] && (u.constant >> i & 1u)) bytes -= u.in[i].meta().bytes();
+    bytes_ = std::max<int64_t>(bytes / kPart, 1) * kPart;
     memory_ = allocate(cpu(), static_cast<size_t>(bytes_));
     std::memset(memory_->data, 1, static_cast<size_t>(bytes_));
+    for (const Tensor& t : u.out) add(t);
     for (size_t i = 0; i < u.in.size(); ++i)
-      if (u.in[i] && !(u.constant >> i & 1u)) written_.push_back(u.in[i]);
-    written_.insert(written_.begin(), u.out.begin(), u.out.end());
-    for (const Tensor& t : written_) copies_.emplace_back(t.bytes(), t.bytes() + t.meta().bytes());
+      if (u.in[i] && !(u.constant >> i & 1u)) add(u.in[i]);
   }
   void run() {
     on_host_threads(bytes_ / kPart, 1, [&](int64_t first, int64_t last) {
       sink_ = read_all(memory_->data + first * kPart, static_cast<size_t>((last - first) * kPart));
     });
-    for (size_t i = 0; i < written_.size(); ++i)
-      on_host_threads(static_cast<int64_t>(copies_[i].size()), 4096, [&](int64_t first, int64_t last) {
-        std::memcpy(written_[i].bytes() + first, copies_[i].data() + first, static_cast<size_t>(last - first));
-      });
+    for (const Written& w : written_) write(w);
   }
 
  private:
   static constexpr int64_t kPart = 1 << 16;
   static inline thread_local volatile uint64_t sink_ = 0;
-  int64_t bytes_;
+  struct Written {
+    Tensor to;
+    std::vector<std::byte> bytes;
+  };
+  void add(const Tensor& t) { written_.push_back({t, {t.bytes(), t.bytes() + t.meta().bytes()}}); }
+  // By all threads, as kernels write.
+  static void write(const Written& w) {
+    on_host_threads(static_cast<int64_t>(w.bytes.size()), 4096, [&](int64_t first, int64_t last) {
+      std::memcpy(w.to.bytes() + first, w.bytes.data() + first, static_cast<size_t>(last - first));
+    });
+  }
+  int64_t bytes_ = 0;
   std::shared_ptr<Storage> memory_;
-  Tensors written_;
-  std::vector<std::vector<std::byte>> copies_;
+  std::vector<Written> written_;
 };
 
 StepInfo step_of(const Use& u, const std::string& kernel) {

@@ -20,7 +20,7 @@ struct OpOptions {
   std::string act, fn;                             // fused activation of conv and linear; function of unary and binary
   bool residual = false, bias = true;
   int repeat = 50;
-  int64_t between = 64 << 20;                      // bytes that the rest of a model reads before the op runs again
+  int64_t between = 64 << 20;                      // bytes that a model touches between two runs of the op, its own too
 };
 /// "conv", "linear", ...
 std::vector<std::string> op_names();
@@ -28,8 +28,8 @@ std::vector<std::string> op_names();
 struct KernelTime {
   std::string kernel, isa;
   bool chosen = false;                             // a model would run this one
-  /// At hand: one run after the other. In a model: others' bytes were read since its weights were, and operands were
-  /// written just before. Seconds: median, and a tenth of the runs was shorter and longer.
+  /// At hand: one run after the other. In a model: its other bytes were read since the op's weights were, and results
+  /// and operands were written just before. Seconds: median, and a tenth of the runs was shorter and longer.
   double at_hand = 0, in_model = 0, low = 0, high = 0;
 };
 

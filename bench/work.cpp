@@ -11,6 +11,7 @@
 #include "nn/fuse.h"
 #include "train/optim/rules.h"
 #include "weights_tools/mapped_file.h"
+#include "zoo/registry.h"
 
 namespace fovea::bench {
 namespace {
@@ -47,9 +48,14 @@ Work::Work(const WorkOptions& o) : options_(o), model_(zoo::create(o.model, mode
   if (const DType dtype = parse_dtype(o.dtype); dtype != DType::f32) model_->to(dtype);
 }
 
+// Families that are built for one size are built for this one; for others it is what their row says.
 zoo::ModelOptions Work::model_options() const {
   zoo::ModelOptions o;
-  if (options_.img_size > 0) o.img_size = {options_.img_size, options_.img_size};
+  const int size = options_.img_size;
+  if (size == 0) return o;
+  const zoo::Entry* entry = zoo::find_entry(options_.model.substr(0, options_.model.find('.')));
+  if (entry && entry->family->accepts.img_size) o.img_size = {size, size};
+  else o.set.emplace_back("img_size", str_cat(size, ",", size));
   return o;
 }
 

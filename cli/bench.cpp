@@ -361,7 +361,7 @@ void add_op_options(CLI::App& command, Arguments& a) {
   command
       .add_option_function<int>(
           "--between", [&a](int mb) { a.op.between = int64_t{mb} << 20; },
-          "with --op: MB that the rest of a model reads before the op runs again (64)")
+          "with --op: MB that a model touches between two runs of the op (64)")
       ->check(CLI::Range(0, 4096))
       ->needs(op);
 }

@@ -3,8 +3,9 @@
 #
 #   python3 tools/op_beside_step.py build/fovea MODEL MODULE… [--rounds 5] [--repeat 30] [--threads 2]
 #
-# A module's first convolution or linear layer is taken. Each round profiles the model and then times every op; a ratio pairs
-# the times of one round, and the median of the rounds' ratios is shown with the least and the most.
+# A module's first convolution or linear layer is taken. Each round profiles the model and then times every op, between whose
+# runs as many bytes are read as the model's constants and arena have; a ratio pairs the times of one round, and the median of
+# the rounds' ratios is shown with the least and the most.
 import argparse
 import json
 import re
@@ -16,9 +17,11 @@ def told(tool, *arguments):
     return json.loads(subprocess.run([tool, "bench", *arguments, "--json"], capture_output=True, text=True, check=True).stdout)
 
 
-def steps_of(options):
-    steps = told(options.tool, options.model, "--per-op", "--repeat", str(options.repeat), "--threads", str(options.threads))[0]["steps"]
-    return {name: next(s for s in steps if s["module"] == name and s["op"] in ("conv", "linear")) for name in options.modules}
+def profile(options):
+    """The modules' steps, and the MB that a run of the model touches."""
+    model = told(options.tool, options.model, "--per-op", "--repeat", str(options.repeat), "--threads", str(options.threads))[0]
+    steps = {name: next(s for s in model["steps"] if s["module"] == name and s["op"] in ("conv", "linear")) for name in options.modules}
+    return steps, (model["constant_bytes"] + model["arena_bytes"]) >> 20
 
 
 def shapes(step):
@@ -52,19 +55,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeat", type=int, default=30)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--between", type=int, default=64)
     parser.add_argument("--isa", default="avx512")
     options = parser.parse_args()
     pairs = {name: [] for name in options.modules}
     for _ in range(options.rounds):
-        for name, step in steps_of(options).items():
+        steps, between = profile(options)
+        for name, step in steps.items():
             op = told(options.tool, *flags(step), "--isa", options.isa, "--repeat", str(options.repeat), "--threads", str(options.threads),
-                      "--between", str(options.between))[0]
+                      "--between", str(between))[0]
             chosen = next(k for k in op["kernels"] if k["chosen"])
             assert chosen["kernel"] == step["kernel"], (chosen["kernel"], step["kernel"])
             pairs[name].append((step["us"], chosen["us"], chosen["us_at_hand"]))
     print(f"{'module':32} {'kernel':24} {'us in model':>11} {'us --op':>9} {'at hand':>9}  --op / in model")
-    for name, step in steps_of(options).items():
+    for name, step in steps.items():
         ratios = [op / inside for inside, op, _ in pairs[name]]
         inside, op, hand = (statistics.median(column) for column in zip(*pairs[name]))
         print(f"{name:32} {step['kernel']:24} {inside:11.1f} {op:9.1f} {hand:9.1f}  {statistics.median(ratios):.3f} "

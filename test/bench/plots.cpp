@@ -87,8 +87,10 @@ TEST_CASE("every step has the colour of its kind, convolutions that of how they 
 TEST_CASE("a step's strides, groups and fused functions are said in a few words", "[bench]") {
   const std::string attrs =
       "stride=[2, 2], dilation=[1, 1], pad_lo=[1, 1], pad_hi=[1, 1], groups=4, act=relu, residual=1";
-  CHECK(bench::detail(conv_step({1, 32, 8, 8}, {32, 8, 3, 3}, attrs)) == "3x3, stride 2, pad 1, groups 4, + residual, relu");
-  CHECK(bench::detail(conv_step({1, 32, 8, 8}, {32, 1, 1, 7}, "stride=[1, 2], pad_lo=[0, 3], pad_hi=[0, 2], groups=32")) ==
+  CHECK(bench::detail(conv_step({1, 32, 8, 8}, {32, 8, 3, 3}, attrs)) ==
+        "3x3, stride 2, pad 1, groups 4, + residual, relu");
+  CHECK(bench::detail(
+            conv_step({1, 32, 8, 8}, {32, 1, 1, 7}, "stride=[1, 2], pad_lo=[0, 3], pad_hi=[0, 2], groups=32")) ==
         "1x7, stride 1x2, pad 0x3 and 0x2, depthwise");
   CHECK(bench::detail(conv_step({1, 32, 8, 8}, {8, 32, 1, 1}, "stride=[1, 1], dilation=[1, 1], groups=1")) == "1x1");
   StepInfo pool = step_of(ops::max_pool);
