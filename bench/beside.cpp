@@ -6,9 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 
+#include "bench/samples.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
 
@@ -23,11 +23,6 @@ constexpr int kTurns = 5;
   for (volatile unsigned n = 0; getppid() == parent;)
     for (int i = 0; i < 100'000'000; ++i) n = n + 1;
   _exit(0);
-}
-
-double median(std::vector<double> ms) {
-  std::sort(ms.begin(), ms.end());
-  return ms[ms.size() / 2];
 }
 
 // The model for so many threads, and its times.

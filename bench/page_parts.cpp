@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/page_parts.h"
 
+#include <algorithm>
+
+#include "bench/detail.h"
 #include "bench/svg.h"
 #include "engine/core/text.h"
 
@@ -103,6 +106,14 @@ std::string number_cell(double v, std::string_view shown, std::string_view more)
 
 std::string text_cell(std::string_view v, std::string_view kind) {
   return str_cat("<td class='", kind, "'>", escaped(v), "</td>");
+}
+
+std::string legend(const std::vector<std::string_view>& shown) {
+  std::string s = "<div class='legend'>";
+  for (const std::string_view kind : kinds())
+    if (std::find(shown.begin(), shown.end(), kind) != shown.end())
+      s += str_cat("<span><i class='", kind, "'></i>", name_of_kind(kind), "</span>");
+  return s + "</div>\n";
 }
 
 }  // namespace fovea::bench

@@ -10,16 +10,12 @@
 #include <nlohmann/json.hpp>
 
 #include <fcntl.h>
-#include <spawn.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/process.h"
 #include "engine/core/error.h"
 #include "engine/ops/ops.h"
 #include "weights_tools/safetensors.h"
-
-extern char** environ;
 
 namespace fovea::bench {
 namespace {
@@ -56,33 +52,13 @@ struct Once {
   throw Error(Error::Kind::io, str_cat("bench --start: ", what, ": ", std::strerror(errno)));
 }
 
-std::string read_line(int fd) {
-  std::string line;
-  for (char c = 0; ::read(fd, &c, 1) == 1 && c != '\n';) line += c;
-  return line;
-}
-
-Once run_once(const std::string& program, std::vector<std::string> args) {
-  int out[2];
-  if (::pipe2(out, O_CLOEXEC) != 0) failed("no pipe");
-  std::vector<char*> argv;
-  for (std::string& a : args) argv.push_back(a.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+Once run_once(const std::string& program, const std::vector<std::string>& args) {
   const double begun = now();
-  pid_t process = 0;
-  errno = ::posix_spawn(&process, program.c_str(), &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  ::close(out[1]);
-  if (errno) failed("cannot start another process");
-  const std::string line = read_line(out[0]);
+  Process process(program, args);
+  const std::string line = process.line();
   Once once{.ms = (now() - begun) * 1e3};
-  ::close(out[0]);
-  int status = 0;
   rusage usage{};
-  ::wait4(process, &status, 0, &usage);
+  const int status = process.wait(usage);
   once.ended_ms = (now() - begun) * 1e3;
   const ordered_json told = ordered_json::parse(line, nullptr, false);
   if (status != 0 || !told.is_object()) throw Error(Error::Kind::io, "bench --start: a process failed");

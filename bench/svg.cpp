@@ -10,7 +10,9 @@
 namespace fovea::bench {
 namespace {
 
-constexpr double kLetter = 6.3;                    // about the width of one, in the plots' font
+constexpr double kLetter = 6.6;                    // the width of one in the plots' font, in wide ones of systems
+
+bool starts_letter(char c) { return (c & 0xC0) != 0x80; }
 
 std::string place(double v) {
   char text[32];
@@ -50,6 +52,17 @@ std::string size_text(double bytes) {
 std::string duration_text(double seconds) {
   if (seconds < 1e-3) return str_cat(digits(seconds * 1e6), " µs");
   return seconds < 1 ? str_cat(digits(seconds * 1e3), " ms") : str_cat(digits(seconds), " s");
+}
+
+double text_width(std::string_view text) {
+  return kLetter * static_cast<double>(std::count_if(text.begin(), text.end(), starts_letter));
+}
+
+bool Taken::free(const Box& b) const {
+  if (b.x < 0 || b.y < 0 || b.x + b.w > width_ || b.y + b.h > height_) return false;
+  return std::none_of(boxes_.begin(), boxes_.end(), [&](const Box& o) {
+    return b.x < o.x + o.w && o.x < b.x + b.w && b.y < o.y + o.h && o.y < b.y + b.h;
+  });
 }
 
 double Axis::at(double value) const {
@@ -102,9 +115,13 @@ void Svg::text(double x, double y, std::string_view what, std::string_view kind)
 }
 
 void Svg::fitted_text(double x, double y, std::string_view what, double width, std::string_view kind) {
-  const size_t room = static_cast<size_t>(std::max(0.0, width / kLetter));
-  if (what.size() <= room) text(x, y, what, kind);
-  else if (room >= 4) text(x, y, str_cat(what.substr(0, room - 1), "…"), kind);
+  if (text_width(what) <= width) return text(x, y, what, kind);
+  const auto room = static_cast<size_t>(std::max(0.0, width / kLetter));
+  if (room < 4) return;
+  size_t end = 0;
+  for (size_t letters = 0; end < what.size(); ++end)
+    if (starts_letter(what[end]) && ++letters == room) break;
+  text(x, y, str_cat(what.substr(0, end), "…"), kind);
 }
 
 std::string Svg::str(std::string_view label) const {

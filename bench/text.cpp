@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // bench/text.cpp — results as lines for people.
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 #include <map>
 
+#include "bench/detail.h"
+#include "bench/lines.h"
 #include "bench/result.h"
 
 namespace fovea::bench {
 namespace {
-
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...) {
-  char line[512];
-  va_list values;
-  va_start(values, pattern);
-  std::vsnprintf(line, sizeof line, pattern, values);
-  va_end(values);
-  return line;
-}
 
 std::string shape_text(const Meta& m) {
   std::string s;
@@ -25,14 +16,23 @@ std::string shape_text(const Meta& m) {
   return s.empty() ? "scalar" : s;
 }
 
-std::string step_line(const StepTime& t, double total, bool measured) {
+// "  [cycles 123456, instructions 234567]"
+std::string counts_text(const Result& r, const StepTime& t) {
+  std::string s;
+  for (size_t i = 0; i < t.counts.size(); ++i)
+    s += str_cat(s.empty() ? "  [" : ", ", r.counters[i], " ", format("%.0f", t.counts[i]));
+  return s.empty() ? s : s + "]";
+}
+
+std::string step_line(const Result& r, const StepTime& t, double total, bool measured) {
   const double seconds = std::max(t.seconds, 1e-9);
   std::string line = format("%9.1f %5.1f%% %9.1f %8.1f", t.seconds * 1e6, 100 * t.seconds / total,
                             static_cast<double>(t.step.flops) / seconds * 1e-9,
                             static_cast<double>(t.step.bytes) / seconds * 1e-9);
   if (measured) line += format(" %7.1f%%", 100 * t.least_seconds / seconds);
   line += format("  %-32s %-12s %-26s ", t.step.scope.c_str(), std::string(t.step.op).c_str(), t.step.plan.c_str());
-  return line + shapes(t.step) + "\n";
+  const std::string more = detail(t.step);
+  return line + shapes(t.step) + (more.empty() ? "" : str_cat("  (", more, ")")) + counts_text(r, t) + "\n";
 }
 
 // The time of each kernel, the slowest first.
@@ -75,21 +75,33 @@ std::string shapes(const StepInfo& s) {
   return out;
 }
 
-std::string summary(const Result& r) {
+std::string noise_text(const Noise& n) {
+  if (!n.noisy) return {};
   return format(
-      "%s  batch %d  %s  %d threads  %s: median %.3f ms, fastest %.3f, slowest %.3f over %zu runs; %.1f images/s",
-      r.model.c_str(), r.batch, r.dtype.c_str(), r.threads, r.train ? "training step" : "inference", r.median_ms(),
-      r.ms.front(), r.ms.back(), r.ms.size(), r.images_per_second());
+      "noisy: others used the machine, only %d of %d runs were calm (a fixed piece of work took %.2f times as "
+      "long as at best; preempted %lld times)",
+      n.calm, n.runs, n.slowdown(), static_cast<long long>(n.preempted));
+}
+
+std::string summary(const Result& r) {
+  const std::string noise = noise_text(r.noise);
+  return format("%s  batch %d  %s  %d threads  %s: median %.3f ms, fastest %.3f, p90 %.3f, slowest %.3f over %zu runs; "
+                "%.1f images/s",
+                r.model.c_str(), r.batch, r.dtype.c_str(), r.threads, r.train ? "training step" : "inference",
+                r.median_ms(), r.ms.front(), quantile(r.ms, 0.9), r.ms.back(), r.ms.size(), r.images_per_second()) +
+         (noise.empty() ? "" : "\n  " + noise);
 }
 
 std::string step_table(const Result& r, size_t top) {
   const double total = r.steps_seconds();
   const bool measured = r.least_seconds() > 0;
-  std::string out = format("%.3f ms in %zu steps (%.3f ms when they are not timed); arena %.1f MB, constants %.1f MB",
-                           total * 1e3, r.steps.size(), r.median_ms(), static_cast<double>(r.arena_bytes) * 1e-6,
+  std::string out = format("%zu steps add up to %.3f ms, whole runs take %.3f ms; arena %.1f MB, constants %.1f MB",
+                           r.steps.size(), total * 1e3, r.median_ms(), static_cast<double>(r.arena_bytes) * 1e-6,
                            static_cast<double>(r.constant_bytes) * 1e-6);
   if (r.side_by_side) out += "; images run side by side: steps are those of one image on one thread";
   if (measured) out += format("; %.1f%% of the roofline", 100 * r.least_seconds() / total);
+  if (const std::string noise = noise_text(r.step_noise); !noise.empty()) out += "\nsteps, " + noise;
+  if (!r.no_counters.empty()) out += "\nno counters of the processor: " + r.no_counters;
   out += format("\n\n%9s %6s %9s %8s%s  %-32s %-12s %-26s %s\n", "us", "share", "GFLOP/s", "GB/s",
                 measured ? "    roof" : "", "module", "op", "kernel", "operands -> result");
   std::vector<const StepTime*> order;
@@ -98,7 +110,7 @@ std::string step_table(const Result& r, size_t top) {
     std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->seconds > b->seconds; });
     order.resize(std::min(top, order.size()));
   }
-  for (const StepTime* t : order) out += step_line(*t, total, measured);
+  for (const StepTime* t : order) out += step_line(r, *t, total, measured);
   return out + "\n" + kernel_lines(r, total, measured);
 }
 
@@ -106,7 +118,8 @@ std::string machine_table(const Machine& m) {
   std::string out = format("%s, %d processor%s, measured with %d thread%s\n", m.cpu.c_str(), m.processors,
                            m.processors == 1 ? "" : "s", m.threads, m.threads == 1 ? "" : "s");
   for (const Peak& p : m.peaks)
-    out += format("%9.1f GFLOP/s  %s %s\n", p.flops * 1e-9, std::string(name_of(p.dtype)).c_str(), p.name.c_str());
+    out += format("%9.1f GFLOP/s  %s %s%s\n", p.flops * 1e-9, std::string(name_of(p.dtype)).c_str(), p.name.c_str(),
+                  p.settled ? "" : "  (did not settle: others used the machine)");
   for (const Bandwidth& b : m.bandwidths)
     out += format("%9.1f GB/s read %9.1f GB/s copy  of %lld KiB\n", b.read * 1e-9, b.copy * 1e-9,
                   static_cast<long long>(b.bytes >> 10));

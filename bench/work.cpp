@@ -8,8 +8,10 @@
 #include "engine/core/error.h"
 #include "engine/graph/calibration.h"
 #include "engine/ops/ops.h"
+#include "nn/fuse.h"
 #include "train/optim/rules.h"
 #include "weights_tools/mapped_file.h"
+#include "zoo/registry.h"
 
 namespace fovea::bench {
 namespace {
@@ -29,7 +31,7 @@ Tensor make_input(const std::string& path, const Shape& s) {
 
 }  // namespace
 
-Work::Work(const WorkOptions& o) : options_(o), model_(zoo::create(o.model)) {
+Work::Work(const WorkOptions& o) : options_(o), model_(zoo::create(o.model, model_options())) {
   const auto [channels, height, width] = model_->input_size();
   input_ = make_input(o.input, {o.batch, channels, height, width});
   if (!o.train && !o.eager) {
@@ -46,11 +48,23 @@ Work::Work(const WorkOptions& o) : options_(o), model_(zoo::create(o.model)) {
   if (const DType dtype = parse_dtype(o.dtype); dtype != DType::f32) model_->to(dtype);
 }
 
+// Families that are built for one size are built for this one; for others it is what their row says.
+zoo::ModelOptions Work::model_options() const {
+  zoo::ModelOptions o;
+  const int size = options_.img_size;
+  if (size == 0) return o;
+  const zoo::Entry* entry = zoo::find_entry(options_.model.substr(0, options_.model.find('.')));
+  if (entry && entry->family->accepts.img_size) o.img_size = {size, size};
+  else o.set.emplace_back("img_size", str_cat(size, ",", size));
+  return o;
+}
+
 void Work::load() {
   if (options_.weights.empty()) model_->materialise();
   else
     for (const std::string& line : zoo::load_weights(*model_, options_.weights).adapted)
       std::fprintf(stderr, "note: %s: %s\n", options_.weights.c_str(), line.c_str());
+  if (options_.reparam) fuse(*model_);
 }
 
 void Work::compile() {
@@ -64,7 +78,7 @@ void Work::compile() {
                   "name files: --weights, --calibration");
     o.target = target();
     graph = zoo::trace(*model_, o);
-    cache_.emplace(*model_, zoo::ModelOptions{}, *graph, options_.weights, o.target);
+    cache_.emplace(*model_, model_options(), *graph, options_.weights, o.target);
     if (std::optional<Session> found = cache_->load()) {
       take(std::move(*found));
       from_cache_ = true;
@@ -89,7 +103,7 @@ void Work::keep() {
 
 // What to compile for. Without given ranges int8 takes those that the one input of this bench shows: right for timing.
 Target Work::target() {
-  Target t{.threads = side_by_side_ ? 1 : 0};
+  Target t{.threads = side_by_side_ ? 1 : 0, .without = options_.without};
   if (options_.dtype == "bf16") t.dtype = DType::bf16;
   if (options_.dtype != "int8") return t;
   t.calibration = options_.calibration;
@@ -108,7 +122,7 @@ void Work::prepare_training() {
   targets_ = binary(classes, full({}, model_->num_classes(), DType::i64), Binary::remainder);
   optimizer_ = std::make_unique<train::Optimizer>(train::rule("momentum"), *model_, 0.01, 1e-4);
   step_ = std::make_unique<train::Step>(*model_, *optimizer_);
-  if (!options_.eager) step_->compile();
+  if (!options_.eager) step_->compile({.without = options_.without});
 }
 
 Tensor Work::operator()() {
@@ -138,10 +152,9 @@ std::vector<double> Work::profile() {
   return step_ ? step_->profile(in) : compiled.profile(std::span(in).first(1));
 }
 
-std::vector<double> time_ms(Work& work, int runs, Progress* progress) {
+std::vector<double> time_ms(Work& work, int runs) {
   std::vector<double> ms;
   for (int i = 0; i < runs; ++i) {
-    if (progress && progress->due()) progress->show(str_cat(work.model().full_name(), ": run ", i, " of ", runs));
     const double start = now();
     work();
     ms.push_back((now() - start) * 1e3);

@@ -18,7 +18,10 @@ struct WorkOptions {
   std::string model, weights, input, dtype = "f32";        // without weights: the model's first values
   std::shared_ptr<const Calibration> calibration;          // of int8; none: of the bench's own input
   int batch = 1;
+  int img_size = 0;                                // height and width; 0: the model's own
+  std::vector<std::string> without{};              // passes that compiling leaves out
   bool train = false, eager = false;
+  bool reparam = false;                            // branches become one layer first, as timm's reparameterize_model()
   bool cache = false;                              // with weights, compiled: take the session from the plan cache
 };
 
@@ -43,6 +46,7 @@ class Work {
   void compile();
   void take(Session s);
   Target target();
+  zoo::ModelOptions model_options() const;
 
   WorkOptions options_;
   std::unique_ptr<zoo::ImageModel> model_;
@@ -57,6 +61,6 @@ class Work {
 };
 
 /// Milliseconds of each of so many runs.
-std::vector<double> time_ms(Work& work, int runs, Progress* progress = nullptr);
+std::vector<double> time_ms(Work& work, int runs);
 
 }  // namespace fovea::bench

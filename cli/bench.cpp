@@ -6,14 +6,20 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
-#include "bench/beside.h"
-#include "bench/result.h"
-#include "bench/start.h"
 #include "api/calibration.h"
+#include "bench/beside.h"
+#include "bench/compare.h"
+#include "bench/google.h"
+#include "bench/op.h"
+#include "bench/page.h"
+#include "bench/results_file.h"
+#include "bench/start.h"
 #include "cli/command.h"
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
@@ -26,11 +32,15 @@ namespace {
 struct Arguments {
   std::vector<std::string> models;
   bench::RunOptions run;
+  bench::OpOptions op;
+  std::vector<int64_t> x, w, stride, pad, dilation, kernel;
   int threads = 0, beside = 0;
   size_t top = 0;
   int starts = 0;
-  bool worker = false, once = false, csv = false, json = false, per_op = false, roofline = false;
-  std::string trace, html, calibration;
+  bool worker = false, once = false, csv = false, json = false, google = false, per_op = false, roofline = false,
+       no_retry = false, no_bias = false;
+  std::string trace, html, calibration, isa, model_list, results, precision;
+  std::vector<std::string> compare;
 };
 
 // Wildcards stand for the models that they match. A name that is no model is found out before anything is timed.
@@ -49,6 +59,32 @@ std::vector<std::string> expand(const std::vector<std::string>& names) {
     out.insert(out.end(), found.begin(), found.end());
   }
   return out;
+}
+
+// Names of a file, one a line; what follows a # is a remark. timm's lists of results are CSV whose first column is the
+// name, and their first line says so.
+std::vector<std::string> listed(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw Error(Error::Kind::not_found, str_cat("--model-list: cannot read ", path));
+  std::vector<std::string> out;
+  for (std::string line; std::getline(file, line);) {
+    line.resize(std::min(line.find_first_of(",#\r"), line.size()));
+    const size_t first = line.find_first_not_of(" \t"), last = line.find_last_not_of(" \t");
+    if (first != line.npos && line != "model") out.push_back(line.substr(first, last + 1 - first));
+  }
+  if (out.empty()) throw Error(Error::Kind::format, str_cat("--model-list: ", path, " names no model"));
+  return out;
+}
+
+// timm's names of types.
+std::string type_of(const std::string& precision) {
+  if (precision == "int8") return precision;
+  if (precision == "amp" || precision == "amp_bfloat16") return "bf16";
+  const DType t = parse_dtype(precision);
+  if (t == DType::f32) return "f32";
+  if (t == DType::bf16) return "bf16";
+  throw Error(Error::Kind::unsupported, str_cat("--precision ", precision),
+              "there are float32, bfloat16, amp and int8");
 }
 
 void write_file(const std::string& path, const std::string& text) {
@@ -87,34 +123,62 @@ std::shared_ptr<const Calibration> calibration_of(const Arguments& a, const std:
   return read_calibration(a.calibration, zoo::create(model)->full_name());
 }
 
+bench::Result run_one(const Arguments& a, const std::string& name, const bench::Machine& machine,
+                      bench::Progress& progress, bool alone) {
+  bench::RunOptions o = a.run;
+  o.work.model = name;
+  o.work.calibration = calibration_of(a, name);
+  o.profile = a.per_op || !a.trace.empty() || !a.html.empty() || !a.compare.empty();
+  o.smaller_batches = !a.no_retry;
+  try {
+    return bench::run(o, machine, progress);
+  } catch (const Error& e) {
+    if (alone) throw;
+    progress.clear();
+    std::fprintf(stderr, "fovea: %s: %s\n", name.c_str(), e.what());
+    bench::Result failed;
+    failed.model = name;
+    failed.error = e.summary();
+    return failed;
+  }
+}
+
+// In the form that was asked for; lists in JSON are printed once all are known.
+void show(const Arguments& a, const bench::Result& r) {
+  if (!r.error.empty() || a.json || a.google) return;
+  if (r.batch < a.run.work.batch)
+    std::fprintf(stderr, "note: %s: no memory for batches of %d, measured with %d\n", r.model.c_str(),
+                 a.run.work.batch, r.batch);
+  if (a.csv) std::printf("%s", a.per_op ? bench::step_csv_rows(r).c_str() : (bench::csv_row(r) + "\n").c_str());
+  else std::printf("%s\n", bench::summary(r).c_str());
+  if (a.per_op && !a.csv) std::printf("%s\n", bench::step_table(r, a.top).c_str());
+  std::fflush(stdout);
+}
+
 // One after the other; with several, one that fails does not keep the others from being measured.
 std::vector<bench::Result> run_all(const Arguments& a, const std::vector<std::string>& names,
                                    const bench::Machine& machine, bench::Progress& progress) {
   std::vector<bench::Result> results;
   for (const std::string& name : names) {
-    bench::RunOptions o = a.run;
-    o.work.model = name;
-    o.work.calibration = calibration_of(a, name);
-    o.profile = a.per_op || !a.trace.empty() || !a.html.empty();
-    try {
-      results.push_back(bench::run(o, machine, progress));
-    } catch (const Error& e) {
-      if (names.size() == 1) throw;
-      progress.clear();
-      std::fprintf(stderr, "fovea: %s: %s\n", name.c_str(), e.what());
-      bench::Result failed;
-      failed.model = name;
-      failed.error = e.summary();
-      results.push_back(std::move(failed));
-      continue;
-    }
-    const bench::Result& r = results.back();
-    if (a.csv) std::printf("%s\n", bench::csv_row(r).c_str());
-    else if (!a.json) std::printf("%s\n", bench::summary(r).c_str());
-    if (a.per_op && !a.json) std::printf("%s\n", bench::step_table(r, a.top).c_str());
-    std::fflush(stdout);
+    results.push_back(run_one(a, name, machine, progress, names.size() == 1));
+    show(a, results.back());
   }
   return results;
+}
+
+// What an earlier call measured is not measured again; the rows of both are the result.
+std::vector<bench::Result> run_bulk(const Arguments& a, const std::vector<std::string>& names,
+                                    const bench::Machine& machine, bench::Progress& progress) {
+  bench::ResultsFile file(a.results);
+  for (const std::string& name : names) {
+    bench::RunOptions o = a.run;
+    o.work.model = name;
+    if (file.has(o, name, machine)) continue;
+    const bench::Result r = run_one(a, name, machine, progress, false);
+    file.add(r, o, machine, FOVEA_VERSION);
+    show(a, r);
+  }
+  return file.results();
 }
 
 void show_starts(const Arguments& a, const std::vector<std::string>& names) {
@@ -128,12 +192,74 @@ void show_starts(const Arguments& a, const std::vector<std::string>& names) {
   }
 }
 
-void run(Arguments a) {
-  if (a.threads > 0) set_threads(a.threads);
-  if (std::string& weights = a.run.work.weights; !weights.empty()) weights = zoo::weights_path(weights);
-  if (a.models.empty() && !(a.roofline && !a.worker))
-    throw Error(Error::Kind::argument, "bench: no model", "name some of `fovea models`, or only measure: --roofline");
-  const std::vector<std::string> names = expand(a.models);
+// By name; where both have one result alone, whatever it is called.
+std::vector<std::unique_ptr<bench::Comparison>> compare_all(std::vector<bench::Snapshot> before,
+                                                            std::vector<bench::Snapshot> now) {
+  std::vector<std::unique_ptr<bench::Comparison>> out;
+  if (before.size() == 1 && now.size() == 1) {
+    out.push_back(std::make_unique<bench::Comparison>(std::move(before[0]), std::move(now[0])));
+    return out;
+  }
+  for (bench::Snapshot& n : now)
+    for (const bench::Snapshot& b : before)
+      if (b.model == n.model) {
+        out.push_back(std::make_unique<bench::Comparison>(b, std::move(n)));
+        break;
+      }
+  if (out.empty()) throw Error(Error::Kind::argument, "--compare: the two have no model in common");
+  return out;
+}
+
+void show_comparisons(const Arguments& a, const std::vector<std::unique_ptr<bench::Comparison>>& all) {
+  for (const auto& c : all)
+    std::printf("%s\n", (a.json ? bench::comparison_json(*c) : bench::comparison_table(*c, a.top)).c_str());
+}
+
+// Two files: nothing is measured.
+void compare_files(const Arguments& a) {
+  const auto all = compare_all(bench::read_snapshots(a.compare[0]), bench::read_snapshots(a.compare[1]));
+  show_comparisons(a, all);
+  if (!a.html.empty()) write_file(a.html, bench::html_page({}, bench::this_machine(), FOVEA_VERSION, all));
+}
+
+void run_op(Arguments& a) {
+  const auto dims = [](const std::vector<int64_t>& v) { return Dims(v.begin(), v.end()); };
+  a.op.x = dims(a.x);
+  a.op.w = dims(a.w);
+  a.op.stride = dims(a.stride);
+  a.op.pad = dims(a.pad);
+  a.op.dilation = dims(a.dilation);
+  a.op.kernel = dims(a.kernel);
+  a.op.dtype = a.run.work.dtype;
+  a.op.repeat = a.run.repeat;
+  a.op.bias = !a.no_bias;
+  std::vector<bench::OpTimes> times;
+  if (a.isa.empty()) {
+    bench::op_step(a.op);                          // what cannot be is told once
+    std::vector<std::string> args{"fovea", "bench", "--op", a.op.op, "--dtype", a.op.dtype,
+                                  "--threads", str_cat(threads()), "--repeat", str_cat(a.op.repeat),
+                                  "--groups", str_cat(a.op.groups), "--between", str_cat(a.op.between >> 20)};
+    const auto add = [&](const char* option, const std::vector<int64_t>& v) {
+      std::string text;
+      for (const int64_t d : v) text += str_cat(text.empty() ? "" : ",", d);
+      if (!v.empty()) args.insert(args.end(), {option, text});
+    };
+    for (const auto& [option, v] : {std::pair{"--x", &a.x}, {"--w", &a.w}, {"--stride", &a.stride}, {"--pad", &a.pad},
+                                    {"--dilation", &a.dilation}, {"--kernel", &a.kernel}})
+      add(option, *v);
+    if (!a.op.act.empty()) args.insert(args.end(), {"--act", a.op.act});
+    if (!a.op.fn.empty()) args.insert(args.end(), {"--fn", a.op.fn});
+    if (a.op.residual) args.emplace_back("--residual");
+    if (a.no_bias) args.emplace_back("--no-bias");
+    times = bench::time_op_on_all("/proc/self/exe", a.op, args, bench::this_machine());
+  } else {
+    times.push_back(bench::time_op(a.op));
+  }
+  std::printf("%s\n", (a.json ? bench::op_json(times) : bench::op_table(times)).c_str());
+}
+
+// Whoever wants something else than results of models.
+bool run_special(const Arguments& a, const std::vector<std::string>& names) {
   if (names.size() > 1 && (a.worker || a.once || !a.run.work.weights.empty() || !a.run.work.input.empty()))
     throw Error(Error::Kind::argument,
                 str_cat("--worker, --weights and --input are for one model, not ", names.size()));
@@ -141,35 +267,121 @@ void run(Arguments a) {
     bench::WorkOptions o = a.run.work;
     o.model = names[0];
     o.calibration = calibration_of(a, names[0]);
-    return a.worker ? serve(o) : bench::answer_once(o);
-  }
-  if (a.beside > 0) {
+    a.worker ? serve(o) : bench::answer_once(o);
+  } else if (a.beside > 0) {
     for (const std::string& name : names) {
       bench::WorkOptions o = a.run.work;
       o.model = name;
       o.calibration = calibration_of(a, name);
       std::printf("%s\n", bench::beside_table(bench::run_beside(o, a.beside, a.run.repeat)).c_str());
     }
-    return;
+  } else if (a.starts > 0) {
+    show_starts(a, names);
+  } else {
+    return false;
   }
-  if (a.starts > 0) return show_starts(a, names);
+  return true;
+}
+
+void run_models(const Arguments& a, const std::vector<std::string>& names) {
   for (const std::string& path : {a.trace, a.html})
     if (!path.empty()) write_file(path, "");       // a path that cannot be written is found out before the work
+  std::vector<bench::Snapshot> before;
+  if (!a.compare.empty()) before = bench::read_snapshots(a.compare[0]);
   bench::Progress progress;
   bench::Machine machine = bench::this_machine();
   if (a.roofline || !a.html.empty()) bench::measure(machine, progress);
   progress.clear();
-  if (machine.measured() && !a.json && !a.csv && a.html.empty())
+  if (machine.measured() && !a.json && !a.google && !a.csv && a.html.empty())
     std::printf("%s\n", bench::machine_table(machine).c_str());
-  if (a.csv) std::printf("%s\n", bench::csv_header(a.run.work.train).c_str());
-  const std::vector<bench::Result> results = run_all(a, names, machine, progress);
-  if (a.json) std::printf("%s\n", bench::json_list(results, machine, FOVEA_VERSION).c_str());
+  if (a.csv)
+    std::printf("%s\n",
+                (a.per_op ? bench::step_csv_header() : bench::csv_header(a.run.work.train, a.run.detail)).c_str());
+  const std::vector<bench::Result> results =
+      a.results.empty() ? run_all(a, names, machine, progress) : run_bulk(a, names, machine, progress);
+  std::vector<std::unique_ptr<bench::Comparison>> comparisons;
+  if (!a.compare.empty()) {
+    std::vector<bench::Snapshot> now;
+    for (const bench::Result& r : results)
+      if (r.error.empty()) now.push_back(bench::snapshot_of(r, machine, FOVEA_VERSION));
+    comparisons = compare_all(std::move(before), std::move(now));
+    show_comparisons(a, comparisons);
+  } else if (a.json) {
+    std::printf("%s\n", bench::json_list(results, machine, FOVEA_VERSION).c_str());
+  } else if (a.google) {
+    std::printf("%s\n", bench::google_json(results, machine).c_str());
+  }
   if (!a.trace.empty()) write_file(a.trace, bench::chrome_trace(results));
-  if (!a.html.empty()) write_file(a.html, bench::html_page(results, machine, FOVEA_VERSION));
+  if (!a.html.empty()) write_file(a.html, bench::html_page(results, machine, FOVEA_VERSION, comparisons));
   const auto failed =
       std::count_if(results.begin(), results.end(), [](const bench::Result& r) { return !r.error.empty(); });
   if (failed > 0)
     throw Error(Error::Kind::argument, str_cat(failed, " of ", results.size(), " models could not be measured"));
+}
+
+void run(Arguments a) {
+  // before anything asks what kernels may use
+  if (!a.isa.empty()) ::setenv("FOVEA_ISA", a.isa.c_str(), 1);
+  if (a.threads > 0) set_threads(a.threads);
+  if (a.top > 0 && !a.per_op && a.compare.empty())
+    throw Error(Error::Kind::argument, str_cat("--top ", a.top, " is for --per-op and --compare"));
+  if (!a.precision.empty()) a.run.work.dtype = type_of(a.precision);
+  if (!a.op.op.empty()) return run_op(a);
+  if (a.compare.size() == 2) return compare_files(a);
+  if (std::string& weights = a.run.work.weights; !weights.empty()) weights = zoo::weights_path(weights);
+  if (!a.model_list.empty())
+    for (const std::string& name : listed(a.model_list)) a.models.push_back(name);
+  if (a.models.empty() && !(a.roofline && !a.worker))
+    throw Error(Error::Kind::argument, "bench: no model", "name some of `fovea models`, or only measure: --roofline");
+  const std::vector<std::string> names = expand(a.models);
+  if (!run_special(a, names)) run_models(a, names);
+}
+
+}  // namespace
+
+namespace {
+
+void add_op_options(CLI::App& command, Arguments& a) {
+  const std::vector<std::string> ops = bench::op_names();
+  CLI::Option* op = command.add_option("--op", a.op.op, "time one op at a chosen shape: " + join(ops, ", "));
+  op->check(CLI::IsMember(ops));
+  for (const auto& [option, values, what] :
+       {std::tuple{"--x", &a.x, "with --op: the operand's shape, 1,64,56,56"},
+        {"--w", &a.w, "with --op: the weights' shape, 64,64,3,3; the second operand's of matmul"},
+        {"--stride", &a.stride, "with --op: strides, one for all dimensions or one each"},
+        {"--pad", &a.pad, "with --op: padding, likewise"},
+        {"--dilation", &a.dilation, "with --op: dilation, likewise"},
+        {"--kernel", &a.kernel, "with --op: the window of a pool, likewise"}})
+    command.add_option(option, *values, what)->delimiter(',')->check(CLI::Range(0, 1 << 24))->needs(op);
+  command.add_option("--groups", a.op.groups, "with --op conv")->check(CLI::Range(1, 1 << 20))->needs(op);
+  command.add_option("--act", a.op.act, "with --op: the activation fused into conv or linear")->needs(op);
+  command.add_option("--fn", a.op.fn, "with --op: the function of unary (silu) or binary (add)")->needs(op);
+  command.add_flag("--residual", a.op.residual, "with --op: conv or linear adds another operand")->needs(op);
+  command.add_flag("--no-bias", a.no_bias, "with --op: conv or linear without a bias")->needs(op);
+  command
+      .add_option_function<int>(
+          "--between", [&a](int mb) { a.op.between = int64_t{mb} << 20; },
+          "with --op: MB that a model touches between two runs of the op (64)")
+      ->check(CLI::Range(0, 4096))
+      ->needs(op);
+}
+
+// Names of timm's benchmark.py, and what goes with bulk runs.
+void add_timm_options(CLI::App& command, Arguments& a) {
+  bench::WorkOptions& work = a.run.work;
+  command.add_option("--model-list", a.model_list, "a file with a name or wildcard a line (or timm's CSV of results)");
+  command.add_option("--precision", a.precision, "timm's word for --dtype: float32, bfloat16, amp, int8")
+      ->excludes("--dtype");
+  command.add_option("--img-size", work.img_size, "height and width of images (default: the model's own)")
+      ->check(CLI::Range(1, 1 << 14));
+  command.add_flag("--reparam", work.reparam, "make branches one layer first, as timm's reparameterize_model()");
+  command.add_flag("--detail", a.run.detail, "with --train: the time of forward, backward and update")
+      ->needs("--train");
+  command.add_flag("--no-retry", a.no_retry, "where memory is short: an error, not smaller batches");
+  command
+      .add_option("--results", a.results,
+                  "a file to which each model's result is added at once; models that it holds are not measured again")
+      ->excludes("--per-op", "--trace", "--worker");
 }
 
 }  // namespace
@@ -198,11 +410,19 @@ void add_bench(CLI::App& app) {
   command->add_option("--input", work.input, "raw f32 values, batch x channels x height x width (default: noise)");
   CLI::Option* csv = command->add_flag("--csv", a->csv, "a table with the columns of timm's");
   CLI::Option* json = command->add_flag("--json", a->json, "a list of objects: timm's columns and more")->excludes(csv);
+  CLI::Option* google = command
+                            ->add_flag("--google-benchmark", a->google,
+                                       "every run in the JSON of google-benchmark, for its compare.py")
+                            ->excludes(csv)
+                            ->excludes(json);
   CLI::Option* per_op =
-      command->add_flag("--per-op", a->per_op, "every step: module, op, kernel, shapes, time, rates")->excludes(csv);
-  command->add_option("--top", a->top, "with --per-op: only so many of the slowest steps")
-      ->needs(per_op)
+      command->add_flag("--per-op", a->per_op, "every step: module, op, kernel, shapes, time, rates")->excludes(google);
+  command->add_option("--top", a->top, "with --per-op or --compare: only so many of the steps")
       ->excludes(json);
+  command->add_flag("--counters", a->run.counters,
+                    "with --per-op: cycles, instructions, cache misses of each step, where perf_event_open is allowed")
+      ->needs(per_op)
+      ->excludes(csv);
   CLI::Option* roofline = command->add_flag("--roofline", a->roofline,
                     "measure the machine first; steps then show their share of what it allows");
   CLI::Option* trace =
@@ -221,7 +441,22 @@ void add_bench(CLI::App& app) {
       ->add_option("--beside", a->beside,
                    "idle and beside so many busy processes, with all threads and with one: how much longer it takes")
       ->check(CLI::Range(1, 4096));
-  for (CLI::Option* other : {csv, json, per_op, train, eager, roofline, trace, html, worker, start})
+  command
+      ->add_option("--compare", a->compare,
+                   "OLD.json [NEW.json], of --json --per-op: step by step, what the models that are named take now "
+                   "(or took when NEW.json was written)")
+      ->expected(1, 2)
+      ->excludes(csv)
+      ->excludes(google);
+  command->add_option("--isa", a->isa, "the most that kernels may use, as FOVEA_ISA")
+      ->check(CLI::IsMember({"sse2", "avx2", "avx512"}));
+  command->add_option("--without", work.without, "a pass that compiling leaves out; may be given again")
+      ->excludes(eager)
+      ->expected(1)
+      ->take_all();
+  add_timm_options(*command, *a);
+  add_op_options(*command, *a);
+  for (CLI::Option* other : {csv, json, google, per_op, train, eager, roofline, trace, html, worker, start})
     beside->excludes(other);
   command->callback([a] { run(*a); });
 }

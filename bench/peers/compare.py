@@ -3,7 +3,8 @@
 # bench/peers/compare.py — times fovea and other runtimes side by side: each waits in a process of its own, and they take
 # turns round by round, so that the noise of the machine falls on all of them alike.
 #
-# usage: compare.py [--models A,B] [--classes f32:1,bf16:1,f32:32,f32:8:train] [--rounds 9] [--threads 2] [--out FILE.jsonl]
+# usage: compare.py [--models A,B] [--classes f32:1,bf16:1,f32:32,f32:8:train] [--rounds 9] [--threads 2] [--isa avx2]
+#                   [--peers torch,openvino,ncnn,mnn] [--out FILE.jsonl]
 #
 # A class is a type, a batch and perhaps `train`. Every process gets the same weights and the same input. One line of JSON is
 # written for the machine, for every engine, and for every round of every engine; report.py makes tables of them.
@@ -32,6 +33,14 @@ MODELS = """resnet18 resnet50 repvgg_a2 regnety_032 densenet121 hrnet_w18 ghostn
             maxvit_tiny_tf_224 mixer_b16_224""".split()
 QUICK_MODELS = ["resnet18", "mobilenetv3_large_100"]
 PEERS = ["torch", "torch-compile", "onnxruntime", "openvino"]
+F32_BATCH_1 = ["ncnn", "mnn"]  # runtimes for phones: compared where they are at home
+# How each is kept to a class of instructions; who is not named cannot be.
+LIMITS = {
+    "avx2": {"fovea": {"FOVEA_ISA": "avx2"},
+             "torch": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+             "openvino": {"ONEDNN_MAX_CPU_ISA": "AVX2"}},
+}
+LIMITS["avx2"]["torch-compile"] = {**LIMITS["avx2"]["torch"], "TORCHINDUCTOR_CPP_SIMDLEN": "256"}
 READY_SECONDS, RUN_SECONDS = 1200, 900
 
 
@@ -41,9 +50,10 @@ class Case:
     dtype: str = "f32"
     batch: int = 1
     train: bool = False
+    isa: str = ""  # the class of instructions that everybody is kept to
 
     def __str__(self):
-        return f"{self.model} {self.dtype} batch {self.batch}{' train' if self.train else ''}"
+        return f"{self.model} {self.dtype} batch {self.batch}{' train' if self.train else ''}{' ' + self.isa if self.isa else ''}"
 
 
 def parse_class(text):
@@ -55,6 +65,10 @@ def parse_class(text):
 
 def offered(engine, case):
     """What a runtime has at all: rows that it cannot have are no failures."""
+    if case.isa and engine not in LIMITS[case.isa]:
+        return False
+    if engine in F32_BATCH_1:
+        return case.dtype == "f32" and case.batch == 1 and not case.train
     if engine == "onnxruntime":
         return case.dtype == "f32" and not case.train
     return not (engine == "openvino" and case.train)
@@ -63,11 +77,11 @@ def offered(engine, case):
 class Engine:
     """A process that answers "run N" lines; fovea's own worker and worker.py speak alike."""
 
-    def __init__(self, name, command, log):
+    def __init__(self, name, command, log, settings=None):
         self.name = name
         self.log = log
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        stderr=open(log, "w"))
+                                        stderr=open(log, "w"), env={**os.environ, **(settings or {})})
 
     def answer(self, seconds):
         ready, _, _ = select.select([self.process.stdout], [], [], seconds)
@@ -183,7 +197,8 @@ class Comparison:
         """One after the other, so that none is disturbed while it gets ready."""
         engines, ready = {}, {}
         for name, command in self.commands(case).items():
-            engine = Engine(name, command, self.folder / f"{name.replace(' ', '-')}.log")
+            limits = LIMITS[case.isa].get(name.split()[0]) if case.isa else None
+            engine = Engine(name, command, self.folder / f"{name.replace(' ', '-')}.log", limits)
             try:
                 ready[name] = engine.answer(READY_SECONDS)
                 engines[name] = engine
@@ -250,6 +265,8 @@ def parse():
     parser.add_argument("--append", action="store_true", help="to the lines of an earlier run; its cases are not run again")
     parser.add_argument("--work", default=str(ROOT / "build/bench"), help="a folder for weights, inputs and logs")
     parser.add_argument("--page", help="write the tables to this Markdown file too")
+    parser.add_argument("--isa", choices=LIMITS, default="", help="keep everybody to this class; who cannot be is left out")
+    parser.add_argument("--zoo", default=str(ROOT / "build/bench/zoo.jsonl"), help="lines of zoo.py, for the page's last section")
     parser.add_argument("--quick", action="store_true", help="two models, f32, batch 1, three rounds")
     options = parser.parse_args()
     if options.quick:
@@ -260,21 +277,21 @@ def parse():
 def main():
     options = parse()
     pathlib.Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    done = {(c.model, c.dtype, c.batch, c.train) for c in report.read(options.out).cases} if options.append else set()
+    done = {c.key for c in report.read(options.out).cases} if options.append else set()
     comparison = Comparison(options)
     built = set(json.loads(output_of(options.fovea, "models", "--json")))
     for kind in map(parse_class, options.classes.split(",")):
         for model in options.models.split(","):
-            case = Case(model=model, **kind)
+            case = Case(model=model, isa=options.isa, **kind)
             if model not in built:
                 comparison.write(kind="absent", **asdict(case))
-            elif (model, case.dtype, case.batch, case.train) not in done:
+            elif (model, case.dtype, case.batch, case.train, case.isa) not in done:
                 comparison.run(case)
     comparison.out.close()
     results = report.read(options.out)
     print(report.text_tables(results))
     if options.page:
-        pathlib.Path(options.page).write_text(report.markdown(results))
+        report.write_page(results, options.page, options.zoo if pathlib.Path(options.zoo).exists() else None)
         comparison.say(f"wrote {options.page}")
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bench/peers/report.py — tables from the lines that compare.py wrote: medians, paired ratios, and what does not count.
 #
-# usage: report.py RESULTS.jsonl [--page docs/benchmarks.md]
+# usage: report.py RESULTS.jsonl [--page docs/benchmarks.md [--zoo build/bench/zoo.jsonl]]
 import argparse
 import json
 import math
@@ -14,7 +14,7 @@ CALM, FEW = 1.05, 0.7  # a calm round's canary against the quickest; the part of
 TOLERANCE = {"f32": 1e-3, "bf16": 5e-2}  # of the largest value that is compared
 FAILED_RATIO = 0.5  # what a model counts that fovea could not run, or answered otherwise
 NAMES = {"fovea": "fovea", "fovea again": "fovea again", "torch": "PyTorch", "torch-compile": "torch.compile",
-         "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+         "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn", "mnn": "MNN"}
 
 
 def of_reference(outs):
@@ -50,7 +50,9 @@ class Case:
     dtype: str
     batch: int
     train: bool
+    isa: str = ""  # the class of instructions that everybody was kept to
     commit: str = ""  # of fovea, when it was measured
+    cpu: str = ""  # where
     engines: dict = field(default_factory=dict)  # name -> its ready line
     failed: dict = field(default_factory=dict)  # name -> why
     rounds: dict = field(default_factory=dict)  # number -> {"canary": seconds, "ms": {name: median}}
@@ -58,7 +60,11 @@ class Case:
 
     @property
     def kind(self):
-        return (self.dtype, self.batch, self.train)
+        return (self.dtype, self.batch, self.train, self.isa)
+
+    @property
+    def key(self):
+        return (self.model, *self.kind)
 
     def counted(self):
         """The names whose times mean something: they ran to the end and answered as the others did."""
@@ -122,7 +128,7 @@ def judge(cases):
     """Marks who answers otherwise. bf16 is compared with f32 where the same results have both."""
     for case in cases.values():
         outs = {name: e["out"] for name, e in case.engines.items()}
-        f32 = cases.get((case.model, "f32", case.batch, case.train)) if case.dtype == "bf16" else None
+        f32 = cases.get((case.model, "f32", case.batch, case.train, case.isa)) if case.dtype == "bf16" else None
         exact = of_reference({name: e["out"] for name, e in f32.engines.items()}) if f32 else None
         different = different_answers(outs, case.dtype, exact)
         for name, e in case.engines.items():
@@ -137,15 +143,16 @@ def read(path):
         if row["kind"] == "machine":
             results.machines.append(row)
             continue
-        key = (row["model"], row["dtype"], row["batch"], row["train"])
-        case = cases.setdefault(key, Case(*key, commit=results.machines[-1]["commit"] if results.machines else ""))
+        key = (row["model"], row["dtype"], row["batch"], row["train"], row.get("isa", ""))
+        machine = results.machines[-1] if results.machines else {"commit": "", "cpu": ""}
+        case = cases.setdefault(key, Case(*key, commit=machine["commit"], cpu=machine["cpu"]))
         if row["kind"] == "engine":
             case.engines[row["engine"]] = row
         elif row["kind"] == "failed":
             case.failed[row["engine"]] = row["error"]
         elif row["kind"] == "absent":
             case.absent = True
-        else:
+        elif row["kind"] == "round":
             entry = case.rounds.setdefault(row["round"], {"canary": row["canary_s"], "ms": {}})
             entry["ms"][row["engine"]] = statistics.median(row["ms"])
     judge(cases)
@@ -168,8 +175,8 @@ def engine_names(cases):
 
 
 def title(kind):
-    dtype, batch, train = kind
-    return f"{'Training step' if train else 'Inference'}, {dtype}, batch {batch}"
+    dtype, batch, train, isa = kind
+    return f"{'Training step' if train else 'Inference'}, {dtype}, batch {batch}{', kept to ' + isa if isa else ''}"
 
 
 def why_not(case, name):
@@ -196,9 +203,9 @@ def ratio_cell(case):
 
 def table(cases):
     names = engine_names(cases)
-    rows = [["model", *(NAMES[n] for n in names), "best peer / fovea"]]
+    rows = [["model", *(NAMES[n] for n in names), "best peer / fovea", "processor"]]
     for c in cases:
-        rows.append([c.model, *(cell(c, n) for n in names), ratio_cell(c)])
+        rows.append([c.model, *(cell(c, n) for n in names), ratio_cell(c), c.cpu])
     return rows
 
 
@@ -271,16 +278,22 @@ noisy. First values of all answers are compared (f32: within 1e-3 of the largest
 half as much again as PyTorch's bf16 is off); who answers otherwise has no
 time, and where that is fovea, or fovea fails, the row counts as 0.5. ONNX Runtime has no bf16 here. PyTorch runs
 channels-last in inference mode (bf16: autocast), torch.compile with frozen weights, OpenVINO with its latency hint and one
-stream.
+stream; ncnn (converted by pnnx) and MNN (from ONNX) in f32 at batch 1. Where a table says that everybody was kept to a class of
+instructions, fovea was by FOVEA_ISA, PyTorch by ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA and MKL_ENABLE_INSTRUCTIONS, OpenVINO by
+ONEDNN_MAX_CPU_ISA; runtimes without such a switch are not in it. Every row names its processor: ratios mean something within a row.
 """
 
 
 def machine_text(results):
+    """Every processor that rows name, as it was last seen."""
+    lines = []
+    for m in {m["cpu"]: m for m in results.machines}.values():
+        lines += [f"- {m['cpu']}, {m['processors']} processors, {m['memory_mb'] / 1024:.0f} GiB, {m['system']}; {m['threads']} threads for "
+                  f"everybody; instruction sets: {' '.join(m['flags'])}"]
     m = results.machines[-1]
-    lines = [f"- {m['cpu']}, {m['processors']} processors, {m['memory_mb'] / 1024:.0f} GiB, {m['system']}",
-             f"- {m['threads']} threads for everybody, begun {results.machines[0]['time']}",
-             f"- fovea {m['fovea']} ({results.commits(results.cases) or m['commit']}), " + ", ".join(results.versions()) + f", Python {m['python']}",
-             f"- instruction sets: {' '.join(m['flags'])}"]
+    lines += [f"- begun {results.machines[0]['time']}",
+              f"- fovea {m['fovea']} ({results.commits(results.cases) or m['commit']}), " + ", ".join(results.versions()) +
+              f", Python {m['python']}"]
     return "\n".join(lines)
 
 
@@ -290,7 +303,8 @@ def failures(results):
     return "\n## What failed\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
-def markdown(results):
+def markdown(results, more=""):
+    """The page; `more`: sections of others, the zoo's."""
     out = [HEAD, "## Machine and versions\n", machine_text(results), ""]
     for kind in results.kinds():
         cases = results.of_kind(kind)
@@ -304,18 +318,26 @@ def markdown(results):
                     "Starting Python, importing libraries and writing the ONNX file are not counted; the memory of ONNX Runtime "
                     "and OpenVINO includes PyTorch, which wrote that file.\n",
                     markdown_table(start_rows(measured)), ""]
-    return "\n".join(out) + failures(results)
+    return "\n".join(out) + failures(results) + more
+
+
+def write_page(results, path, zoo=None):
+    import zoo_report  # which needs this module
+
+    page = pathlib.Path(path)
+    page.write_text(markdown(results, zoo_report.section(zoo, page) if zoo else ""))
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("results", help="the lines of compare.py")
     parser.add_argument("--page", help="a Markdown file to write")
+    parser.add_argument("--zoo", help="the lines of zoo.py, for a section of the page; its plot goes beside it")
     options = parser.parse_args()
     results = read(options.results)
     print(text_tables(results))
     if options.page:
-        pathlib.Path(options.page).write_text(markdown(results))
+        write_page(results, options.page, options.zoo)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@
 # version. Then every line "run N" on stdin is answered by a list of N times in milliseconds.
 import argparse
 import json
+import math
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -137,10 +139,14 @@ class TorchCompile(Torch):
         return self.torch.no_grad()
 
 
+def work_folder():
+    return tempfile.mkdtemp(prefix="fovea-peers-")
+
+
 def onnx_file(model, image):
     import torch
 
-    path = os.path.join(tempfile.mkdtemp(prefix="fovea-peers-"), "model.onnx")
+    path = os.path.join(work_folder(), "model.onnx")
     torch.onnx.export(model, (image,), path, opset_version=17, input_names=["image"], output_names=["logits"], dynamo=False)
     return path
 
@@ -188,7 +194,80 @@ class OpenVino:
         return self.request.infer({0: self.image}, share_inputs=True, share_outputs=True)[0]
 
 
-RUNTIMES = {"torch": Torch, "torch-compile": TorchCompile, "onnxruntime": OnnxRuntime, "openvino": OpenVino}
+def tool(name):
+    """A converter that came with a package, beside this Python."""
+    return os.path.join(os.path.dirname(sys.executable), name)
+
+
+class Ncnn:
+    """From TorchScript by pnnx, without 16-bit weights; computing in f32."""
+
+    def __init__(self, options, model, image):
+        if options.train or options.dtype != "f32":
+            raise SystemExit("ncnn: only inference in f32")
+        import ncnn
+        import torch
+
+        path = os.path.join(work_folder(), "model")
+        torch.jit.trace(model, image, check_trace=False).save(path + ".pt")
+        shape = "[" + ",".join(map(str, image.shape)) + "]"
+        subprocess.run([tool("pnnx"), path + ".pt", f"inputshape={shape}", "fp16=0"], check=True, stdout=sys.stderr)
+        self.began = time.perf_counter()
+        self.net = ncnn.Net()
+        self.net.opt.num_threads = options.threads
+        for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage", "use_bf16_packed"):
+            setattr(self.net.opt, name, False)
+        if self.net.load_param(path + ".ncnn.param") or self.net.load_model(path + ".ncnn.bin"):
+            raise SystemExit("ncnn: cannot load what pnnx wrote")
+        self.pixels = image[0].contiguous().numpy()  # which the matrix borrows
+        self.image = ncnn.Mat(self.pixels)
+        self.numpy = __import__("numpy")
+        self.version = f"ncnn {ncnn.__version__}"
+
+    def __call__(self):
+        extractor = self.net.create_extractor()
+        extractor.input("in0", self.image)
+        code, out = extractor.extract("out0")
+        if code:
+            raise RuntimeError(f"ncnn: {code}")
+        return self.numpy.array(out)
+
+
+class Mnn:
+    """From ONNX by MNN's converter, called without its script, which reports to its makers; computing in f32."""
+
+    def __init__(self, options, model, image):
+        if options.train or options.dtype != "f32":
+            raise SystemExit("MNN: only inference in f32")
+        import MNN
+
+        path = onnx_file(model, image)
+        subprocess.run([sys.executable, "-c", "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)", "-f", "ONNX", "--modelFile",
+                        path, "--MNNModel", path + ".mnn", "--bizCode", "fovea"], check=True, stdout=sys.stderr)
+        self.began = time.perf_counter()
+        self.interpreter = MNN.Interpreter(path + ".mnn")
+        self.session = self.interpreter.createSession({"backend": "CPU", "precision": "high", "numThread": options.threads})
+        self.input = self.interpreter.getSessionInput(self.session)
+        self.host = MNN.Tensor(tuple(image.shape), MNN.Halide_Type_Float, image.numpy(), MNN.Tensor_DimensionType_Caffe)
+        self.MNN = MNN
+        self.version = f"MNN {MNN.version()}"
+
+    def __call__(self):
+        self.input.copyFrom(self.host)
+        self.interpreter.runSession(self.session)
+        out = self.interpreter.getSessionOutput(self.session)
+        host = self.MNN.Tensor(out.getShape(), self.MNN.Halide_Type_Float, [0.0] * self.elements(out.getShape()),
+                               self.MNN.Tensor_DimensionType_Caffe)
+        out.copyToHostTensor(host)
+        return host.getNumpyData().copy()  # which would end with the tensor
+
+    @staticmethod
+    def elements(shape):
+        return math.prod(shape)
+
+
+RUNTIMES = {"torch": Torch, "torch-compile": TorchCompile, "onnxruntime": OnnxRuntime, "openvino": OpenVino,
+            "ncnn": Ncnn, "mnn": Mnn}
 
 
 def timed(step):

@@ -7,6 +7,7 @@
 
 #include "engine/core/cancel.h"
 #include "engine/core/threads.h"
+#include "engine/core/watch.h"
 #include "engine/graph/busy.h"
 #include "engine/graph/program.h"
 #include "engine/graph/quiet.h"
@@ -273,12 +274,15 @@ std::vector<double> Session::profile(std::span<const Tensor> in) {
   const Device device = program_->target.device;
   std::vector<double> seconds;
   seconds.reserve(program_->steps.size());
+  Watch* const told = watch();
   run_steps(in, [&](const auto& step) {
     synchronize(device);
+    if (told) told->step_begins();
     const Clock::time_point before = Clock::now();
     step();
     synchronize(device);
     seconds.push_back(std::chrono::duration<double>(Clock::now() - before).count());
+    if (told) told->step_ended();
   });
   return seconds;
 }

@@ -53,6 +53,31 @@ TEST_CASE("a roofline is the slower of products and bytes", "[bench]") {
   CHECK_FALSE(Machine{}.measured());
 }
 
+TEST_CASE("the roof is that of the widest instructions", "[bench]") {
+  Machine m = known();
+  m.peaks = {{"sse2", DType::f32, 50e9}, {"avx2", DType::f32, 100e9}};
+  REQUIRE(m.roof(DType::f32));
+  CHECK(m.roof(DType::f32)->name == "avx2");
+  CHECK(m.roof(DType::i8)->name == "avx2");        // no loop of its own
+  CHECK_FALSE(Machine{}.roof(DType::f32));
+  m.peaks = {{"sse2", DType::f32, 90e9}, {"avx2", DType::f32, 60e9}};          // somebody else was busy meanwhile
+  order_peaks(m.peaks);
+  CHECK(m.peak(DType::f32) == 90e9);
+  CHECK(m.roof(DType::f32)->name == "avx2");
+  CHECK_FALSE(m.peaks[1].settled);
+  CHECK(m.peaks[0].settled);
+  m.peaks = {{"avx2", DType::f32, 100e9}, {"avx512", DType::f32, 99.5e9}};     // as quick, on some processors
+  order_peaks(m.peaks);
+  CHECK(m.peaks[1].settled);
+}
+
+TEST_CASE("a peak has settled when several tries agree", "[bench]") {
+  CHECK(peak_of("a", DType::f32, {50e9, 99e9, 100e9, 99.5e9}).flops == 100e9);
+  CHECK(peak_of("a", DType::f32, {50e9, 99e9, 100e9, 99.5e9}).settled);
+  CHECK_FALSE(peak_of("a", DType::f32, {50e9, 60e9, 100e9, 99.5e9}).settled);
+  CHECK_FALSE(peak_of("a", DType::f32, {100e9}).settled);
+}
+
 TEST_CASE("loops of every supported instruction set compute", "[bench]") {
   REQUIRE(!supported_loops().empty());
   CHECK(supported_loops()[0]->dtype == DType::f32);

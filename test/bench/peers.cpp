@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "engine/core/text.h"
 #include "test/support/catch.h"
@@ -65,8 +66,8 @@ std::string example() {
   return l.text;
 }
 
-std::string report(const std::string& arguments) {
-  const std::string command = str_cat("python3 " FOVEA_SOURCE_DIR "/bench/peers/report.py ", arguments);
+std::string python(const std::string& arguments) {
+  const std::string command = str_cat("cd " FOVEA_SOURCE_DIR "/bench/peers && python3 -B ", arguments);
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe);
   std::string out;
@@ -76,6 +77,8 @@ std::string report(const std::string& arguments) {
   CHECK(WEXITSTATUS(status) == 0);
   return out;
 }
+
+std::string report(const std::string& arguments) { return python("report.py " + arguments); }
 
 // The line that begins with these words.
 std::string line_of(const std::string& text, const std::string& start) {
@@ -109,6 +112,7 @@ TEST_CASE("the comparison's tables pair rounds, void other answers and hide no l
   CHECK(says(markdown, "`void` 0.50 (void: other answer)"));
   CHECK(says(markdown, "fovea: it broke"));
   CHECK(says(markdown, "Known, 2 processors, 2 GiB"));
+  CHECK(says(line_of(markdown, "| ahead"), "| Known |"));  // each row names its processor
   CHECK(says(markdown, "openvino 1.0, torch 1.0"));
   CHECK(says(markdown, "520 ms, 99 MB"));
 }
@@ -149,4 +153,77 @@ TEST_CASE("a row whose rounds were mostly disturbed says so", "[bench]") {
   }
   const Scratch scratch;
   CHECK(says(report(scratch.file("r.jsonl", l.text)), "3.00 (3.00 to 3.00) noisy"));
+}
+
+TEST_CASE("those who were kept to a class of instructions have a table of their own", "[bench]") {
+  Lines l;
+  for (const char* isa : {"", "avx2"})
+    for (const char* name : {"fovea", "torch"}) {
+      Lines one;
+      one.engine("m", name);
+      for (int i = 0; i < 4; ++i) one.round("m", i, name, *isa ? 20 : 10);
+      std::istringstream lines(one.text);
+      for (std::string line; std::getline(lines, line);) {
+        json row = json::parse(line);
+        if (*isa) row["isa"] = isa;
+        l.text += row.dump() + "\n";
+      }
+    }
+  const Scratch scratch;
+  const std::string text = report(scratch.file("r.jsonl", l.text));
+  const size_t limited = text.find("Inference, f32, batch 1, kept to avx2");
+  REQUIRE(limited != std::string::npos);
+  CHECK(says(text.substr(0, limited), "10.00"));
+  CHECK_FALSE(says(text.substr(0, limited), "20.00"));
+  CHECK(says(text.substr(limited), "20.00"));
+}
+
+TEST_CASE("of each module the smallest, the median and the largest are measured, then more of large ones", "[bench]") {
+  const std::string program =
+      "import zoo\n"
+      "infos = [dict(module=m, name=f'{m}{i}', macs=i) for m, n in (('a', 9), ('b', 4), ('c', 1)) for i in range(n)]\n"
+      "print(*(i['name'] for i in zoo.choose(infos, 9, 7)))\n"
+      "print(zoo.spread(5), zoo.spread(1), zoo.spread(2))\n";
+  const Scratch scratch;
+  const std::string out = python(scratch.file("p.py", "import sys\nsys.path.insert(0, '.')\n" + program));
+  // a8 is too large; of a: 0, 7, 4 (the middle), then 2 and 6; of b: 0, 3, 2, then 1
+  CHECK(out == "a0 a2 a4 a7 b0 b1 b2 b3 c0\n[0, 4, 2, 1, 3] [0] [0, 1]\n");
+}
+
+TEST_CASE("the catalogue's section has a table, a plot and the worst with their kernels", "[bench]") {
+  Lines l;
+  l.text = example();
+  for (const char* model : {"ahead", "behind", "void"})
+    l.add(l.key("zoo", model), {{"module", "family"},
+                                {"macs", 1.5e9},
+                                {"params", 3e6},
+                                {"kernels", json::array({json::array({"conv cpu:product avx2", 0.75}),
+                                                         json::array({"binary cpu:avx2", 0.2})})}});
+  const Scratch scratch;
+  const std::string rows = scratch.file("z.jsonl", l.text), page = scratch / "page.md";
+  report(str_cat(rows, " --page ", page, " --zoo ", rows));
+  const std::string markdown = read_file(page), section = markdown.substr(markdown.find("## The catalogue"));
+  CHECK(says(section, "3 models, f32, batch 1, 4 rounds each"));
+  CHECK(says(line_of(section, "| ahead"), "| family | 1.50 | 10.00 | 21.00 | 40.00 | 2.10 | 4.00 | Known |"));
+  CHECK(says(line_of(section, "| void"), "other answer"));
+  CHECK(says(section,
+             "geometric mean 1.296, median 1.45, a tenth of the models below 0.80, worst 0.80; 1 of 2 below 1."));
+  CHECK(says(section, "- `behind` 0.80: conv cpu:product avx2 75 %, binary cpu:avx2 20 %"));
+  const std::string plot = read_file(scratch / "images/zoo.svg");
+  CHECK(says(plot, "PyTorch / fovea, 2 models"));
+  CHECK(plot.ends_with("</svg>\n"));
+}
+
+TEST_CASE("lines of a model that was not measured to its end are dropped when the catalogue goes on", "[bench]") {
+  Lines l;
+  l.engine("done", "fovea");
+  l.add(l.key("zoo", "done"), {{"module", "f"}, {"macs", 1}, {"params", 1}, {"kernels", json::array()}});
+  const std::string whole = l.text;
+  l.engine("half", "fovea");
+  const Scratch scratch;
+  const std::string rows = scratch.file("z.jsonl", l.text + "{\"kind\": \"rou");
+  const std::string program = str_cat("import sys\nsys.path.insert(0, '.')\nimport zoo\nzoo.drop_unfinished('", rows,
+                                      "')\nprint(sorted(zoo.measured('", rows, "')))\n");
+  CHECK(python(scratch.file("p.py", program)) == "['done']\n");
+  CHECK(read_file(rows) == whole);
 }

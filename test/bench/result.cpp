@@ -4,15 +4,22 @@
 #include "bench/result.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "bench/counts.h"
+#include "bench/google.h"
+#include "bench/page.h"
+#include "bench/phases.h"
+#include "bench/results_file.h"
 #include "bench/spans.h"
 #include "test/support/catch.h"
+#include "test/weights_tools/files.h"
 
 using namespace fovea;
 using namespace fovea::bench;
+using namespace fovea::test;
 using nlohmann::json;
 
 namespace {
@@ -27,7 +34,8 @@ Machine known_machine() {
 
 Result profiled(const std::string& model, bool train = false) {
   Progress progress;
-  return run({{.model = model, .batch = 2, .train = train}, 3, true}, known_machine(), progress);
+  return run({.work = {.model = model, .batch = 2, .train = train}, .repeat = 3, .profile = true, .detail = true},
+             known_machine(), progress);
 }
 
 const Result& convolutions() {
@@ -102,12 +110,32 @@ TEST_CASE("JSON is a list with timm's keys and more", "[bench]") {
     CHECK(row.at(prefix + "img_size") == 160);
     CHECK(row.contains("infer_gmacs") == (i == 0));
     for (const char* key : {"dtype", "threads", "runs", "median_ms", "fastest_ms", "slowest_ms", "load_s", "first_ms",
-                            "arena_bytes", "constant_bytes", "param_count", "steps_us", "roofline_share"})
+                            "arena_bytes", "constant_bytes", "param_count", "steps_us", "roofline_share",
+                            "percentiles_ms", "histogram_ms", "noise", "steps_noise"})
       CHECK(row.contains(key));
+    CHECK(row.at("percentiles_ms").at("p50") == row.at("median_ms"));
+    CHECK(row.at("percentiles_ms").at("p5") == row.at("fastest_ms"));
+    int64_t counted = 0;
+    for (const json& n : row.at("histogram_ms").at("counts")) counted += n.get<int64_t>();
+    CHECK(counted == 3);
+    for (const char* noise : {"noise", "steps_noise"}) {
+      const json& n = row.at(noise);
+      CHECK(n.at("runs").get<int>() >= 3);
+      CHECK(n.at("runs").get<int>() <= 9);
+      CHECK(n.at("calm_runs").get<int>() <= n.at("runs").get<int>());
+      CHECK(n.at("noisy").get<bool>() == (n.at("calm_runs").get<int>() < 3));
+      CHECK(n.at("canary_median_us").get<double>() >= n.at("canary_best_us").get<double>());
+      CHECK(n.at("preempted").get<int64_t>() >= 0);
+    }
+    CHECK(row.contains("train_fwd_time") == (i == 1));
+    for (const char* phase : {"fwd", "bwd", "opt"})
+      if (i == 1) CHECK(row.at(str_cat("train_", phase, "_time")).get<double>() > 0);
     CHECK(row.at("runs") == 3);
     CHECK(row.at("fovea") == "1.2.3");
     CHECK(row.at("machine").at("cpu") == "Known & <fast>");
     CHECK(row.at("machine").at("peaks").size() == 2);
+    CHECK(row.at("machine").at("peaks")[0].at("settled") == true);
+    CHECK(!row.at("machine").at("isa").get<std::string>().empty());
     CHECK(row.at("machine").at("bandwidths").size() == 3);
   }
   CHECK(list[2] == json{{"model", "broken"}, {"error", "no \"weights\""}});
@@ -122,10 +150,13 @@ TEST_CASE("what the steps take adds up", "[bench]") {
     REQUIRE(steps.size() > 10);
     double us = 0, share = 0, least = 0;
     for (const json& s : steps) {
-      for (const char* key : {"module", "op", "kernel", "attrs", "in", "out", "gflops_per_sec", "gbytes_per_sec"})
+      for (const char* key : {"module", "op", "kernel", "kind", "detail", "operands", "attrs", "in", "out",
+                              "gflops_per_sec", "gbytes_per_sec"})
         CHECK(s.contains(key));
       CHECK(!s.at("kernel").get<std::string>().empty());
       CHECK(s.at("bytes").get<int64_t>() > 0);
+      CHECK(s.at("us_p10").get<double>() <= s.at("us").get<double>());
+      CHECK(s.at("us_p90").get<double>() >= s.at("us").get<double>());
       us += s.at("us").get<double>();
       share += s.at("share").get<double>();
       least += s.at("us").get<double>() * s.at("roofline_share").get<double>();
@@ -161,6 +192,111 @@ TEST_CASE("the table lists every step", "[bench]") {
   Result unmeasured = r;
   for (StepTime& t : unmeasured.steps) t.least_seconds = 0;
   CHECK(step_table(unmeasured).find("roof") == std::string::npos);
+}
+
+TEST_CASE("the steps are a table of CSV, too", "[bench]") {
+  const Result& r = convolutions();
+  CHECK(step_csv_header() ==
+        "model,step,module,op,kernel,kind,detail,operands,us,us_p10,us_p90,share,flops,bytes,gflops_per_sec,"
+        "gbytes_per_sec,roofline_share");
+  const std::string rows = step_csv_rows(r);
+  CHECK(count_of(rows, "\n") == r.steps.size());
+  CHECK(rows.find("\"3x3, stride 2, pad 1") != std::string::npos);   // commas stand in quotes
+  Result odd;
+  odd.model = "a\"b";
+  odd.steps.resize(1);
+  CHECK(step_csv_rows(odd).starts_with("\"a\"\"b\",0,"));
+}
+
+TEST_CASE("a training step's phases add up, and each has what belongs to it", "[bench]") {
+  const Result& r = training();
+  CHECK(r.forward_ms + r.backward_ms + r.update_ms == Approx(r.steps_seconds() * 1e3));
+  Work work({.model = "test_resnet", .batch = 2, .train = true});
+  work();
+  const std::vector<StepInfo>& steps = work.session().steps();
+  const std::vector<Phase> phases = phases_of(work.session().graph());
+  REQUIRE(phases.size() == steps.size());
+  int64_t forward = 0, backward = 0, update = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    INFO(steps[i].op << " at " << steps[i].scope);
+    if (steps[i].op == "conv") CHECK(phases[i] == Phase::forward);
+    if (steps[i].op == "conv_dx" || steps[i].op == "conv_dw") CHECK(phases[i] == Phase::backward);
+    if (steps[i].role == Role::conv) (phases[i] == Phase::forward ? forward : backward) += steps[i].flops;
+    update += phases[i] == Phase::update;
+  }
+  CHECK(backward > forward * 3 / 2);
+  CHECK(update >= 20);                             // a parameter each
+}
+
+TEST_CASE("results are told as google-benchmark tells them", "[bench]") {
+  Result r;
+  r.model = "a.b";
+  r.dtype = "f32";
+  r.batch = 4;
+  r.threads = 2;
+  r.ms = {1, 2, 6};
+  r.cpu_ms = {2, 4, 12};
+  Result failed;
+  failed.model = "broken";
+  failed.error = "it";
+  const json all = json::parse(google_json({r, failed}, known_machine()));
+  for (const char* key : {"date", "host_name", "executable", "num_cpus", "library_build_type"})
+    CHECK(all.at("context").contains(key));
+  const json& rows = all.at("benchmarks");
+  REQUIRE(rows.size() == 7);                       // three runs, four aggregates
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(rows[i].at("name") == "a.b/f32/batch:4/threads:2");
+    CHECK(rows[i].at("run_type") == "iteration");
+    CHECK(rows[i].at("repetition_index") == i);
+    CHECK(rows[i].at("real_time") == r.ms[i]);
+    CHECK(rows[i].at("cpu_time") == r.cpu_ms[i]);
+    CHECK(rows[i].at("time_unit") == "ms");
+  }
+  CHECK(rows[3].at("name") == "a.b/f32/batch:4/threads:2_mean");
+  CHECK(rows[3].at("real_time") == 3);
+  CHECK(rows[4].at("real_time") == 2);
+  CHECK(rows[5].at("aggregate_name") == "stddev");
+  CHECK(rows[5].at("real_time").get<double>() == Approx(std::sqrt(7.0)));
+  CHECK(rows[6].at("cpu_time").get<double>() == Approx(std::sqrt(28.0) / 6));
+}
+
+TEST_CASE("a bulk run goes on where it was stopped", "[bench]") {
+  const Scratch scratch;
+  const std::string path = scratch / "r.jsonl";
+  const Machine m = known_machine();
+  RunOptions o{.work = {.model = "asked", .batch = 8}};
+  Result r;
+  r.model = "asked.tag";
+  r.dtype = "f32";
+  r.batch = 4;                                     // there was no memory for more
+  r.height = r.width = 160;
+  r.ms = {1, 2, 3};
+  r.macs = 1.5e9;
+  {
+    ResultsFile file(path);
+    CHECK_FALSE(file.has(o, "asked", m));
+    file.add(r, o, m, "1");
+    CHECK(file.has(o, "asked", m));
+  }
+  const std::string whole = read_file(path);
+  scratch.file("r.jsonl", whole + whole.substr(0, whole.size() / 2));          // ended while it wrote
+  ResultsFile again(path);
+  CHECK(read_file(path) == whole);
+  CHECK(again.has(o, "asked", m));
+  CHECK_FALSE(again.has(o, "other", m));
+  RunOptions smaller = o;
+  smaller.work.batch = 4;
+  CHECK_FALSE(again.has(smaller, "asked", m));
+  Machine other = m;
+  other.cpu = "Another";
+  CHECK_FALSE(again.has(o, "asked", other));
+  REQUIRE(again.results().size() == 1);
+  CHECK(again.results()[0].median_ms() == 2);
+  CHECK(again.results()[0].batch == 4);
+  CHECK(again.results()[0].macs == 1.5e9);
+  scratch.file("r.jsonl", "something else\n");
+  CHECK_THROWS_WITH(ResultsFile(path), Catch::Contains("line 1 is no result of a bulk run"));
+  CHECK(read_file(path) == "something else\n");    // and nothing was done to it
 }
 
 TEST_CASE("shapes are short", "[bench]") {
@@ -228,6 +364,68 @@ TEST_CASE("a trace is JSON whose slices nest", "[bench]") {
   }
 }
 
+TEST_CASE("a trace has a lane a thread, whose pieces lie inside of their steps' order", "[bench]") {
+  const Result& r = convolutions();
+  REQUIRE(!r.lanes.empty());
+  for (size_t i = 0; i < r.lanes.size(); ++i) {
+    const LaneSlice& s = r.lanes[i];
+    CHECK(s.step < r.steps.size());
+    CHECK(s.from <= s.to);
+    CHECK(s.from >= 0);
+    CHECK(s.thread >= 0);
+    if (i == 0 || r.lanes[i - 1].thread != s.thread) continue;
+    CHECK(r.lanes[i - 1].step <= s.step);
+    CHECK(r.lanes[i - 1].to <= s.from);
+  }
+  std::vector<bool> worked(r.steps.size(), false);         // each convolution is somebody's work
+  for (const LaneSlice& s : r.lanes) worked[s.step] = true;
+  for (size_t i = 0; i < r.steps.size(); ++i)
+    if (r.steps[i].step.op == "conv") CHECK(worked[i]);
+  size_t pieces = 0, names = 0;
+  const json trace = json::parse(chrome_trace({r}));
+  for (const json& e : trace.at("traceEvents")) {
+    if (e.at("pid") != 2) continue;
+    pieces += e.at("ph") == "X";
+    names += e.at("name") == "thread_name";
+    if (e.at("ph") == "X") CHECK(e.at("args").at("kernel") == r.steps[e.at("args").at("step").get<size_t>()].step.plan);
+  }
+  CHECK(pieces == r.lanes.size());
+  CHECK(names >= 1);
+}
+
+TEST_CASE("what is counted in a step is told, and why what is not cannot be", "[bench]") {
+  Progress progress;
+  const Result r = run({.work = {.model = "test_resnet"}, .repeat = 2, .profile = true, .counters = true},
+                       known_machine(), progress);
+  const auto has = [&](const char* name) {
+    return std::find(r.counters.begin(), r.counters.end(), name) != r.counters.end();
+  };
+  CHECK(has("cycles") == r.no_counters.empty());
+  const json row = json::parse(json_list({r}, known_machine(), ""))[0];
+  CHECK(row.contains("no_counters") == !r.no_counters.empty());
+  double clock = 0, cycles = 0;
+  for (const json& s : row.at("steps"))
+    for (size_t i = 0; i < r.counters.size(); ++i) {
+      const double n = s.at("counters").at(r.counters[i]);
+      CHECK(n >= 0);
+      if (r.counters[i] == "task_clock_ns") clock += n;
+      if (r.counters[i] == "cycles") cycles += n;
+    }
+  if (has("task_clock_ns")) CHECK(clock > 1e4);    // at least a hundredth of a millisecond
+  if (has("cycles")) CHECK(cycles > 1e4);
+}
+
+TEST_CASE("there is one profiler at a time", "[bench]") {
+  Lanes one, two;
+  CHECK_FALSE(watch());
+  {
+    const UseWatch use(one);
+    CHECK(watch() == &one);
+    CHECK_THROWS_AS(UseWatch(two), Error);
+  }
+  CHECK_FALSE(watch());
+}
+
 TEST_CASE("the page has its plots and asks for nothing else", "[bench]") {
   Result failed;
   failed.model = "broken<model>";
@@ -237,7 +435,7 @@ TEST_CASE("the page has its plots and asks for nothing else", "[bench]") {
   for (const char* reference :
        {"http:", "https:", "//", "src=", "<link", "@import", "url(", "<img", "<iframe", "import("})
     CHECK(page.find(reference) == std::string::npos);
-  CHECK(count_of(page, "<svg ") == 10);
+  CHECK(count_of(page, "<svg ") == 26);             // six plots a model, one of both; each wide and narrow
   for (const char* element : {"svg", "section", "table", "div", "rect", "circle", "title", "details", "main", "body"}) {
     INFO(element);
     const size_t empty = count_of(page, "'/>");
@@ -250,7 +448,12 @@ TEST_CASE("the page has its plots and asks for nothing else", "[bench]") {
   CHECK(page.find("Known &amp; &lt;fast&gt;") != std::string::npos);
   CHECK(page.find("broken&lt;model&gt;") != std::string::npos);
   CHECK(page.find("broken<model>") == std::string::npos);
-  CHECK(count_of(page, "<tr><td data-v=") == r.steps.size() + training().steps.size());
+  CHECK(count_of(page, "<tr><td class='x' data-v=") == r.steps.size() + training().steps.size());
+  CHECK(count_of(page, "<div class='wide'>") == count_of(page, "<div class='narrow'>"));
+  for (const char* said : {"3x3, stride 2, pad 1", "depthwise", "Who else used the machine",
+                           "sum of the steps' medians", "canary: median to best", "nine of ten runs are below",
+                           "What the kernels do", "Speed against multiply-adds", "Times of whole runs"})
+    CHECK(page.find(said) != std::string::npos);
   CHECK(page.find("nan") == std::string::npos);
-  CHECK(count_of(html_page({r}, this_machine(), ""), "<svg ") == 3);       // not measured: no roofline, no bandwidth
+  CHECK(count_of(html_page({r}, this_machine(), ""), "<svg ") == 8);       // not measured: no roofline, no bandwidth
 }

@@ -71,14 +71,15 @@ bool takes(const Site& s) {
   return in_known_orders(s);
 }
 
-PlanPtr plan_conv(const Site& s) {
-  if (!takes(s)) return nullptr;
-  if (PlanPtr p = plan_bf16_depthwise(s)) return p;
-  if (PlanPtr p = plan_bf16_few(s)) return p;
-  return processor().bf16 ? std::make_shared<Bf16ProductConv>(s) : nullptr;
-}
+template <PlanPtr (*plan)(const Site&)>
+PlanPtr of_taken(const Site& s) { return takes(s) ? plan(s) : nullptr; }
 
-constexpr Kernel table[] = {{&ops::conv, plan_conv, accepts}};
+PlanPtr plan_product(const Site& s) { return processor().bf16 ? std::make_shared<Bf16ProductConv>(s) : nullptr; }
+
+// The first that takes a convolution runs it.
+constexpr Kernel table[] = {{&ops::conv, of_taken<plan_bf16_depthwise>, accepts},
+                            {&ops::conv, of_taken<plan_bf16_few>},
+                            {&ops::conv, of_taken<plan_product>}};
 
 }  // namespace
 

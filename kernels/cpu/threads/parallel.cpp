@@ -19,12 +19,14 @@
 
 #include "engine/core/error.h"
 #include "engine/core/threads.h"
+#include "engine/core/watch.h"
 #include "kernels/cpu/isa/modes.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
 constexpr int64_t kMostThreads = 256;
+thread_local int thread_number = 0;                // of the pool's threads: 1, 2, ...
 // a thread that the system holds up leaves the rest of its share to others
 constexpr int64_t kChunksEach = 8;
 
@@ -166,6 +168,7 @@ class Pool {
       if (c.job != job || c.next >= c.end) return count;
       if (!lane.word.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) continue;
       try {
+        const WatchedPiece watched(thread_number);
         const FlushDenormals flush;
         body_(context_, items_ * c.next / chunks_, items_ * (c.next + 1) / chunks_);
       } catch (...) {
@@ -229,6 +232,7 @@ struct Inside {
 
 void Pool::serve(int me) {
   inside = true;
+  thread_number = me;
   uint32_t seen = 0;
   Patience patience;
   for (;;) {
@@ -260,6 +264,8 @@ void parallel_range(int64_t n, int64_t grain, void (*body)(const void*, int64_t,
     }
   }
   const FlushDenormals flush;
+  if (inside) return body(context, 0, n);          // part of a piece
+  const WatchedPiece watched(thread_number);
   body(context, 0, n);
 }
 
