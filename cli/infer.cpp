@@ -105,16 +105,14 @@ void add_column(const Arguments& a, std::vector<std::string>& columns, const std
 
 double as_shown(float v) { return std::stod(str_cat(v)); }     // the shortest text of the f32, not of its double
 
-Table answers(const Arguments& a, zoo::ImageModel& model, const data::Reader& reader, data::Loader& loader) {
-  Answerer answer(model);
+Table table_of(const Arguments& a, zoo::ImageModel& model, const data::Reader& reader, Answers& answers) {
   Table table;
   std::optional<Labels> labels;
   bench::Counter counter("infer", static_cast<int64_t>(reader.size()), "images");
-  loader.begin(0);
-  data::Batch batch;
+  Answers::Batch batch;
   size_t expected = 0;
-  while (loader.next(batch)) {
-    Tensor out = answer(batch.images);
+  while (answers.next(batch)) {
+    Tensor out = batch.logits;
     if (a.output_type == "prob") out = softmax(out, 1);
     const int64_t k = a.topk > 0 ? std::min(a.topk, out.dim(1)) : out.dim(1);
     Tensor index;
@@ -168,7 +166,7 @@ void run(const Arguments& a) {
   if (a.root().empty())
     throw Error(Error::Kind::argument, "no folder of images", "fovea infer DIR --model NAME");
   const std::unique_ptr<zoo::ImageModel> model =
-      create_loaded(a.model, model_options(a.input, a.model), a.checkpoint, a.licenses);
+      create_loaded(a.model, for_patches(model_options(a.input, a.model), a.patch_size), a.checkpoint, a.licenses);
   const data::EvalConfig config = eval_config(*model, a.input);
   const std::unique_ptr<data::Reader> reader = open_images(a.input, a.root(), a.split);
   data::Loader loader(*reader, {.batch = a.batch,
@@ -176,7 +174,7 @@ void run(const Arguments& a) {
                                 .eval = config,
                                 .fast_decode = a.input.fast_decode,
                                 .most_bad = a.most_bad});
-  const Table table = answers(a, *model, *reader, loader);
+  const Table table = table_of(a, *model, *reader, *answers_of(a, *model, *reader, loader, config));
   tell_bad(loader);
 
   std::string stem = a.results_file;

@@ -38,6 +38,9 @@ struct EvaluationOptions {
   int64_t batch = 256;
   int workers = 4, threads = 0;
   int64_t most_bad = 0;                            // images that cannot be read
+  // not 0: images are sequences of patches, of this size if it is given
+  int max_seq_len = 0;
+  std::vector<int> patch_size;
   const std::string& root() const { return data_dir.empty() ? data : data_dir; }
 };
 /// Besides these, flags of timm's that change nothing here, and --device. `models`, `weights`: what --model and
