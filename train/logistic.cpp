@@ -137,8 +137,8 @@ struct Point {
 };
 
 // A point along the direction that keeps Wolfe's weak conditions, by bisection; false where there is none. Near the
-// minimum f32 tells values apart no more, but slopes: there Hager and Zhang's approximate condition stands for the first
-// (https://doi.org/10.1137/030601880).
+// minimum f32 tells slopes apart, values no more: there Hager and Zhang's approximate condition stands for the first
+// one (https://doi.org/10.1137/030601880).
 bool search(const Objective& f, const Point& from, const Vector& direction, double first, Point& to) {
   constexpr double kDecrease = 1e-4, kCurvature = 0.9, kAlike = 1e-6;
   const double slope = dot(from.gradient, direction);
