@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -18,20 +19,28 @@ namespace {
 
 constexpr int64_t kMostPhases = 64;
 
-// Along one dimension, of the places first, first + stride, ...: how many there are, which taps they read (tap, tap +
-// stride, ...), and how far before the operand the convolution begins; behind its first element where that is negative.
+// Along one dimension, of the places first, first + stride, ...: how many there are; which taps they read (tap, tap +
+// next, ...), how far apart in the operand; and how far before it the convolution begins: behind its first element
+// where that is negative.
 struct Phase {
-  int64_t first, places, tap, taps, pad;
+  int64_t first, places, tap, taps, next, dilation, pad;
 };
+// Place p reads element o by tap t where p + lo = o stride + t dilation.
 Phase phase_of(const ConvAttrs& a, int i, int64_t kernel, int64_t phase) {
-  const int64_t stride = a.stride[i], lo = a.pad_lo[i], size = a.size[i];
+  const int64_t stride = a.stride[i], lo = a.pad_lo[i], size = a.size[i], common = std::gcd(stride, a.dilation[i]);
   const int64_t from = (lo - phase + stride - 1) / stride, first = from * stride + phase - lo;
-  const int64_t taps = kernel > phase ? (kernel - phase - 1) / stride + 1 : 0;
-  return {.first = first,
+  Phase p{.first = first,
           .places = size > first ? (size - first - 1) / stride + 1 : 0,
-          .tap = phase,
-          .taps = taps,
-          .pad = (taps - 1) * a.dilation[i] - from};
+          .tap = 0,
+          .taps = 0,
+          .next = stride / common,
+          .dilation = a.dilation[i] / common,
+          .pad = 0};
+  if (phase % common != 0) return p;
+  while ((p.tap * a.dilation[i] - phase) % stride != 0) ++p.tap;
+  p.taps = kernel > p.tap ? (kernel - p.tap - 1) / p.next + 1 : 0;
+  p.pad = (p.taps - 1) * p.dilation - from + (p.tap * a.dilation[i] - phase) / stride;
+  return p;
 }
 
 // A convolution that gives some of the places, [from, ...) in steps of the strides.
@@ -147,12 +156,13 @@ class TransposedConv final : public Plan {
       const Phase& one = phases[static_cast<size_t>(i)];
       const int64_t stride = attrs_.stride[i], step = weights_.strides[2 + i];
       w.shape[2 + i] = one.taps;
-      w.strides[2 + i] = -stride * step;
-      p.w_at += (one.tap + stride * (one.taps - 1)) * step;
+      w.strides[2 + i] = -one.next * step;
+      p.w_at += (one.tap + one.next * (one.taps - 1)) * step;
       p.to += one.first * gx.strides[2 + i];
       part.shape[2 + i] = to.shape[2 + i] = one.places;
       to.strides[2 + i] *= stride;
       a.stride[i] = 1;
+      a.dilation[i] = one.dilation;
       a.pad_lo[i] = one.pad;
       a.pad_hi[i] = std::max<int64_t>(
           0, one.places + (one.taps - 1) * a.dilation[i] - s.operand(0).shape[2 + i] - one.pad);
@@ -185,10 +195,8 @@ bool takes(const Site& s) {
   const auto& a = s.attrs<ConvAttrs>();
   if (!all_f32(s) || s.operand(0).numel() == 0 || s.result().numel() == 0) return false;
   int64_t phases = 1;
-  for (int i = 0; i < a.stride.size(); ++i) {
-    if (a.stride[i] > 1 && a.dilation[i] > 1) return false;
-    if (a.stride[i] > kMostPhases || (phases *= a.stride[i]) > kMostPhases) return false;
-  }
+  for (const int64_t stride : a.stride)
+    if (stride > kMostPhases || (phases *= stride) > kMostPhases) return false;
   return lies_as(s.result(), Memory::contiguous) || lies_as(s.result(), Memory::channels_last);
 }
 

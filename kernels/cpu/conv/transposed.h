@@ -5,7 +5,7 @@
 
 namespace fovea::kernels::cpu {
 
-/// Of conv_dx in f32. Null where a dimension has a stride and a dilation, and for strides of more than 64 places.
+/// Of conv_dx in f32. Null for strides of more than 64 places in all.
 PlanPtr plan_transposed(const Site& s);
 
 }  // namespace fovea::kernels::cpu
