@@ -11,7 +11,7 @@ _fovea() {
     COMPREPLY=($(compgen -W "$("$tool" "$command" --help 2>/dev/null | grep -o -- '--[a-z][a-z-]*' | sort -u)" -- "$word"))
   elif [[ $COMP_CWORD = 2 && $command = cache ]]; then
     COMPREPLY=($(compgen -W "list verify gc" -- "$word"))
-  elif [[ $COMP_CWORD = 2 && $command =~ ^(bench|classify|download|export|features|info|quantize)$ ]]; then
+  elif [[ $COMP_CWORD = 2 && $command =~ ^(bench|classify|download|explain|export|features|info|quantize)$ ]]; then
     COMPREPLY=($(compgen -W "$("$tool" models 2>/dev/null)" -- "$word"))
   else
     compopt -o default 2>/dev/null
