@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "api/plain_integers.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/error.h"
 #include "engine/graph/calibration.h"
@@ -93,6 +94,8 @@ void Work::compile() {
 }
 
 void Work::take(Session s) {
+  if (const std::string note = note_of_plain_integers(s); !note.empty())
+    std::fprintf(stderr, "note: %s\n", note.c_str());
   if (side_by_side_) batch_ = BatchSession(std::move(s));
   else session_ = std::move(s);
 }

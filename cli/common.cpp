@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "api/calibration.h"
+#include "api/plain_integers.h"
 #include "cli/images.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/finite.h"
@@ -149,6 +150,10 @@ void add_decode_arguments(CLI::App& command, data::DecodeOptions& o) {
 
 void tell(const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); }
 
+void tell_of_integers(const Session& s) {
+  if (const std::string note = note_of_plain_integers(s); !note.empty()) tell(note);
+}
+
 void tell_adapted(const LoadReport& report, const std::string& weights) {
   for (const std::string& line : report.adapted) tell(str_cat(weights, ": ", line));
 }
@@ -257,6 +262,7 @@ void ReadyModel::compile(const ModelArguments& a) {
     if (std::optional<Session> found = cache_->load()) {
       session_ = std::move(*found);
       from_cache_ = true;
+      tell_of_integers(session_);
       return;
     }
   }
@@ -265,6 +271,7 @@ void ReadyModel::compile(const ModelArguments& a) {
   if (!graph || !zoo::fill_traced(*graph, *model_)) graph = what_.trace(*model_);
   zoo::give_up_tensors(*model_);
   session_ = fovea::compile(std::move(*graph), target);
+  tell_of_integers(session_);
 }
 
 template <class Why>

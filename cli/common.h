@@ -60,6 +60,7 @@ std::unique_ptr<zoo::ImageModel> create_loaded(const std::string& name, const zo
 /// What was left out of the weights or adapted, on standard error.
 void tell_adapted(const LoadReport& report, const std::string& weights);
 void tell(const std::string& note);                // "note: ..." on standard error
+void tell_of_integers(const Session& s);           // the same, where 8-bit integers have no fast kernels
 /// Throws `why` with the advice of --allow-nan, or tells it on standard error where that was given.
 void refuse_not_finite(const Error& why, bool allow_nan);
 

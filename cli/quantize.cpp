@@ -170,6 +170,7 @@ void compare(zoo::ImageModel& model, std::shared_ptr<const Calibration> calibrat
   zoo::CompileOptions o;
   o.target.calibration = std::move(calibration);
   Session int8 = zoo::compile(model, o);
+  tell_of_integers(int8);
   Report report;
   list.expect(a.compare, "crops compared");
   crops.each(a.crops, a.compare, [&](int, const Tensor& x) {

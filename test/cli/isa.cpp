@@ -43,6 +43,18 @@ TEST_CASE("the tool: FOVEA_ISA keeps kernels of higher classes away", "[cli][isa
   CHECK_FALSE(kernels_under("FOVEA_ISA=", "test_vit", "f32").empty());             // as if it were not set
 }
 
+TEST_CASE("the tool: where 8-bit integers run in plain loops, it says so", "[cli][isa]") {
+  for (const char* isa : {"sse2", "avx2"}) {
+    const Outcome o = run_tool({}, {"bench", "test_resnet", "--repeat", "1", "--dtype", "int8"},
+                               {std::string("FOVEA_ISA=") + isa});
+    INFO(isa << ": " << o.err);
+    REQUIRE(o.code == 0);
+    const bool slow = o.err.find("note: 8-bit integers have no fast kernels") != std::string::npos;
+    if (std::string(isa) == "sse2") CHECK(slow);
+    else CHECK(slow == (kernels_under("FOVEA_ISA=avx2", "test_resnet", "int8").find("plain") != std::string::npos));
+  }
+}
+
 TEST_CASE("the tool: a FOVEA_ISA that names no class is refused", "[cli][isa]") {
   for (const char* value : {"sse4", "AVX2", "avx512_vnni", "native"}) {
     const Outcome o = run_tool({}, {"bench", "test_vit", "--repeat", "1"}, {std::string("FOVEA_ISA=") + value});

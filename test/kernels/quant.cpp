@@ -2,15 +2,19 @@
 // test/kernels/quant.cpp — ops on quantised values against loops over integers written here, with every set of loops.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
+#include "api/plain_integers.h"
 #include "engine/core/backend.h"
 #include "engine/graph/session.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/lowered/quant.h"
+#include "kernels/cpu/isa/generic/sets.h"
 #include "kernels/cpu/isa/processor.h"
 #include "test/kernels/instruction_sets.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
+#include "test/support/vnni_emulator.h"
 
 namespace fovea {
 namespace {
@@ -108,7 +112,7 @@ std::vector<double> expected(const Case& c, const QuantConvAttrs& a, const Opera
 }
 
 // As a session runs it: weights are constants, images lie channels-last.
-Tensor run_compiled(const QuantConvAttrs& a, const Operands& o) {
+Tensor run_compiled(const QuantConvAttrs& a, const Operands& o, std::string_view kernel = "cpu:quant") {
   const auto last = [](const Tensor& t) { return contiguous(t, Memory::channels_last); };
   Tensors in{last(o.x)};
   if (o.residual) in.push_back(last(o.residual));
@@ -120,7 +124,8 @@ Tensor run_compiled(const QuantConvAttrs& a, const Operands& o) {
       },
       metas);
   Session s = compile(std::move(g));
-  CHECK(s.steps()[0].plan.starts_with("cpu:quant"));
+  CHECK(s.steps()[0].plan.starts_with(kernel));
+  CHECK(note_of_plain_integers(s).empty() == !s.steps()[0].plan.ends_with("plain"));
   return s.run(in)[0];
 }
 
@@ -151,6 +156,30 @@ void check_case(const Case& c) {
     check_close(values_of(call1(ops::quant_conv, {o.x, o.w, o.scale, o.bias, o.residual}, a)), want, most, share);
   }
   test::with_quant_sets([&](const kc::Processor&) { check_close(values_of(run_compiled(a, o)), want, most, share); });
+}
+
+// Numbers whose sums f32 shows: the same bits as `on` and with plain loops.
+void check_sums(const kc::Processor& on, const Case& c, const Operands& o, std::string_view kernel) {
+  INFO(on.name << ": " << c.channels << " channels of " << c.size << ", " << c.outputs << " outputs, kernel "
+               << c.kernel << ", stride " << c.stride << ", groups " << c.groups);
+  QuantConvAttrs a = attrs_of(c);
+  a.y = {};
+  kc::Processor plain = on;
+  plain.u8_tiles = &kc::quant_plain;
+  plain.u8_winograd = nullptr;
+  std::vector<double> sums[2];
+  for (const bool fast : {false, true}) {
+    const kc::UseProcessor use(fast ? on : plain);
+    clear_plan_cache();
+    sums[fast] = values_of(run_compiled(a, o, fast ? kernel : "cpu:quant product plain"));
+  }
+  clear_plan_cache();
+  CHECK(sums[0] == sums[1]);
+}
+Operands unscaled(const Case& c) {
+  Operands o = operands_of(c, {});
+  o.scale = full({c.outputs}, 1);
+  return o;
 }
 
 // In double: what padding holds takes part in the sums.
@@ -238,6 +267,71 @@ TEST_CASE("quant_conv: residuals", "[quant]") {
   check_case({.batch = 1, .channels = 32, .size = 6, .outputs = 17, .kernel = 1, .residual = Case::f32});
   check_case({.batch = 1, .channels = 32, .size = 6, .outputs = 64, .kernel = 3, .pad = 1, .act = Unary::silu,
               .residual = Case::u8, .f32_out = true});
+}
+
+void check_product_sums(const kc::Processor& on) {
+  const std::string product = str_cat("cpu:quant product ", on.u8_tiles->name);
+  for (int64_t size : {1, 2, 3, 4, 5})
+    for (int64_t channels : {1, 4, 20, 52, 132})
+      for (int64_t outputs : {1, 8, 9, 16, 17, 31, 40, 70}) {
+        const Case c{.batch = 1, .channels = channels, .size = size, .outputs = outputs, .kernel = 1};
+        check_sums(on, c, unscaled(c), product);
+      }
+  for (const Case& c : std::initializer_list<Case>{
+           {.batch = 2, .channels = 3, .size = 21, .outputs = 32, .kernel = 3, .stride = 2, .pad = 1},
+           {.batch = 1, .channels = 36, .size = 9, .outputs = 24, .kernel = 3, .stride = 2, .pad = 1},
+           {.batch = 1, .channels = 20, .size = 13, .outputs = 16, .kernel = 3, .pad = 2, .dilation = 2},
+           {.batch = 1, .channels = 72, .size = 8, .outputs = 63, .kernel = 3, .pad = 1, .groups = 3}})
+    check_sums(on, c, unscaled(c), product);
+}
+
+TEST_CASE("quant_conv: sums are those of plain loops, to the last bit", "[quant]") {
+  for (const kc::Processor* p : test::processors_but([](const kc::Processor& a, const kc::Processor& b) {
+         return a.u8_tiles == b.u8_tiles;
+       }))
+    if (p->u8_tiles != &kc::quant_plain) check_product_sums(*p);
+}
+
+TEST_CASE("quant_conv: AVX-VNNI's sums are those of plain loops, to the last bit", "[quant]") {
+  const std::optional<kc::Processor> vnni = test::emulated_avx2_vnni();
+  if (!vnni) return;
+  const test::VnniEmulator emulator;
+  const long before = test::VnniEmulator::carried_out();
+  check_product_sums(*vnni);
+  const auto& here = kc::supported_processors();
+  const bool has = std::any_of(here.begin(), here.end(), [&](const auto& p) { return p.u8_tiles == vnni->u8_tiles; });
+  if (!has) CHECK(test::VnniEmulator::carried_out() > before);
+}
+
+TEST_CASE("quant_conv: Winograd's sums are those of plain loops, to the last bit", "[quant]") {
+  for (const kc::Processor* p : test::processors_but([](const kc::Processor& a, const kc::Processor& b) {
+         return a.u8_winograd == b.u8_winograd;
+       })) {
+    if (!p->u8_winograd) continue;
+    const std::string winograd = str_cat("cpu:quant winograd ", p->u8_winograd->name);
+    for (const Case& c : std::initializer_list<Case>{
+             {.batch = 1, .channels = 64, .size = 14, .outputs = 64, .kernel = 3, .pad = 1},
+             {.batch = 2, .channels = 96, .size = 13, .outputs = 50, .kernel = 3, .pad = 1},
+             {.batch = 1, .channels = 160, .size = 18, .outputs = 129, .kernel = 3},
+             {.batch = 3, .channels = 256, .size = 8, .outputs = 40, .kernel = 3, .pad = 2}})
+      check_sums(*p, c, unscaled(c), winograd);
+    // the largest sums, which more than one part of the channels makes, of either sign
+    const Case c{.batch = 1, .channels = 512, .size = 12, .outputs = 64, .kernel = 3, .pad = 1};
+    for (int x : {0, 255})
+      for (int w : {-127, 127}) {
+        Operands o = unscaled(c);
+        o.x = full(o.x.shape(), x, DType::u8);
+        o.w = full(o.w.shape(), w, DType::i8);
+        check_sums(*p, c, o, winograd);
+      }
+  }
+}
+
+TEST_CASE("quant_conv: functions and residuals behind Winograd's sums", "[quant]") {
+  for (const Unary act : {Unary::identity, Unary::relu6, Unary::hard_swish, Unary::silu})
+    for (const auto residual : {Case::none, Case::u8, Case::f32})
+      check_case({.batch = 1, .channels = 64, .size = 15, .outputs = 72, .kernel = 3, .pad = 1, .act = act,
+                  .residual = residual, .f32_out = act == Unary::silu});
 }
 
 TEST_CASE("quant_depthwise: from u8 and f32, to u8 and f32", "[quant]") {

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "test/support/vex.h"
+
 namespace fovea::test {
 namespace {
 
@@ -25,60 +27,11 @@ thread_local Tiles tiles;
 std::atomic<long> count{0};
 struct sigaction before;
 
-// One instruction: VEX prefix of three bytes, opcode, ModRM, and what addresses memory.
-struct Decoded {
-  int prefix = 0, opcode = 0;                      // prefix: 0 none, 1 66, 2 F3, 3 F2
-  int mod = 0, reg = 0, rm = 0, vvvv = 0;
-  uint64_t address = 0, stride = 0;
-  int length = 0;
-};
-
-uint64_t general(const ucontext_t& c, int number) {
-  constexpr int kOrder[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                              REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
-  return static_cast<uint64_t>(c.uc_mcontext.gregs[kOrder[number]]);
-}
-
 template <class T>
 T read(const uint8_t* p) {
   T v;
   std::memcpy(&v, p, sizeof v);
   return v;
-}
-
-// False for what is no instruction of map 0F38 with W0 and L0, or addresses by the instruction pointer.
-bool decode(const ucontext_t& c, Decoded& d) {
-  const auto* const start = reinterpret_cast<const uint8_t*>(c.uc_mcontext.gregs[REG_RIP]);
-  const uint8_t* p = start;
-  if (*p++ != 0xc4) return false;
-  const int first = *p++, second = *p++;
-  if ((first & 0x1f) != 2 || (second & 0x84) != 0) return false;
-  const int index_high = first & 0x40 ? 0 : 8, base_high = first & 0x20 ? 0 : 8;
-  d.vvvv = ~(second >> 3) & 15;
-  d.prefix = second & 3;
-  d.opcode = *p++;
-  const int modrm = *p++;
-  d.mod = modrm >> 6, d.reg = modrm >> 3 & 7, d.rm = modrm & 7;
-  if (d.mod != 3) {
-    int base = d.rm;
-    bool has_base = true;
-    if (d.rm == 4) {
-      const int sib = *p++, index = (sib >> 3 & 7) | index_high;
-      base = sib & 7;
-      if (index != 4) d.stride = general(c, index) << (sib >> 6);
-      has_base = base != 5 || d.mod != 0;
-    } else if (d.rm == 5 && d.mod == 0) {
-      return false;
-    }
-    if (has_base) d.address = general(c, base | base_high);
-    if (d.mod == 1) d.address += static_cast<uint64_t>(static_cast<int64_t>(static_cast<int8_t>(*p++)));
-    if (d.mod == 2 || !has_base) {
-      d.address += static_cast<uint64_t>(static_cast<int64_t>(read<int32_t>(p)));
-      p += 4;
-    }
-  }
-  d.length = static_cast<int>(p - start);
-  return true;
 }
 
 bool load_config(const uint8_t* from) {
@@ -109,14 +62,14 @@ void store_config(uint8_t* to) {
   }
 }
 
-bool usable(int tile) { return tiles.palette == 1 && tiles.rows[tile] > 0; }
+bool usable(int tile) { return tile < kTiles && tiles.palette == 1 && tiles.rows[tile] > 0; }
 
-void load(int tile, const Decoded& d) {
+void load(int tile, const VexInstruction& d) {
   std::memset(tiles.data[tile], 0, sizeof tiles.data[tile]);
   for (uint64_t r = 0; r < tiles.rows[tile]; ++r)
     std::memcpy(tiles.data[tile][r], reinterpret_cast<const void*>(d.address + r * d.stride), tiles.row_bytes[tile]);
 }
-void store(int tile, const Decoded& d) {
+void store(int tile, const VexInstruction& d) {
   for (uint64_t r = 0; r < tiles.rows[tile]; ++r)
     std::memcpy(reinterpret_cast<void*>(d.address + r * d.stride), tiles.data[tile][r], tiles.row_bytes[tile]);
 }
@@ -155,7 +108,7 @@ void dot_bytes(int to, int a, int b) {
     }
 }
 
-bool dot(const Decoded& d) {
+bool dot(const VexInstruction& d) {
   const int to = d.reg, a = d.rm, b = d.vvvv;
   if (d.mod != 3 || b >= kTiles || to == a || to == b || a == b) return false;
   for (const int t : {to, a, b})
@@ -176,7 +129,7 @@ bool dot(const Decoded& d) {
   }
 }
 
-bool configure(const Decoded& d) {
+bool configure(const VexInstruction& d) {
   if (d.mod == 3) {
     if (d.prefix == 0 && d.reg == 0 && d.rm == 0) tiles = Tiles{};             // TILERELEASE
     else if (d.prefix == 3 && usable(d.reg)) std::memset(tiles.data[d.reg], 0, sizeof tiles.data[d.reg]);   // TILEZERO
@@ -190,7 +143,7 @@ bool configure(const Decoded& d) {
   return d.prefix == 1;
 }
 
-bool move(const Decoded& d) {
+bool move(const VexInstruction& d) {
   if (d.mod == 3 || d.rm != 4 || !usable(d.reg)) return false;
   if (d.prefix == 1 || d.prefix == 3) load(d.reg, d);                          // TILELOADDT1, TILELOADD
   else if (d.prefix == 2) store(d.reg, d);
@@ -198,7 +151,7 @@ bool move(const Decoded& d) {
   return true;
 }
 
-bool carry_out(const Decoded& d) {
+bool carry_out(const VexInstruction& d) {
   switch (d.opcode) {
     case 0x49: return configure(d);
     case 0x4b: return move(d);
@@ -210,8 +163,8 @@ bool carry_out(const Decoded& d) {
 
 void refused(int, siginfo_t*, void* context) {
   auto& c = *static_cast<ucontext_t*>(context);
-  Decoded d;
-  if (decode(c, d) && carry_out(d)) {
+  VexInstruction d;
+  if (decode(c, d) && !d.wide && carry_out(d)) {
     c.uc_mcontext.gregs[REG_RIP] += d.length;
     count.fetch_add(1, std::memory_order_relaxed);
     return;

@@ -10,7 +10,8 @@ template <class Tile>
 struct TileSet {
   const char* name;
   int rows;                                        // most of a tile
-  int fill = 1;                                    // that of the packing
+  int fill = 1, together = 4;                      // those of the packing
+  int copied_bytes = 1;                            // of an element in a copied row, where copies are wider
   double speed = 1;                                // multiplications in the time of one of AVX-512's
   int (*panels_at_once)(int rows);                 // that one call may take, of tiles of up to so many rows
   void (*tile)(const Tile& t, int panels);

@@ -22,7 +22,8 @@ struct QuantFinish {
   bool residual_u8, y_u8, hard_swish;
 };
 
-/// One register tile of sums of products. B is packed in panels of kQuantPanel columns: [depth / 4][column][4].
+/// One register tile of sums of products. B is packed in panels of kQuantPanel columns:
+/// [depth / 4][column][4], or [depth / 2][column][2].
 struct QuantTile {
   const uint8_t* const* a;                         // [taps][a_step]: where each row's elements start
   int64_t a_step, a_offset;                        // a_offset is added to every pointer: the group
@@ -57,6 +58,46 @@ struct QuantLoops {
   /// exact sums. Null where the processor does not multiply those.
   void (*depthwise)(const DepthwiseTileOf<uint8_t>& t) = nullptr;
   void (*depthwise_to_f32)(const DepthwiseTileOf<uint8_t, float>& t) = nullptr;
+};
+
+/// Winograd's minimal filtering F(4x4, 3x3) in integers, for processors that multiply 16 bits:
+/// https://arxiv.org/abs/1509.09308. The points are 0, +-1, +-2 and infinity. Pixels less 128 become 36 values of 16 bits, none beyond 12800. Filters become 36 values, none beyond 18288, of the
+/// scaled transform (2, 0, 0), (4, 4, 4), (4, -4, 4), (1, 2, 4), (1, -2, 4), (0, 0, 8) in both directions. The way back
+/// gives 576 times each result, modulo 2^32: the results themselves where they lie within 25 bits and a sign, whatever
+/// sums lie beyond 32 bits on the way.
+constexpr int64_t kMostQuantResult = (int64_t{1} << 25) - 1;
+
+/// A pointer for each of six by six pixels, and values at 36 points, v_step apart. Channels: a multiple of 32.
+struct QuantWinogradInput {
+  const uint8_t* x[36];
+  int16_t* v;
+  int64_t v_step, channels;
+};
+/// y[rows][kQuantPanel] = rows of A, a_step elements apart, by a panel of B: [depth / 2][column][2].
+struct QuantWinogradProduct {
+  const int16_t* a;
+  int64_t a_step, depth;
+  const int16_t* b;
+  int32_t* y;
+  int rows;
+  int64_t columns;                                 // of the panel that are needed
+};
+/// Products at 36 points, m_step apart, become four by four results of a panel: [4][4][kQuantPanel].
+struct QuantWinogradOutput {
+  const int32_t* m;
+  int64_t m_step;
+  const int32_t* start;                            // of each column, added to all; null: what y holds is added instead
+  int32_t* y;
+};
+
+struct QuantWinograd {
+  const char* name;
+  int rows;                                        // most of a product
+  void (*input)(const QuantWinogradInput& t);
+  void (*multiply)(const QuantWinogradProduct& t);
+  void (*output)(const QuantWinogradOutput& t);
+  /// What becomes of rows of kQuantPanel sums each, of f's first columns.
+  void (*finish)(const QuantFinish& f, const int32_t* sums, int rows, int64_t columns);
 };
 
 }  // namespace fovea::kernels::cpu

@@ -7,10 +7,6 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-std::byte* element(const void* p, bool u8, int64_t at) {
-  return const_cast<std::byte*>(static_cast<const std::byte*>(p)) + (u8 ? at : at * 4);
-}
-
 struct OfBytes {
   using Product = QuantProduct;
   using Tile = QuantTile;
@@ -45,21 +41,25 @@ struct OfBytes {
   static void run_mapped(const Product& p, Tile& t, const Job& j, std::byte* y) {
     alignas(64) float sums[32 * kQuantPanel];      // the most results of one call
     const int64_t step = j.panels * kQuantPanel;
-    const QuantFinish& f = p.finish;
+    QuantFinish behind = p.finish;
+    behind.y = y;
     t.finish.y = sums;
     t.finish.y_step = step;
     t.finish.y_u8 = false;
     p.on->u8_tiles->tile(t, j.panels);
-    const Epilogue& e = p.map;
-    if (f.y_u8)
-      return map_to_bytes(*p.on, {e, sums, reinterpret_cast<uint8_t*>(y), step, f.y_step, t.rows, t.columns, f.inverse,
-                                  f.zero});
-    for (int64_t r = 0; r < t.rows; ++r)
-      p.on->f32->unary(e.act, e.a, e.b, sums + r * step, reinterpret_cast<float*>(y) + r * f.y_step, t.columns);
+    map_rows(*p.on, p.map, behind, {sums, step, t.rows, t.columns});
   }
 };
 
 }  // namespace
+
+void map_rows(const Processor& on, const Epilogue& e, const QuantFinish& f, const QuantValues& v) {
+  if (f.y_u8)
+    return map_to_bytes(on, {e, v.first, static_cast<uint8_t*>(f.y), v.step, f.y_step, v.rows, v.columns, f.inverse,
+                             f.zero});
+  for (int64_t r = 0; r < v.rows; ++r)
+    on.f32->unary(e.act, e.a, e.b, v.first + r * v.step, static_cast<float*>(f.y) + r * f.y_step, v.columns);
+}
 
 void multiply(const QuantProduct& p, RowPointers<uint8_t> rows, const void* context) {
   multiply_by<OfBytes>(p, rows, context);

@@ -39,7 +39,7 @@ class Worker {
   Worker(const Product& p, RowPointers<Element> rows, const void* context)
       : p_(p), set_(Of::tiles(p)), rows_(rows), context_(context), tiles_((p.rows + set_.rows - 1) / set_.rows),
         most_rows_(static_cast<int>((p.rows + tiles_ - 1) / tiles_)),
-        most_panels_(set_.panels_at_once(most_rows_)), copy_step_(odd_lines(4 * p.packing.lines())) {}
+        most_panels_(set_.panels_at_once(most_rows_)), copy_step_(odd_lines(4 * p.packing.lines() * set_.copied_bytes)) {}
   int64_t tiles() const { return tiles_; }
 
   // Row tiles [first_tile, last_tile) by panels [first, last), counted through all groups.
@@ -87,7 +87,7 @@ class Worker {
   void run_copied(int64_t first_tile, int64_t last_tile, int64_t first, int64_t last, const Element** pointers) const {
     const int64_t tile_bytes = most_rows_ * copy_step_;
     Tile t = frame();
-    set_.begin(most_rows_);
+    if (set_.begin) set_.begin(most_rows_);
     walk_copied({first_tile, last_tile, first, last, p_.packing.panels(), tile_bytes, p_.packing.panel_bytes()},
                 [&](int64_t tile, int64_t group, std::byte* to) {
                   read_rows(t, tile, pointers);
@@ -105,7 +105,7 @@ class Worker {
                     }
                   }
                 });
-    set_.end();
+    if (set_.end) set_.end();
   }
 
   int64_t row_of(int64_t tile) const { return p_.rows * tile / tiles_; }

@@ -14,14 +14,7 @@ namespace fovea::kernels::cpu {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
 namespace avx2 {
-#define FOVEA_LANES 8
-#define FOVEA_MIN _mm256_min_ps
-#define FOVEA_MAX _mm256_max_ps
-alignas(64) static constexpr int32_t kParts[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-#define FOVEA_PART(n) _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kParts + 8 - (n)))
-#define FOVEA_LOAD_PART(p, n) _mm256_maskload_ps(p, FOVEA_PART(n))
-#define FOVEA_STORE_PART(p, n, v) _mm256_maskstore_ps(p, FOVEA_PART(n), v)
-#define FOVEA_WIDEN(h) _mm256_cvtepu16_epi32(reinterpret_cast<__m128i>(h))
+#include "kernels/cpu/simd/avx2.inc"
 #include FOVEA_LOOPS
 }  // namespace avx2
 #pragma GCC pop_options

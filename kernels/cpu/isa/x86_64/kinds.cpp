@@ -17,6 +17,8 @@ bool is_avx2() {
   return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
          __builtin_cpu_supports("f16c");
 }
+// Newer than AVX2, so that what FOVEA_ISA=avx2 chooses is the same everywhere.
+bool is_avx2_vnni() { return isa_allowed(Isa::avx512) && is_avx2() && __builtin_cpu_supports("avxvnni"); }
 bool is_avx512() {
   return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
@@ -35,7 +37,7 @@ constexpr Bf16Loops kBf16{.name = "avx512_bf16",
                           .weights = avx512_bf16_attention::weights,
                           .share = avx512_bf16_attention::share};
 
-// Each kind is the one before it, and more.
+// Each kind is one before it, and more.
 Processor sse2() {
   return {.name = "sse2",
           .f32 = assembled<sse2::fill_products, sse2::fill_depthwise, sse2::fill_depthwise_u8, sse2::fill_functions,
@@ -58,6 +60,16 @@ Processor avx2() {
   p.f32 = assembled<avx2::fill_products, avx2::fill_depthwise, avx2::fill_depthwise_u8, avx2::fill_functions,
                     avx2::fill_reductions>("avx2");
   p.halves = &halves_avx2;
+  p.u8_tiles = &quant_avx2;
+  p.u8 = &quant_loops_avx2;
+  p.u8_winograd = &quant_winograd_avx2;
+  return p;
+}
+Processor avx2_vnni() {
+  Processor p = avx2();
+  p.name = "avx2_vnni";
+  p.u8_tiles = &quant_avxvnni;
+  p.u8_winograd = nullptr;
   return p;
 }
 Processor avx512() {
@@ -66,6 +78,9 @@ Processor avx512() {
   p.f32 = assembled<avx512::fill_products, avx512::fill_depthwise, avx512::fill_depthwise_u8, avx512::fill_functions,
                     avx512::fill_reductions>("avx512");
   p.halves = &halves_avx512;
+  p.u8_tiles = &quant_avx512;
+  p.u8 = &quant_loops_avx512;
+  p.u8_winograd = &quant_winograd_avx512;
   return p;
 }
 Processor avx512_vnni() {
@@ -73,6 +88,7 @@ Processor avx512_vnni() {
   p.name = "avx512_vnni";
   p.u8_tiles = &quant_vnni;
   p.u8 = &quant_loops_vnni;
+  p.u8_winograd = nullptr;
   return p;
 }
 Processor avx512_bf16() {
@@ -96,6 +112,7 @@ constexpr Kind kKinds[] = {{is_amx, amx},
                            {is_avx512_bf16, avx512_bf16},
                            {is_avx512_vnni, avx512_vnni},
                            {is_avx512, avx512},
+                           {is_avx2_vnni, avx2_vnni},
                            {is_avx2, avx2},
                            {is_sse41, sse41},
                            {is_sse2, sse2}};

@@ -36,8 +36,9 @@ void weights(const Bf16Weights& t);
 void share(const Bf16Shared& t);
 }  // namespace avx512_bf16_attention
 
-extern const QuantSet quant_vnni, quant_amx;
-extern const QuantLoops quant_loops_vnni;
+extern const QuantSet quant_avx2, quant_avxvnni, quant_avx512, quant_vnni, quant_amx;
+extern const QuantLoops quant_loops_avx2, quant_loops_avx512, quant_loops_vnni;
+extern const QuantWinograd quant_winograd_avx2, quant_winograd_avx512;
 void vnni_depthwise(const DepthwiseTileOf<uint8_t>& t);
 void vnni_depthwise_to_f32(const DepthwiseTileOf<uint8_t, float>& t);
 
