@@ -33,7 +33,8 @@ void filter_forward(const int g[3], int64_t step, int* y, int64_t y_step) {
 }
 
 // Packed weights: of each panel, of each point [channels / 2][column][2]; then a number for each column, what the 128
-// adds that is taken from each pixel; then how many parts of the channels have sums of their own, so that none is too large.
+// adds that is taken from each pixel; then how many parts of the channels have sums of their own, so that none is too
+// large.
 class QuantWinogradConv final : public QuantConv {
  public:
   explicit QuantWinogradConv(const Site& s)

@@ -41,7 +41,7 @@ struct Processor {
   const Bf16Loops* bf16 = nullptr;
   const QuantSet* u8_tiles;
   const QuantLoops* u8;
-  const QuantWinograd* u8_winograd = nullptr;      // null where tiles multiply four bytes at once: fewer products gain less
+  const QuantWinograd* u8_winograd = nullptr;      // null where tiles multiply four bytes at once: less gain
   bool vendor = true;                              // does oneDNN serve it?
   Costs costs;
   Caches caches{};                                 // this machine's

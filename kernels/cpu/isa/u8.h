@@ -60,11 +60,11 @@ struct QuantLoops {
   void (*depthwise_to_f32)(const DepthwiseTileOf<uint8_t, float>& t) = nullptr;
 };
 
-/// Winograd's minimal filtering F(4x4, 3x3) in integers, for processors that multiply 16 bits:
-/// https://arxiv.org/abs/1509.09308. The points are 0, +-1, +-2 and infinity. Pixels less 128 become 36 values of 16 bits, none beyond 12800. Filters become 36 values, none beyond 18288, of the
-/// scaled transform (2, 0, 0), (4, 4, 4), (4, -4, 4), (1, 2, 4), (1, -2, 4), (0, 0, 8) in both directions. The way back
-/// gives 576 times each result, modulo 2^32: the results themselves where they lie within 25 bits and a sign, whatever
-/// sums lie beyond 32 bits on the way.
+/// Winograd's F(4x4, 3x3) in integers (https://arxiv.org/abs/1509.09308), by points 0, +-1, +-2 and infinity. Pixels
+/// less 128 become 36 values of 16 bits, up to 12800. Filters become 36 values, up to 18288, of the scaled transform
+/// (2, 0, 0), (4, 4, 4), (4, -4, 4), (1, 2, 4), (1, -2, 4), (0, 0, 8), both ways. The way back gives 576 times each
+/// result, modulo 2^32: the results themselves where they lie within 25 bits and a sign, whatever sums lie beyond 32
+/// bits on the way.
 constexpr int64_t kMostQuantResult = (int64_t{1} << 25) - 1;
 
 /// A pointer for each of six by six pixels, and values at 36 points, v_step apart. Channels: a multiple of 32.

@@ -39,7 +39,8 @@ class Worker {
   Worker(const Product& p, RowPointers<Element> rows, const void* context)
       : p_(p), set_(Of::tiles(p)), rows_(rows), context_(context), tiles_((p.rows + set_.rows - 1) / set_.rows),
         most_rows_(static_cast<int>((p.rows + tiles_ - 1) / tiles_)),
-        most_panels_(set_.panels_at_once(most_rows_)), copy_step_(odd_lines(4 * p.packing.lines() * set_.copied_bytes)) {}
+        most_panels_(set_.panels_at_once(most_rows_)),
+        copy_step_(odd_lines(4 * p.packing.lines() * set_.copied_bytes)) {}
   int64_t tiles() const { return tiles_; }
 
   // Row tiles [first_tile, last_tile) by panels [first, last), counted through all groups.
