@@ -42,6 +42,14 @@ bool read_setting(std::string_view text, Padding& v) {
   else v = parse_padding(text);
   return true;
 }
+bool read_setting(std::string_view text, NormSpec::Kind& v) { return parse_norm(text, v); }
+bool read_setting(std::string_view text, TokenNorm::Kind& v) {
+  NormSpec::Kind known{};
+  const std::string_view name = parse_norm(text, known) ? name_of(known) : text;
+  for (int i = 0; !name_of(static_cast<TokenNorm::Kind>(i)).empty(); ++i)
+    if (name_of(static_cast<TokenNorm::Kind>(i)) == name) return v = static_cast<TokenNorm::Kind>(i), true;
+  return false;
+}
 bool read_setting(std::string_view text, std::span<int> v) {
   std::vector<int> parsed;
   for (;;) {

@@ -12,6 +12,7 @@
 #include "nn/layers/act.h"
 #include "nn/layers/conv.h"
 #include "nn/layers/norm.h"
+#include "nn/layers/token_norm.h"
 
 namespace fovea::zoo {
 
@@ -24,6 +25,8 @@ bool read_setting(std::string_view text, double& v);
 bool read_setting(std::string_view text, std::string_view& v);        // of a copy that stays
 bool read_setting(std::string_view text, Act& v);
 bool read_setting(std::string_view text, Padding& v);
+bool read_setting(std::string_view text, NormSpec::Kind& v);          // timm's names, too
+bool read_setting(std::string_view text, TokenNorm::Kind& v);
 bool read_setting(std::string_view text, std::span<int> v);           // comma between the numbers, as many as there are
 std::string write_setting(int v);
 std::string write_setting(bool v);

@@ -2,6 +2,7 @@
 // nn/layers/channel_attention.h — modules that weigh channels by what the whole image says: squeeze-and-excitation and
 // relatives.
 #pragma once
+#include <optional>
 #include <string_view>
 
 #include "nn/layers/act.h"
@@ -14,12 +15,17 @@ namespace fovea {
 /// Nearest multiple of `divisor`, at least `minimum` (0: the divisor), not below round_limit * v.
 int make_divisible(double v, int divisor = 8, int minimum = 0, double round_limit = 0.9);
 
+struct SqueezeOptions;
+/// Channels of a reduction: those given, or a share of all; `ratio` and `divisor` where the options have none.
+int reduced_channels(int channels, const SqueezeOptions& o, double ratio, int divisor, double round_limit = 0);
+
 struct SqueezeOptions {
   double ratio = 0;                                // of the reduction; 0: the module's default
   int channels = 0;                                // of the reduction, given directly
   int divisor = 0;                                 // 0: the module's default
   double round_limit = 0.9;                        // SqueezeExcite: rounding down keeps at least this share
-  Act act = act::relu, gate = act::sigmoid;
+  std::optional<Act> act{};                        // default: the module's, most often relu
+  Act gate = act::sigmoid;
   bool max_pool = false;                           // half of the squeeze is the maximum
   bool norm = false;                               // batch norm after the reduction
   bool bias = true;                                // of SEModule's layers
@@ -63,21 +69,28 @@ class EffectiveSEModule final : public Module {
   bool max_pool_;
 };
 
-/// A 1-D convolution over neighbouring channels: https://arxiv.org/abs/1910.03151. Circular: ends meet.
+struct EcaOptions {
+  bool circular = false;                           // the ends of the channels meet
+  bool mlp = false;                                // two convolutions, with what `squeeze` says between them
+  SqueezeOptions squeeze{};                        // ratio 1/8, divisor 8
+};
+/// A 1-D convolution over neighbouring channels: https://arxiv.org/abs/1910.03151.
 class EcaModule final : public Module {
  public:
-  explicit EcaModule(int channels, bool circular = false, const Act& gate = act::sigmoid);
+  explicit EcaModule(int channels, const EcaOptions& o = {});
   Tensor forward(const Tensor& x) override;
 
  private:
   struct Conv1d final : Module {
-    explicit Conv1d(int kernel);
-    Param weight;
+    Conv1d(int in, int out, int kernel, bool with_bias);
+    Tensor forward(const Tensor& x) override;
+    Param weight, bias;
+    bool padded = true;                            // with zeros, so that as many come out
   };
   Ref<Conv1d> conv_;
-  int kernel_;
+  Maybe<Conv1d> conv2_;
   bool circular_;
-  Act gate_;
+  Act act_, gate_;
 };
 
 struct GlobalContextOptions {
@@ -98,28 +111,19 @@ class GlobalContext final : public Module {
   Act gate_;
 };
 
-/// Channel and then spatial attention: https://arxiv.org/abs/1807.06521.
+/// Channel and then spatial attention: https://arxiv.org/abs/1807.06521. Light: mean and maximum are averaged before
+/// they are looked at, not after.
 class CbamModule final : public Module {
  public:
-  explicit CbamModule(int channels, const SqueezeOptions& o = {});     // ratio 1/16, divisor 1
+  explicit CbamModule(int channels, const SqueezeOptions& o = {}, bool light = false);     // ratio 1/16, divisor 1
   Tensor forward(const Tensor& x) override;
 
  private:
   Ref<Module> channel_, spatial_;
 };
 
-/// Rows of blocks of the image are mixed with each other, and then columns, by weights that the image itself gives:
-/// https://github.com/BA-Transform/BAT-Image-Classification
-class BatNonLocalAttn final : public Module {
- public:
-  explicit BatNonLocalAttn(int channels, const SqueezeOptions& o = {});  // ratio 1/4, divisor 8
-  Tensor forward(const Tensor& x) override;
-
- private:
-  Ref<Module> conv1_, ba_, conv2_, dropout_;
-};
-
-/// By timm's name: se, ese, eca, ceca, gc, gca, cbam, bat; "" gives null. Throws Error(argument) for others.
+/// By timm's name: se, ese, eca, ecam, ceca, ge, gc, gca, cbam, lcbam, coord, scoord, ela, strip, nl, bat; "" gives
+/// null. Throws Error(argument) for others.
 std::unique_ptr<Module> channel_attention(std::string_view kind, int channels, const SqueezeOptions& o = {});
 
 }  // namespace fovea

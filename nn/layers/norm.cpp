@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// nn/layers/norm.cpp — batch, group, layer and RMS norm, and EvoNorm S0.
+// nn/layers/norm.cpp — batch, group, layer and RMS norm, and all norms of images by name.
 #include "nn/layers/norm.h"
+
+#include <algorithm>
 
 #include "engine/autograd/autograd.h"
 #include "engine/ops/ops.h"
+#include "nn/layers/evo_norm.h"
 #include "nn/layers/filter_response_norm.h"
 #include "nn/layers/simple_norm.h"
 
@@ -19,8 +22,6 @@ int groups_of(const NormSpec& n, int channels) {
         current_scope());
   return groups;
 }
-
-Tensor per_channel(const Tensor& p) { return reshape(p, {1, -1, 1, 1}); }
 
 }  // namespace
 
@@ -87,46 +88,63 @@ Tensor RmsNorm2d::forward(const Tensor& x) {
   return activate(permute(rms_norm(permute(x, {0, 2, 3, 1}), weight, eps_), {0, 3, 1, 2}), act_);
 }
 
-EvoNorm2dS0::EvoNorm2dS0(int channels, int groups, double eps, bool apply_act, bool always_divide)
-    : groups_(groups),
-      eps_(eps),
-      divides_(apply_act || always_divide) {
-  weight = param("weight", {channels}, init::ones());
-  bias = param("bias", {channels}, init::zeros());
-  if (apply_act) v = param("v", {channels}, init::ones());
-}
-Tensor EvoNorm2dS0::forward(const Tensor& x) {
-  Tensor y = v ? x * sigmoid(x * per_channel(v)) : x;
-  if (divides_) {
-    const int64_t n = x.dim(0), c = x.dim(1), h = x.dim(2), w = x.dim(3);
-    const Tensor spread = sqrt(var(reshape(x, {n, groups_, c / groups_, h, w}), {2, 3, 4}, keep_dims) + eps_);
-    const Tensor each = reshape(expand(spread, {n, groups_, c / groups_, 1, 1}), {n, c, 1, 1});
-    y = y / each;
-  }
-  return y * per_channel(weight) + per_channel(bias);
-}
-
 std::string_view name_of(NormSpec::Kind k) {
-  constexpr std::string_view names[] = {"batch", "group", "layer", "evo_s0", "rms", "simple", "frn_tlu", "evo_s0a"};
+  constexpr std::string_view names[] = {"batch",   "group",  "layer",  "evo_s0", "rms",    "simple",
+                                        "frn_tlu", "evo_s0a", "group1", "evo_b0", "evo_b1", "evo_b2",
+                                        "evo_s1",  "evo_s1a", "evo_s2", "evo_s2a", "frn"};
   return static_cast<size_t>(k) < std::size(names) ? names[static_cast<size_t>(k)] : std::string_view();
 }
 
-std::unique_ptr<Module> norm_act2d(const NormSpec& n, int channels, const Act& act) {
-  const double eps = n.eps > 0 ? n.eps : 1e-5;
-  switch (n.kind) {
-    case NormSpec::Kind::group: return std::make_unique<GroupNorm>(channels, groups_of(n, channels), eps, act);
-    case NormSpec::Kind::layer: return std::make_unique<LayerNorm2d>(channels, eps, act);
-    case NormSpec::Kind::evo_s0:
-      return std::make_unique<EvoNorm2dS0>(channels, groups_of(n, channels), eps, !act.identity());
-    case NormSpec::Kind::evo_s0a:
-      return std::make_unique<EvoNorm2dS0>(channels, groups_of(n, channels), n.eps > 0 ? n.eps : 1e-3, !act.identity(),
-                                           true);
-    case NormSpec::Kind::rms: return std::make_unique<RmsNorm2d>(channels, n.eps > 0 ? n.eps : 1e-6, act);
-    case NormSpec::Kind::simple: return std::make_unique<SimpleNorm2d>(channels, n.eps > 0 ? n.eps : 1e-6, act);
-    case NormSpec::Kind::frn_tlu: return std::make_unique<FilterResponseNormTlu2d>(channels, eps, !act.identity());
-    case NormSpec::Kind::batch: break;
+bool parse_norm(std::string_view name, NormSpec::Kind& kind) {
+  std::string wanted;
+  for (const char c : name)
+    if (c != '_') wanted += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  const auto without = [&](std::string_view end) {
+    if (wanted.ends_with(end)) wanted.resize(wanted.size() - end.size());
+  };
+  without("fp32");
+  without("2d");
+  const size_t norm = wanted.find("norm");
+  if (norm != std::string::npos) wanted.erase(norm, 4);
+  for (int i = 0; !name_of(static_cast<NormSpec::Kind>(i)).empty(); ++i) {
+    std::string known(name_of(static_cast<NormSpec::Kind>(i)));
+    std::erase(known, '_');
+    if (known == wanted) return kind = static_cast<NormSpec::Kind>(i), true;
   }
-  return std::make_unique<BatchNorm2d>(channels, BatchNormOptions{.eps = eps, .momentum = n.momentum}, act);
+  return false;
+}
+
+std::unique_ptr<Module> norm_act2d(const NormSpec& n, int channels, const Act& act) {
+  using enum NormSpec::Kind;
+  const auto eps = [&](double usual) { return n.eps > 0 ? n.eps : usual; };
+  const bool acts = !act.identity();
+  const auto by_batch = [&](EvoNorm2dB::Kind kind, double usual) {
+    return std::make_unique<EvoNorm2dB>(kind, channels, EvoNorm2dB::Options{eps(usual), n.momentum, acts});
+  };
+  const auto by_sample = [&](EvoNorm2dS::Kind kind, bool always, double usual) {
+    return std::make_unique<EvoNorm2dS>(kind, channels, groups_of(n, channels),
+                                        EvoNorm2dS::Options{eps(usual), acts, always});
+  };
+  switch (n.kind) {
+    case group: return std::make_unique<GroupNorm>(channels, groups_of(n, channels), eps(1e-5), act);
+    case group1: return std::make_unique<GroupNorm>(channels, 1, eps(1e-5), act);
+    case layer: return std::make_unique<LayerNorm2d>(channels, eps(1e-5), act);
+    case rms: return std::make_unique<RmsNorm2d>(channels, eps(1e-6), act);
+    case simple: return std::make_unique<SimpleNorm2d>(channels, eps(1e-6), act);
+    case frn: return std::make_unique<FilterResponseNormAct2d>(channels, eps(1e-5), act);
+    case frn_tlu: return std::make_unique<FilterResponseNormTlu2d>(channels, eps(1e-5), acts);
+    case evo_b0: return by_batch(EvoNorm2dB::Kind::b0, 1e-3);
+    case evo_b1: return by_batch(EvoNorm2dB::Kind::b1, 1e-5);
+    case evo_b2: return by_batch(EvoNorm2dB::Kind::b2, 1e-5);
+    case evo_s0: return by_sample(EvoNorm2dS::Kind::s0, false, 1e-5);
+    case evo_s0a: return by_sample(EvoNorm2dS::Kind::s0, true, 1e-3);
+    case evo_s1: return by_sample(EvoNorm2dS::Kind::s1, false, 1e-5);
+    case evo_s1a: return by_sample(EvoNorm2dS::Kind::s1, true, 1e-3);
+    case evo_s2: return by_sample(EvoNorm2dS::Kind::s2, false, 1e-5);
+    case evo_s2a: return by_sample(EvoNorm2dS::Kind::s2, true, 1e-3);
+    case batch: break;
+  }
+  return std::make_unique<BatchNorm2d>(channels, BatchNormOptions{.eps = eps(1e-5), .momentum = n.momentum}, act);
 }
 
 }  // namespace fovea

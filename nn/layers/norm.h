@@ -80,34 +80,40 @@ class RmsNorm2d final : public Module {
   Act act_;
 };
 
-/// x sigmoid(v x) / (standard deviation of its group): a norm that is its own activation.
-/// https://arxiv.org/abs/2004.02967
-class EvoNorm2dS0 final : public Module {
- public:
-  /// always_divide: also where it is no activation.
-  EvoNorm2dS0(int channels, int groups, double eps = 1e-5, bool apply_act = true, bool always_divide = false);
-  Tensor forward(const Tensor& x) override;
-  Param weight, bias, v;
-
- private:
-  int groups_;
-  double eps_;
-  bool divides_;
-};
-
 /// Which norm a network uses, as data.
 struct NormSpec {
-  enum class Kind : uint8_t { batch, group, layer, evo_s0, rms, simple, frn_tlu, evo_s0a } kind = Kind::batch;
+  enum class Kind : uint8_t {
+    batch,
+    group,
+    layer,
+    evo_s0,
+    rms,
+    simple,
+    frn_tlu,
+    evo_s0a,
+    group1,  // one group of all channels
+    evo_b0,
+    evo_b1,
+    evo_b2,
+    evo_s1,
+    evo_s1a,
+    evo_s2,
+    evo_s2a,
+    frn,
+  } kind = Kind::batch;
   double eps = 0;                                  // 0: the layer's own default
-  double momentum = 0.1;                           // batch
-  // group, evo_s0, evo_s0a: channels per group when not 0, else the number of groups
+  double momentum = 0.1;                           // batch, evo_b0 to evo_b2
+  // group, evo_s0 to evo_s2a: channels per group when not 0, else the number of groups
   int groups = 32, group_size = 0;
   friend bool operator==(const NormSpec&, const NormSpec&) = default;
 };
 std::string_view name_of(NormSpec::Kind k);
+/// By name_of() or timm's name ("batchnorm2d", "evonorms0", "frntlu"; norms that compute in f32 anyway are the plain
+/// ones). Returns whether there is one.
+bool parse_norm(std::string_view name, NormSpec::Kind& kind);
 
-/// The norm and then the activation; act::none for the norm alone (evo_s0 and frn_tlu leave out their own non-linearity
-/// then).
+/// The norm and then the activation; act::none for the norm alone (EvoNorm and frn_tlu leave out their own non-linearity
+/// then). EvoNorm has no other activation than its own.
 std::unique_ptr<Module> norm_act2d(const NormSpec& n, int channels, const Act& act);
 inline std::unique_ptr<Module> norm2d(const NormSpec& n, int channels) { return norm_act2d(n, channels, act::none); }
 
