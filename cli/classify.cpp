@@ -89,10 +89,11 @@ void add_classify(CLI::App& app) {
   CLI::App* command = app.add_subcommand("classify", "name what is on images");
   add_model_arguments(*command, a->model);
   add_image_arguments(*command, a->images);
-  add_sequence_argument(*command, a->model);
+  add_sequence_arguments(*command, a->model);
   command->add_option("--calibration", a->model.calibration, "compute in 8-bit integers: a file of `fovea quantize`")
       ->excludes("--eager")
-      ->excludes("--dtype");
+      ->excludes("--dtype")
+      ->excludes("--max-seq-len");
   command->add_option("--labels", a->labels,
                       "a file of labels, one a line, or none (default: what is known of the weights)");
   command->add_option("--label-type", a->label_type, "name (n02123045), description, or detail: with a definition")

@@ -100,12 +100,40 @@ void add_allow_nan(CLI::App& command, ModelArguments& a) {
   command.add_flag("--allow-nan", a.allow_nan, "go on where weights or results are not finite");
 }
 
-void add_sequence_argument(CLI::App& command, ModelArguments& a) {
+void add_sequence_arguments(CLI::App& command, ModelArguments& a) {
+  add_sequence_options(command, a.max_seq_len, a.patch_size);
+}
+
+void add_sequence_options(CLI::App& command, int& max_seq_len, std::vector<int>& patch_size) {
+  CLI::Option* length =
+      command
+          .add_option("--max-seq-len,--naflex-max-seq-len", max_seq_len,
+                      "images keep their aspect ratio and become sequences of at most so many patches: for models of "
+                      "naflexvit, and ViTs with --set use_naflex=true")
+          ->check(CLI::Range(1, 1 << 16));
   command
-      .add_option("--max-seq-len", a.max_seq_len,
-                  "images keep their aspect ratio and become sequences of at most so many patches: for models of "
-                  "naflexvit, and ViTs with --set use_naflex=true")
-      ->check(CLI::Range(1, 1 << 16));
+      .add_option("--patch-size", patch_size,
+                  "height and width of these patches, where they are not the model's: its projection is resampled")
+      ->delimiter(',')
+      ->expected(1, 2)
+      ->check(CLI::Range(1, 1024))
+      ->needs(length);
+}
+
+zoo::ModelOptions for_patches(zoo::ModelOptions o, const std::vector<int>& patch_size) {
+  if (!patch_size.empty()) o.set.emplace_back("enable_patch_interpolator", "true");
+  return o;
+}
+
+std::optional<Size2> other_patch(const std::vector<int>& patch_size) {
+  if (patch_size.empty()) return {};
+  return Size2(patch_size.front(), patch_size.back());
+}
+
+data::SequenceLimits sequence_limits(zoo::ImageModel& model, int max_seq_len, const std::vector<int>& patch_size) {
+  const zoo::SequenceModel& takes = zoo::sequences_of(model);
+  const Size2 patch = other_patch(patch_size).value_or(takes.sequence_patch());
+  return {.patch = {patch.h, patch.w}, .max_seq_len = max_seq_len, .channels_last = takes.sequence_channels_last()};
 }
 
 void refuse_not_finite(const Error& why, bool allow_nan) {
@@ -159,7 +187,7 @@ struct NewModel {
 
 NewModel create_model(const ModelArguments& a) {
   if (a.threads > 0) set_threads(a.threads);
-  NewModel made{.model = zoo::create(a.name, a.options), .weights = {}};
+  NewModel made{.model = zoo::create(a.name, for_patches(a.options, a.patch_size)), .weights = {}};
   const zoo::PretrainedCfg& row = made.model->pretrained_cfg();
   if (a.weights.empty() && !row.has_weights())
     throw Error(Error::Kind::argument, str_cat("nobody published weights of ", made.model->full_name()),
@@ -187,10 +215,8 @@ ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
   model_ = std::move(made.model);
   weights_ = std::move(made.weights);
   if (a.max_seq_len > 0) {
-    const Size2 patch = zoo::sequences_of(*model_).sequence_patch();
-    limits_ = data::SequenceLimits{.patch = {patch.h, patch.w},
-                                   .max_seq_len = a.max_seq_len,
-                                   .channels_last = zoo::sequences_of(*model_).sequence_channels_last()};
+    limits_ = sequence_limits(*model_, a.max_seq_len, a.patch_size);
+    wants_ = {.pre_logits = !what_.needs_classifier(), .levels = what_.levels(), .patch = other_patch(a.patch_size)};
   } else if (!eager_) {
     compile(a);
     return;
@@ -198,7 +224,7 @@ ReadyModel::ReadyModel(const ModelArguments& a, const Computation& what)
   load();
   if (limits_ && !eager_) {
     sequences_.emplace(*model_,
-                       zoo::SequenceSessionOptions{.pre_logits = !what_.needs_classifier(), .target = target()});
+                       zoo::SequenceSessionOptions{.wants = wants_, .target = target()});
     return;
   }
   if (dtype_ != DType::f32) model_->to(dtype_);
@@ -258,9 +284,10 @@ Tensors ReadyModel::operator()(const zoo::PatchSequence& s) {
   const NoGrad no_grad;
   const zoo::PatchSequence own{
       .patches = eager_ ? cast(s.patches, dtype_) : s.patches, .coords = s.coords, .valid = s.valid};
-  const Tensor out = sequences_ ? sequences_->run(own) : zoo::run_sequence(*model_, own, !what_.needs_classifier());
-  want_finite({out}, [] { return Error(Error::Kind::weights, "the results are not finite"); });
-  return {contiguous(cast(out, DType::f32))};
+  Tensors out = sequences_ ? sequences_->run_all(own) : zoo::run_sequence(*model_, own, wants_);
+  want_finite(out, [] { return Error(Error::Kind::weights, "the results are not finite"); });
+  for (Tensor& t : out) t = contiguous(cast(t, DType::f32));
+  return out;
 }
 
 Error ReadyModel::why_not_finite(const Tensor& images) {
@@ -299,14 +326,17 @@ void ReadyModel::keep() {
   if (cache_ && !from_cache_ && may_keep_) cache_->store(session_);
 }
 
+data::SequenceBatch collated(const std::vector<Sample>& samples, int64_t length) {
+  std::vector<data::Patches> sequences;
+  for (const Sample& s : samples)
+    if (!s.error) sequences.push_back(s.sequence), length = std::max(length, s.sequence.patches.dim(0));
+  return sequences.empty() ? data::SequenceBatch{} : data::collate(sequences, length);
+}
+
 Tensors run_samples(ReadyModel& model, const std::vector<Sample>& samples) {
   if (model.limits()) {
-    std::vector<data::Patches> sequences;
-    int64_t longest = 1;
-    for (const Sample& s : samples)
-      if (!s.error) sequences.push_back(s.sequence), longest = std::max(longest, s.sequence.patches.dim(0));
-    if (sequences.empty()) return {};
-    const data::SequenceBatch batch = data::collate(sequences, longest);
+    const data::SequenceBatch batch = collated(samples);
+    if (!batch.valid) return {};
     return model(zoo::PatchSequence{.patches = batch.patches, .coords = batch.coords, .valid = batch.valid});
   }
   Tensors inputs;

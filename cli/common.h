@@ -29,6 +29,7 @@ struct ModelArguments {
   int threads = 0;                                 // 0: as FOVEA_THREADS or the machine says
   bool eager = false, no_cache = false, allow_nan = false;
   int max_seq_len = 0;                             // not 0: images become sequences of at most so many patches
+  std::vector<int> patch_size;                     // of these, height and width; empty: the model's
   zoo::ModelOptions options;                       // --num-classes, --set, --crop-pct, ...
   std::vector<std::string> licenses;               // --license; none: any
 };
@@ -36,7 +37,9 @@ void add_model_arguments(CLI::App& command, ModelArguments& a);
 void add_weights_arguments(CLI::App& command, ModelArguments& a);      // of these --weights and --pretrained
 /// --num-classes, --set and what else create() takes; --crop-pct and what else decides how images are prepared
 void add_create_arguments(CLI::App& command, zoo::ModelOptions& o);
-void add_sequence_argument(CLI::App& command, ModelArguments& a);      // --max-seq-len, which is one of them
+void add_sequence_arguments(CLI::App& command, ModelArguments& a);     // --max-seq-len and --patch-size of them
+/// The same where other arguments hold them.
+void add_sequence_options(CLI::App& command, int& max_seq_len, std::vector<int>& patch_size);
 void add_allow_nan(CLI::App& command, ModelArguments& a);              // --allow-nan, which is one of them
 CLI::Option* add_license_option(CLI::App& command, std::vector<std::string>& licenses);
 /// --allow-truncated, --max-pixels
@@ -66,6 +69,8 @@ struct Computation {
   virtual Graph trace(zoo::ImageModel& model) const = 0;
   virtual Tensors run(zoo::ImageModel& model, const Tensor& images) const = 0;   // eagerly
   virtual bool needs_classifier() const { return true; }
+  // of sequences; else logits or their like
+  virtual std::optional<zoo::FeatureOptions> levels() const { return {}; }
 };
 
 /// A model in eval mode that computes something: eagerly, or as a session that comes from the plan cache if it is
@@ -109,11 +114,21 @@ class ReadyModel {
   bool forked_ = false;
   std::optional<zoo::PlanCache> cache_;
   std::optional<data::SequenceLimits> limits_;
+  zoo::SequenceWants wants_;
   std::optional<zoo::SequenceSessions> sequences_;
 };
 
-/// The results for those images that could be read, in their order; none when none could.
+/// How images become sequences for a model: of so many patches, of its size or another that it takes.
+data::SequenceLimits sequence_limits(zoo::ImageModel& model, int max_seq_len, const std::vector<int>& patch_size);
+/// Options of a model that takes them.
+zoo::ModelOptions for_patches(zoo::ModelOptions o, const std::vector<int>& patch_size);
+/// The size of patches that are not of the model's.
+std::optional<Size2> other_patch(const std::vector<int>& patch_size);
+
+/// The sequences of those images that could be read, all as long as the longest, or of `length`.
 struct Sample;
+data::SequenceBatch collated(const std::vector<Sample>& samples, int64_t length = 1);
+/// The results for those images that could be read, in their order; none when none could.
 Tensors run_samples(ReadyModel& model, const std::vector<Sample>& samples);
 
 /// "2.35 ms", "1.20 s"

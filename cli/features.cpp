@@ -40,6 +40,10 @@ struct Features final : Computation {
     return std::move(found.features);
   }
   bool needs_classifier() const override { return false; }
+  std::optional<zoo::FeatureOptions> levels() const override {
+    if (maps.indices.empty()) return {};
+    return maps;
+  }
   zoo::FeatureOptions maps;
 };
 
@@ -113,25 +117,37 @@ std::unique_ptr<Table> table_for(const Arguments& a) {
   return std::make_unique<Npz>(a.out);
 }
 
+// What levels make of sequences of the longest length, and where and what these are.
+Tensors tokens_of(ReadyModel& model, const std::vector<Sample>& samples) {
+  const data::SequenceBatch batch = collated(samples, model.limits()->max_seq_len);
+  Tensors out = model(zoo::PatchSequence{.patches = batch.patches, .coords = batch.coords, .valid = batch.valid});
+  out.push_back(batch.coords);
+  out.push_back(batch.valid);
+  return out;
+}
+
 void run(Arguments a) {
   if (!a.format.empty()) a.maps.nchw = a.format == "nchw";
   ImageList list("features", a.images);
-  if (a.model.max_seq_len > 0 && !a.maps.indices.empty())
-    throw Error(Error::Kind::argument, "sequences of patches have no feature maps", "leave out --out-indices");
+  const bool tokens = a.model.max_seq_len > 0 && !a.maps.indices.empty();  // of levels, padded to one length
+  if (tokens && a.format == "nchw")
+    throw Error(Error::Kind::argument, "patches of a sequence do not lie in one map", "leave out --format");
+  if (tokens) a.maps.nchw = false;
   const std::unique_ptr<Table> table = table_for(a);  // a path that cannot be written is found out early
   const Features features(a.maps);
   ReadyModel extract(a.model, features);
   const data::EvalConfig config = eval_config(extract.model());
   list.expect(static_cast<int64_t>(list.paths().size()), "images");
   const auto batch = static_cast<size_t>(a.images.batch);
-  const std::vector<std::string> names = names_of(extract.model(), a.maps);
+  std::vector<std::string> names = names_of(extract.model(), a.maps);
+  if (tokens) names.insert(names.end(), {"coords", "valid"});
   size_t written = 0;
   for (size_t first = 0; first < list.paths().size(); first += batch) {
     const std::vector<Sample> samples = read_samples(list, first, batch, config, extract.limits());
     std::vector<std::string> paths;
     for (const Sample& s : samples)
       if (!s.error) paths.push_back(s.path);
-    if (!paths.empty()) table->add(paths, names, run_samples(extract, samples));
+    if (!paths.empty()) table->add(paths, names, tokens ? tokens_of(extract, samples) : run_samples(extract, samples));
     written += paths.size();
     list.done(static_cast<int64_t>(samples.size()));
   }
@@ -151,12 +167,15 @@ void add_features(CLI::App& app) {
   CLI::App* command = app.add_subcommand("features", "what a model makes of images, for other programs to use");
   add_model_arguments(*command, a->model);
   add_image_arguments(*command, a->images);
-  add_sequence_argument(*command, a->model);
+  add_sequence_arguments(*command, a->model);
   command->add_option("-o,--output", a->out, "FILE.npz (features, paths) or FILE.csv")->required();
   CLI::Option* pre =
       command->add_flag("--pre-logits", a->pre_logits, "pooled features in front of the classifier (the default)");
   CLI::Option* levels =
-      command->add_option("--out-indices", a->maps.indices, "feature maps of these levels instead, such as 1,-1")
+      command
+          ->add_option(
+              "--out-indices", a->maps.indices,
+              "feature maps of these levels instead, such as 1,-1; of sequences their tokens, and coords, valid")
           ->delimiter(',')
           ->excludes(pre);
   command->add_flag("--norm", a->maps.norm, "maps through the model's last norm, where it has one that fits")

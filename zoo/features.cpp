@@ -8,6 +8,7 @@
 #include "engine/ops/ops.h"
 #include "zoo/image_model.h"
 #include "zoo/levels.h"
+#include "zoo/sequence_model.h"
 
 namespace fovea::zoo {
 namespace {
@@ -93,24 +94,56 @@ Tensor ImageModel::features_end(const Tensor& image, const AttentionMask& mask) 
   return model->forward_masked(image, mask);
 }
 
-Intermediates ImageModel::forward_intermediates(const Tensor& image, const FeatureOptions& o) {
+// Which taps a forward pass is for.
+struct ImageModel::Wanted {
+  std::vector<int> levels;
+  bool stops;  // at the last of them
+};
+ImageModel::Wanted ImageModel::wanted(const FeatureOptions& o) {
   const int count = static_cast<int>(feature_info(o.kind).size());
   const Levels w = wanted_levels(o.indices, o.last, count, full_name());
   const bool whole = std::ranges::binary_search(w.sorted, count - 1);   // the last level's final value is the model's
-  const bool stops = o.stop_early && (o.intermediates_only || !whole);
-  const auto* token_model = dynamic_cast<const TokenModel*>(this);
-  const int prefix = token_model ? token_model->prefix_tokens() : 0;
+  return {.levels = w.sorted, .stops = o.stop_early && (o.intermediates_only || !whole)};
+}
+
+int ImageModel::tokens_in_front() const {
+  const auto* model = dynamic_cast<const TokenModel*>(this);
+  return model ? model->prefix_tokens() : 0;
+}
+
+Intermediates ImageModel::forward_intermediates(const Tensor& image, const FeatureOptions& o) {
+  const Wanted w = wanted(o);
+  const int prefix = tokens_in_front();
   Intermediates out;
-  const TapCollector collector(o.kind, w.sorted, stops);
+  const TapCollector collector(o.kind, w.levels, w.stops);
   const Tensor end = features_end(image, o.mask);
   if (!o.intermediates_only) out.final = end;
-  for (size_t i = 0; i < w.sorted.size(); ++i) {
-    Tap t = collector.taps()[i];
+  for (Tap t : collector.taps()) {
     if (o.norm) t.value = final_norm(t);
     const bool tokens = t.value.rank() == 3;
     if (o.prefix_tokens && tokens && prefix > 0) out.prefix.push_back(slice(t.value, 1, 0, prefix));
     if (o.nchw.value_or(true)) out.features.push_back(as_map(t, image.dim(2), image.dim(3)));
     else out.features.push_back(tokens ? slice(t.value, 1, prefix, t.value.dim(1)) : t.value);
+  }
+  return out;
+}
+
+Intermediates ImageModel::sequence_intermediates(const PatchSequence& s, const FeatureOptions& o) {
+  if (o.nchw.value_or(false))
+    throw Error(Error::Kind::argument, "patches of a sequence do not lie in one map: grids differ",
+                "their tokens come as N,L,C");
+  SequenceModel& model = sequences_of(*this);
+  const Wanted w = wanted(o);
+  const int prefix = tokens_in_front();
+  Intermediates out;
+  const TapCollector collector(o.kind, w.levels, w.stops);
+  const SequenceFeatures end = model.sequence_features(s);
+  if (!o.intermediates_only) out.final = end.tokens;
+  out.valid = end.valid;
+  for (Tap t : collector.taps()) {
+    if (o.norm) t.value = final_norm(t);
+    if (o.prefix_tokens && prefix > 0) out.prefix.push_back(slice(t.value, 1, 0, prefix));
+    out.features.push_back(slice(t.value, 1, prefix, t.value.dim(1)));
   }
   return out;
 }

@@ -22,6 +22,7 @@
 namespace fovea::zoo {
 
 struct Family;
+struct PatchSequence;
 
 /// Which feature maps are wanted. Indices count the model's feature levels; negative ones from the end. The maps come
 /// from the first level to the last, each once, in whatever order they were named.
@@ -59,6 +60,7 @@ struct Intermediates {
   Tensor final;
   Tensors features;
   Tensors prefix;                                  // of each feature map [N, tokens, C], where they were asked for
+  Tensor valid;                                    // of sequences: which of their patches are, bool [N, L]
 };
 
 struct FeatureInfo {
@@ -77,6 +79,9 @@ class ImageModel : public Module {
   void set_grad_checkpointing(bool on = true) { grad_checkpointing_ = on; }
 
   Intermediates forward_intermediates(const Tensor& image, const FeatureOptions& o = {});
+  /// The same of sequences of patches, as tokens [N, L, C], for grids differ. Throws Error(unsupported) for models that
+  /// take images only, and Error(argument) where N,C,H,W is asked for.
+  Intermediates sequence_intermediates(const PatchSequence& s, const FeatureOptions& o = {});
   /// Ends the model at the last of the wanted levels, for good: what lies behind it goes, and the head with it where it
   /// no longer fits. Returns the levels, counted from the first.
   virtual std::vector<int> prune(const PruneOptions& o = {});
@@ -147,6 +152,9 @@ class ImageModel : public Module {
 
  private:
   Tensor as_map(const Tap& t, int64_t height, int64_t width) const;
+  struct Wanted;
+  Wanted wanted(const FeatureOptions& o);
+  int tokens_in_front() const;                     // of a model of tokens
   Tensor features_end(const Tensor& image, const AttentionMask& mask);  // forward_features(), masked where it is wanted
   friend std::unique_ptr<ImageModel> create(std::string_view, const ModelOptions&);
   friend class Built;                              // create.cpp: fills in where the model comes from

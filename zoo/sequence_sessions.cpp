@@ -35,23 +35,54 @@ SequenceModel& sequences_of(ImageModel& model) {
               takes ? "it does with the setting use_naflex" : "models of naflexvit do");
 }
 
-Tensor run_sequence(ImageModel& model, const PatchSequence& s, bool pre_logits) {
+namespace {
+
+// Patches as the model wants them: flat where they are of its own size.
+Shape patches_shape(ImageModel& model, int64_t batch, int64_t length, std::optional<Size2> patch) {
+  const SequenceModel& takes = sequences_of(model);
+  const Size2 own = takes.sequence_patch();
+  const int64_t c = model.input_size()[0];
+  if (!patch || *patch == own) return {batch, length, own.h * own.w * c};
+  if (!takes.takes_patches_of(*patch))
+    throw Error(Error::Kind::unsupported,
+                str_cat(model.full_name(), " takes patches of ", own.h, " x ", own.w, ", not of ", patch->h, " x ",
+                        patch->w),
+                "NaFlex models do with the setting enable_patch_interpolator");
+  if (takes.sequence_channels_last()) return {batch, length, patch->h, patch->w, c};
+  return {batch, length, c, patch->h, patch->w};
+}
+
+}  // namespace
+
+Tensors run_sequence(ImageModel& model, const PatchSequence& s, const SequenceWants& wants) {
   SequenceModel& takes = sequences_of(model);
-  return takes.sequence_head(takes.sequence_features(s), s.valid, pre_logits);
+  PatchSequence own = s;
+  if (s.patches.rank() == 3 || wants.patch)
+    own.patches = reshape(s.patches, patches_shape(model, s.valid.dim(0), s.valid.dim(1), wants.patch));
+  if (!wants.levels) return {takes.sequence_head(takes.sequence_features(own), wants.pre_logits)};
+  FeatureOptions o = *wants.levels;
+  o.intermediates_only = o.stop_early = true;
+  Intermediates found = model.sequence_intermediates(own, o);
+  for (Tensor& t : found.features) t = t * unsqueeze(cast(found.valid, t.dtype()), -1);
+  for (Tensor& t : found.prefix) found.features.push_back(std::move(t));
+  return std::move(found.features);
+}
+
+Tensor run_sequence(ImageModel& model, const PatchSequence& s, bool pre_logits) {
+  return run_sequence(model, s, SequenceWants{.pre_logits = pre_logits})[0];
 }
 
 Graph trace_sequence(ImageModel& model, const SequenceGraphOptions& o) {
-  const Size2 patch = sequences_of(model).sequence_patch();
-  const int64_t values = int64_t{patch.h} * patch.w * model.input_size()[0];
   const EvalMode eval(model);
   const NoGrad no_grad;
   const StateDict names = model.state_dict();
   const auto meta = [&](DType t, const Shape& s) { return make_meta(t, s, Memory::contiguous, o.device); };
-  const Metas in{meta(DType::f32, {o.batch, o.length, values}), meta(DType::i64, {o.batch, o.length, 2}),
+  const Metas in{meta(DType::f32, patches_shape(model, o.batch, o.length, o.wants.patch)),
+                 meta(DType::i64, {o.batch, o.length, 2}),
                  meta(DType::boolean, {o.batch, o.length})};
   return fovea::trace(
       [&](std::span<const Tensor> x) -> Tensors {
-        return {run_sequence(model, {.patches = x[0], .coords = x[1], .valid = x[2]}, o.pre_logits)};
+        return run_sequence(model, {.patches = x[0], .coords = x[1], .valid = x[2]}, o.wants);
       },
       in, {.state = {}, .input_names = {"patches", "coords", "valid"}, .names = &names});
 }
@@ -79,7 +110,7 @@ SequenceSessions::One& SequenceSessions::of(int64_t length) {
     if (one->length >= length && (found == all_.end() || one->length < found->length)) found = one;
   if (found == all_.end() || (found->length > length && all_.size() < options_.most)) {
     Graph graph =
-        trace_sequence(model_, {.length = length, .pre_logits = options_.pre_logits, .device = options_.target.device});
+        trace_sequence(model_, {.length = length, .wants = options_.wants, .device = options_.target.device});
     std::vector<const Session*> others;
     for (const One& one : all_) others.push_back(&one.session);
     Session made = compile(std::move(graph), options_.target, others);
@@ -92,19 +123,27 @@ SequenceSessions::One& SequenceSessions::of(int64_t length) {
   return *found;
 }
 
-Tensor SequenceSessions::run(const PatchSequence& s) {
+Tensors SequenceSessions::run_all(const PatchSequence& s) {
   const NoGrad no_grad;
-  Tensors rows;
+  const Tensor patches =
+      reshape(s.patches, patches_shape(model_, s.valid.dim(0), s.valid.dim(1), options_.wants.patch));
+  std::vector<Tensors> each;  // by result
   for (int64_t i = 0; i < s.valid.dim(0); ++i) {
     const auto row = [&](const Tensor& t) { return slice(t, 0, i, i + 1); };
     One& one = of(length_for(valid_length(row(s.valid))));
     const int64_t length = one.length;
-    const Tensor patches = s.patches.rank() > 3 ? flatten(row(s.patches), 2) : row(s.patches);
-    rows.push_back(
-        one.session.run({fitted(patches, length), fitted(row(s.coords), length), fitted(row(s.valid), length)})[0]);
+    Tensors out =
+        one.session.run({fitted(row(patches), length), fitted(row(s.coords), length), fitted(row(s.valid), length)});
+    each.resize(out.size());
+    for (size_t k = 0; k < out.size(); ++k) {
+      const bool of_patches = options_.wants.levels && out[k].dim(1) == length;  // a prefix is never so long
+      each[k].push_back(of_patches ? fitted(out[k], s.valid.dim(1)) : out[k]);
+    }
   }
-  if (rows.empty()) throw Error(Error::Kind::shape, "there is no sequence");
-  return rows.size() == 1 ? rows[0] : cat(rows, 0);
+  if (each.empty()) throw Error(Error::Kind::shape, "there is no sequence");
+  Tensors out;
+  for (const Tensors& rows : each) out.push_back(rows.size() == 1 ? rows[0] : cat(rows, 0));
+  return out;
 }
 
 }  // namespace fovea::zoo

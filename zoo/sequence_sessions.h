@@ -2,6 +2,7 @@
 // zoo/sequence_sessions.h — a model compiled for a few lengths of sequences of patches.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/graph/session.h"
@@ -10,21 +11,28 @@
 
 namespace fovea::zoo {
 
-/// What of a sequence is wanted, as a graph of patches, coordinates and which of them are valid.
+/// What of a sequence is wanted: logits, what the classifier reads, or tokens of levels.
+struct SequenceWants {
+  bool pre_logits = false;
+  // tokens [N, L, C] of each, zero where no patch is valid; then their prefixes
+  std::optional<FeatureOptions> levels{};
+  std::optional<Size2> patch{};            // of patches that are not of the model's size
+};
+/// That, eagerly. Throws Error(unsupported) for models that take images only, and for patches of a size that this one
+/// does not take.
+Tensors run_sequence(ImageModel& model, const PatchSequence& s, const SequenceWants& wants);
+Tensor run_sequence(ImageModel& model, const PatchSequence& s, bool pre_logits = false);
+
+/// The same as a graph of patches, coordinates and which of them are valid.
 struct SequenceGraphOptions {
   int64_t batch = 1, length = 256;
-  bool pre_logits = false;
+  SequenceWants wants{};
   Device device{};
 };
-/// Throws Error(unsupported) for models that take images only.
 Graph trace_sequence(ImageModel& model, const SequenceGraphOptions& o);
-/// The same eagerly.
-Tensor run_sequence(ImageModel& model, const PatchSequence& s, bool pre_logits = false);
-/// Of the model, which takes sequences or is refused.
-SequenceModel& sequences_of(ImageModel& model);
 
 struct SequenceSessionOptions {
-  bool pre_logits = false;
+  SequenceWants wants{};
   Target target{};
   size_t most = 4;  // sessions at a time
 };
@@ -35,8 +43,10 @@ struct SequenceSessionOptions {
 class SequenceSessions {
  public:
   SequenceSessions(ImageModel& model, const SequenceSessionOptions& o);
-  /// One row of results a sequence, which are computed one by one: each as if it were alone.
-  Tensor run(const PatchSequence& s);
+  /// One row of results a sequence, which are computed one by one: each as if it were alone. Tokens of levels are as
+  /// many as patches came in.
+  Tensors run_all(const PatchSequence& s);
+  Tensor run(const PatchSequence& s) { return run_all(s)[0]; }
   static int64_t length_for(int64_t patches);
   std::vector<int64_t> lengths() const;  // of the sessions that there are
   const Session& session(int64_t length) { return of(length).session; }

@@ -5,8 +5,8 @@
 
 namespace fovea {
 
-/// Over N,C,H,W: x / max(batch's standard deviation, something of each sample). Trains with the batch's own variance and
-/// keeps a running, unbiased one for eval mode.
+/// Over N,C,H,W: x / max(batch's standard deviation, something of each sample). Trains with the batch's own variance
+/// and keeps a running, unbiased one for eval mode.
 class EvoNorm2dB final : public Module {
  public:
   enum class Kind : uint8_t {

@@ -35,7 +35,8 @@ Tensor FourierEmbed::waves(int64_t h, int64_t w) const {
 
 Tensor FourierEmbed::forward(const Tensor& x) {
   const int64_t n = x.dim(0), h = x.dim(2), w = x.dim(3);
-  const Tensor own = waves(h, w), all = expand(unsqueeze(cast(own, x.dtype()).to(x.device()), 0), {n, h, w, own.dim(2)});
+  const Tensor own = waves(h, w),
+               all = expand(unsqueeze(cast(own, x.dtype()).to(x.device()), 0), {n, h, w, own.dim(2)});
   if (options_.keep_spatial) return cat({x, permute(all, {0, 3, 1, 2})}, 1);
   return flatten(cat({permute(x, {0, 2, 3, 1}), all}, -1), 1, 2);
 }

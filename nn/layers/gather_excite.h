@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// nn/layers/gather_excite.h — channels are weighed by their surroundings of some extent: https://arxiv.org/abs/1810.12348
+// nn/layers/gather_excite.h — channels are weighed by their surroundings of some extent:
+// https://arxiv.org/abs/1810.12348
 #pragma once
 #include "nn/layers/channel_attention.h"
 #include "nn/layers/conv.h"
@@ -15,8 +16,8 @@ struct GatherExciteOptions {
   bool mlp = true;                                 // false: what is gathered is the gate's operand
 };
 
-/// timm's GatherExcite on N,C,H,W. Throws Error(argument) for an odd extent and for a learned gatherer of the whole image
-/// without its size.
+/// timm's GatherExcite on N,C,H,W. Throws Error(argument) for an odd extent and for a learned gatherer of the whole
+/// image without its size.
 class GatherExcite final : public Module {
  public:
   explicit GatherExcite(int channels, const GatherExciteOptions& o = {});

@@ -27,7 +27,9 @@ Conv2d along(int channels, Size2 kernel, bool bias) {
 
 }  // namespace
 
-CoordinateAttention::CoordinateAttention(int channels, const SqueezeOptions& o, bool skip) : gate_(o.gate), skip_(skip) {
+CoordinateAttention::CoordinateAttention(int channels, const SqueezeOptions& o, bool skip)
+    : gate_(o.gate),
+      skip_(skip) {
   const int inner = reduced(channels, o, 1.0 / 16);
   conv1_ = add("conv1", Conv2d(channels, inner, 1));
   bn1_ = add("bn1", BatchNorm2d(inner, {}, o.act.value_or(act::hard_swish)));

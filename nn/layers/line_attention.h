@@ -11,7 +11,8 @@
 
 namespace fovea {
 
-/// Means of rows and of columns are mixed in fewer channels, N,C,H,W: https://arxiv.org/abs/2103.02907, timm's CoordAttn.
+/// Means of rows and of columns are mixed in fewer channels, N,C,H,W: https://arxiv.org/abs/2103.02907, timm's
+/// CoordAttn.
 class CoordinateAttention final : public Module {
  public:
   /// Ratio 2/3 of 1/16, divisor 8; hard_swish. `skip`: x is added to what comes out.

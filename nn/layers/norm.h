@@ -112,8 +112,8 @@ std::string_view name_of(NormSpec::Kind k);
 /// ones). Returns whether there is one.
 bool parse_norm(std::string_view name, NormSpec::Kind& kind);
 
-/// The norm and then the activation; act::none for the norm alone (EvoNorm and frn_tlu leave out their own non-linearity
-/// then). EvoNorm has no other activation than its own.
+/// The norm and then the activation; act::none for the norm alone (EvoNorm and frn_tlu leave out their own
+/// non-linearity then). EvoNorm has no other activation than its own.
 std::unique_ptr<Module> norm_act2d(const NormSpec& n, int channels, const Act& act);
 inline std::unique_ptr<Module> norm2d(const NormSpec& n, int channels) { return norm_act2d(n, channels, act::none); }
 

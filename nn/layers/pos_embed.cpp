@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "engine/core/eager.h"
 #include "engine/ops/ops.h"
 #include "nn/adapted.h"
 
@@ -30,6 +31,8 @@ Tensor resized(const Tensor& map, int h, int w, const ResampleOptions& o) {
 
 // What resizing does to one dimension: result[new] = sum over old of m[old][new] x[old].
 Matrix resizing(int from, int to, const ResampleOptions& o) {
+  Eager now;                                       // the numbers are wanted while a forward is traced, too
+  const UseExecutor use(now);
   const Tensor basis = contiguous(resized(reshape(eye(from), {from, 1, 1, from}), 1, to, o));
   Matrix m(from, to);
   for (size_t i = 0; i < m.v.size(); ++i) m.v[i] = static_cast<double>(basis.data<float>()[i]);

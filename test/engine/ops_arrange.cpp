@@ -34,11 +34,11 @@ TEST_CASE("reshape copies only where strides force it", "[op]") {
 TEST_CASE("sizes whose product wraps around are no sizes", "[op]") {
   const Tensor x = zeros({8});
   const int64_t half = int64_t{1} << 32;           // half * half is 0 to who does not look
-  CHECK_THROWS_WITH(reshape(x, {half, half}), Catch::Contains("more elements than any memory"));
-  CHECK_THROWS_WITH(reshape(x, {-1, half, half / 8}), Catch::Contains("more elements than any memory"));
-  CHECK_THROWS_WITH(repeat(x, {half, half}), Catch::Contains("more elements than any memory"));
-  CHECK_THROWS_WITH(expand(reshape(x, {8, 1}), {8, half / 4 * half}) + 1.0, Catch::Contains("more elements"));
-  CHECK_THROWS_WITH(pixel_shuffle(zeros({1, 4, 2, 2}), half), Catch::Contains("pixel_shuffle by 4294967296"));
+  CHECK_THROWS_WITH(reshape(x, {half, half}), contains_text("more elements than any memory"));
+  CHECK_THROWS_WITH(reshape(x, {-1, half, half / 8}), contains_text("more elements than any memory"));
+  CHECK_THROWS_WITH(repeat(x, {half, half}), contains_text("more elements than any memory"));
+  CHECK_THROWS_WITH(expand(reshape(x, {8, 1}), {8, half / 4 * half}) + 1.0, contains_text("more elements"));
+  CHECK_THROWS_WITH(pixel_shuffle(zeros({1, 4, 2, 2}), half), contains_text("pixel_shuffle by 4294967296"));
 }
 
 TEST_CASE("permute, transpose, squeeze, unsqueeze, flatten, unflatten", "[op]") {

@@ -6,6 +6,7 @@
 
 #include "engine/ops/ops.h"
 #include "nn/layers/linear.h"
+#include "nn/layers/pos_embed.h"
 
 namespace fovea::zoo {
 namespace {
@@ -78,10 +79,10 @@ NaflexEmbed::NaflexEmbed(const VitCfg& c, int channels, Size2 image)
     throw Error(Error::Kind::argument, str_cat("position embeddings for ", grid_.h, " x ", grid_.w, " patches"));
   if (c.tokens.class_token) cls_token = param("cls_token", {1, 1, dim}, init::normal(1e-6));
   if (c.tokens.reg_tokens > 0) reg_token = param("reg_token", {1, c.tokens.reg_tokens, dim}, init::normal(1e-6));
-  if (c.tokens.pos_embed && how_.pos_embed_type == NaflexPositions::factorized) {
+  if (c.tokens.pos_embed == VitPositions::factorized) {
     pos_embed_y = param("pos_embed_y", {1, grid_.h, dim}, init::normal(0.02));
     pos_embed_x = param("pos_embed_x", {1, grid_.w, dim}, init::normal(0.02));
-  } else if (c.tokens.pos_embed) {
+  } else if (c.tokens.pos_embed == VitPositions::learned) {
     pos_embed = param("pos_embed", {1, grid_.h, grid_.w, dim}, init::normal(0.02));
   }
   const bool bias = !c.ends.pre_norm;
@@ -125,13 +126,28 @@ Tensor NaflexEmbed::forward(const Tensor& image) {
   return with_tokens(positions ? tokens + positions : tokens);
 }
 
+// Of the projection of such patches: [O, values of a patch].
+Tensor NaflexEmbed::weight_for(const Tensor& patches) const {
+  const int at = how_.patchify_channels_last ? 2 : 3;
+  const bool shaped = patches.rank() == 5;
+  const Size2 size = shaped ? Size2(static_cast<int>(patches.dim(at)), static_cast<int>(patches.dim(at + 1))) : patch_;
+  const Tensor& own = *proj->own_parameters()[0];
+  if (size == patch_ && own.rank() == 2) return own;
+  if (size != patch_ && !how_.enable_patch_interpolator)
+    throw Error(Error::Kind::unsupported,
+                str_cat("patches of ", size.h, " x ", size.w, ", and the model's are of ", patch_.h, " x ", patch_.w),
+                "the setting enable_patch_interpolator resamples the projection");
+  const Tensor k = resample_patch_kernel(
+      kernel(), size,
+      {.mode = how_.pos_embed_interp_mode == NaflexResample::bilinear ? Interpolation::linear : Interpolation::cubic});
+  return flatten(how_.patchify_channels_last ? permute(k, {0, 2, 3, 1}) : k, 1);
+}
+
 Tensor NaflexEmbed::of(const PatchSequence& s) {
   const Tensor positions = of_places(s.coords);
   const auto& own = proj->own_parameters();
   const Tensor flat = s.patches.rank() > 3 ? flatten(s.patches, 2) : s.patches;
-  Tensor w = *own[0];
-  if (w.rank() == 4) w = flatten(how_.patchify_channels_last ? permute(w, {0, 2, 3, 1}) : w, 1);
-  const Tensor x = norm_(linear(flat, w, own.size() > 1 ? *own[1] : Tensor()));
+  const Tensor x = norm_(linear(flat, weight_for(s.patches), own.size() > 1 ? *own[1] : Tensor()));
   return with_tokens(positions ? x + positions : x);
 }
 

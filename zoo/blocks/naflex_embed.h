@@ -24,6 +24,7 @@ class NaflexEmbed final : public TokenEmbed {
 
  private:
   Tensor kernel() const;  // [O, C, h, w]
+  Tensor weight_for(const Tensor& patches) const;
   Tensor of_grid(Size2 grid) const;
   Tensor of_places(const Tensor& coords) const;
   Tensor with_tokens(const Tensor& patches);

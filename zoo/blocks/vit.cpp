@@ -42,9 +42,16 @@ std::string_view name_of(FcNorm v) {
   constexpr std::string_view names[] = {"automatic", "no", "yes", "for_avg"};
   return named(v, names);
 }
-std::string_view name_of(NaflexPositions v) {
-  constexpr std::string_view names[] = {"learned", "factorized"};
+std::string_view name_of(VitPositions v) {
+  constexpr std::string_view names[] = {"none", "learned", "factorized"};
   return named(v, names);
+}
+bool read_setting(std::string_view text, VitPositions& v) {
+  bool on = false;
+  if (text.empty() || read_setting(text, on)) return v = on ? VitPositions::learned : VitPositions::none, true;
+  for (const VitPositions known : {VitPositions::none, VitPositions::learned, VitPositions::factorized})
+    if (text == name_of(known) || (text == "learn" && known == VitPositions::learned)) return v = known, true;
+  return false;
 }
 std::string_view name_of(NaflexResample v) {
   constexpr std::string_view names[] = {"bicubic", "bilinear"};
@@ -97,7 +104,11 @@ void Vit::add_tokens() {
   const Init token = eva ? init::trunc_normal(0.02) : init::normal(1e-6), spread = init::trunc_normal(0.02);
   if (t.class_token) cls_token = param("cls_token", {1, 1, dim}, token);
   if (t.reg_tokens > 0) reg_token = param("reg_token", {1, t.reg_tokens, dim}, token);
-  if (t.pos_embed) pos_embed = param("pos_embed", {1, patch_embed_->patches() + embedded_prefix(), dim}, spread);
+  if (t.pos_embed == VitPositions::factorized)
+    throw Error(Error::Kind::argument, "position embeddings are factorized in NaFlex models alone",
+                "create it with use_naflex");
+  if (t.pos_embed == VitPositions::learned)
+    pos_embed = param("pos_embed", {1, patch_embed_->patches() + embedded_prefix(), dim}, spread);
   if (t.distilled) dist_token = param("dist_token", {1, 1, dim}, spread);
 }
 
@@ -242,44 +253,43 @@ Tensor Vit::forward_features(const Tensor& image, const AttentionMask& m) {
   // a backbone is worth recomputing
   const bool hybrid = dynamic_cast<HybridEmbed*>(patch_embed_.get()) != nullptr;
   const Tensor patches = hybrid ? run(*patch_embed_, image) : patch_embed_(image);
-  return through(naflex_ ? patches : embed(patches), m,
+  return through(some_of(naflex_ ? patches : embed(patches)), m,
                  [&](int block) { return rope_->at(grid, block, image.device()); });
 }
 
-Tensor Vit::sequence_features(const PatchSequence& s) {
+SequenceFeatures Vit::sequence_features(const PatchSequence& s) {
   if (!naflex_)
     throw Error(Error::Kind::unsupported, str_cat(full_name(), " takes no sequences of patches"),
                 "create it with use_naflex");
-  if (training() && patch_drop_)
-    throw Error(Error::Kind::unsupported, "patches of sequences are not dropped", "patch_drop_rate is 0 for them");
-  const int64_t n = s.valid.dim(0), tokens = s.valid.dim(1) + prefix_tokens();
   const Tensor places = cast(s.coords, DType::f32), sizes = amax(places, {1}, keep_dims) + 1;
-  const Tensor prefix = full({n, prefix_tokens()}, 1, DType::boolean, s.valid.device());
-  const Tensor mask = prefix_tokens() > 0 ? cat({prefix, s.valid}, 1) : s.valid;
-  const Tensor x = [&] {
+  const PatchDropout::Kept some = some_of([&] {
     const Scope scope("embeds");
     return naflex_->of(s);
-  }();
-  return through(x, {.mask = reshape(mask, {n, 1, 1, tokens})},
-                 [&](int block) { return rope_->at(places, sizes, block); });
+  }());
+  const Tensor valid = some.index ? gather(s.valid, 1, some.index) : s.valid;
+  const int64_t n = valid.dim(0), tokens = valid.dim(1) + prefix_tokens();
+  const Tensor prefix = full({n, prefix_tokens()}, 1, DType::boolean, valid.device());
+  const Tensor mask = prefix_tokens() > 0 ? cat({prefix, valid}, 1) : valid;
+  return {.tokens = through(some, {.mask = reshape(mask, {n, 1, 1, tokens})},
+                            [&](int block) { return rope_->at(places, sizes, block); }),
+          .valid = valid};
+}
+
+PatchDropout::Kept Vit::some_of(const Tensor& tokens) {
+  if (!patch_drop_) return {.tokens = tokens, .index = {}};
+  const Scope scope("patch_drop");
+  return patch_drop_->keep(tokens);
 }
 
 template <class Turns>
-Tensor Vit::through(Tensor x, const AttentionMask& m, Turns turns) {
-  Tensor kept_index;
-  if (patch_drop_) {
-    const Scope scope("patch_drop");
-    const PatchDropout::Kept some = patch_drop_->keep(x);
-    x = some.tokens;
-    kept_index = some.index;
-  }
-  x = norm_pre_(x);
+Tensor Vit::through(const PatchDropout::Kept& some, const AttentionMask& m, Turns turns) {
+  Tensor x = norm_pre_(some.tokens);
   AttentionContext c(m);
   if (rel_pos_) c.mask = rel_pos_->bias();
   for (size_t i = 0; i < blocks_.size(); ++i) {
     if (rope_ && (i == 0 || rope_->differs())) {
       c.rotary = turns(static_cast<int>(i));
-      if (kept_index) c.rotary = kept(c.rotary, kept_index, prefix_tokens());
+      if (some.index) c.rotary = kept(c.rotary, some.index, prefix_tokens());
     }
     x = run_block(*blocks_[i], x, c);
     if (tap(str_cat("blocks.", i), x)) break;
@@ -301,7 +311,8 @@ Tensor Vit::pool(const Tensor& tokens) {
   return attn_pool_(whole ? tokens : slice(tokens, 1, prefix_tokens(), tokens.dim(1)));
 }
 
-Tensor Vit::sequence_head(const Tensor& features, const Tensor& valid, bool pre_logits) {
+Tensor Vit::sequence_head(const SequenceFeatures& f, bool pre_logits) {
+  const auto& [features, valid] = f;
   const std::string& type = global_pool();
   const int prefix = prefix_tokens();
   const bool whole = cfg_.ends.pool_include_prefix || prefix == 0;

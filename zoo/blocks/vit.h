@@ -26,8 +26,11 @@ class Vit : public TokenHeadModel, public TokenModel, public MaskedModel, public
   bool takes_sequences() const override { return static_cast<bool>(naflex_); }
   Size2 sequence_patch() const override { return patch_embed_->patch(); }
   bool sequence_channels_last() const override { return cfg_.naflex.patchify_channels_last; }
-  Tensor sequence_features(const PatchSequence& s) override;
-  Tensor sequence_head(const Tensor& features, const Tensor& valid, bool pre_logits = false) override;
+  bool takes_patches_of(Size2 size) const override {
+    return size == sequence_patch() || cfg_.naflex.enable_patch_interpolator;
+  }
+  SequenceFeatures sequence_features(const PatchSequence& s) override;
+  Tensor sequence_head(const SequenceFeatures& f, bool pre_logits = false) override;
   int prefix_tokens() const override { return pools_.prefix; }
   Size2 token_grid(int64_t height, int64_t width) const override { return patch_embed_->grid_of(height, width); }
   std::vector<std::string> no_weight_decay() const override;
@@ -53,8 +56,9 @@ class Vit : public TokenHeadModel, public TokenModel, public MaskedModel, public
   void add_ends();
   void start_values();
   Tensor embed(const Tensor& patches);
+  PatchDropout::Kept some_of(const Tensor& tokens);  // all, but while training with patch_drop_rate
   template <class Turns>
-  Tensor through(Tensor x, const AttentionMask& m, Turns turns);
+  Tensor through(const PatchDropout::Kept& some, const AttentionMask& m, Turns turns);
   Tensor run_block(VitBlock& block, const Tensor& x, const AttentionContext& c);
   int embedded_prefix() const { return cfg_.tokens.no_embed_class ? 0 : prefix_tokens(); }
   TokenNorm norm() const { return {.kind = cfg_.block.norm, .eps = cfg_.block.norm_eps}; }

@@ -20,11 +20,18 @@ std::string_view name_of(FcNorm v);
 enum class VitResample : uint8_t { cubic, linear, linear_corners };
 std::string_view name_of(VitResample v);
 
+/// What is added to patches by their places: nothing, an embedding each, or (of NaFlex alone) one of the row and one of
+/// the column.
+enum class VitPositions : uint8_t { none, learned, factorized };
+std::string_view name_of(VitPositions v);
+bool read_setting(std::string_view text, VitPositions& v);  // timm's other words, too: learn, true, false
+
 /// Which tokens there are beside the patches, and where they have positions.
 struct VitTokens {
   bool class_token = true, distilled = false;  // distilled: a second token with a classifier of its own
   int reg_tokens = 0;
-  bool pos_embed = true, no_embed_class = false;  // no_embed_class: positions for the patches only
+  VitPositions pos_embed = VitPositions::learned;
+  bool no_embed_class = false;  // positions for the patches only
   bool dynamic_img_size = false, dynamic_img_pad = false;
   VitResample resample = VitResample::cubic;
 };
@@ -86,9 +93,7 @@ FOVEA_SETTINGS(VitBlockCfg, block_fn, qkv_bias, k_bias, qkv_fused, proj_bias, qk
                diff_attention, gated_attn, num_kv_heads, full_attn_blocks, init_values, attn_only_layer_scale, norm,
                norm_eps, act_layer, mlp, swiglu_align_to)
 
-/// How position embeddings of a NaFlex model lie, and how they are fitted to the grid of an image.
-enum class NaflexPositions : uint8_t { learned, factorized };
-std::string_view name_of(NaflexPositions v);
+/// How position embeddings of a NaFlex model are fitted to the grid of an image.
 enum class NaflexResample : uint8_t { bicubic, bilinear };
 std::string_view name_of(NaflexResample v);
 enum class NaflexProjection : uint8_t { linear, conv };
@@ -97,17 +102,17 @@ std::string_view name_of(NaflexProjection v);
 /// NaFlex: images keep their aspect ratio and become sequences of patches.
 struct VitNaflex {
   bool use_naflex = false;
-  NaflexPositions pos_embed_type = NaflexPositions::learned;
   std::array<int, 2> pos_embed_grid_size{0, 0};  // 0: as many as the image size has patches
   NaflexResample pos_embed_interp_mode = NaflexResample::bicubic;
   bool pos_embed_ar_preserving = false, pos_embed_antialias = true, pos_embed_align_corners = false;
   bool pos_embed_use_grid_sample = false;
   NaflexProjection embed_proj_type = NaflexProjection::linear;
   bool patchify_channels_last = true;
+  bool enable_patch_interpolator = false;  // patches of other sizes will do: their projection is resampled
 };
-FOVEA_SETTINGS(VitNaflex, use_naflex, pos_embed_type, pos_embed_grid_size, pos_embed_interp_mode,
-               pos_embed_ar_preserving, pos_embed_antialias, pos_embed_align_corners, pos_embed_use_grid_sample,
-               embed_proj_type, patchify_channels_last)
+FOVEA_SETTINGS(VitNaflex, use_naflex, pos_embed_grid_size, pos_embed_interp_mode, pos_embed_ar_preserving,
+               pos_embed_antialias, pos_embed_align_corners, pos_embed_use_grid_sample, embed_proj_type,
+               patchify_channels_last, enable_patch_interpolator)
 
 /// What training draws.
 struct VitTraining {

@@ -14,7 +14,7 @@ constexpr VitCfg beit(int dim, int depth, int heads, double init_values) {
   c.embed_dim = dim;
   c.depth = depth;
   c.num_heads = heads;
-  c.tokens.pos_embed = false;
+  c.tokens.pos_embed = VitPositions::none;
   c.rel_pos.rel_pos_type = RelPosType::own_bias;
   c.ends.global_pool = "avg";
   c.ends.fc_norm = FcNorm::for_avg;

@@ -215,15 +215,15 @@ class Gemma4Vit final : public VisionTower, public SequenceModel {
   std::vector<std::string> no_weight_decay() const override { return {"position_embedding_table"}; }
   bool takes_sequences() const override { return !merges(); }
   Size2 sequence_patch() const override { return cfg_.patch_size; }
-  Tensor sequence_features(const PatchSequence& s) override {
+  SequenceFeatures sequence_features(const PatchSequence& s) override {
     const Tensor x = patch_embed_->of(s), places = cast(s.coords, DType::f32);
     const int64_t n = x.dim(0), length = x.dim(1);
     AttentionContext c(AttentionMask{.mask = reshape(s.valid, {n, 1, 1, length})});
     c.rotary = halved(rope_->at(places, places));
-    return through(x, c);
+    return {.tokens = through(x, c), .valid = s.valid};
   }
-  Tensor sequence_head(const Tensor& features, const Tensor& valid, bool pre_logits) override {
-    return classified(global_pool() == "avg" ? pool_valid_tokens(features, valid, "avg") : features, pre_logits);
+  Tensor sequence_head(const SequenceFeatures& f, bool pre_logits) override {
+    return classified(global_pool() == "avg" ? pool_valid_tokens(f.tokens, f.valid, "avg") : f.tokens, pre_logits);
   }
 
  private:

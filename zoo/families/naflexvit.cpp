@@ -29,9 +29,9 @@ constexpr Cfg map(Cfg c) {
   c.tokens.reg_tokens = 1;
   return c;
 }
-constexpr Cfg aspect(Cfg c, NaflexPositions type = NaflexPositions::learned) {
+constexpr Cfg aspect(Cfg c, VitPositions positions = VitPositions::learned) {
   c.naflex.pos_embed_ar_preserving = true;
-  c.naflex.pos_embed_type = type;
+  c.tokens.pos_embed = positions;
   return c;
 }
 constexpr Cfg siglip(Cfg c) {
@@ -70,7 +70,7 @@ constexpr Cfg so400m(Cfg c, double mlp_ratio) {
 constexpr Variant<Cfg> variants[] = {
     {"naflexvit_base_patch16_gap", kBase},
     {"naflexvit_base_patch16_par_gap", aspect(kBase)},
-    {"naflexvit_base_patch16_parfac_gap", aspect(kBase, NaflexPositions::factorized)},
+    {"naflexvit_base_patch16_parfac_gap", aspect(kBase, VitPositions::factorized)},
     {"naflexvit_base_patch16_map", map(kBase)},
     {"naflexvit_so150m2_patch16_reg1_gap", so150m(kBase)},
     {"naflexvit_so150m2_patch16_reg1_map", so150m(map(kBase))},

@@ -11,7 +11,8 @@ constexpr VitCfg relpos(int dim, int heads, FcNorm fc_norm = FcNorm::yes) {
   VitCfg c;
   c.embed_dim = dim;
   c.num_heads = heads;
-  c.tokens.class_token = c.tokens.pos_embed = false;
+  c.tokens.class_token = false;
+  c.tokens.pos_embed = VitPositions::none;
   c.rel_pos.rel_pos_type = RelPosType::mlp;
   c.ends.global_pool = "avg";
   c.ends.fc_norm = fc_norm;

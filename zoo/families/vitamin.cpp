@@ -99,22 +99,24 @@ std::unique_ptr<TokenEmbed> tokens_of(const Cfg& c, const ModelOptions& o) {
   const std::array<int, 2> size = o.img_size.value_or(std::array{224, 224});
   const int in = o.in_chans.value_or(3);
   const bool any_size = c.vit.tokens.dynamic_img_size;
-  return std::make_unique<HybridEmbed>(std::make_unique<MbConvStages>(c, in),
-                                       HybridEmbedOptions{.channels = in,
-                                                          .dim = c.vit.embed_dim,
-                                                          .image = {size[0], size[1]},
-                                                          .patch = c.vit.patch_size,
-                                                          .proj = false,
-                                                          .strict_size = c.vit.tokens.pos_embed && !any_size,
-                                                          .pad = c.vit.tokens.dynamic_img_pad,
-                                                          .flatten = !any_size});
+  return std::make_unique<HybridEmbed>(
+      std::make_unique<MbConvStages>(c, in),
+      HybridEmbedOptions{.channels = in,
+                         .dim = c.vit.embed_dim,
+                         .image = {size[0], size[1]},
+                         .patch = c.vit.patch_size,
+                         .proj = false,
+                         .strict_size = c.vit.tokens.pos_embed != VitPositions::none && !any_size,
+                         .pad = c.vit.tokens.dynamic_img_pad,
+                         .flatten = !any_size});
 }
 
 struct Vitamin final : Vit {
   Vitamin(const Cfg& c, const ModelOptions& o) : Vit(c.vit, o, tokens_of(c, o)) {}
 };
 
-constexpr Cfg vitamin(std::array<int, 2> dims, int dim, int depth, int heads, bool positions = true) {
+constexpr Cfg vitamin(std::array<int, 2> dims, int dim, int depth, int heads,
+                      VitPositions positions = VitPositions::learned) {
   return {.stem_dims = dims,
           .stem_width = dims[0],
           .vit{.embed_dim = dim,
@@ -127,7 +129,7 @@ constexpr Cfg vitamin(std::array<int, 2> dims, int dim, int depth, int heads, bo
                .block{.mlp = VitMlp::geglu}}};
 }
 constexpr Cfg small = vitamin({64, 128}, 384, 14, 6), base = vitamin({128, 256}, 768, 14, 12),
-              large = vitamin({160, 320}, 1024, 31, 16), xlarge = vitamin({192, 384}, 1152, 32, 16, false);
+              large = vitamin({160, 320}, 1024, 31, 16), xlarge = vitamin({192, 384}, 1152, 32, 16, VitPositions::none);
 constexpr Variant<Cfg> variants[] = {
     {"vitamin_base_224", base},     {"vitamin_large2_224", large},  {"vitamin_large2_256", large},
     {"vitamin_large2_336", large},  {"vitamin_large2_384", large},  {"vitamin_large_224", large},

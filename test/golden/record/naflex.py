@@ -5,6 +5,8 @@ Writes test/golden/data/sequence.tsv: for an image of the formula of resize_tran
 and a hash (64-bit FNV-1a) of what comes out: bytes of a resized or cropped image, or the f32 of patches. A draw is where a random crop begins.
 Writes test/golden/naflex.json: models with weights of formula.py, and batches of parts of photos, of several aspect ratios, that went through
 timm's evaluation transform and collator; figures of the logits of each batch, from f32, and how far f64 is from them.
+Writes test/golden/naflex_more.json: figures of logits for patches of other sizes than the model's, and of tokens behind some of its blocks (those of
+valid patches alone).
 Writes test/golden/naflex_names.tsv: of each ViT and EVA with use_naflex the number of parameters and the hash (64-bit FNV-1a) of the lines
 that describe its state dict; names that timm itself cannot make so have dashes.
 Needs torch, torchvision, timm and Pillow.
@@ -103,9 +105,9 @@ def photo(name, left, top, width, height):
     return Image.open(TARGET.parents[1] / "docs/images" / name).convert("RGB").crop((left, top, left + width, top + height))
 
 
-def sequences(model, length, photos):
+def sequences(model, length, photos, patch=None):
     cfg = model.pretrained_cfg
-    patch = model.get_patch_size()
+    patch = patch or model.get_patch_size()
     transform = transforms_imagenet_eval(img_size=cfg["input_size"][-2:], interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3, naflex=True,
                                          patch_size=patch, max_seq_len=length, patchify=True)
     collate = NaFlexCollator(max_seq_len=length)
@@ -148,7 +150,50 @@ def record_structures():
     (TARGET / "naflex_names.tsv").write_text("# name parameters fnv1a\n" + "\n".join(map(structure, names)) + "\n")
 
 
+FLEXIBLE = dict(SMALL, enable_patch_interpolator=True)
+PATCHES = [
+    ("naflexvit_base_patch16_gap", FLEXIBLE, [(8, 8), (14, 14), (24, 16)]),
+    ("naflexvit_base_patch16_siglip", FLEXIBLE, [(12, 12), (32, 32)]),
+    ("vit_base_patch16_rope_reg1_gap_256", dict(FLEXIBLE, use_naflex=True), [(20, 10)]),
+]
+LEVELS = [
+    ("naflexvit_base_patch16_gap", SMALL, [0, 2], True),
+    ("naflexvit_so400m_patch16_radio_v4", SMALL, [1, -1], False),
+    ("vit_small_patch16_dinov3", dict(SMALL, use_naflex=True), [1], True),
+]
+
+
+def other_patches(name, kwargs, sizes):
+    model = create(name, **kwargs).eval()
+    fill(model)
+    entry = dict(name=name, kwargs=kwargs, photos=PHOTOS, batches=[])
+    for patch in sizes:
+        batch = sequences(model, 100, [0, 4, 5], patch)
+        batch["patches"] = batch["patches"].reshape(*batch["patches"].shape[:2], *patch, 3)
+        entry["batches"].append(dict(length=100, photos=[0, 4, 5], patch=patch, logits=[figure(row, 10) for row in answer(model, batch, torch.float32)]))
+    return json.dumps(entry)
+
+
+def levels(name, kwargs, indices, norm):
+    model = create(name, **kwargs).eval()
+    fill(model)
+    entry = dict(name=name, kwargs=kwargs, photos=PHOTOS, indices=indices, norm=norm, length=64, photo=[5, 1])
+    with torch.no_grad():
+        found = model.forward_intermediates(sequences(model, 64, [5, 1]), indices=indices, norm=norm, return_prefix_tokens=True, output_fmt="NLC",
+                                            intermediates_only=True, output_dict=True)
+    valid = found["patch_valid"]
+    entry["features"] = [figure(t[valid], 10) for t in found["image_intermediates"]]
+    entry["prefix"] = [figure(t, 10) for t in found.get("image_intermediates_prefix", [])]
+    return json.dumps(entry)
+
+
+def record_more():
+    lines = [other_patches(*p) for p in PATCHES] + [levels(*p) for p in LEVELS]
+    (TARGET / "naflex_more.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
 if __name__ == "__main__":
+    record_more()
     record_structures()
     record_transforms()
     (TARGET / "naflex.json").write_text("[\n" + ",\n".join(case(*c) for c in MODELS) + "\n]\n")
