@@ -9,6 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/autograd/autograd.h"
+#include "cli/common.h"
+#include "data/decode.h"
+#include "engine/core/backend.h"
 #include "engine/core/error.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
@@ -153,15 +156,69 @@ void RealLabels::add(const Tensor& logits, std::span<const std::string> paths) {
   }
 }
 
+ImageAnswers::ImageAnswers(zoo::ImageModel& model, data::Loader& loader, TestPool pool)
+    : loader_(loader), answer_(model, pool) {
+  loader_.begin(0);
+}
+
+bool ImageAnswers::next(Batch& batch) {
+  data::Batch read;
+  if (!loader_.next(read)) return false;
+  batch = {.logits = answer_(read.images), .targets = read.targets, .samples = std::move(read.samples)};
+  return true;
+}
+
+SequenceAnswers::SequenceAnswers(zoo::ImageModel& model, const data::ImageFolder& folder, Options o)
+    : folder_(folder), o_(std::move(o)), sessions_(model, {.wants = o_.wants}) {}
+
+bool SequenceAnswers::next(Batch& batch) {
+  const auto& all = folder_.samples();
+  const size_t n = std::min(static_cast<size_t>(o_.batch), all.size() - next_);
+  if (n == 0) return false;
+  std::vector<data::Patches> sequences(n);
+  on_host_threads(static_cast<int64_t>(n), 1, [&](int64_t from, int64_t to) {
+    for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i)
+      sequences[i] = data::sequence_transform(data::read_image(all[next_ + i].path), o_.eval, o_.limits);
+  });
+  batch.samples.clear();
+  std::vector<int64_t> targets;
+  int64_t longest = 1;
+  for (size_t i = 0; i < n; ++i) {
+    batch.samples.push_back(next_ + i);
+    targets.push_back(all[next_ + i].label);
+    longest = std::max(longest, sequences[i].patches.dim(0));
+  }
+  next_ += n;
+  const data::SequenceBatch s = data::collate(sequences, longest);
+  batch.targets = from<int64_t>(targets, {static_cast<int64_t>(n)});
+  batch.logits = sessions_.run({.patches = s.patches, .coords = s.coords, .valid = s.valid});
+  return true;
+}
+
+std::unique_ptr<Answers> answers_of(const EvaluationOptions& a, zoo::ImageModel& model, const data::ImageFolder& folder,
+                                    data::Loader& loader, const data::EvalConfig& config, TestPool pool) {
+  if (a.max_seq_len == 0) return std::make_unique<ImageAnswers>(model, loader, pool);
+  if (pool) throw Error(Error::Kind::argument, "sequences of patches are not pooled at test time");
+  return std::make_unique<SequenceAnswers>(
+      model, folder,
+      SequenceAnswers::Options{.batch = a.batch,
+                               .eval = config,
+                               .limits = sequence_limits(model, a.max_seq_len, a.patch_size),
+                               .wants = {.patch = other_patch(a.patch_size)}});
+}
+
 Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o) {
-  Answerer answer(model, o.pool);
+  ImageAnswers answers(model, loader, o.pool);
+  return score(answers, o);
+}
+
+Scores score(Answers& answers, const ScoreOptions& o) {
   Scores scores;
   Tensor valid;
   if (!o.valid.empty()) valid = from<int64_t>(o.valid, {static_cast<int64_t>(o.valid.size())});
-  loader.begin(0);
-  data::Batch batch;
-  while (loader.next(batch)) {
-    Tensor logits = answer(batch.images);
+  Answers::Batch batch;
+  while (answers.next(batch)) {
+    Tensor logits = batch.logits;
     if (valid) logits = index_select(logits, 1, valid);
     Tensor targets = batch.targets;
     if (o.group > 1) {                             // the mean of the views' answers; what fills no group is left out

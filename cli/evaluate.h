@@ -3,15 +3,19 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "bench/progress.h"
+#include "cli/training_options.h"
 #include "data/loader.h"
+#include "data/sequence.h"
 #include "engine/graph/batch_session.h"
 #include "train/fit.h"
+#include "zoo/sequence_sessions.h"
 #include "zoo/zoo.h"
 
 namespace fovea::cli {
@@ -55,6 +59,52 @@ class Answerer {
   BatchSession session_;
 };
 
+/// What a model says of the images of a folder, a batch at a time, in their order.
+class Answers {
+ public:
+  virtual ~Answers() = default;
+  struct Batch {
+    Tensor logits, targets;                        // f32[N, C], overwritten by the next one; i64[N]
+    std::vector<size_t> samples;                   // their numbers in the folder
+  };
+  virtual bool next(Batch& batch) = 0;             // false behind the last one
+};
+
+/// Of images of one size.
+class ImageAnswers final : public Answers {
+ public:
+  ImageAnswers(zoo::ImageModel& model, data::Loader& loader, TestPool pool = {});
+  bool next(Batch& batch) override;
+
+ private:
+  data::Loader& loader_;
+  Answerer answer_;
+};
+
+/// Of images that keep their aspect ratio, as sequences of patches.
+class SequenceAnswers final : public Answers {
+ public:
+  struct Options {
+    int64_t batch = 1;
+    data::EvalConfig eval{};
+    data::SequenceLimits limits{};
+    zoo::SequenceWants wants{};
+  };
+  /// Throws Error(unsupported) for models that take images only.
+  SequenceAnswers(zoo::ImageModel& model, const data::ImageFolder& folder, Options o);
+  bool next(Batch& batch) override;
+
+ private:
+  const data::ImageFolder& folder_;
+  Options o_;
+  zoo::SequenceSessions sessions_;
+  size_t next_ = 0;
+};
+
+/// As the options say. Folder and loader are borrowed.
+std::unique_ptr<Answers> answers_of(const EvaluationOptions& a, zoo::ImageModel& model, const data::ImageFolder& folder,
+                                    data::Loader& loader, const data::EvalConfig& config, TestPool pool = {});
+
 /// All classes that may be said of each of ImageNet's 50,000 images: https://arxiv.org/abs/2006.07159.
 class RealLabels {
  public:
@@ -80,6 +130,7 @@ struct ScoreOptions {
   RealLabels* real = nullptr;
   const data::ImageFolder* folder = nullptr;       // whose images the loader reads, for real labels
 };
+Scores score(Answers& answers, const ScoreOptions& o = {});
 /// Over all batches of the loader.
 Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o = {});
 

@@ -105,15 +105,13 @@ void add_column(const Arguments& a, std::vector<std::string>& columns, const std
 
 double as_shown(float v) { return std::stod(str_cat(v)); }     // the shortest text of the f32, not of its double
 
-Table answers(const Arguments& a, zoo::ImageModel& model, const data::ImageFolder& folder, data::Loader& loader) {
-  Answerer answer(model);
+Table table_of(const Arguments& a, zoo::ImageModel& model, const data::ImageFolder& folder, Answers& answers) {
   Table table;
   std::optional<Labels> labels;
   bench::Counter counter("infer", static_cast<int64_t>(folder.samples().size()), "images");
-  loader.begin(0);
-  data::Batch batch;
-  while (loader.next(batch)) {
-    Tensor out = answer(batch.images);
+  Answers::Batch batch;
+  while (answers.next(batch)) {
+    Tensor out = batch.logits;
     if (a.output_type == "prob") out = softmax(out, 1);
     const int64_t k = a.topk > 0 ? std::min(a.topk, out.dim(1)) : out.dim(1);
     Tensor index;
@@ -166,11 +164,11 @@ void run(const Arguments& a) {
   if (a.root().empty())
     throw Error(Error::Kind::argument, "no folder of images", "fovea infer DIR --model NAME");
   const std::unique_ptr<zoo::ImageModel> model =
-      create_loaded(a.model, model_options(a.input, a.model), a.checkpoint, a.licenses);
+      create_loaded(a.model, for_patches(model_options(a.input, a.model), a.patch_size), a.checkpoint, a.licenses);
   const data::EvalConfig config = eval_config(*model, a.input);
   const data::ImageFolder folder(data::split_folder(a.root(), a.split));
   data::Loader loader(folder, {.batch = a.batch, .workers = a.workers, .eval = config, .most_bad = 0});
-  const Table table = answers(a, *model, folder, loader);
+  const Table table = table_of(a, *model, folder, *answers_of(a, *model, folder, loader, config));
 
   std::string stem = a.results_file;
   for (const std::string ending : {".csv", ".json"})

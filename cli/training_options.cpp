@@ -192,7 +192,8 @@ void add_idle_evaluation_options(CLI::App& command) {
   const auto nothing = [](const std::string&) {};
   for (const Idle& i :
        {Idle{"--channels-last", 0}, Idle{"--fast-norm", 0}, Idle{"--no-prefetcher", 0}, Idle{"--pin-mem", 0},
-        Idle{"--log-freq", 1}, Idle{"--num-gpu", 1}, Idle{"--seed", 1}, Idle{"--amp-dtype", 1}})
+        Idle{"--log-freq", 1}, Idle{"--num-gpu", 1}, Idle{"--seed", 1}, Idle{"--amp-dtype", 1},
+        Idle{"--naflex-loader", 0}})
     add_seen(command, i.name, i.values, nothing);
   for (const Refused& r : {Refused{"--torchscript", "models are compiled as they are", 0},
                            Refused{"--torchcompile", "models are compiled as they are", 1},
@@ -219,6 +220,7 @@ void add_evaluation_options(CLI::App& command, EvaluationOptions& o, const char*
   command.add_option("-b,--batch-size", o.batch, "images at a time")->check(CLI::Range(1, 1 << 20));
   command.add_option("-j,--workers", o.workers, "threads that read images")->check(CLI::Range(1, 256));
   command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
+  add_sequence_options(command, o.max_seq_len, o.patch_size);
   add_idle_evaluation_options(command);
 }
 

@@ -36,6 +36,9 @@ struct EvaluationOptions {
   InputOptions input;
   int64_t batch = 256;
   int workers = 4, threads = 0;
+  // not 0: images are sequences of patches, of this size if it is given
+  int max_seq_len = 0;
+  std::vector<int> patch_size;
   const std::string& root() const { return data_dir.empty() ? data : data_dir; }
 };
 /// Besides these, flags of timm's that change nothing here, and --device. `models`, `weights`: what --model and

@@ -60,8 +60,8 @@ std::unique_ptr<zoo::ImageModel> loaded(const Arguments& a, const std::string& n
   const bool given_size = input.img_size || !input.input_size.empty();
   if (row && row->test_input_size[1] > 0 && !given_size && !a.use_train_size)
     input.input_size.assign(row->test_input_size.begin(), row->test_input_size.end());
-  std::unique_ptr<zoo::ImageModel> model =
-      create_loaded(name, model_options(input, name), weights, a.licenses, {.ema = a.use_ema});
+  std::unique_ptr<zoo::ImageModel> model = create_loaded(name, for_patches(model_options(input, name), a.patch_size),
+                                                         weights, a.licenses, {.ema = a.use_ema});
   if (a.reparam) fuse(*model);
   return model;
 }
@@ -94,7 +94,7 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
   if (!a.real_labels.empty()) options.real = &real.emplace(a.real_labels);
   options.counter = &counter;
   options.folder = &folder;
-  const Scores scores = score(*model, loader, options);
+  const Scores scores = score(*answers_of(a, *model, folder, loader, config, options.pool), options);
   counter.clear();
   train::Evaluation e = scores.evaluation();
   if (real) e.top1 = real->top1(), e.top5 = real->top5();
@@ -111,6 +111,7 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
   }
   row["param_count"] = std::nearbyint(static_cast<double>(model->parameter_count()) / 1e4) / 100;
   row["img_size"] = config.input_size[2];
+  if (a.max_seq_len > 0) row["max_seq_len"] = a.max_seq_len;
   row["crop_pct"] = nlohmann::json::parse(str_cat(config.crop_pct));
   row["interpolation"] = data::name_of(config.interpolation);
   return row;

@@ -142,3 +142,50 @@ TEST_CASE("the tool: sequences of patches and 8-bit integers exclude each other"
   CHECK(alone.code != 0);
   CHECK(alone.err.find("--patch-size requires --max-seq-len") != std::string::npos);
 }
+
+TEST_CASE("the tool: validate and infer with sequences of patches", "[cli]") {
+  const NoGrad no_grad;
+  const Photos site;
+  namespace fs = std::filesystem;
+  const auto net = site.net();
+  const Tensor classes = argmax(zoo::run_sequence(*net, site.sequence(*net, {16, 16}, 100)), 1);
+  // the first two lie where the model puts them, the third elsewhere
+  for (int c = 0; c < 7; ++c) fs::create_directories(site.scratch / str_cat("d/validation/", c));
+  for (size_t i = 0; i < 3; ++i) {
+    const int64_t c = (classes.data<int64_t>()[i] + (i == 2 ? 1 : 0)) % 7;
+    fs::copy_file(site.paths[i],
+                  site.scratch / str_cat("d/validation/", c, "/", fs::path(site.paths[i]).filename().string()));
+  }
+  write_file(site.scratch / "classes.txt", "0\n1\n2\n3\n4\n5\n6\n");
+  std::vector<std::string> with{site.scratch / "d",
+                                "--model",
+                                site.model,
+                                "--checkpoint",
+                                site.weights,
+                                "--num-classes",
+                                "7",
+                                "--class-map",
+                                site.scratch / "classes.txt",
+                                "-b",
+                                "2",
+                                "--max-seq-len",
+                                "100",
+                                "--model-kwargs"};
+  for (const auto& [key, value] : site.o.set) with.push_back(key + "=" + value);
+  std::vector<std::string> args{"validate"};
+  args.insert(args.end(), with.begin(), with.end());
+  const Outcome measured = run_tool(site.scratch / ".", args);
+  INFO(measured.err);
+  REQUIRE(measured.code == 0);
+  const auto row = nlohmann::json::parse(measured.out.substr(measured.out.find("--result\n") + 9));
+  CHECK(row.at("top1").get<double>() == Approx(200.0 / 3).margin(1e-3));
+  CHECK(row.at("max_seq_len") == 100);
+  args[0] = "infer";
+  args.insert(args.begin() + 1, {"--include-index", "--label-type", "none"});
+  const Outcome asked = run_tool(site.scratch / ".", args);
+  INFO(asked.err);
+  REQUIRE(asked.code == 0);
+  const auto answers = nlohmann::json::parse(asked.out.substr(asked.out.find("--result\n") + 9));
+  for (size_t i = 0; i < 3; ++i)
+    CHECK(answers.at(fs::path(site.paths[i]).filename().string()).at("index") == classes.data<int64_t>()[i]);
+}
