@@ -37,7 +37,10 @@ Spool padded(const Spool& texts, size_t width, const std::string& folder) {
 
 NpzWriter::Array& NpzWriter::array(const std::string& name, const Meta& row) {
   const auto found = std::find_if(arrays_.begin(), arrays_.end(), [&](const Array& a) { return a.name == name; });
-  if (found == arrays_.end()) return arrays_.emplace_back(name, row, 0, size_t{1}, Spool(folder_of(path_)));
+  if (found == arrays_.end()) {
+    arrays_.push_back({.name = name, .row = row, .rows = 0, .width = 1, .spool = Spool(folder_of(path_))});
+    return arrays_.back();
+  }
   Shape shape = row.shape;
   if (shape.size() > 0) shape[0] = found->row.shape.size() > 0 ? found->row.shape[0] : 0;
   if (found->row.dtype != row.dtype || found->row.shape != shape)
