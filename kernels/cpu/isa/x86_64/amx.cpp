@@ -2,6 +2,7 @@
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
 #include "kernels/cpu/isa/x86_64/amx.h"
 
+#include <cpuid.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,16 +10,20 @@
 #include <algorithm>
 
 #include "engine/core/isa.h"
+#include "kernels/cpu/isa/target.h"
 
 namespace fovea::kernels::cpu {
 
 bool amx_supported() {
   static const bool supported = [] {
     if (!isa_allowed(Isa::avx512)) return false;
-    for (const bool has : {__builtin_cpu_supports("amx-tile") > 0, __builtin_cpu_supports("amx-bf16") > 0,
-                           __builtin_cpu_supports("amx-int8") > 0, __builtin_cpu_supports("avx512f") > 0,
-                           __builtin_cpu_supports("avx512bw") > 0, __builtin_cpu_supports("avx512dq") > 0,
-                           __builtin_cpu_supports("avx512vl") > 0, __builtin_cpu_supports("avx512bf16") > 0,
+    // Clang's __builtin_cpu_supports() does not know AMX.
+    constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25, kWanted = kBf16 | kTile | kInt8;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kWanted) != kWanted) return false;
+    for (const bool has : {__builtin_cpu_supports("avx512f") > 0, __builtin_cpu_supports("avx512bw") > 0,
+                           __builtin_cpu_supports("avx512dq") > 0, __builtin_cpu_supports("avx512vl") > 0,
+                           __builtin_cpu_supports("avx512bf16") > 0,
                            __builtin_cpu_supports("avx512vnni") > 0})
       if (!has) return false;
     constexpr long kRequestPermission = 0x1023, kTileData = 18;   // of arch_prctl, for all threads of the process
@@ -37,8 +42,7 @@ struct alignas(64) Shapes {
 static_assert(sizeof(Shapes) == 64);
 }  // namespace
 
-#pragma GCC push_options
-#pragma GCC target("amx-tile")
+FOVEA_TARGET("amx-tile")
 namespace avx512_amx {
 
 static void begin(const Shapes& shapes) {
@@ -48,7 +52,7 @@ static void begin(const Shapes& shapes) {
 static void end() { _tile_release(); }
 
 }  // namespace avx512_amx
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 // Which tile is what: simd/amx.inc.
 void amx_begin(int rows) {

@@ -7,12 +7,12 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
+FOVEA_TARGET("avx2,fma,f16c")
 namespace avx2 {
 #define FOVEA_LANES 8
 #define FOVEA_MIN _mm256_min_ps
@@ -24,6 +24,6 @@ alignas(64) static constexpr int32_t kParts[16] = {-1, -1, -1, -1, -1, -1, -1, -
 #define FOVEA_WIDEN(h) _mm256_cvtepu16_epi32(reinterpret_cast<__m128i>(h))
 #include FOVEA_LOOPS
 }  // namespace avx2
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 }  // namespace fovea::kernels::cpu

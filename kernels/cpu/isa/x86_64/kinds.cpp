@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/kinds.cpp — the kinds of x86-64 processors, and how to tell whether this is one.
+#include <cpuid.h>
+
 #include "engine/core/isa.h"
 #include "kernels/cpu/isa/assembled.h"
 #include "kernels/cpu/isa/generic/sets.h"
@@ -13,9 +15,13 @@ namespace {
 // The library that asks the processor also asks whether the system keeps its wide registers.
 bool is_sse2() { return true; }
 bool is_sse41() { return isa_allowed(Isa::avx2) && __builtin_cpu_supports("sse4.1"); }
+// Clang's __builtin_cpu_supports() does not know the name.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
 bool is_avx2() {
-  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 bool is_avx512() {
   return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
