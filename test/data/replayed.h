@@ -71,7 +71,8 @@ inline data::Image shaped_pattern(std::istream& in) {
   std::string look;
   in >> seed >> channels >> width >> height >> look;
   data::Image image = pattern(seed, width, height, channels);
-  for (uint8_t& v : image.pixels) v = look == "few" ? v & 0xC0 : look == "pale" ? static_cast<uint8_t>(96 + v / 8) : v;
+  for (uint8_t& v : image.pixels)
+    v = look == "few" ? static_cast<uint8_t>(v & 0xC0) : look == "pale" ? static_cast<uint8_t>(96 + v / 8) : v;
   return image;
 }
 
