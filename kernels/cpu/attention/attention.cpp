@@ -6,34 +6,16 @@
 #include <limits>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/attention/stack.h"
-#include "kernels/cpu/isa/processor.h"
+#include "kernels/cpu/attention/heads_plan.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-class AttentionPlan final : public Plan {
+class AttentionPlan final : public HeadsPlan {
  public:
-  explicit AttentionPlan(const Site& s) : on_(&processor()), set_(on_->f32),
-      attrs_(s.attrs<AttentionAttrs>()) {
-    const Meta& y = s.result();
-    const int lead = y.rank() - 2;
-    sizes_ = Shape(y.shape.begin(), y.shape.begin() + lead);
-    heads_ = numel(sizes_);
-    queries_ = y.shape[lead];
-    columns_ = y.shape[lead + 1];
-    keys_ = s.operand(1).dim(-2);
-    depth_ = s.operand(0).shape.back();
-    q_ = Stack(s.operand(0), lead);
-    k_ = Stack(s.operand(1), lead);
-    v_ = Stack(s.operand(2), lead);
-    y_ = Stack(y, lead);
-    if (s.has(3)) {
-      mask_ = Stack(s.operand(3), lead);
-      mask_type_ = s.operand(3).dtype;
-    }
+  explicit AttentionPlan(const Site& s) : HeadsPlan(s), set_(on_->f32), columns_(s.result().shape.back()) {
     // A single key behind whole vectors of them is used where it lies.
     const int64_t alone = keys_ % set_->lanes;
     packed_ = keys_ > set_->lanes && alone == 1 && (k_.column == 1 || depth_ == 1) ? keys_ - 1 : keys_;
@@ -98,14 +80,12 @@ class AttentionPlan final : public Plan {
             .k = floats(a.in[1]) + k_.start(sizes_, index),
             .v = floats(a.in[2]) + v_.start(sizes_, index),
             .y = floats(a.out[0]) + y_.start(sizes_, index),
-            .mask = nullptr,
+            .mask = mask_of(a, index),
             .keys = keys,
             .values = values,
             .scores = values + v_floats,
             .first = first,
             .last = last};
-    if (mask_type_ != DType::none)
-      p.mask = a.in[3] + static_cast<size_t>(mask_.start(sizes_, index)) * size_of(mask_type_);
     // Reading the keys takes the time that the rest needs to come near.
     if (!copies_)
       for (int64_t i = 0; i < keys_; ++i) fetch(p.v + i * v_.row, columns_);
@@ -231,13 +211,8 @@ class AttentionPlan final : public Plan {
     }
   }
 
-  const Processor* on_;
   const Loops* set_;
-  AttentionAttrs attrs_;
-  Shape sizes_;
-  Stack q_, k_, v_, y_, mask_;
-  DType mask_type_ = DType::none;
-  int64_t heads_, queries_, columns_, keys_, depth_;
+  int64_t columns_;
   int64_t packed_, v_step_, tiles_, pieces_;
   bool copies_ = false;
   float scale_, factor_;                           // of scores before the mask, and of what is left to exponents

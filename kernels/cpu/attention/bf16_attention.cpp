@@ -5,33 +5,18 @@
 #include <utility>
 
 #include "engine/ops/ops.h"
-#include "kernels/cpu/attention/stack.h"
+#include "kernels/cpu/attention/heads_plan.h"
 #include "kernels/cpu/product/bf16_product.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-class Bf16Attention final : public Plan {
+class Bf16Attention final : public HeadsPlan {
  public:
-  explicit Bf16Attention(const Site& s) : on_(&processor()), attrs_(s.attrs<AttentionAttrs>()) {
-    const Meta& y = s.result();
-    const int lead = y.rank() - 2;
-    sizes_ = Shape(y.shape.begin(), y.shape.begin() + lead);
-    heads_ = numel(sizes_);
-    queries_ = y.shape[lead];
-    keys_ = s.operand(1).dim(-2);
-    depth_ = s.operand(0).shape.back();
-    q_ = Stack(s.operand(0), lead);
-    k_ = Stack(s.operand(1), lead);
-    v_ = Stack(s.operand(2), lead);
-    y_ = Stack(y, lead);
+  explicit Bf16Attention(const Site& s) : HeadsPlan(s) {
     scores_ = pair_packing(1, keys_, 1, depth_);
-    values_ = pair_packing(1, y.shape.back(), 1, keys_);
-    if (s.has(3)) {
-      mask_ = Stack(s.operand(3), lead);
-      mask_type_ = s.operand(3).dtype;
-    }
+    values_ = pair_packing(1, s.result().shape.back(), 1, keys_);
     rows_ = std::min(queries_, kRows);
     // Few heads: several pieces of each, every one with its own packed copy.
     pieces_ = std::clamp<int64_t>(8 / std::max<int64_t>(heads_, 1), 1, std::max<int64_t>(queries_ / (4 * kRows), 1));
@@ -82,8 +67,7 @@ class Bf16Attention final : public Plan {
     if (v_.column == 1) on_->bf16->pack_values(values_, v, v_.row, keys_, b.values);
     else pack(values_, v, v_.column, v_.row, keys_, b.values);
     bfloat16* const y = halves(a.out[0]) + y_.start(sizes_, index);
-    const std::byte* const mask = mask_type_ == DType::none ? nullptr
-                                  : a.in[3] + static_cast<size_t>(mask_.start(sizes_, index)) * size_of(mask_type_);
+    const std::byte* const mask = mask_of(a, index);
     const int64_t parts = (last - first + rows_ - 1) / rows_;
     for (int64_t i = 0; i < parts; ++i) {
       const int64_t row = first + (last - first) * i / parts, end = first + (last - first) * (i + 1) / parts;
@@ -134,13 +118,8 @@ class Bf16Attention final : public Plan {
     });
   }
 
-  const Processor* on_;
-  AttentionAttrs attrs_;
-  Shape sizes_;
-  Stack q_, k_, v_, y_, mask_;
-  DType mask_type_ = DType::none;
   Packing scores_, values_;
-  int64_t heads_, queries_, keys_, depth_, rows_, pieces_;
+  int64_t rows_, pieces_;
 };
 
 bool adjacent(const Meta& m) { return m.strides[m.rank() - 1] == 1 || m.shape.back() == 1; }

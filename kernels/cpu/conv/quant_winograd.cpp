@@ -5,19 +5,15 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/core/threads.h"
 #include "kernels/cpu/conv/quant_conv.h"
+#include "kernels/cpu/conv/winograd_tiles.h"
 #include "kernels/cpu/pointwise/coarse_map.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-constexpr int64_t kSide = 4;                       // results of a tile, in both directions
-constexpr int64_t kWindow = 6;                     // pixels that they need
-constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that take the place of the nine taps
-constexpr int64_t kMostTiles = 36;                 // of a block, whose transformed pixels and sums share the L2 cache
-constexpr int64_t kBlockBytes = 448 << 10;         // of transformed pixels
+constexpr int64_t kSide = WinogradTiles::kSide, kPoints = WinogradTiles::kPoints;
 constexpr int64_t kFewChannels = 32;               // whose number divides that of the channels
 constexpr int64_t kMostPixel = 128;                // less 128, either way
 
@@ -39,8 +35,7 @@ class QuantWinogradConv final : public QuantConv {
  public:
   explicit QuantWinogradConv(const Site& s)
       : QuantConv(s), kernels_(on->u8_winograd), panels_((shape.outputs + kQuantPanel - 1) / kQuantPanel),
-        down_((shape.out[1] + kSide - 1) / kSide), across_((shape.out[2] + kSide - 1) / kSide),
-        tiles_(shape.batch * down_ * across_),
+        tiles_(shape),
         outside_(static_cast<size_t>(shape.channels), static_cast<uint8_t>(attrs.x.zero)) {
     name = str_cat("cpu:quant winograd ", kernels_->name);
   }
@@ -57,34 +52,14 @@ class QuantWinogradConv final : public QuantConv {
     std::memcpy(out, in, static_cast<size_t>(shape.outputs) * 4);
   }
 
-  // Blocks of tiles are independent. Where there are fewer than threads, threads share a block's columns and each of
-  // them transforms the block's pixels.
   void run(const Args& a, Stream&) const override {
-    const int64_t fit = kBlockBytes / (kPoints * shape.channels * 2);
-    const int64_t most = std::clamp<int64_t>(fit, kernels_->rows, kMostTiles), team = threads();
-    int64_t blocks = (tiles_ + most - 1) / most;
-    if (tiles_ >= team * kernels_->rows) blocks = (blocks + team - 1) / team * team;
-    const int64_t shares = std::clamp<int64_t>(blocks < team ? team / blocks : 1, 1, panels_);
-    parallel_for(blocks * shares, 1, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t b = i / shares, share = i % shares;
-        block(a, {.first = tiles_ * b / blocks, .last = tiles_ * (b + 1) / blocks}, panels_ * share / shares,
-              panels_ * (share + 1) / shares);
-      }
-    });
+    tiles_.for_blocks(on->caches, kPoints * shape.channels * 2, kernels_->rows, panels_,
+                      [&](const Block& b, int64_t first, int64_t last) { block(a, b, first, last); });
   }
 
  private:
-  struct Block {
-    int64_t first, last;
-    int64_t count() const { return last - first; }
-  };
-  struct TileOrigin {
-    int64_t image, y, x;                           // of a tile's first result
-  };
-  TileOrigin origin_of(int64_t tile) const {
-    return {tile / (down_ * across_), tile / across_ % down_ * kSide, tile % across_ * kSide};
-  }
+  using Block = WinogradTiles::Block;
+
   int64_t point_elements() const { return shape.channels * kQuantPanel; }
   size_t weight_bytes() const { return static_cast<size_t>(panels_ * kPoints * point_elements()) * sizeof(int16_t); }
 
@@ -156,17 +131,10 @@ class QuantWinogradConv final : public QuantConv {
   static int64_t aligned_bytes(int64_t n) { return static_cast<int64_t>(aligned(static_cast<size_t>(n))); }
 
   void take_pixels(const uint8_t* x, const Block& b, int64_t tile, int16_t* v) const {
-    const TileOrigin p = origin_of(tile);
     QuantWinogradInput t{.v = v + (tile - b.first) * shape.channels,
                          .v_step = b.count() * shape.channels,
                          .channels = shape.channels};
-    for (int64_t i = 0; i < kWindow; ++i)
-      for (int64_t j = 0; j < kWindow; ++j) {
-        const int64_t y = p.y + i - shape.pad[1], column = p.x + j - shape.pad[2];
-        const bool inside = y >= 0 && y < shape.in[1] && column >= 0 && column < shape.in[2];
-        t.x[i * kWindow + j] =
-            inside ? x + ((p.image * shape.in[1] + y) * shape.in[2] + column) * shape.channels : outside_.data();
-      }
+    tiles_.pixels(shape, x, outside_.data(), tile, t.x);
     kernels_->input(t);
   }
 
@@ -188,7 +156,7 @@ class QuantWinogradConv final : public QuantConv {
   }
 
   void give_results(const Args& a, int64_t tile, int64_t panel, const int32_t* sums) const {
-    const TileOrigin p = origin_of(tile);
+    const WinogradTiles::Origin p = tiles_.origin(tile);
     const int64_t first = panel * kQuantPanel, columns = std::min<int64_t>(kQuantPanel, shape.outputs - first);
     const auto width = static_cast<int>(std::min(kSide, shape.out[2] - p.x));
     QuantFinish f = finish_of(a);
@@ -215,33 +183,21 @@ class QuantWinogradConv final : public QuantConv {
   }
 
   const QuantWinograd* kernels_;
-  int64_t panels_, down_, across_, tiles_;
+  int64_t panels_;
+  WinogradTiles tiles_;
   std::vector<uint8_t> outside_;
 };
 
-// Seconds on one thread: products at their usual rates, transforms and weights at the rate of the caches that hold
-// them.
-bool promises_gain(const ConvShape& s) {
-  const auto places = static_cast<double>(s.batch * s.out[1] * s.out[2]), in = static_cast<double>(s.channels),
-             out = static_cast<double>(s.outputs);
-  const auto tiles = static_cast<double>(s.batch * ((s.out[1] + kSide - 1) / kSide) * ((s.out[2] + kSide - 1) / kSide));
-  constexpr double kProducts = 80e9, kTransforms = 12e9, kFar = 24e9, kNear = 1 << 20;
-  const double weights = 36 * in * out * 2;
-  const double direct = places * 9 * in * out / kProducts;
-  const double winograd = tiles * 36 * in * out / kProducts + tiles * 36 * (in * 2 + out * 4) / kTransforms +
-                          (weights > kNear ? weights / kFar : 0);
-  return winograd < 0.95 * direct;
-}
+// As measured with AVX2: direct convolutions and their own products multiply as fast as each other.
+constexpr WinogradRates kRates{.direct = 80e9, .products = 80e9, .pixel_bytes = 2, .weight_bytes = 2};
 
 }  // namespace
 
 PlanPtr plan_quant_winograd(const Site& s) {
   const ConvShape shape(s.attrs<QuantConvAttrs>().conv, s.operand(0).shape, s.operand(1).shape, s.result().shape);
-  using Three = ConvShape::Three;
-  const bool fits = processor().u8_winograd && shape.kernel == Three{1, 3, 3} && shape.stride == Three{1, 1, 1} &&
-                    shape.dilation == Three{1, 1, 1} && shape.in[0] == 1 && shape.groups == 1 &&
+  const bool fits = processor().u8_winograd && winograd_fits(shape) && shape.groups == 1 &&
                     shape.channels % kFewChannels == 0;
-  if (!fits || !promises_gain(shape)) return nullptr;
+  if (!fits || !winograd_gains(shape, kRates, processor().costs)) return nullptr;
   return std::make_shared<QuantWinogradConv>(s);
 }
 

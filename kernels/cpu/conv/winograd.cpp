@@ -5,27 +5,22 @@
 #include <limits>
 #include <vector>
 
-#include "engine/core/threads.h"
 #include "kernels/cpu/conv/channels_last.h"
+#include "kernels/cpu/conv/winograd_tiles.h"
 #include "kernels/cpu/threads/parallel.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-constexpr int64_t kSide = 4;                       // results of a tile, in both directions
-constexpr int64_t kWindow = 6;                     // pixels that they need
-constexpr int64_t kPoints = kWindow * kWindow;     // products of matrices that take the place of the nine taps
-constexpr int64_t kMostTiles = 36;                 // of a block, whose pixels and sums share the second cache
+constexpr int64_t kSide = WinogradTiles::kSide, kPoints = WinogradTiles::kPoints;
 
 class WinogradConv final : public ChannelsLastConv<float> {
  public:
   explicit WinogradConv(const Site& s)
       : ChannelsLastConv(s),
         packing_(*on->f32, shape.groups, shape.outputs / shape.groups, 1, shape.channels / shape.groups),
-        panels_(packing_.groups * packing_.panels()) {
-    down_ = (shape.out[1] + kSide - 1) / kSide;
-    across_ = (shape.out[2] + kSide - 1) / kSide;
-    tiles_ = shape.batch * down_ * across_;
+        panels_(packing_.groups * packing_.panels()),
+        tiles_(shape) {
     zeros_.assign(static_cast<size_t>(shape.channels), 0.f);
     reserve_weights(s, static_cast<size_t>(kPoints) * packing_.bytes());
     name = str_cat("cpu:winograd ", on->f32->name);
@@ -38,34 +33,13 @@ class WinogradConv final : public ChannelsLastConv<float> {
     });
   }
 
-  // Blocks of tiles are independent. Where there are fewer than threads, threads share a block's columns and each of
-  // them transforms the block's pixels.
   void run_last(const Run& r) const override {
-    const int64_t pixels = on->caches.second * 7 / 16, fit = pixels / (kPoints * shape.channels * 4);
-    const int64_t most = std::clamp<int64_t>(fit, on->f32->tiles.rows, kMostTiles), team = threads();
-    int64_t blocks = (tiles_ + most - 1) / most;
-    if (tiles_ >= team * on->f32->tiles.rows) blocks = (blocks + team - 1) / team * team;
-    const int64_t shares = std::clamp<int64_t>(blocks < team ? team / blocks : 1, 1, panels_);
-    parallel_for(blocks * shares, 1, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t b = i / shares, share = i % shares;
-        block(r, {.first = tiles_ * b / blocks, .last = tiles_ * (b + 1) / blocks},
-              panels_ * share / shares, panels_ * (share + 1) / shares);
-      }
-    });
+    tiles_.for_blocks(on->caches, kPoints * shape.channels * 4, on->f32->tiles.rows, panels_,
+                      [&](const Block& b, int64_t first, int64_t last) { block(r, b, first, last); });
   }
 
  private:
-  struct Block {
-    int64_t first, last;
-    int64_t count() const { return last - first; }
-  };
-  struct TileOrigin {
-    int64_t image, y, x;                           // of a tile's first result
-  };
-  TileOrigin origin_of(int64_t tile) const {
-    return {tile / (down_ * across_), tile / across_ % down_ * kSide, tile % across_ * kSide};
-  }
+  using Block = WinogradTiles::Block;
 
   void block(const Run& r, const Block& b, int64_t first_panel, int64_t last_panel) const {
     const int64_t pixels = kPoints * b.count() * shape.channels, widest = packing_.panel + packing_.lanes;
@@ -118,17 +92,10 @@ class WinogradConv final : public ChannelsLastConv<float> {
   }
 
   void take_pixels(const float* x, const Block& b, int64_t tile, float* v) const {
-    const TileOrigin p = origin_of(tile);
     WinogradInput t{.v = v + (tile - b.first) * shape.channels,
                     .v_step = b.count() * shape.channels,
                     .channels = shape.channels};
-    for (int64_t i = 0; i < kWindow; ++i)
-      for (int64_t j = 0; j < kWindow; ++j) {
-        const int64_t y = p.y + i - shape.pad[1], column = p.x + j - shape.pad[2];
-        const bool inside = y >= 0 && y < shape.in[1] && column >= 0 && column < shape.in[2];
-        t.x[i * kWindow + j] =
-            inside ? x + ((p.image * shape.in[1] + y) * shape.in[2] + column) * shape.channels : zeros_.data();
-      }
+    tiles_.pixels(shape, x, zeros_.data(), tile, t.x);
     on->f32->winograd_input(t);
   }
 
@@ -136,7 +103,7 @@ class WinogradConv final : public ChannelsLastConv<float> {
   void multiply_panel(const float* w, const float* v, int64_t count, const Panel& panel, float* m) const {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const int64_t pieces = (count + on->f32->tiles.rows - 1) / on->f32->tiles.rows;
-    const float* rows[kMostTiles];
+    const float* rows[WinogradTiles::kMost];
     Tile t{.a = rows, .a_step = count, .a_offset = panel.channel, .taps = 1, .depth = packing_.depth, .b_step = 0,
            .y_step = panel.width, .columns = panel.width, .lo = -kInfinity, .hi = kInfinity};
     for (int64_t i = 0; i < kPoints; ++i) {
@@ -153,7 +120,7 @@ class WinogradConv final : public ChannelsLastConv<float> {
   }
 
   void give_results(const Run& r, const Block& b, int64_t tile, const Panel& panel, const float* m) const {
-    const TileOrigin p = origin_of(tile);
+    const WinogradTiles::Origin p = tiles_.origin(tile);
     const int64_t at = ((p.image * shape.out[1] + p.y) * shape.out[2] + p.x) * shape.outputs + panel.column;
     const WinogradOutput t{.m = m + (tile - b.first) * panel.width,
                            .m_step = b.count() * panel.width,
@@ -179,32 +146,20 @@ class WinogradConv final : public ChannelsLastConv<float> {
 
   Packing packing_;                                // of one point's matrix
   int64_t panels_;                                 // of all groups
-  int64_t down_ = 0, across_ = 0, tiles_ = 0;
+  WinogradTiles tiles_;
   std::vector<float> zeros_;
 };
-
-// Seconds on one thread: products at their usual rate, transforms and weights at the rate of the caches that hold them.
-bool promises_gain(const ConvShape& s, const Costs& c) {
-  const auto places = static_cast<double>(s.batch * s.out[1] * s.out[2]), in = static_cast<double>(s.channels),
-             out = static_cast<double>(s.outputs), depth = in / static_cast<double>(s.groups);
-  const auto tiles = static_cast<double>(s.batch * ((s.out[1] + kSide - 1) / kSide) * ((s.out[2] + kSide - 1) / kSide));
-  const double weights = 36 * depth * out * 4;
-  const double direct = places * 18 * depth * out / c.direct;
-  const double winograd = tiles * 72 * depth * out / c.products + tiles * 36 * (in + out) * 4 / c.transforms +
-                          (weights > c.near ? weights / c.far : 0);
-  return winograd < 0.95 * direct;
-}
 
 }  // namespace
 
 // Unless the weights are constant and the shape promises a gain, none.
 PlanPtr plan_winograd(const Site& s) {
   const ConvShape shape(s.attrs<ConvAttrs>(), s.operand(0).shape, s.operand(1).shape, s.result().shape);
-  using Three = ConvShape::Three;
-  const bool fits = s.is_constant(1) && shape.kernel == Three{1, 3, 3} &&
-                    shape.stride == Three{1, 1, 1} && shape.dilation == Three{1, 1, 1} && shape.in[0] == 1 &&
-                    shape.channels / shape.groups >= 16 && shape.outputs / shape.groups >= 16;
-  if (!fits || !promises_gain(shape, processor().costs)) return nullptr;
+  const Costs& c = processor().costs;
+  const WinogradRates rates{.direct = c.direct / 2, .products = c.products / 2, .pixel_bytes = 4, .weight_bytes = 4};
+  const bool fits = s.is_constant(1) && winograd_fits(shape) && shape.channels / shape.groups >= 16 &&
+                    shape.outputs / shape.groups >= 16;
+  if (!fits || !winograd_gains(shape, rates, c)) return nullptr;
   return std::make_shared<WinogradConv>(s);
 }
 
