@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/support/recorded.h"
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <limits>
+#include <span>
 
 #include "engine/core/error.h"
 #include "test/support/members.h"
@@ -57,6 +61,19 @@ std::vector<Member> members() {
     all.push_back({module, name, recorded_options(c), {size[0], size[1], size[2], size[3]}});
   }
   return all;
+}
+
+double furthest(const Tensor& ours, const std::vector<double>& wanted) {
+  const std::span<const float> values = ours.data<float>();
+  if (values.size() != wanted.size())
+    throw Error(Error::Kind::shape, str_cat(values.size(), " values where ", wanted.size(), " are recorded"));
+  double most = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const double difference = std::fabs(static_cast<double>(values[i]) - wanted[i]);
+    if (std::isnan(difference)) return std::numeric_limits<double>::infinity();
+    most = std::max(most, difference);
+  }
+  return most;
 }
 
 }  // namespace fovea

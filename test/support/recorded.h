@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/tensor.h"
 #include "zoo/model_options.h"
 
 namespace fovea {
@@ -16,5 +17,8 @@ nlohmann::json read_json(const std::string& path);
 std::vector<nlohmann::json> recorded_cases(const std::string& kind);
 /// The entry's "kwargs", timm's arguments, as options; what no option stands for becomes a setting.
 zoo::ModelOptions recorded_options(const nlohmann::json& entry);
+/// The largest difference of f32[...] from what is recorded, in any shape; infinity for NaN. Throws Error(shape) where
+/// there are more or fewer values.
+double furthest(const Tensor& ours, const std::vector<double>& wanted);
 
 }  // namespace fovea

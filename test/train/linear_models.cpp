@@ -2,13 +2,13 @@
 // test/train/linear_models.cpp — linear classifiers, neighbours and figures of answers against scikit-learn's.
 #include <array>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "engine/ops/ops.h"
 #include "test/support/catch.h"
 #include "test/support/fill.h"
+#include "test/support/recorded.h"
 #include "train/folds.h"
 #include "train/logistic.h"
 #include "train/loss.h"
@@ -24,8 +24,7 @@ namespace {
 constexpr int64_t kImages = 90, kFeatures = 12, kClasses = 4;
 
 nlohmann::json recorded(const char* what) {
-  std::ifstream file(FOVEA_SOURCE_DIR "/test/golden/train/linear_models.json");
-  return nlohmann::json::parse(file).at(what);
+  return read_json(FOVEA_SOURCE_DIR "/test/golden/train/linear_models.json").at(what);
 }
 
 Tensor formula(const std::string& name, const Shape& s, float factor = 1, float plus = 0) {
@@ -46,15 +45,6 @@ struct Problem {
   Tensor features;
   std::vector<int64_t> labels;
 };
-
-double furthest(const Tensor& ours, const Values& wanted) {
-  const std::span<const float> values = ours.data<float>();
-  REQUIRE(values.size() == wanted.size());
-  double most = 0;
-  for (size_t i = 0; i < wanted.size(); ++i)
-    most = std::max(most, std::fabs(static_cast<double>(values[i]) - wanted[i]));
-  return most;
-}
 
 }  // namespace
 

@@ -27,15 +27,6 @@ std::unique_ptr<zoo::ImageModel> filled(const std::string& name, double gain = 1
   return model;
 }
 
-double furthest(const Tensor& ours, const std::vector<double>& wanted) {
-  const std::span<const float> values = ours.data<float>();
-  REQUIRE(values.size() == wanted.size());
-  double most = 0;
-  for (size_t i = 0; i < wanted.size(); ++i)
-    most = std::max(most, std::fabs(static_cast<double>(values[i]) - wanted[i]));
-  return most;
-}
-
 }  // namespace
 
 TEST_CASE("attention is rolled out as PyTorch does it", "[zoo]") {
