@@ -6,6 +6,7 @@
 
 #include "bench/progress.h"
 #include "cli/common.h"
+#include "cli/evaluate.h"
 #include "data/loader.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/cancel.h"
@@ -103,6 +104,7 @@ FeatureRows computed(zoo::ImageModel& model, const data::Reader& folder, const F
     check_cancelled();
   }
   counter.clear();
+  tell_bad(loader);
   out.seconds = bench::now() - began;
   return out;
 }

@@ -106,6 +106,10 @@ TEST_CASE("neighbours and a probe say how good features are", "[cli][train][slow
   const Outcome many = data.run({"knn", data.scratch / "data", "-k", "49"}, with);
   CHECK(many.code == 1);
   CHECK(many.err.find("k=49 neighbours of 48 images") != many.err.npos);
+  data.scratch.file("data/train/class0/3.bmp", "no image");
+  const Outcome bad = data.run({"knn", data.scratch / "data", "-k", "1"}, with);
+  CHECK(bad.code == 0);
+  CHECK_THAT(bad.err, contains_text("class0/3.bmp is not an image") && contains_text("1 images could not be read"));
 }
 
 TEST_CASE("a recipe goes by the images, says why, and flags win", "[cli][train][slow]") {
