@@ -62,30 +62,39 @@ int finish(int code) {
   }
 }
 
+void add_commands(CLI::App& app) {
+  using namespace fovea::cli;
+  add_classify(app);
+  add_features(app);
+  add_models(app);
+  add_info(app);
+  add_convert(app);
+  add_export(app);
+  add_weights(app);
+  add_average(app);
+  add_download(app);
+  add_cache(app);
+  add_quantize(app);
+#ifdef FOVEA_TRAINING
+  add_train(app);
+  add_validate(app);
+  add_infer(app);
+  add_probe(app);
+#endif
+  add_explain(app);
+#ifdef FOVEA_BENCH
+  add_bench(app);
+  add_bench_loader(app);
+#endif
+  add_doctor(app);
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"fovea: timm's image models without Python", "fovea"};
   app.require_subcommand(1);
   app.set_version_flag("--version", FOVEA_VERSION);
   app.failure_message(explain);
-  fovea::cli::add_classify(app);
-  fovea::cli::add_features(app);
-  fovea::cli::add_models(app);
-  fovea::cli::add_info(app);
-  fovea::cli::add_convert(app);
-  fovea::cli::add_export(app);
-  fovea::cli::add_weights(app);
-  fovea::cli::add_average(app);
-  fovea::cli::add_download(app);
-  fovea::cli::add_cache(app);
-  fovea::cli::add_quantize(app);
-  fovea::cli::add_train(app);
-  fovea::cli::add_validate(app);
-  fovea::cli::add_infer(app);
-  fovea::cli::add_probe(app);
-  fovea::cli::add_explain(app);
-  fovea::cli::add_bench(app);
-  fovea::cli::add_bench_loader(app);
-  fovea::cli::add_doctor(app);
+  add_commands(app);
   fovea::cli::DownloadBar bar;
   try {
     want_command(app, argc, argv);
