@@ -140,7 +140,7 @@ void Labels::take_imagenet(int classes) {
   for (const data::Synset& s : data::imagenet_synsets(classes)) {
     names_.emplace_back(s.id);
     descriptions_.emplace_back(s.lemmas);
-    details_.push_back(str_cat(s.lemmas, ": ", s.definition));
+    details_.push_back(s.definition.empty() ? std::string(s.lemmas) : str_cat(s.lemmas, ": ", s.definition));
   }
 }
 

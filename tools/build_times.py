@@ -5,6 +5,8 @@ import pathlib
 import statistics
 import sys
 
+import sizes
+
 # Seconds of a machine on which the middle one of all files takes TYPICAL_SECONDS. One that is slower, or busy, gets as much
 # more: budgets say how files compare, not what else the machine does.
 TYPICAL_SECONDS = 2.5
@@ -52,7 +54,7 @@ def over_budget(steps, wall):
 
 def excess_of(folder):
     """What is over budget in a build folder, a line each."""
-    return list(over_budget(*timed(folder)))
+    return list(over_budget(*timed(folder))) + sizes.excess_of(folder)
 
 
 def timed(folder):
@@ -74,7 +76,7 @@ def main():
     print(f"{len(steps)} steps, {wall:.0f} s wall, {sum(steps.values()):.0f} s of work{note}")
     for output, seconds in sorted(steps.items(), key=lambda item: -item[1])[:15]:
         print(f"{seconds:7.1f} s  {source_of(output)}")
-    excess = list(over_budget(steps, wall))
+    excess = list(over_budget(steps, wall)) + sizes.excess_of(options.folder)
     for line in excess:
         print(f"over budget: {line}")
     return 1 if options.check and excess else 0

@@ -4,15 +4,32 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 #include <utility>
 
 #include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "weights_tools/bytes.h"
+#include "weights_tools/mapped_file.h"
+#include "weights_tools/zip.h"
 
 namespace fovea::zoo {
 namespace {
 
 #include "zoo/catalogue_rows.h"
+
+#if defined(FOVEA_PACKED_ROWS)
+std::string_view rows_text() {
+  static const KeptBytes unpacked = [] {
+    const Bytes archive = std::as_bytes(std::span(kRows));
+    const Zip zip = Zip::open(MappedFile::in_memory(archive, "the catalogue", nullptr));
+    return zip.read(zip.entries()[0]);
+  }();
+  return text_of(unpacked.bytes);
+}
+#else
+std::string_view rows_text() { return {kRows, sizeof kRows - 1}; }
+#endif
 
 // What stands in front of the separator, which is taken away with it.
 std::string_view cut(std::string_view& text, char separator) {
@@ -81,7 +98,7 @@ Reader reader_of(std::string_view column) {
 }
 
 std::vector<PretrainedCfg> read_rows() {
-  std::string_view text(kRows, sizeof kRows - 1), heading = cut(text, '\n');
+  std::string_view text = rows_text(), heading = cut(text, '\n');
   std::vector<Reader> readers;
   while (!heading.empty()) readers.push_back(reader_of(cut(heading, '\t')));
   std::vector<PretrainedCfg> rows;
