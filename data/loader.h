@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data/augment.h"
+#include "data/batch_memory.h"
 #include "data/decode.h"
 #include "data/folder.h"
 #include "data/mix.h"
@@ -68,7 +69,8 @@ class Loader {
   LoaderOptions o_;
   std::optional<SizeSchedule> sizes_;
   std::map<size_t, std::string> bad_;
-  std::unique_ptr<Work> work_;
+  BatchMemory memory_;
+  std::unique_ptr<Work> work_;                     // ends before what it takes memory from
 };
 
 /// Numbers below n in an order that the key decides.
