@@ -61,8 +61,10 @@ struct Slot {
 // One epoch under way. Threads take images in their order and put each where it belongs in its batch; who reads a
 // batch's last one completes it.
 struct Loader::Work {
-  Work(const Reader& r, const LoaderOptions& options, BatchMemory& m, std::vector<Piece> all, int64_t e, int64_t first)
-      : reader(r), o(options), memory(m), sample_options{o.train, o.eval, o.decode, o.fast_decode}, pieces(std::move(all)),
+  Work(const Reader& r, const LoaderOptions& options, BatchMemory& m, std::vector<Piece> all, int64_t e,
+       int64_t first)
+      : reader(r), o(options), memory(m),
+        sample_options{o.train, o.eval, o.decode, o.fast_decode}, pieces(std::move(all)),
         epoch(e), next_slot(first), wanted(first), end(static_cast<int64_t>(pieces.size())) {
     if (o.train && o.mix) sample_options.train->erasing.prob = 0;      // mixtures are erased, not what is mixed
     int64_t images = 0;
@@ -160,7 +162,8 @@ struct Loader::Work {
     const auto [channels, height, width] = o.train ? o.train->input_size : o.eval.input_size;
     const int64_t n = piece.images * views();
     slot.batch.samples.resize(static_cast<size_t>(n));
-    slot.batch.images = memory.take({n, channels, piece.size > 0 ? piece.size : height, piece.size > 0 ? piece.size : width});
+    if (piece.size > 0) slot.batch.images = memory.take({n, channels, piece.size, piece.size});
+    else slot.batch.images = memory.take({n, channels, height, width});
   }
 
   // Image i of the batch, or another one where it cannot be read, into all its views.

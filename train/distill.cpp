@@ -24,6 +24,9 @@ struct Distillation final : Objective {
     }
     if (!(o.temperature > 0))
       throw Error(Error::Kind::argument, str_cat("distillation at a temperature of ", o.temperature));
+    if (o.heads && o.features)
+      throw Error(Error::Kind::argument, "a student compares features, or has a classifier for its teacher's answers",
+                  "one of them");
     teacher->set_requires_grad(false);
   }
 
@@ -53,10 +56,22 @@ struct Distillation final : Objective {
                     "a teacher of as many features is needed");
       return task_loss(logits, batch[1]) * task + mse_loss(features, theirs) * distill;
     }
-    const Tensor logits = model(batch[0]);
+    if (!o.heads) {
+      const Tensor logits = model(batch[0]);
+      return task_loss(logits, batch[1]) * task + divergence(logits, theirs) * distill;
+    }
+    const auto [logits, second] = (*o.heads)(model, batch[0]);
+    if (!second)
+      throw Error(Error::Kind::argument, "the student has one classifier", "distill logits or features");
+    return task_loss(logits, batch[1]) * task +
+           (o.hard ? cross_entropy(second, argmax(theirs, 1)) : divergence(second, theirs)) * distill;
+  }
+
+  // Kullback-Leibler, of softened probabilities, per image.
+  Tensor divergence(const Tensor& logits, const Tensor& theirs) const {
     const Tensor mine = log_softmax(logits / o.temperature, 1), target = log_softmax(theirs / o.temperature, 1);
     const double scale = o.temperature * o.temperature / static_cast<double>(logits.dim(0));
-    return task_loss(logits, batch[1]) * task + sum(exp(target) * (target - mine)) * (distill * scale);
+    return sum(exp(target) * (target - mine)) * scale;
   }
 
   std::shared_ptr<Module> teacher;

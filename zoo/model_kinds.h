@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// zoo/model_kinds.h — interfaces of what only some models are: over tokens, for masks, of one image size, with windows.
+// zoo/model_kinds.h — interfaces of what only some models are: over tokens, for masks, with two classifiers,
+// of one image size, with windows.
 #pragma once
 #include <array>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/core/tensor.h"
@@ -33,6 +35,17 @@ class MaskedModel {
 
  protected:
   ~MaskedModel() = default;
+};
+
+/// Models with two classifiers, whose mean counts.
+class TwoHeadedModel {
+ public:
+  /// What each says: training by distillation compares them with different labels. The second is absent where there is
+  /// one.
+  virtual std::pair<Tensor, Tensor> heads(const Tensor& features) = 0;
+
+ protected:
+  ~TwoHeadedModel() = default;
 };
 
 /// Models of one image size that can be made fit for another.

@@ -295,7 +295,7 @@ TEST_CASE("a bulk run goes on where it was stopped", "[bench]") {
   CHECK(again.results()[0].batch == 4);
   CHECK(again.results()[0].macs == 1.5e9);
   scratch.file("r.jsonl", "something else\n");
-  CHECK_THROWS_WITH(ResultsFile(path), Catch::Contains("line 1 is no result of a bulk run"));
+  CHECK_THROWS_WITH(ResultsFile(path), contains_text("line 1 is no result of a bulk run"));
   CHECK(read_file(path) == "something else\n");    // and nothing was done to it
 }
 

@@ -7,7 +7,7 @@
 #include "test/golden/runner/figures.h"
 #include "test/zoo/foreign_weights.h"
 #include "weights_tools/edit.h"
-#include "zoo/blocks/two_heads.h"
+#include "zoo/model_kinds.h"
 
 namespace fovea::zoo {
 namespace {

@@ -51,7 +51,7 @@ Tensor DistilledModel::pooled(const Tensor& features) {
 std::pair<Tensor, Tensor> DistilledModel::heads(const Tensor& features) {
   const Tensor x = pooled(features);
   if (auto* linears = dynamic_cast<NormLinears*>(head_.get())) return linears->heads(x);
-  return {head_(x), head_dist_(x)};
+  return {head_(x), head_dist_ ? head_dist_(x) : Tensor()};
 }
 
 Tensor DistilledModel::forward_head(const Tensor& features, bool pre_logits) {

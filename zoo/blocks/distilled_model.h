@@ -9,16 +9,16 @@
 #include <utility>
 
 #include "zoo/blocks/chained.h"
+#include "zoo/model_kinds.h"
 
 namespace fovea::zoo {
 
-class DistilledModel : public Chained<ImageModel> {
+class DistilledModel : public Chained<ImageModel>, public TwoHeadedModel {
  public:
   Tensor forward_head(const Tensor& features, bool pre_logits = false) override;
   void reset_classifier(int num_classes, std::optional<std::string_view> global_pool = {}) override;
   const std::string& global_pool() const override { return pool_; }
-  /// What each of two classifiers says: training by distillation compares them with different labels.
-  std::pair<Tensor, Tensor> heads(const Tensor& features);
+  std::pair<Tensor, Tensor> heads(const Tensor& features) override;
   std::vector<LayerGroup> group_matcher(bool coarse) const override;
 
  protected:

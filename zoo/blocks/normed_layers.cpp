@@ -53,10 +53,7 @@ Tensor NormLinears::branches(const Tensor& x) { return head_dist_ ? (head_(x) + 
 
 std::pair<Tensor, Tensor> NormLinears::heads(const Tensor& x) {
   const Scope scope(name());
-  if (!head_dist_ || fused()) {
-    const Tensor y = forward(x);
-    return {y, y};
-  }
+  if (!head_dist_ || fused()) return {forward(x), {}};
   return {head_(x), head_dist_(x)};
 }
 

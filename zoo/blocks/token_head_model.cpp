@@ -44,15 +44,19 @@ Tensor TokenHeadModel::run_levels(Module& blocks, Tensor x) {
 
 Tensor TokenHeadModel::pool(const Tensor& tokens) { return pool_tokens(tokens, pool_, pools_.prefix); }
 
-std::pair<Tensor, Tensor> TokenHeadModel::heads(const Tensor& tokens, bool pre_logits) {
-  const Tensor a = head_drop_(select(tokens, 1, 0)), b = head_drop_(select(tokens, 1, 1));
-  if (pre_logits) return {a, b};
+std::pair<Tensor, Tensor> TokenHeadModel::class_tokens(const Tensor& tokens) {
+  return {head_drop_(select(tokens, 1, 0)), head_drop_(select(tokens, 1, 1))};
+}
+
+std::pair<Tensor, Tensor> TokenHeadModel::heads(const Tensor& tokens) {
+  if (!head_dist_) return {forward_head(tokens), {}};
+  const auto [a, b] = class_tokens(tokens);
   return {head_(a), head_dist_(b)};
 }
 
 Tensor TokenHeadModel::forward_head(const Tensor& tokens, bool pre_logits) {
   if (head_dist_) {
-    const auto [a, b] = heads(tokens, pre_logits);
+    const auto [a, b] = pre_logits ? class_tokens(tokens) : heads(tokens);
     return (a + b) * 0.5;
   }
   return head(pool(tokens), pre_logits);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "zoo/image_model.h"
+#include "zoo/model_kinds.h"
 
 namespace fovea::zoo {
 
@@ -17,15 +18,13 @@ struct TokenPools {
   bool distilled = false;                // the second token has a classifier of its own, "head_dist"
 };
 
-class TokenHeadModel : public ImageModel {
+class TokenHeadModel : public ImageModel, public TwoHeadedModel {
  public:
   /// Of distilled models the mean of both classifiers.
   Tensor forward_head(const Tensor& tokens, bool pre_logits = false) override;
   void reset_classifier(int num_classes, std::optional<std::string_view> global_pool = {}) override;
   const std::string& global_pool() const override { return pool_; }
-  /// What the two classifiers of a distilled model say each: training by distillation compares them with different
-  /// labels.
-  std::pair<Tensor, Tensor> heads(const Tensor& tokens, bool pre_logits = false);
+  std::pair<Tensor, Tensor> heads(const Tensor& tokens) override;
 
  protected:
   TokenHeadModel(const ModelOptions& o, const TokenPools& pools);
@@ -44,6 +43,7 @@ class TokenHeadModel : public ImageModel {
   TokenPools pools_;
 
  private:
+  std::pair<Tensor, Tensor> class_tokens(const Tensor& tokens);   // of distilled models
   std::string pool_;
   Ref<Module> head_;
   Ref<Dropout> head_drop_;

@@ -15,9 +15,9 @@
 #include "zoo/blocks/first_values.h"
 #include "zoo/blocks/network_names.h"
 #include "zoo/blocks/stages.h"
-#include "zoo/blocks/two_heads.h"
 #include "zoo/family.h"
 #include "zoo/levels.h"
+#include "zoo/model_kinds.h"
 
 namespace fovea::zoo::efficientvim {
 namespace {
