@@ -4,8 +4,10 @@
 
 #include <queue>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
+#include "engine/autograd/gradient_listener.h"
 #include "engine/core/node.h"
 #include "engine/core/scope.h"
 #include "engine/ops/ops.h"
@@ -54,6 +56,11 @@ Tensors run_vjp(const std::shared_ptr<Node>& n, std::span<const Tensor> grads) {
   }
 }
 
+// A gradient lies as its leaf does, so that update rules can walk both side by side.
+Tensor lying_as(const Tensor& leaf, const Tensor& g) {
+  return contiguous(g, leaf.meta().memory());
+}
+
 // One pass from the outputs to whatever wants their gradients.
 class BackwardPass {
  public:
@@ -70,6 +77,25 @@ class BackwardPass {
     const std::shared_ptr<TensorImpl>& p = output.shared_impl();
     if (p->node) give({p->node, p->output, nullptr}, g);
     else if (p->requires_grad) give({nullptr, 0, p}, g);
+  }
+
+  /// Tells of inputs that are leaves as soon as no node on the way from this output uses them any more.
+  void tell(GradientListener& listener, const Tensor& output) {
+    std::unordered_set<const Node*> seen;
+    std::vector<const Node*> stack{output.impl()->node.get()};
+    std::unordered_map<const TensorImpl*, size_t> uses;
+    while (!stack.empty()) {
+      const Node* n = stack.back();
+      stack.pop_back();
+      if (!n || !seen.insert(n).second) continue;
+      if (n->recompute) return;                    // what it reads is not known before it is run again
+      for (const Edge& e : n->edges) {
+        if (e.leaf && leaf_targets_.contains(e.leaf.get())) ++uses[e.leaf.get()];
+        if (e.node) stack.push_back(e.node.get());
+      }
+    }
+    uses_ = std::move(uses);
+    listener_ = &listener;
   }
 
   void run() {
@@ -94,6 +120,8 @@ class BackwardPass {
     return leaf_targets_.at(p);
   }
 
+  bool told(size_t input) const { return told_.contains(input); }
+
   struct Leaf {
     std::shared_ptr<TensorImpl> tensor;
     Tensor grad;
@@ -112,6 +140,18 @@ class BackwardPass {
     Tensors in = run_vjp(node, grads);
     for (size_t i = 0; i < in.size(); ++i)
       if (in[i] && node->edges[i]) give(node->edges[i], in[i]);
+    if (!listener_) return;
+    for (const Edge& e : node->edges)
+      if (e.leaf) used(e.leaf.get());
+  }
+
+  // Which leaf of the inputs it is, they were given in their order.
+  void used(const TensorImpl* leaf) {
+    const auto left = uses_.find(leaf);
+    if (left == uses_.end() || --left->second > 0) return;
+    const Tensor& g = leaf_targets_.at(leaf);
+    for (size_t i = 0; g && i < inputs_.size(); ++i)
+      if (inputs_[i].impl() == leaf) told_.insert(i), listener_->complete(i, lying_as(inputs_[i], g));
   }
 
   // The segment's ops join the tape again as its latest nodes, so they are visited next and lead on to where the
@@ -186,6 +226,9 @@ class BackwardPass {
   std::unordered_map<const TensorImpl*, Tensor> leaf_targets_;
   std::unordered_map<const TensorImpl*, size_t> leaf_at_;
   std::unordered_map<const Node*, bool> wanted_;
+  GradientListener* listener_ = nullptr;
+  std::unordered_map<const TensorImpl*, size_t> uses_;               // of leaves that are inputs, by nodes to come
+  std::unordered_set<size_t> told_;                                  // inputs of which the listener has heard
 };
 
 Tensor first_gradient(const Tensor& output, const Tensor& seed, bool create_graph) {
@@ -207,11 +250,6 @@ Tensor first_gradient(const Tensor& output, const Tensor& seed, bool create_grap
   return create_graph ? seed : seed.detach();
 }
 
-// A gradient lies as its leaf does, so that update rules can walk both side by side.
-Tensor lying_as(const Tensor& leaf, const Tensor& g) {
-  return contiguous(g, leaf.meta().memory());
-}
-
 }  // namespace
 
 void backward(const Tensor& loss, const Tensor& seed, bool create_graph) {
@@ -226,7 +264,9 @@ void backward(const Tensor& loss, const Tensor& seed, bool create_graph) {
   }
 }
 
-Gradients backward(const Tensor& loss, std::span<const Tensor> leaves) {
+namespace {
+
+Gradients backward(const Tensor& loss, std::span<const Tensor> leaves, GradientListener* listener) {
   if (leaves.empty()) return {};
   for (const Tensor& t : leaves)
     if (!t.requires_grad() || t.impl()->node)
@@ -235,14 +275,23 @@ Gradients backward(const Tensor& loss, std::span<const Tensor> leaves) {
                   "set_requires_grad() on leaves before the forward pass");
   const EnableGrad mode(false);
   BackwardPass walk(leaves);
+  if (listener) walk.tell(*listener, loss);
   walk.seed(loss, first_gradient(loss, {}, false));
   walk.run();
   Gradients out;
-  for (const Tensor& t : leaves) {
-    const Tensor g = walk.of(t);
-    out.push_back(g ? lying_as(t, g) : g);
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    const Tensor g = walk.of(leaves[i]);
+    out.push_back(g ? lying_as(leaves[i], g) : g);
+    if (listener && g && !walk.told(i)) listener->complete(i, out.back());
   }
   return out;
+}
+
+}  // namespace
+
+Gradients backward(const Tensor& loss, std::span<const Tensor> leaves) { return backward(loss, leaves, nullptr); }
+Gradients backward(const Tensor& loss, std::span<const Tensor> leaves, GradientListener& listener) {
+  return backward(loss, leaves, &listener);
 }
 
 Tensors grad(std::span<const Tensor> outputs, std::span<const Tensor> inputs, std::span<const Tensor> seeds,

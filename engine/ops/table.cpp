@@ -7,6 +7,7 @@
 #include "engine/ops/lowered/chain.h"
 #include "engine/ops/lowered/fused.h"
 #include "engine/ops/lowered/quant.h"
+#include "engine/ops/peers.h"
 #include "engine/ops/recurrent.h"
 
 namespace fovea {
@@ -66,6 +67,8 @@ constexpr OpRow kTable[] = {
     row<InterpolateAttrs>(ops::interpolate),
     row<InterpolateAttrs>(ops::interpolate_dx),
     row<RandomAttrs>(ops::random),
+    {&ops::peers_begin, nullptr},
+    {&ops::peers_end, nullptr},
     row<AxisAttrs>(ops::lstm),
     row<AxisAttrs>(ops::lstm_dx),
     row<ScaleShiftAttrs>(ops::scale_shift),

@@ -42,7 +42,7 @@ std::shared_ptr<Storage> HostMemory::allocate(size_t bytes, const Stream& s) con
 std::vector<std::span<const Kernel>> kernels() {
   return {pointwise_kernels(), reduce_kernels(), arrange_kernels(), index_kernels(),  matmul_kernels(), conv_kernels(),
           norm_kernels(),      attention_kernels(), pool_kernels(), resize_kernels(), random_kernels(),
-          quant_kernels(),     recurrent_kernels()};
+          quant_kernels(),     recurrent_kernels(), peers_kernels()};
 }
 
 }  // namespace

@@ -62,5 +62,6 @@ std::span<const Kernel> quant_kernels();
 std::span<const Kernel> resize_kernels();
 std::span<const Kernel> random_kernels();
 std::span<const Kernel> recurrent_kernels();
+std::span<const Kernel> peers_kernels();
 
 }  // namespace fovea::ref

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "engine/autograd/autograd.h"
+#include "engine/core/peers.h"
 #include "engine/ops/ops.h"
+#include "engine/ops/peers.h"
 #include "nn/layers/evo_norm.h"
 #include "nn/layers/filter_response_norm.h"
 #include "nn/layers/simple_norm.h"
@@ -23,6 +25,21 @@ int groups_of(const NormSpec& n, int channels) {
   return groups;
 }
 
+// Statistics over the images of all processes, which have equally many. Between the two numbers of a channel much
+// cancels, so they travel in f64.
+BatchNormResult normed_over_peers(const Peers& all, const Tensor& x, const Tensor& w, const Tensor& b, double eps) {
+  Dims axes{0};
+  for (int i = 2; i < x.rank(); ++i) axes.push_back(i);
+  const DType type = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const int64_t channels = x.dim(1);
+  const auto [spread, centre] = var_mean(cast(x, type), axes);
+  const Tensor first = cast(centre, DType::f64), second = cast(spread, DType::f64) + square(first);
+  const Tensor moments = sum_over_peers(cat({first, second}, 0)) / static_cast<double>(all.size());
+  const Tensor mean = narrow(moments, 0, 0, channels);
+  const Tensor var = cast(narrow(moments, 0, channels, channels) - square(mean), type);
+  return {batch_norm(x, w, b, cast(mean, type), var, eps), cast(mean, type), var};
+}
+
 }  // namespace
 
 BatchNorm2d::BatchNorm2d(int channels, const BatchNormOptions& o, const Act& act) : options_(o), act_(act) {
@@ -36,8 +53,10 @@ BatchNorm2d::BatchNorm2d(int channels, const BatchNormOptions& o, const Act& act
 
 Tensor BatchNorm2d::forward(const Tensor& x) {
   if (!training()) return activate(batch_norm(x, weight, bias, running_mean, running_var, options_.eps), act_);
-  const BatchNormResult r = batch_norm_train(x, weight, bias, options_.eps);
-  if (!recomputing()) follow(r.mean, r.var, x.numel() / x.dim(1));
+  const Peers* const all = norm_peers();
+  const BatchNormResult r = all ? normed_over_peers(*all, x, weight, bias, options_.eps)
+                                : batch_norm_train(x, weight, bias, options_.eps);
+  if (!recomputing()) follow(r.mean, r.var, x.numel() / x.dim(1) * (all ? all->size() : 1));
   return activate(r.y, act_);
 }
 
