@@ -39,6 +39,12 @@ std::vector<size_t> shuffled(size_t n, uint64_t key) {
   return order;
 }
 
+std::array<int64_t, 2> Shard::run(int64_t n) const {
+  const int64_t units = (n + unit - 1) / unit, each = units / of, more = units % of;
+  const int64_t first = number * each + std::min(number, more), behind = first + each + (number < more ? 1 : 0);
+  return {std::min(n, first * unit), std::min(n, behind * unit)};
+}
+
 namespace {
 
 // A batch of an epoch: images in their order, and what becomes of them.
@@ -68,10 +74,10 @@ struct Loader::Work {
         epoch(e), next_slot(first), wanted(first), end(static_cast<int64_t>(pieces.size())) {
     if (o.train && o.mix) sample_options.train->erasing.prob = 0;      // mixtures are erased, not what is mixed
     int64_t images = 0;
-    for (const Piece& p : pieces) images = std::max(images, p.first + p.images);
+    for (const Piece& p : pieces) images = std::max(images, (p.first + p.images) * o.shard.of);
     // an epoch of a given number of batches may go through the images several times
     for (uint64_t turn = 0; o.train && static_cast<int64_t>(order.size()) < images; ++turn) {
-      std::vector<size_t> more = shuffled(r.size(), mixed(o.seed, static_cast<uint64_t>(e)) + turn);
+      std::vector<size_t> more = shuffled(r.size(), mixed(o.seed, static_cast<uint64_t>(e)) + (o.sizes ? turn : 0));
       if (o.repeats > 0) more = repeated(more, o.repeats);
       order.insert(order.end(), more.begin(), more.end());
     }
@@ -169,7 +175,8 @@ struct Loader::Work {
   // Image i of the batch, or another one where it cannot be read, into all its views.
   void read_image(Slot& slot, int64_t i, SampleReader& samples, std::map<size_t, std::string>& bad) {
     const Piece& piece = pieces[static_cast<size_t>(slot.number)];
-    const auto at = static_cast<size_t>(piece.first + i);
+    const int64_t mine = piece.first + i;
+    const auto at = static_cast<size_t>(o.train ? mine * o.shard.of + o.shard.number : mine);
     const Shape all = slot.batch.images.shape();
     const int64_t each = all[1] * all[2] * all[3];
     std::vector<Tensor> places;
@@ -214,7 +221,8 @@ struct Loader::Work {
       b.targets = from<int64_t>(labels, {n});
     }
     if (!o.train || !o.mix) return;
-    Chance chance(mixed(mixed(o.seed ^ 0x313Du, static_cast<uint64_t>(epoch)), static_cast<uint64_t>(slot.number)));
+    const int64_t number = slot.number * o.shard.of + o.shard.number;  // of all processes' batches
+    Chance chance(mixed(mixed(o.seed ^ 0x313Du, static_cast<uint64_t>(epoch)), static_cast<uint64_t>(number)));
     const bool on = o.mix->off_epoch <= 0 || epoch < o.mix->off_epoch;
     b.targets = mix(b.images, b.targets, *o.mix, chance, on);
     b.samples.resize(static_cast<size_t>(b.images.dim(0)));
@@ -237,22 +245,33 @@ struct Loader::Work {
 };
 
 Loader::Loader(const Reader& reader, LoaderOptions options) : reader_(reader), o_(std::move(options)) {
-  if (o_.train && o_.sizes) sizes_.emplace(*o_.sizes, static_cast<int64_t>(reader.size()), o_.seed);
+  if (o_.shard.of < 1 || o_.shard.number < 0 || o_.shard.number >= o_.shard.of || o_.shard.unit < 1)
+    throw Error(Error::Kind::argument, str_cat("part ", o_.shard.number, " of ", o_.shard.of, " of the images"));
+  if (o_.train && o_.sizes) sizes_.emplace(*o_.sizes, images(), o_.seed);
   if (o_.sizes && o_.repeats > 0)
     throw Error(Error::Kind::argument, "images are repeated, and of several sizes", "one of them");
   if (o_.batch < 1) throw Error(Error::Kind::argument, str_cat("batches of ", o_.batch, " images"));
   if (o_.workers < 0) throw Error(Error::Kind::argument, str_cat(o_.workers, " threads cannot read"));
-  if (batches() == 0)
-    throw Error(Error::Kind::argument, str_cat(reader.size(), " images do not fill a batch of ", o_.batch));
+  if (batches() == 0 && (o_.train || o_.shard.of == 1))
+    throw Error(Error::Kind::argument, str_cat(reader.size(), " images do not fill a batch of ", images_at_a_time()));
 }
 Loader::~Loader() = default;
 
 double Loader::average_batch() const { return sizes_ ? sizes_->average_batch() : static_cast<double>(o_.batch); }
 
+int64_t Loader::images() const {
+  const auto n = static_cast<int64_t>(reader_.size());
+  if (!o_.train) {
+    const auto [first, behind] = o_.shard.run(n);
+    return behind - first;
+  }
+  // as timm's samplers: a part of what is repeated is rounded down, of all images up
+  return o_.repeats > 0 ? repeated_samples(n) / o_.shard.of : (n + o_.shard.of - 1) / o_.shard.of;
+}
+
 int64_t Loader::batches() const {
   if (sizes_) return sizes_->batches();
-  auto n = static_cast<int64_t>(reader_.size());
-  if (o_.train && o_.repeats > 0) n = repeated_samples(n);
+  const int64_t n = images();
   return o_.train ? n / o_.batch : (n + o_.batch - 1) / o_.batch;
 }
 
@@ -261,8 +280,9 @@ void Loader::begin(int64_t epoch, int64_t first_batch, std::span<const size_t> b
   bad_.clear();
   for (const size_t sample : bad) bad_.emplace(sample, "");
   std::vector<Piece> pieces;
-  int64_t at = 0;
-  const auto all = static_cast<int64_t>(reader_.size());
+  const auto n = static_cast<int64_t>(reader_.size());
+  int64_t at = o_.train ? 0 : o_.shard.run(n)[0];
+  const int64_t all = o_.train ? n : o_.shard.run(n)[1];
   if (sizes_) {
     for (const SizeSchedule::Batch& b : sizes_->epoch(epoch)) {
       pieces.push_back({at, b.images, o_.sizes->sizes[static_cast<size_t>(b.size)]});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // data/loader.h — Loader: batches of a Reader's samples, read ahead by threads, the same whatever their number.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -21,6 +22,16 @@
 
 namespace fovea::data {
 
+/// Which part of the images one of several processes reads. Of an order that is drawn it takes each `of`-th, from its
+/// number on; where `of` does not divide it, the order begins again. In the reader's order it takes a run of them, so
+/// that all parts together are all images, once.
+struct Shard {
+  int64_t number = 0, of = 1;
+  int64_t unit = 1;                                // so many images one after the other stay together
+  /// The first of its run of n images, and the one behind its last.
+  std::array<int64_t, 2> run(int64_t n) const;
+};
+
 struct LoaderOptions {
   int64_t batch = 1;
   int workers = 1;                                 // threads that read; 0: who asks for a batch reads it
@@ -36,6 +47,7 @@ struct LoaderOptions {
   bool fast_decode = false;                        // JPEGs at a fraction of their size where crops allow it
   int64_t classes = 0;                             // of targets of several labels; 0: as many as the reader has
   int64_t most_bad = 100;                          // images that cannot be read: more of them in an epoch are an error
+  Shard shard{};                                   // batches, and their number, are those of this part
 };
 
 struct Batch {
@@ -53,6 +65,7 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   int64_t batches() const;                         // an epoch
+  int64_t images_at_a_time() const { return o_.batch * o_.shard.of; }        // all processes together
   double average_batch() const;                    // images in a batch of training, over all epochs
   /// Whatever is drawn depends on seed, epoch and image alone, so an epoch may be begun at any batch. `bad`: samples
   /// that could not be read in those before it.
@@ -65,6 +78,7 @@ class Loader {
 
  private:
   struct Work;
+  int64_t images() const;                          // of its part
   const Reader& reader_;
   LoaderOptions o_;
   std::optional<SizeSchedule> sizes_;
