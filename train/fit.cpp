@@ -9,6 +9,7 @@
 
 #include "engine/core/cancel.h"
 #include "engine/core/error.h"
+#include "train/together.h"
 
 namespace fovea::train {
 namespace {
@@ -57,11 +58,33 @@ Fit::Fit(Module& model, Optimizer& optimizer, Step& step, Schedule& schedule, da
   optimizer_.set_lr(schedule_.lr());
 }
 
+// Rank 0 reads it, and run() shares what is in the slots.
+Notes Fit::read(const std::string& checkpoint) {
+  if (!options_.peers) return load_checkpoint(checkpoint, model_, step_.slots());
+  std::string text;
+  if (writes())
+    for (const auto& [key, value] : load_checkpoint(checkpoint, model_, step_.slots()))
+      text += str_cat(key, '\n', value, '\n');
+  text = options_.peers->agreed(text);
+  Notes out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t key = text.find('\n', at), value = text.find('\n', key + 1);
+    out[text.substr(at, key - at)] = text.substr(key + 1, value - key - 1);
+    at = value + 1;
+  }
+  return out;
+}
+
 void Fit::resume(const std::string& checkpoint) {
-  const Notes n = load_checkpoint(checkpoint, model_, step_.slots());
+  const Notes n = read(checkpoint);
   epoch_ = integer(n, "epoch");
   batch_ = integer(n, "batch");
   updates_ = integer(n, "updates");
+  const int64_t now = loader_.images_at_a_time(), then = static_cast<int64_t>(real(n, "at_a_time", 0));
+  if (then > 0 && then != now) {                   // steps of another size: the same place in the epoch
+    batch_ = batch_ * then / now;
+    updates_ = epoch_ * loader_.batches() + batch_;
+  }
   step_.set_drawn(integer(n, "drawn"));
   loss_sum_ = real(n, "loss_sum", 0);
   images_ = real(n, "images", 0);
@@ -94,6 +117,7 @@ Notes Fit::notes(double metric) const {
   return {{"epoch", str_cat(epoch_)},
           {"batch", str_cat(batch_)},
           {"updates", str_cat(updates_)},
+          {"at_a_time", str_cat(loader_.images_at_a_time())},
           {"drawn", str_cat(step_.drawn())},
           {"loss_sum", str_cat(loss_sum_)},
           {"images", str_cat(images_)},
@@ -105,11 +129,17 @@ Notes Fit::notes(double metric) const {
 }
 
 void Fit::save(const std::string& name, double metric) {
-  if (checkpoints_) checkpoints_->save(name, model_, step_.slots(), notes(metric));
+  if (checkpoints_ && writes()) checkpoints_->save(name, model_, step_.slots(), notes(metric));
 }
 
 double Fit::metric_of(const Evaluation& e) const {
   return options_.metric == "loss" ? e.loss : options_.metric == "top5" ? e.top5 : e.top1;
+}
+
+// Where one is asked to stop, all do, after the same step.
+bool Fit::stopped() {
+  const bool mine = listener_ && listener_->stop();
+  return options_.peers ? options_.peers->any(mine) : mine;
 }
 
 // Nothing: the epoch is at its end.
@@ -124,7 +154,7 @@ std::optional<Ended> Fit::run_epoch() {
     ++batch_;
     not_finite_ = result.skipped || result.loss != result.loss ? not_finite_ + 1 : 0;
     if (not_finite_ == 0) {
-      const auto n = static_cast<double>(batch.targets.dim(0));
+      const auto n = static_cast<double>(batch.targets.dim(0) * (options_.peers ? options_.peers->size() : 1));
       loss_sum_ += result.loss * n;
       images_ += n;
     }
@@ -134,7 +164,7 @@ std::optional<Ended> Fit::run_epoch() {
     schedule_.update(updates_);
     optimizer_.set_lr(schedule_.lr());
     if (not_finite_ >= options_.most_not_finite) return Ended::diverged;
-    if (listener_ && listener_->stop()) return Ended::interrupted;
+    if (stopped()) return Ended::interrupted;
     if (options_.recovery_interval > 0 && updates_ % options_.recovery_interval == 0) save("recovery", 0);
   }
   return {};
@@ -144,7 +174,11 @@ std::optional<Ended> Fit::run_epoch() {
 std::optional<Ended> Fit::end_epoch() {
   EpochReport report{.epoch = epoch_, .updates = updates_, .loss = images_ > 0 ? loss_sum_ / images_ : 0};
   report.lr = optimizer_.lr();
-  report.bad_images = loader_.bad();
+  report.bad_images = options_.peers ? gathered(*options_.peers, loader_.bad()) : loader_.bad();
+  if (options_.peers && options_.statistics == FitOptions::Statistics::mean)
+    average_statistics(*options_.peers, step_.slots());
+  if (options_.peers && options_.statistics == FitOptions::Statistics::first)
+    share(*options_.peers, statistics(step_.slots()));
   const bool last = epoch_ + 1 >= options_.epochs;
   std::optional<double> metric;
   if (evaluator_ && (last || (epoch_ + 1) % std::max<int64_t>(1, options_.val_interval) == 0)) {
@@ -168,19 +202,22 @@ std::optional<Ended> Fit::end_epoch() {
   loss_sum_ = images_ = 0;
   schedule_.epoch(epoch_, metric);
   optimizer_.set_lr(schedule_.lr());
-  if (checkpoints_) {
-    const std::string name = str_cat(kCheckpoint, number);
-    const double worst = options_.metric == "loss" ? std::numeric_limits<double>::max()
-                                                   : std::numeric_limits<double>::lowest();
-    save(name, metric.value_or(worst));
-    checkpoints_->link(name, "last");
-    if (report.best) checkpoints_->link(name, "model_best");
-    if (std::ranges::find(options_.milestones, number) != options_.milestones.end())
-      checkpoints_->link(name, str_cat("milestone-", number));
-    prune(number);
-  }
+  const double worst = options_.metric == "loss" ? std::numeric_limits<double>::max()
+                                                 : std::numeric_limits<double>::lowest();
+  if (checkpoints_ && writes()) keep(number, report.best, metric.value_or(worst));
   if (listener_) listener_->epoch(report);
   return {};
+}
+
+// The checkpoint of an epoch, and its other names.
+void Fit::keep(int64_t number, bool best, double metric) {
+  const std::string name = str_cat(kCheckpoint, number);
+  save(name, metric);
+  checkpoints_->link(name, "last");
+  if (best) checkpoints_->link(name, "model_best");
+  if (std::ranges::find(options_.milestones, number) != options_.milestones.end())
+    checkpoints_->link(name, str_cat("milestone-", number));
+  prune(number);
 }
 
 // The best stay, and the newest.
@@ -211,6 +248,7 @@ bool Fit::out_of_patience() const {
 }
 
 Ended Fit::run() {
+  if (options_.peers) share(*options_.peers, step_.slots());
   const int64_t end = options_.stop_epoch > 0 ? std::min(options_.stop_epoch, options_.epochs) : options_.epochs;
   while (epoch_ < end && !out_of_patience()) {
     std::optional<Ended> early = run_epoch();
@@ -219,7 +257,7 @@ Ended Fit::run() {
     save("recovery", 0);
     return *early;
   }
-  if (checkpoints_) checkpoints_->remove("recovery");
+  if (checkpoints_ && writes()) checkpoints_->remove("recovery");
   return Ended::done;
 }
 

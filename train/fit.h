@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "engine/core/peers.h"
 #include "train/checkpoint.h"
 #include "train/schedule.h"
 #include "train/step.h"
@@ -54,6 +55,12 @@ struct FitOptions {
   std::vector<int64_t> milestones{};               // epochs whose checkpoints stay, as "milestone-N"
   int64_t patience = 0;                            // epochs without a better metric, then it ends; 0: never
   int64_t most_not_finite = 5;                     // steps in a row that change nothing, then it ends
+  /// Borrowed: processes that run the same epochs, each with its part of the images. They begin with what rank 0 has.
+  /// Checkpoints are of rank 0 alone; others need none.
+  Peers* peers = nullptr;
+  /// What becomes of the statistics of batch norms at the end of an epoch: their mean over processes, rank 0's, or
+  /// nothing.
+  enum class Statistics : uint8_t { mean, first, kept } statistics = Statistics::mean;
 };
 
 enum class Ended : uint8_t { done, interrupted, diverged };
@@ -81,7 +88,11 @@ class Fit {
  private:
   std::optional<Ended> run_epoch();
   std::optional<Ended> end_epoch();
+  bool writes() const { return !options_.peers || options_.peers->writes(); }
+  bool stopped();
   void save(const std::string& name, double metric);
+  void keep(int64_t number, bool best, double metric);
+  Notes read(const std::string& checkpoint);
   Notes notes(double metric) const;
   bool better(double a, double b) const { return options_.metric == "loss" ? a < b : a > b; }
   double metric_of(const Evaluation& e) const;

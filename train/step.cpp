@@ -10,6 +10,8 @@
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
 #include "engine/ops/random.h"
+#include "train/exchange.h"
+#include "train/together.h"
 
 namespace fovea::train {
 namespace {
@@ -31,6 +33,12 @@ void copy_into(const Tensor& to, const Tensor& from) {
   copy_bytes(*source.storage, source.offset * size, *target.storage, target.offset * size, to.meta().bytes());
 }
 
+std::vector<Slot> buffers_of(Module& model) {
+  std::vector<Slot> out;
+  for (const NamedParameter& b : model.named_buffers()) out.push_back({b.name, &b.tensor()});
+  return out;
+}
+
 }  // namespace
 
 std::shared_ptr<const Objective> classification(std::shared_ptr<const Loss> loss) {
@@ -50,20 +58,16 @@ Step::Step(Module& model, Optimizer& optimizer, StepOptions options)
 }
 Step::~Step() = default;
 
-Tensors Step::run(std::span<const Tensor> batch, const Tensor& hyper, const Tensor& random) {
-  Tensors before;
-  if (options_.skip_not_finite)
-    for (const Slot& s : slots()) before.push_back(*s.tensor);
+// Gradients of the loss, of all processes and all parts of the batch, and along random signs the curvature, where a
+// rule wants it.
+Gradients Step::learn(std::span<const Tensor> batch, const Tensor& random, Gradients& curvature, Tensor& loss) {
   const Tensors leaves = optimizer_.leaves();
-  const bool bends = optimizer_.rule().wants_curvature();
-  Tensors signs;
-  Gradients curvature(bends ? leaves.size() : 0);
+  const bool bends = !curvature.empty();
   const int64_t parts = options_.accumulate;
-  for (const Tensor& t : batch)
-    if (t.dim(0) % parts != 0)
-      throw Error(Error::Kind::shape, str_cat("a batch of ", t.dim(0), " in ", parts, " equal parts"));
+  const double shares = static_cast<double>(parts) * (alone() ? 1 : options_.peers->size());
+  Tensors signs;
   Gradients sum(leaves.size());
-  Tensor loss;
+  Exchange exchange(sum, options_.bucket_bytes);
   for (int64_t i = 0; i < parts; ++i) {
     const UseRandomStep use(random + static_cast<double>(i));
     model_.seed(options_.seed);
@@ -73,23 +77,48 @@ Tensors Step::run(std::span<const Tensor> batch, const Tensor& hyper, const Tens
       part.push_back(parts == 1 ? t : slice(t, 0, i * size, (i + 1) * size));
     }
     const Tensor one = (*options_.objective)(model_, part);
-    const Tensor share = parts == 1 ? one : one / static_cast<double>(parts);
+    const Tensor share = shares == 1 ? one : one / shares;
+    loss = loss ? loss + share.detach() : share.detach();
+    const bool sends = !alone() && i + 1 == parts;
+    if (sends) exchange.add(loss);
     if (bends && signs.empty()) {
       const UseRandomStep first(random);
       signs = optimizer_.signs();
+    }
+    if (sends && !bends) {
+      backward(share, leaves, exchange);
+      continue;
     }
     const Gradients g = bends ? grad(std::span(&share, 1), leaves, {}, true) : backward(share, leaves);
     if (bends) {
       const Tensors turned = grad(g, leaves, signs);
       for (size_t k = 0; k < turned.size(); ++k) {
-        const Tensor one = turned[k] * signs[k];
-        curvature[k] = curvature[k] ? curvature[k] + one : one;
+        const Tensor along = turned[k] * signs[k];
+        curvature[k] = curvature[k] ? curvature[k] + along : along;
+        if (sends) exchange.add(curvature[k]);
       }
     }
-    for (size_t k = 0; k < g.size(); ++k)
-      if (g[k]) sum[k] = sum[k] ? sum[k] + g[k].detach() : g[k].detach();
-    loss = loss ? loss + share.detach() : share.detach();
+    for (size_t k = 0; k < g.size(); ++k) {
+      if (!g[k]) continue;
+      if (sends) exchange.complete(k, g[k]);
+      else sum[k] = sum[k] ? sum[k] + g[k].detach() : g[k].detach();
+    }
   }
+  exchange.finish();
+  return sum;
+}
+
+Tensors Step::run(std::span<const Tensor> batch, const Tensor& hyper, const Tensor& random) {
+  Tensors before;
+  if (options_.skip_not_finite)
+    for (const Slot& s : slots()) before.push_back(*s.tensor);
+  for (const Tensor& t : batch)
+    if (t.dim(0) % options_.accumulate != 0)
+      throw Error(Error::Kind::shape, str_cat("a batch of ", t.dim(0), " in ", options_.accumulate, " equal parts"));
+  const Tensors leaves = optimizer_.leaves();
+  Gradients curvature(optimizer_.rule().wants_curvature() ? leaves.size() : 0);
+  Tensor loss;
+  Gradients sum = learn(batch, random, curvature, loss);
   const bool clips = options_.clip != Clip::none;
   const Tensor norm = clips || options_.skip_not_finite ? common_norm(sum) : scalar(0, hyper);
   if (clips) {
@@ -127,7 +156,7 @@ void Step::take_back(const Tensors& before, const Tensor& ok) {
 std::vector<Slot> Step::slots() {
   std::vector<Slot> out;
   for (const NamedParameter& p : model_.named_parameters()) out.push_back({p.name, &p.tensor()});
-  for (const NamedParameter& b : model_.named_buffers()) out.push_back({b.name, &b.tensor()});
+  for (const Slot& b : buffers_of(model_)) out.push_back(b);
   for (const Slot& s : optimizer_.state()) out.push_back({str_cat("optimizer.", s.name), s.tensor});
   if (options_.ema)
     for (const Slot& s : options_.ema->state()) out.push_back({str_cat("ema.", s.name), s.tensor});
@@ -173,7 +202,10 @@ void Step::take_over(Compiled& c) {
   }
 }
 
-Session& Step::session(std::span<const Tensor> batch) { return compiled(batch).session; }
+Session& Step::session(std::span<const Tensor> batch) {
+  const UsePeers use(alone() ? nullptr : options_.peers, options_.sync_batch_norm);
+  return compiled(batch).session;
+}
 
 // The batch, the rates and decays, and the random step, which goes on.
 Tensors Step::operands(std::span<const Tensor> batch) {
@@ -187,6 +219,9 @@ Tensors Step::operands(std::span<const Tensor> batch) {
 }
 
 StepResult Step::take(std::span<const Tensor> batch) {
+  if (!alone() && options_.share_statistics && !options_.sync_batch_norm)
+    share(*options_.peers, statistics(buffers_of(model_)));
+  const UsePeers use(alone() ? nullptr : options_.peers, options_.sync_batch_norm);
   const Tensors in = operands(batch);
   Tensors out;
   if (target_) {
@@ -202,6 +237,7 @@ StepResult Step::take(std::span<const Tensor> batch) {
 }
 
 std::vector<double> Step::profile(std::span<const Tensor> batch) {
+  const UsePeers use(alone() ? nullptr : options_.peers, options_.sync_batch_norm);
   Compiled& c = compiled(batch);
   take_over(c);
   return c.session.profile(operands(batch));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/peers.h"
 #include "engine/graph/session.h"
 #include "nn/module.h"
 #include "train/clip.h"
@@ -35,10 +36,18 @@ struct StepOptions {
   Ema* ema = nullptr;                              // borrowed; follows each update
   /// Where loss or gradients are not finite, nothing changes. Costs reading all state once more.
   bool skip_not_finite = false;
+  /// Borrowed: processes that each take a step with a part of the batch, all of them equally much. Loss and gradients
+  /// are those of the whole; sums of gradients set out while backward goes on, in buckets of so many bytes. Whoever
+  /// makes the step sees to it that all begin with the same model.
+  Peers* peers = nullptr;
+  bool sync_batch_norm = false;                    // statistics of batch norms are over the images of all processes
+  /// Else each process follows those of its own images, and begins every step with what rank 0 has followed.
+  bool share_statistics = true;
+  int64_t bucket_bytes = int64_t{4} << 20;
 };
 
 struct StepResult {
-  double loss = 0;                                 // before the update
+  double loss = 0;                                 // before the update; of all processes
   double norm = 0;                                 // of all gradients before they were clipped; 0 where nobody asked
   bool skipped = false;
 };
@@ -70,7 +79,9 @@ class Step {
 
  private:
   struct Compiled;
+  bool alone() const { return !options_.peers || options_.peers->size() == 1; }
   Tensors run(std::span<const Tensor> batch, const Tensor& hyper, const Tensor& random);
+  Gradients learn(std::span<const Tensor> batch, const Tensor& random, Gradients& curvature, Tensor& loss);
   Tensors operands(std::span<const Tensor> batch);
   void take_back(const Tensors& before, const Tensor& ok);
   Compiled& compiled(std::span<const Tensor> batch);
