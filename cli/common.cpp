@@ -8,6 +8,7 @@
 #include "api/calibration.h"
 #include "api/plain_integers.h"
 #include "cli/images.h"
+#include "cli/processes.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/finite.h"
 #include "engine/core/threads.h"
@@ -148,7 +149,7 @@ void add_decode_arguments(CLI::App& command, data::DecodeOptions& o) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
 }
 
-void tell(const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); }
+void tell(const std::string& note) { say("note: " + note); }
 
 void tell_of_integers(const Session& s) {
   if (const std::string note = note_of_plain_integers(s); !note.empty()) tell(note);

@@ -13,6 +13,7 @@
 #include "cli/common.h"
 #include "data/decode.h"
 #include "engine/core/backend.h"
+#include "engine/core/cancel.h"
 #include "engine/core/error.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
@@ -81,6 +82,29 @@ Scores::Averages Scores::averages(const std::string& kind) const {
   }
   for (double* v : {&out.precision, &out.recall, &out.f1}) *v = 100 * share(*v, weights);
   return out;
+}
+
+void Scores::add_up(Peers& all) {
+  // a process without images has not seen how many classes there are
+  std::string counted(classes_.size(), '1');
+  uint64_t most = 0;
+  for (const std::string& c : all.gather(counted)) most = std::max<uint64_t>(most, c.size());
+  all.broadcast(std::as_writable_bytes(std::span(&most, 1)));
+  classes_.resize(most);
+  std::vector<double> n{static_cast<double>(images_), static_cast<double>(top1_), static_cast<double>(top5_), loss_};
+  for (const Class& c : classes_)
+    for (const int64_t v : {c.is, c.answered, c.both}) n.push_back(static_cast<double>(v));
+  all.sum(n);
+  const auto whole = [&](size_t i) { return static_cast<int64_t>(n[i]); };
+  images_ = whole(0), top1_ = whole(1), top5_ = whole(2), loss_ = n[3];
+  for (size_t i = 0; i < classes_.size(); ++i)
+    classes_[i] = {whole(4 + 3 * i), whole(5 + 3 * i), whole(6 + 3 * i)};
+}
+
+void RealLabels::add_up(Peers& all) {
+  double n[] = {static_cast<double>(images_), static_cast<double>(top1_), static_cast<double>(top5_)};
+  all.sum(n);
+  images_ = static_cast<int64_t>(n[0]), top1_ = static_cast<int64_t>(n[1]), top5_ = static_cast<int64_t>(n[2]);
 }
 
 namespace {
@@ -183,10 +207,13 @@ bool ImageAnswers::next(Batch& batch) {
 }
 
 SequenceAnswers::SequenceAnswers(zoo::ImageModel& model, const data::Reader& reader, Options o)
-    : reader_(reader), o_(std::move(o)), sessions_(model, {.wants = o_.wants}) {}
+    : reader_(reader), o_(std::move(o)), sessions_(model, {.wants = o_.wants}) {
+  const auto [first, behind] = o_.shard.run(static_cast<int64_t>(reader.size()));
+  next_ = static_cast<size_t>(first), end_ = static_cast<size_t>(behind);
+}
 
 bool SequenceAnswers::next(Batch& batch) {
-  const size_t n = std::min(static_cast<size_t>(o_.batch), reader_.size() - next_);
+  const size_t n = std::min(static_cast<size_t>(o_.batch), end_ - next_);
   if (n == 0) return false;
   std::vector<data::Patches> sequences(n);
   on_host_threads(static_cast<int64_t>(n), 1, [&](int64_t from, int64_t to) {
@@ -213,7 +240,8 @@ bool SequenceAnswers::next(Batch& batch) {
 }
 
 std::unique_ptr<Answers> answers_of(const EvaluationOptions& a, zoo::ImageModel& model, const data::Reader& reader,
-                                    data::Loader& loader, const data::EvalConfig& config, TestPool pool) {
+                                    data::Loader& loader, const data::EvalConfig& config, const data::Shard& shard,
+                                    TestPool pool) {
   if (a.max_seq_len == 0) return std::make_unique<ImageAnswers>(model, loader, pool);
   if (pool) throw Error(Error::Kind::argument, "sequences of patches are not pooled at test time");
   return std::make_unique<SequenceAnswers>(
@@ -221,7 +249,8 @@ std::unique_ptr<Answers> answers_of(const EvaluationOptions& a, zoo::ImageModel&
       SequenceAnswers::Options{.batch = a.batch,
                                .eval = config,
                                .limits = sequence_limits(model, a.max_seq_len, a.patch_size),
-                               .wants = {.patch = other_patch(a.patch_size)}});
+                               .wants = {.patch = other_patch(a.patch_size)},
+                               .shard = shard});
 }
 
 Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o) {
@@ -229,8 +258,45 @@ Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o
   return score(answers, o);
 }
 
-Scores score(Answers& answers, const ScoreOptions& o) {
-  Scores scores;
+namespace {
+
+// Answers to a listener that another process has: the numbers of images and classes, and then of each image its class,
+// its number and its logits.
+class Letter final : public AnswerListener {
+ public:
+  void answers(const Tensor& logits, std::span<const int64_t> labels, std::span<const size_t> samples) override {
+    const int64_t shape[] = {logits.dim(0), logits.dim(1)};
+    append(std::as_bytes(std::span(shape)));
+    append(std::as_bytes(labels));
+    append(std::as_bytes(samples));
+    append(std::as_bytes(logits.data<float>()));
+  }
+  const std::string& text() const { return text_; }
+
+  static void read(std::string_view text, AnswerListener& to) {
+    while (!text.empty()) {
+      int64_t shape[2];
+      take(text, std::as_writable_bytes(std::span(shape)));
+      std::vector<int64_t> labels(static_cast<size_t>(shape[0]));
+      std::vector<size_t> samples(labels.size());
+      Tensor logits = empty(Shape{shape[0], shape[1]});
+      take(text, std::as_writable_bytes(std::span(labels)));
+      take(text, std::as_writable_bytes(std::span(samples)));
+      take(text, std::as_writable_bytes(logits.mutable_data<float>()));
+      to.answers(logits, labels, samples);
+    }
+  }
+
+ private:
+  void append(std::span<const std::byte> b) { text_.append(reinterpret_cast<const char*>(b.data()), b.size()); }
+  static void take(std::string_view& text, std::span<std::byte> to) {
+    std::copy_n(text.data(), to.size(), reinterpret_cast<char*>(to.data()));
+    text.remove_prefix(to.size());
+  }
+  std::string text_;
+};
+
+void add_answers(Scores& scores, Answers& answers, const ScoreOptions& o, AnswerListener* listener) {
   Tensor valid;
   if (!o.valid.empty()) valid = from<int64_t>(o.valid, {static_cast<int64_t>(o.valid.size())});
   Answers::Batch batch;
@@ -244,7 +310,7 @@ Scores score(Answers& answers, const ScoreOptions& o) {
       targets = contiguous(slice(narrow(targets, 0, 0, n * o.group), 0, 0, n * o.group, o.group));
     }
     scores.add(logits, targets);
-    if (o.listener && o.group <= 1) o.listener->answers(logits, targets.data<int64_t>(), batch.samples);
+    if (listener && o.group <= 1) listener->answers(logits, targets.data<int64_t>(), batch.samples);
     if (o.real) {
       std::vector<std::string> paths;
       for (const size_t sample : batch.samples) paths.push_back(o.reader->name(sample));
@@ -252,6 +318,33 @@ Scores score(Answers& answers, const ScoreOptions& o) {
     }
     if (o.counter) o.counter->reach(scores.images());
   }
+}
+
+// All end together, also where one was interrupted.
+Scores score_together(Answers& answers, const ScoreOptions& o) {
+  Scores scores;
+  Letter letter;
+  bool cancelled = false;
+  try {
+    add_answers(scores, answers, o, o.listens ? &letter : nullptr);
+  } catch (const Cancelled&) {
+    cancelled = true;
+  }
+  if (o.peers->any(cancelled)) throw Cancelled();
+  scores.add_up(*o.peers);
+  if (o.real) o.real->add_up(*o.peers);
+  if (!o.listens) return scores;
+  for (const std::string& theirs : o.peers->gather(letter.text()))
+    if (o.listener) Letter::read(theirs, *o.listener);
+  return scores;
+}
+
+}  // namespace
+
+Scores score(Answers& answers, const ScoreOptions& o) {
+  if (o.peers) return score_together(answers, o);
+  Scores scores;
+  add_answers(scores, answers, o, o.listener);
   return scores;
 }
 

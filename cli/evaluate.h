@@ -15,6 +15,7 @@
 #include "cli/training_options.h"
 #include "data/loader.h"
 #include "data/sequence.h"
+#include "engine/core/peers.h"
 #include "engine/graph/batch_session.h"
 #include "train/fit.h"
 #include "zoo/sequence_sessions.h"
@@ -34,6 +35,7 @@ class Scores {
     double precision = 0, recall = 0, f1 = 0;
   };
   Averages averages(const std::string& kind) const;
+  void add_up(Peers& all);                         // what all processes counted
 
  private:
   struct Class {
@@ -91,6 +93,7 @@ class SequenceAnswers final : public Answers {
     data::EvalConfig eval{};
     data::SequenceLimits limits{};
     zoo::SequenceWants wants{};
+    data::Shard shard{};
   };
   /// Throws Error(unsupported) for models that take images only.
   SequenceAnswers(zoo::ImageModel& model, const data::Reader& reader, Options o);
@@ -100,12 +103,13 @@ class SequenceAnswers final : public Answers {
   const data::Reader& reader_;
   Options o_;
   zoo::SequenceSessions sessions_;
-  size_t next_ = 0;
+  size_t next_, end_;
 };
 
 /// As the options say. Reader and loader are borrowed.
 std::unique_ptr<Answers> answers_of(const EvaluationOptions& a, zoo::ImageModel& model, const data::Reader& reader,
-                                    data::Loader& loader, const data::EvalConfig& config, TestPool pool = {});
+                                    data::Loader& loader, const data::EvalConfig& config, const data::Shard& shard,
+                                    TestPool pool = {});
 
 /// All classes that may be said of each of ImageNet's 50,000 images: https://arxiv.org/abs/2006.07159.
 class RealLabels {
@@ -113,6 +117,7 @@ class RealLabels {
   explicit RealLabels(const std::string& file);    // JSON, a list an image
   /// Images without any of them do not count.
   void add(const Tensor& logits, std::span<const std::string> paths);
+  void add_up(Peers& all);
   double top1() const { return share(top1_); }     // in per cent
   double top5() const { return share(top5_); }
 
@@ -138,6 +143,10 @@ struct ScoreOptions {
   RealLabels* real = nullptr;
   AnswerListener* listener = nullptr;              // of single images: where there are groups, nobody is told
   const data::Reader* reader = nullptr;            // whose images the loader reads, for real labels
+  /// Processes that each have a part of the images, and get the scores of all. The listener is rank 0's; whether it
+  /// has one is to be said everywhere.
+  Peers* peers = nullptr;
+  bool listens = false;
 };
 /// How many images could not be read, and of some why: a line each, none where there are none.
 std::vector<std::string> bad_lines(const std::map<size_t, std::string>& bad);

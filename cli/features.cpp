@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/features.cpp — `fovea features MODEL IMAGE|DIR… -o FILE`: one row of features an image, in the input's order.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <map>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/images.h"
+#include "cli/processes.h"
 #include "cli/text.h"
 #include "engine/core/error.h"
 #include "engine/graph/trace.h"
@@ -117,6 +121,74 @@ std::unique_ptr<Table> table_for(const Arguments& a) {
   return std::make_unique<Npz>(a.out);
 }
 
+// What a batch gives.
+struct Rows {
+  std::vector<std::string> paths;
+  Tensors values;                                  // empty where no image could be read
+};
+
+class Packed {
+ public:
+  explicit Packed(const Rows& rows) {
+    number(rows.paths.size());
+    for (const std::string& p : rows.paths) number(p.size()), text_ += p;
+    number(rows.values.size());
+    for (const Tensor& t : rows.values) {
+      const Tensor dense = contiguous(t);
+      number(static_cast<size_t>(dense.dtype()));
+      number(static_cast<size_t>(dense.rank()));
+      for (const int64_t d : dense.shape()) number(static_cast<size_t>(d));
+      text_.append(reinterpret_cast<const char*>(dense.bytes()), static_cast<size_t>(dense.meta().bytes()));
+    }
+  }
+  const std::string& text() const { return text_; }
+
+  static Rows opened(std::string_view text) {
+    Rows out;
+    for (size_t n = taken(text); n > 0; --n) {
+      const size_t length = taken(text);
+      out.paths.emplace_back(text.substr(0, length));
+      text.remove_prefix(length);
+    }
+    for (size_t n = taken(text); n > 0; --n) {
+      const auto type = static_cast<DType>(taken(text));
+      Shape shape = Dims::filled(static_cast<int>(taken(text)), 0);
+      for (int64_t& d : shape) d = static_cast<int64_t>(taken(text));
+      const Tensor& t = out.values.emplace_back(empty(shape, type));
+      const auto size = static_cast<size_t>(t.meta().bytes());
+      std::memcpy(t.bytes(), text.data(), size);
+      text.remove_prefix(size);
+    }
+    return out;
+  }
+
+ private:
+  void number(size_t n) { text_.append(reinterpret_cast<const char*>(&n), sizeof n); }
+  static size_t taken(std::string_view& text) {
+    size_t n = 0;
+    std::memcpy(&n, text.data(), sizeof n);
+    text.remove_prefix(sizeof n);
+    return n;
+  }
+  std::string text_;
+};
+
+// Those of all processes, one batch behind the other, on the one that writes.
+std::vector<Rows> gathered(const Processes& all, Rows mine) {
+  std::vector<Rows> out;
+  if (!all.peers()) out.push_back(std::move(mine));
+  else
+    for (const std::string& theirs : all.peers()->gather(Packed(mine).text())) out.push_back(Packed::opened(theirs));
+  return out;
+}
+
+void want_no_stream(const ImageArguments& a) {
+  const auto is_stream = [](const std::string& s) { return s == "-"; };
+  if (is_stream(a.list) || std::any_of(a.sources.begin(), a.sources.end(), is_stream))
+    throw Error(Error::Kind::argument, "several processes cannot share standard input",
+                "name files, or start one process");
+}
+
 // What levels make of sequences of the longest length, and where and what these are.
 Tensors tokens_of(ReadyModel& model, const std::vector<Sample>& samples) {
   const data::SequenceBatch batch = collated(samples, model.limits()->max_seq_len);
@@ -126,14 +198,19 @@ Tensors tokens_of(ReadyModel& model, const std::vector<Sample>& samples) {
   return out;
 }
 
-void run(Arguments a) {
+// Where some images could not be read, says so; that is an error once all processes are done.
+std::optional<Error> run(Arguments a) {
+  const Processes all(a.model.threads);
+  if (all.count() > 1) want_no_stream(a.images);
+  a.images.quiet |= !all.writes();
   if (!a.format.empty()) a.maps.nchw = a.format == "nchw";
   ImageList list("features", a.images);
   const bool tokens = a.model.max_seq_len > 0 && !a.maps.indices.empty();  // of levels, padded to one length
   if (tokens && a.format == "nchw")
     throw Error(Error::Kind::argument, "patches of a sequence do not lie in one map", "leave out --format");
   if (tokens) a.maps.nchw = false;
-  const std::unique_ptr<Table> table = table_for(a);  // a path that cannot be written is found out early
+  // a path that cannot be written is found out early
+  const std::unique_ptr<Table> table = all.writes() ? table_for(a) : nullptr;
   const Features features(a.maps);
   ReadyModel extract(a.model, features);
   const data::EvalConfig config = eval_config(extract.model());
@@ -142,14 +219,19 @@ void run(Arguments a) {
   std::vector<std::string> names = names_of(extract.model(), a.maps);
   if (tokens) names.insert(names.end(), {"coords", "valid"});
   size_t written = 0;
-  for (size_t first = 0; first < list.paths().size(); first += batch) {
-    const std::vector<Sample> samples = read_samples(list, first, batch, config, extract.limits());
-    std::vector<std::string> paths;
+  const auto processes = static_cast<size_t>(all.count());
+  for (size_t first = 0; first < list.paths().size(); first += batch * processes) {
+    const size_t mine = std::min(list.paths().size(), first + batch * static_cast<size_t>(all.rank()));
+    const std::vector<Sample> samples = read_samples(list, mine, batch, config, extract.limits());
+    Rows rows;
     for (const Sample& s : samples)
-      if (!s.error) paths.push_back(s.path);
-    if (!paths.empty()) table->add(paths, names, tokens ? tokens_of(extract, samples) : run_samples(extract, samples));
-    written += paths.size();
-    list.done(static_cast<int64_t>(samples.size()));
+      if (!s.error) rows.paths.push_back(s.path);
+    if (!rows.paths.empty()) rows.values = tokens ? tokens_of(extract, samples) : run_samples(extract, samples);
+    for (const Rows& r : gathered(all, std::move(rows))) {
+      if (!r.paths.empty()) table->add(r.paths, names, r.values);
+      written += r.paths.size();
+    }
+    list.done(static_cast<int64_t>(std::min(batch * processes, list.paths().size() - first)));
   }
   if (written > 0) {
     table->finish();
@@ -157,7 +239,12 @@ void run(Arguments a) {
     if (!a.images.quiet) std::fprintf(stderr, "%s: %zu images\n", a.out.c_str(), written);
     extract.keep();
   }
-  list.finish();
+  try {
+    list.finish();
+  } catch (const Error& e) {
+    return e;
+  }
+  return {};
 }
 
 }  // namespace
@@ -185,7 +272,9 @@ void add_features(CLI::App& app) {
   command->add_option("--format", a->format, "maps as nchw, or native: as the model computes them (default: nchw)")
       ->check(CLI::IsMember({"nchw", "native"}))
       ->needs(levels);
-  command->callback([a] { run(*a); });
+  command->callback([a] {
+    if (const std::optional<Error> failed = run(*a)) throw *failed;
+  });
 }
 
 }  // namespace fovea::cli

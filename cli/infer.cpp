@@ -11,11 +11,11 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/evaluate.h"
+#include "cli/processes.h"
 #include "api/labels.h"
 #include "cli/signals.h"
 #include "cli/training.h"
 #include "engine/core/error.h"
-#include "engine/core/threads.h"
 #include "engine/ops/ops.h"
 #include "weights_tools/atomic_file.h"
 
@@ -105,12 +105,15 @@ void add_column(const Arguments& a, std::vector<std::string>& columns, const std
 
 double as_shown(float v) { return std::stod(str_cat(v)); }     // the shortest text of the f32, not of its double
 
-Table table_of(const Arguments& a, zoo::ImageModel& model, const data::Reader& reader, Answers& answers) {
+// Of this process's images.
+Table table_of(const Arguments& a, zoo::ImageModel& model, const data::Reader& reader, Answers& answers,
+               const Processes& all) {
   Table table;
   std::optional<Labels> labels;
-  bench::Counter counter("infer", static_cast<int64_t>(reader.size()), "images");
+  const auto [first, behind] = all.shard().run(static_cast<int64_t>(reader.size()));
+  bench::Counter counter("infer", behind - first, "images", !all.writes());
   Answers::Batch batch;
-  size_t expected = 0;
+  auto expected = static_cast<size_t>(first);
   while (answers.next(batch)) {
     Tensor out = batch.logits;
     if (a.output_type == "prob") out = softmax(out, 1);
@@ -150,9 +153,18 @@ Table table_of(const Arguments& a, zoo::ImageModel& model, const data::Reader& r
       if (!a.exclude_output) add(a, row, outputs);
       table.rows.push_back(std::move(row));
     }
-    counter.reach(static_cast<int64_t>(expected));
+    counter.reach(static_cast<int64_t>(expected) - first);
   }
   return table;
+}
+
+// The rows of all processes, in the order of the images, on the one that writes.
+void add_up(Table& table, Peers& all) {
+  Json mine = Json::array();
+  for (const std::vector<Json>& row : table.rows) mine.push_back(row);
+  table.rows.clear();
+  for (const std::string& theirs : all.gather(mine.dump()))
+    for (const Json& row : Json::parse(theirs)) table.rows.emplace_back(row.begin(), row.end());
 }
 
 void write(const std::string& path, const std::string& text) {
@@ -162,7 +174,7 @@ void write(const std::string& path, const std::string& text) {
 }
 
 void run(const Arguments& a) {
-  if (a.threads > 0) set_threads(a.threads);
+  const Processes all(a.threads);
   if (a.root().empty())
     throw Error(Error::Kind::argument, "no folder of images", "fovea infer DIR --model NAME");
   const std::unique_ptr<zoo::ImageModel> model =
@@ -173,9 +185,12 @@ void run(const Arguments& a) {
                                 .workers = a.workers,
                                 .eval = config,
                                 .fast_decode = a.input.fast_decode,
-                                .most_bad = a.most_bad});
-  const Table table = table_of(a, *model, *reader, *answers_of(a, *model, *reader, loader, config));
+                                .most_bad = a.most_bad,
+                                .shard = all.shard()});
+  Table table = table_of(a, *model, *reader, *answers_of(a, *model, *reader, loader, config, all.shard()), all);
   tell_bad(loader);
+  if (all.peers()) add_up(table, *all.peers());
+  if (!all.writes()) return;
 
   std::string stem = a.results_file;
   for (const std::string ending : {".csv", ".json"})

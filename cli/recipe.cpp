@@ -8,6 +8,7 @@
 
 #include "cli/common.h"
 #include "cli/imbalance.h"
+#include "cli/processes.h"
 #include "cli/settings_file.h"
 #include "cli/training.h"
 #include "data/decode.h"
@@ -72,7 +73,9 @@ class Recipe {
     add("epochs", str_cat(epochs), f.pretrained ? "the weights know images already: about 20,000 are shown"
                                                 : "everything is to be learnt: about 60,000 images are shown");
     batch = std::min(power_of_two_upto(std::clamp<int64_t>(f.images / 30, 8, 64)), power_of_two_upto(f.images));
-    add("batch-size", str_cat(batch), str_cat(f.images, " images give ", f.images / batch, " steps an epoch"));
+    add("batch-size", str_cat(std::max<int64_t>(1, batch / f.processes)),
+        str_cat(f.images, " images give ", f.images / batch, " steps an epoch",
+                f.processes > 1 ? str_cat(", and ", f.processes, " processes share each") : ""));
     add("warmup-epochs", str_cat(std::max<int64_t>(1, epochs / 10)), "steps are small while the classifier is new");
     if (f.evaluated)
       add("patience", str_cat(std::max<int64_t>(5, epochs / 3)), "further epochs without a better result are in vain");
@@ -162,17 +165,20 @@ bool wanted(const CLI::App& command, const TrainingOptions& o, const data::Reade
 
 std::vector<Choice> recipe(const DataFacts& f) { return Recipe(f).make(); }
 
-std::vector<Choice> take_recipe(CLI::App& command, const TrainingOptions& o, const data::Reader& folder) {
+std::vector<Choice> take_recipe(CLI::App& command, const TrainingOptions& o, const data::Reader& folder,
+                                int processes) {
   if (!wanted(command, o, folder)) return {};
   std::vector<Choice> taken;
-  for (const Choice& c : recipe(facts_of(o, folder))) {
+  DataFacts facts = facts_of(o, folder);
+  facts.processes = processes;
+  for (const Choice& c : recipe(facts)) {
     if (command.get_option("--" + c.flag)->count() > 0) continue;
     const bool pair = c.flag == "scale";
     give_setting(command, c.flag, pair ? std::vector<std::string>{c.value, "1"} : std::vector<std::string>{c.value});
-    std::fprintf(stderr, "recipe: --%s %s%s (%s)\n", c.flag.c_str(), c.value.c_str(), pair ? " 1" : "", c.why.c_str());
+    say(str_cat("recipe: --", c.flag, " ", c.value, pair ? " 1" : "", " (", c.why, ")"));
     taken.push_back(c);
   }
-  if (!taken.empty()) std::fprintf(stderr, "recipe: other flags win, --recipe timm has timm's defaults\n");
+  if (!taken.empty()) say("recipe: other flags win, --recipe timm has timm's defaults");
   return taken;
 }
 

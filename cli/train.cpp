@@ -13,17 +13,18 @@
 #include <optional>
 #include <tuple>
 
-#include "bench/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/dry_run.h"
 #include "cli/evaluate.h"
 #include "cli/head.h"
 #include "cli/imbalance.h"
+#include "cli/processes.h"
 #include "cli/recipe.h"
 #include "cli/settings_file.h"
 #include "cli/signals.h"
 #include "cli/training.h"
+#include "cli/training_log.h"
 #include "cli/training_model.h"
 #include "cli/training_page.h"
 #include "engine/core/cancel.h"
@@ -33,7 +34,6 @@
 #include "engine/ops/ops.h"
 #include "train/distill.h"
 #include "train/fit.h"
-#include "train/summary.h"
 #include "weights_tools/atomic_file.h"
 
 namespace fovea::cli {
@@ -109,7 +109,7 @@ std::optional<data::SizeConfig> size_config(const TrainingOptions& o) {
   return c;
 }
 
-// Images in a batch, on average.
+// Images in a batch of one process, on average, of so many that it has.
 double usual_batch(const TrainingOptions& o, int64_t images) {
   const std::optional<data::SizeConfig> sizes = size_config(o);
   return sizes ? data::SizeSchedule(*sizes, images, static_cast<uint64_t>(o.seed)).average_batch()
@@ -138,127 +138,40 @@ std::string experiment_name(const TrainingOptions& o, int size) {
 
 struct Evaluate final : train::Evaluator {
   Evaluate(zoo::ImageModel& m, data::Loader& l, train::Ema* average, const zoo::ModelOptions& wanted,
-           const TrainingOptions& o, AnswerListener* page)
+           const TrainingOptions& o, AnswerListener* page, Peers* peers)
       : model(m),
         loader(l),
         ema(average),
         listener(page) {
     if (ema) averaged = zoo::create(o.model, wanted);
     options.group = o.tta;
+    options.peers = peers;
+    listens = !o.html.empty();
   }
   train::Evaluation operator()() override {
     const UseCancellation until(&FirstInterrupt::flag());
     options.listener = ema ? nullptr : listener;
+    options.listens = listens && !ema;
     const train::Evaluation plain = score(model, loader, options).evaluation();
     tell_bad(loader);
     if (!ema) return plain;
     averaged->load(ema->state_dict());
     options.listener = listener;
+    options.listens = listens;
     const train::Evaluation e = score(*averaged, loader, options).evaluation();
-    std::fprintf(stderr, "  without the average: loss %.4f, top-1 %.3f %%, top-5 %.3f %%\n", plain.loss, plain.top1,
-                 plain.top5);
+    char text[120];
+    std::snprintf(text, sizeof text, "  without the average: loss %.4f, top-1 %.3f %%, top-5 %.3f %%", plain.loss,
+                  plain.top1, plain.top5);
+    say(text);
     return e;
   }
   zoo::ImageModel& model;
   data::Loader& loader;
   train::Ema* ema;
   AnswerListener* listener;
+  bool listens = false;
   Model averaged;
   ScoreOptions options{};
-};
-
-// The log on stderr, and files beside the checkpoints.
-class Log final : public train::Listener {
- public:
-  Log(const TrainingOptions& o, const std::string& folder, int64_t first_epoch, TrainingPage* page)
-      : o_(o), page_(page), summary_(folder + "/summary.csv", first_epoch), events_(folder),
-        steps_(folder + "/steps.jsonl"), images_(o.batch * o.accumulate) {}
-
-  void step(const train::StepReport& r) override {
-    const bool last = r.batch == r.batches, due = r.batch % o_.log_interval == 0 || last || r.batch == 1;
-    if (r.result.skipped)
-      note(str_cat("step ", r.updates, ": loss ", r.result.loss, ", gradients ", r.result.norm,
-                   ": nothing was changed"));
-    const double now = bench::now();
-    const double rate = began_ > 0 ? static_cast<double>((r.updates - counted_) * images_) / (now - began_) : 0;
-    if (page_) page_->step(r, rate);
-    if (due) {
-      char text[200];
-      std::snprintf(text, sizeof text, "Train: %lld [%4lld/%lld (%3.0f%%)]  Loss: %#.4g (%#.3g)  LR: %.3e  %.1f/s",
-                    static_cast<long long>(r.epoch), static_cast<long long>(r.batch), static_cast<long long>(r.batches),
-                    100.0 * static_cast<double>(r.batch) / static_cast<double>(r.batches), r.result.loss, r.mean_loss,
-                    r.lr, rate);
-      note(text);
-      const train::Numbers numbers{{"epoch", static_cast<double>(r.epoch)}, {"step", static_cast<double>(r.updates)},
-                                   {"loss", r.result.loss}, {"norm", r.result.norm}, {"lr", r.lr},
-                                   {"images_per_second", rate}};
-      append_line(train::json_line(numbers));
-      events_.add(r.updates, {{"train/loss", r.result.loss}, {"train/lr", r.lr}, {"train/norm", r.result.norm}});
-    } else if (line_.due()) {
-      line_.show(str_cat("epoch ", r.epoch, ": ", bench::how_far(r.batch, r.batches, "steps", now - epoch_began_)));
-    }
-    if (began_ == 0 || due) began_ = now, counted_ = r.updates;
-  }
-
-  void epoch(const train::EpochReport& r) override {
-    train::Numbers row{{"train_loss", r.loss}};
-    nlohmann::ordered_json entry{{"epoch", r.epoch}, {"train", {{"loss", r.loss}}}};
-    if (r.evaluation) {
-      const train::Evaluation& e = *r.evaluation;
-      char text[200];
-      std::snprintf(text, sizeof text, "Test: %lld  Loss: %.4f  Acc@1: %.3f  Acc@5: %.3f%s",
-                    static_cast<long long>(r.epoch), e.loss, e.top1, e.top5, r.best ? "  *" : "");
-      note(text);
-      row.insert(row.end(), {{"eval_loss", e.loss}, {"eval_top1", e.top1}, {"eval_top5", e.top5}});
-      entry["validation"] = {{"loss", e.loss}, {"top1", e.top1}, {"top5", e.top5}};
-      events_.add(r.updates, {{"eval/loss", e.loss}, {"eval/top1", e.top1}, {"eval/top5", e.top5}});
-    }
-    for (const std::string& line : bad_lines(r.bad_images)) note(line);
-    if (page_) page_->epoch(r);
-    row.emplace_back("lr", r.lr);
-    summary_.add(r.epoch, row);
-    results_.push_back(std::move(entry));
-    began_ = 0;
-    epoch_began_ = bench::now();
-  }
-  bool stop() override { return FirstInterrupt::came(); }
-
-  void note(const std::string& text) {
-    line_.clear();
-    std::fprintf(stderr, "%s\n", text.c_str());
-  }
-
-  // The ten best epochs, the best first, as timm's script ends.
-  nlohmann::ordered_json best() const {
-    std::vector<nlohmann::ordered_json> sorted = results_;
-    const auto metric = [&](const nlohmann::ordered_json& e) {
-      const nlohmann::ordered_json& part = e.contains("validation") ? e["validation"] : e["train"];
-      return part.contains(o_.metric) ? part[o_.metric].get<double>() : 0.0;
-    };
-    std::ranges::stable_sort(sorted, [&](const auto& a, const auto& b) {
-      return o_.metric == "loss" ? metric(a) < metric(b) : metric(a) > metric(b);
-    });
-    if (sorted.size() > 10) sorted.resize(10);
-    return sorted;
-  }
-
- private:
-  void append_line(const std::string& text) {
-    std::FILE* f = std::fopen(steps_.c_str(), "a");
-    if (!f) return;                                // training does not end for the sake of its log
-    std::fprintf(f, "%s\n", text.c_str());
-    std::fclose(f);
-  }
-
-  const TrainingOptions& o_;
-  TrainingPage* page_;                             // null: there is none
-  train::SummaryCsv summary_;
-  train::EventFile events_;
-  std::string steps_;
-  int64_t images_, counted_ = 0;
-  double began_ = 0, epoch_began_ = bench::now();
-  bench::Progress line_;
-  std::vector<nlohmann::ordered_json> results_;
 };
 
 struct PooledFeatures final : train::FeatureReader {
@@ -302,7 +215,8 @@ struct Parts {
 };
 
 // `several`: labels an image.
-Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, double lr, double usual, bool several) {
+Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, double lr, double usual, bool several,
+                 const Processes& all) {
   Parts p;
   p.model = make_model(o, wanted);
   ask_for_gradients(*p.model, o);
@@ -311,9 +225,13 @@ Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, doub
     p.ema = std::make_unique<train::Ema>(*p.model, train::EmaOptions{.decay = o.ema_decay, .warmup = o.ema_warmup});
   train::StepOptions s{.objective = objective_of(o, *p.model, several),
                        .accumulate = o.accumulate,
-                       .seed = static_cast<uint64_t>(o.seed),
+                       .seed = static_cast<uint64_t>(o.seed + all.rank()),       // each drops other values
                        .ema = p.ema.get(),
-                       .skip_not_finite = true};
+                       .skip_not_finite = true,
+                       .peers = all.peers(),
+                       .sync_batch_norm = o.sync_bn,
+                       .share_statistics = !o.no_ddp_bb,
+                       .bucket_bytes = static_cast<int64_t>(o.bucket_mib * (1 << 20))};
   if (o.clip_grad) {
     s.clip = train::parse_clip(o.clip_mode);
     s.clip_bound = *o.clip_grad;
@@ -346,7 +264,8 @@ Images images_of(const TrainingOptions& o) {
 
 }  // namespace
 
-data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes) {
+data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes,
+                                   const data::Shard& shard) {
   return {.batch = o.batch * o.accumulate,
           .workers = o.workers,
           .seed = static_cast<uint64_t>(o.seed),
@@ -358,7 +277,8 @@ data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalCon
           .spare_first = o.resplit,
           .fast_decode = o.input.fast_decode,
           .classes = classes,
-          .most_bad = o.most_bad};
+          .most_bad = o.most_bad,
+          .shard = shard};
 }
 
 namespace {
@@ -385,24 +305,30 @@ int64_t first_epoch(const TrainingOptions& o, const std::string& resume) {
   return std::stoll(train::read_notes(resume).at("epoch"));
 }
 
+// Null: another process writes it.
+void note(TrainingLog* log, const std::string& text) {
+  if (log) log->note(text);
+}
+
 void keep_settings(const train::Checkpoints& checkpoints, const std::string& settings) {
   AtomicFile arguments(checkpoints.folder() + "/args.yaml");
   arguments.write(settings);
   arguments.commit();
 }
 
-int finish(train::Ended ended, const train::Fit& fit, const train::Checkpoints& checkpoints, Log& log) {
+int finish(train::Ended ended, const train::Fit& fit, const std::string& recovery, TrainingLog* log) {
   if (ended == train::Ended::interrupted) {
-    log.note(str_cat("interrupted: --resume ", checkpoints.path("recovery"), " goes on"));
+    note(log, str_cat("interrupted: --resume ", recovery, " goes on"));
     return kInterrupted;
   }
   if (ended == train::Ended::diverged) {
-    log.note(str_cat("the loss is not finite any more; ", checkpoints.path("recovery"), " is from before"));
+    note(log, str_cat("the loss is not finite any more; ", recovery, " is from before"));
     return kDiverged;
   }
-  if (fit.out_of_patience()) log.note(str_cat("no better for a while: ended after epoch ", fit.epoch() - 1));
-  if (fit.best()) log.note(str_cat("*** Best metric: ", *fit.best(), " (epoch ", fit.best_epoch(), ")"));
-  std::printf("--result\n%s\n", log.best().dump(4).c_str());
+  if (!log) return 0;
+  if (fit.out_of_patience()) log->note(str_cat("no better for a while: ended after epoch ", fit.epoch() - 1));
+  if (fit.best()) log->note(str_cat("*** Best metric: ", *fit.best(), " (epoch ", fit.best_epoch(), ")"));
+  std::printf("--result\n%s\n", log->best().dump(4).c_str());
   flush_output();
   return 0;
 }
@@ -449,77 +375,123 @@ int run_head(const TrainingOptions& o, const std::string& settings, const Images
   }
 }
 
+// What evaluates after each epoch, where there are images for that.
+struct Evaluation {
+  std::optional<data::Loader> loader;
+  std::optional<Evaluate> evaluate;
+  train::Evaluator* get() { return evaluate ? &*evaluate : nullptr; }
+};
+data::LoaderOptions evaluation_options(const TrainingOptions& o, const data::EvalConfig& eval, const Processes& all) {
+  return {.batch = o.validation_batch.value_or(o.batch),
+          .workers = o.workers,
+          .eval = eval,
+          .fast_decode = o.input.fast_decode,
+          .most_bad = o.most_bad,
+          .shard = all.shard(std::max<int64_t>(1, o.tta))};
+}
+
+train::FitOptions fit_options(const TrainingOptions& o, const Processes& all) {
+  using Statistics = train::FitOptions::Statistics;
+  return {.stop_epoch = o.stop_epoch,
+          .val_interval = o.val_interval,
+          .recovery_interval = o.recovery_interval,
+          .history = o.history,
+          .metric = o.metric,
+          .milestones = o.save_epochs,
+          .patience = o.patience,
+          .peers = all.peers(),
+          .statistics = o.dist_bn == "reduce"      ? Statistics::mean
+                        : o.dist_bn == "broadcast" ? Statistics::first
+                                                   : Statistics::kept};
+}
+
+// What one process of all does: it keeps checkpoints, and says what goes on.
+struct Writer {
+  Writer(const TrainingOptions& o, const std::string& settings, const Images& images,
+         const std::vector<Choice>& recipe, int64_t epochs, const std::string& folder)
+      : checkpoints(folder), page(page_of(o, images, recipe, epochs)) {
+    keep_settings(checkpoints, settings);
+  }
+  TrainingPage* shown() { return page ? &*page : nullptr; }
+  train::Checkpoints checkpoints;
+  std::optional<TrainingPage> page;
+  std::optional<TrainingLog> log;
+};
+
+std::string summary(const Parts& parts, const Images& images, const train::Schedule& schedule, double lr,
+                    const std::string& folder, const Processes& all) {
+  return str_cat(parts.model->full_name(), ", ", parts.model->parameter_count(), " parameters; ",
+                 images.training->size(), " images of ", images.training->classes().size(), " classes to train on, ",
+                 images.validation ? images.validation->size() : 0, " to evaluate; learning rate ", lr, ", ",
+                 schedule.epochs(), " epochs; ",
+                 all.count() > 1 ? str_cat(all.count(), " processes of ", threads(), " threads; ") : "", folder);
+}
+
 // What runs to its end, whatever that is.
 int run(const TrainingOptions& o, const std::string& settings, const Images& images,
-        const std::vector<Choice>& recipe) {
-  const double usual = usual_batch(o, static_cast<int64_t>(images.training->size()));
-  const double lr = learning_rate(o, usual);
+        const std::vector<Choice>& recipe, const Processes& all) {
+  const auto size = static_cast<int64_t>(images.training->size());
+  const double usual = usual_batch(o, (size + all.count() - 1) / all.count());
+  const double lr = learning_rate(o, usual * all.count());
   const zoo::ModelOptions wanted = wanted_model(o, static_cast<int>(images.training->classes().size()));
-  Parts parts = make_parts(o, wanted, lr, usual, images.training->multi_label());
+  Parts parts = make_parts(o, wanted, lr, usual, images.training->multi_label(), all);
   const data::EvalConfig eval = eval_config(*parts.model, o.input);
-  const data::LoaderOptions reading = loader_options(o, eval, parts.model->num_classes());
+  const data::LoaderOptions reading = loader_options(o, eval, parts.model->num_classes(), all.shard());
   data::Loader loader(*images.training, reading);
-  std::optional<data::Loader> evaluated;
-  std::optional<Evaluate> evaluate;
-  if (images.validation) {
-    evaluated.emplace(*images.validation, data::LoaderOptions{.batch = o.validation_batch.value_or(o.batch),
-                                                              .workers = o.workers,
-                                                              .eval = eval,
-                                                              .fast_decode = o.input.fast_decode,
-                                                              .most_bad = o.most_bad});
-  }
   train::Schedule schedule = schedule_of(o, loader.batches(), lr);
   if (o.dry_run) {
-    dry_run({o, settings, *parts.model, *parts.optimizer, schedule, *images.training,
-             images.validation ? static_cast<int64_t>(images.validation->size()) : 0, reading, eval,
-             loader.batches(), loss_text(o, images.training->multi_label())});
+    if (all.writes())
+      dry_run({o, settings, *parts.model, *parts.optimizer, schedule, *images.training,
+               images.validation ? static_cast<int64_t>(images.validation->size()) : 0, reading, eval,
+               loader.batches(), loss_text(o, images.training->multi_label())});
     return 0;
   }
-  train::Checkpoints checkpoints(run_folder(o, eval));
-  std::optional<TrainingPage> page = page_of(o, images, recipe, schedule.epochs());
-  TrainingPage* const shown = page ? &*page : nullptr;
-  if (evaluated) evaluate.emplace(*parts.model, *evaluated, parts.ema.get(), wanted, o, shown);
-  keep_settings(checkpoints, settings);
+  const std::string folder = all.agreed(run_folder(o, eval));
+  std::optional<Writer> writer;
+  if (all.writes()) writer.emplace(o, settings, images, recipe, schedule.epochs(), folder);
+  Evaluation evaluation;
+  if (images.validation) {
+    evaluation.loader.emplace(*images.validation, evaluation_options(o, eval, all));
+    evaluation.evaluate.emplace(*parts.model, *evaluation.loader, parts.ema.get(), wanted, o,
+                                writer ? writer->shown() : nullptr, all.peers());
+  }
   const FirstInterrupt interrupts;
-  const std::string resume = resumed(o, checkpoints);
-  Log log(o, checkpoints.folder(), first_epoch(o, resume), shown);
-  train::Fit fit(*parts.model, *parts.optimizer, *parts.step, schedule, loader,
-                 {.stop_epoch = o.stop_epoch,
-                  .val_interval = o.val_interval,
-                  .recovery_interval = o.recovery_interval,
-                  .history = o.history,
-                  .metric = o.metric,
-                  .milestones = o.save_epochs,
-                  .patience = o.patience},
-                 &checkpoints, evaluate ? &*evaluate : nullptr, &log);
+  const std::string resume = all.agreed(writer ? resumed(o, writer->checkpoints) : "");
+  if (writer) writer->log.emplace(o, folder, first_epoch(o, resume), loader.images_at_a_time(), writer->shown());
+  TrainingLog* const log = writer ? &*writer->log : nullptr;
+  QuietLog quiet;
+  train::Fit fit(*parts.model, *parts.optimizer, *parts.step, schedule, loader, fit_options(o, all),
+                 writer ? &writer->checkpoints : nullptr, evaluation.get(),
+                 log ? static_cast<train::Listener*>(log) : &quiet);
   if (!resume.empty()) {
-    if (o.no_resume_opt) zoo::load_weights(*parts.model, resume);
-    else fit.resume(resume);
-    log.note(str_cat("going on from ", resume, ": epoch ", fit.epoch(), ", ", fit.updates(), " steps"));
+    if (!o.no_resume_opt) fit.resume(resume);
+    else if (all.writes()) zoo::load_weights(*parts.model, resume);        // run() shares them
+    note(log, str_cat("going on from ", resume, ": epoch ", fit.epoch(), ", ", fit.updates(), " steps"));
   }
   if (o.start_epoch >= 0) fit.start_at(o.start_epoch);
-  log.note(str_cat(parts.model->full_name(), ", ", parts.model->parameter_count(), " parameters; ",
-                   images.training->size(), " images of ", images.training->classes().size(),
-                   " classes to train on, ", images.validation ? images.validation->size() : 0,
-                   " to evaluate; learning rate ", lr, ", ", schedule.epochs(), " epochs; ", checkpoints.folder()));
+  note(log, summary(parts, images, schedule, lr, folder, all));
   const train::Ended ended = fit.run();
-  if (page) page->end(fit.out_of_patience() ? "done: no better for a while" : std::string(train::name_of(ended)));
-  return finish(ended, fit, checkpoints, log);
+  if (writer && writer->page)
+    writer->page->end(fit.out_of_patience() ? "done: no better for a while" : std::string(train::name_of(ended)));
+  return finish(ended, fit, folder + "/recovery.safetensors", log);
 }
 
 // Looks at the images first: they decide what flags do not say.
 int prepare_and_run(CLI::App& command, TrainingOptions& o) {
   check(o);
   check_licenses(o);
-  if (o.threads > 0) set_threads(o.threads);
+  const Processes all(o.threads);
+  if (o.head_only && all.count() > 1)
+    throw Error(Error::Kind::unsupported, str_cat("--head-only in ", all.count(), " processes"),
+                "features are computed once, and the rest takes seconds: start one process with all threads");
   const Images images = images_of(o);
   if (!o.head_only && images.validation && images.validation->name(0) == images.training->name(0))
     tell(str_cat("no folder ", o.val_split, ": evaluation asks about the images of training"));
-  const std::vector<Choice> recipe = take_recipe(command, o, *images.training);
+  const std::vector<Choice> recipe = take_recipe(command, o, *images.training, all.count());
   if (o.head_only) return run_head(o, settings_text(command), images, recipe);
   o.class_weight = class_weights(o, *images.training,
                                  o.input.num_classes.value_or(static_cast<int>(images.training->classes().size())));
-  return run(o, settings_text(command), images, recipe);
+  return run(o, settings_text(command), images, recipe, all);
 }
 
 }  // namespace

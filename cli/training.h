@@ -22,7 +22,8 @@ std::unique_ptr<data::Reader> open_images(const InputOptions& o, const std::stri
                                           const std::vector<std::string>& classes = {});
 
 /// What `train` reads images by.
-data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes);
+data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes,
+                                   const data::Shard& shard = {});
 
 /// While alive, the first Ctrl-C (or SIGTERM) only says so, and a second one ends the process.
 class FirstInterrupt {

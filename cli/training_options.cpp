@@ -15,8 +15,8 @@
 namespace fovea::cli {
 namespace {
 
-// Flags that mean nothing here: recipes that have them are taken as they are. Some are of GPUs and of several
-// processes, some of data that streams in, and --drop-connect is one that timm takes and does not look at.
+// Flags that mean nothing here: recipes that have them are taken as they are. Some are of GPUs, some of how PyTorch's
+// processes are started, some of data that streams in, and --drop-connect is one that timm takes and does not look at.
 struct Idle {
   const char* name;
   int values;
@@ -25,9 +25,8 @@ constexpr Idle kIdle[] = {
     {"--pin-mem", 0},          {"--no-prefetcher", 0},       {"--use-multi-epochs-loader", 0},
     {"--channels-last", 0},    {"--fast-norm", 0},           {"--local-rank", 1},
     {"--local_rank", 1},       {"--worker-seeding", 1},      {"--synchronize-step", 0},
-    {"--no-ddp-bb", 0},        {"--model-ema-force-cpu", 0}, {"--dataset-trust-remote-code", 0},
+    {"--drop-connect", 1},     {"--model-ema-force-cpu", 0}, {"--dataset-trust-remote-code", 0},
     {"--dataset-download", 0}, {"--input-img-mode", 1},      {"--amp-impl", 1},
-    {"--sync-bn", 0},          {"--dist-bn", 1},             {"--drop-connect", 1},
     {"--train-num-samples", 1}, {"--val-num-samples", 1},    {"--epoch-repeats", 1},
 };
 
@@ -384,6 +383,13 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
       ->check(CLI::IsMember({"top1", "top5", "loss"}));
   command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command.add_flag("--eager", o.eager, "run steps op by op instead of compiling them");
+  command.add_flag("--sync-bn", o.sync_bn, "batch norm over the images of all processes");
+  command.add_option("--dist-bn", o.dist_bn, "else its running statistics after an epoch: reduce to the mean of all "
+                                             "processes, broadcast those of the first, or '': leave them")
+      ->check(CLI::IsMember({"reduce", "broadcast", ""}));
+  command.add_option("--bucket-mib", o.bucket_mib, "gradients set out to the other processes in so many MiB")
+      ->check(CLI::Range(0.001, 65536.0));
+  command.add_flag("--no-ddp-bb", o.no_ddp_bb, "they do not become those of the first process before each step");
   add_small_data_options(command, o);
   add_others(command);
   take_last(command);

@@ -115,6 +115,10 @@ struct TrainingOptions {
   std::string output, experiment, metric = "top1", contact_sheet = "contact-sheet.png";
   bool dry_run = false;
   bool eager = false;
+  // of several processes
+  bool sync_bn = false, no_ddp_bb = false;
+  std::string dist_bn = "reduce";
+  double bucket_mib = 4;
   int threads = 0;
   std::vector<std::string> freeze;
 

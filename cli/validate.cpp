@@ -13,13 +13,13 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/evaluate.h"
+#include "cli/processes.h"
 #include "cli/signals.h"
 #include "cli/training.h"
 #include "data/resize.h"
 #include "engine/core/error.h"
 #include "engine/core/out_of_memory.h"
 #include "engine/core/text.h"
-#include "engine/core/threads.h"
 #include "nn/fuse.h"
 #include "weights_tools/atomic_file.h"
 #include "zoo/source.h"
@@ -78,10 +78,11 @@ data::EvalConfig test_config(const Arguments& a, const zoo::ImageModel& model) {
 }
 
 // One model with one set of weights.
-Row validate(const Arguments& a, const std::string& name, const std::string& weights, int64_t images_at_a_time) {
+Row validate(const Arguments& a, const std::string& name, const std::string& weights, int64_t images_at_a_time,
+             const Processes& all) {
   const std::unique_ptr<zoo::ImageModel> model = loaded(a, name, weights);
   data::EvalConfig config = test_config(a, *model);
-  ScoreOptions options{.valid = numbers_in(a.valid_labels)};
+  ScoreOptions options{.valid = numbers_in(a.valid_labels), .peers = all.peers()};
   const zoo::PretrainedCfg& cfg = model->pretrained_cfg();
   if (a.test_pool && config.input_size[1] > cfg.input_size[1] && config.input_size[2] > cfg.input_size[2]) {
     options.pool = cfg.pool_size;
@@ -94,13 +95,15 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
                                 .workers = a.workers,
                                 .eval = config,
                                 .fast_decode = a.input.fast_decode,
-                                .most_bad = a.most_bad});
-  bench::Counter counter("validate", static_cast<int64_t>(reader->size()), "images");
+                                .most_bad = a.most_bad,
+                                .shard = all.shard()});
+  const auto [first, behind] = all.shard().run(static_cast<int64_t>(reader->size()));
+  bench::Counter counter("validate", behind - first, "images", !all.writes());
   std::optional<RealLabels> real;
   if (!a.real_labels.empty()) options.real = &real.emplace(a.real_labels);
   options.counter = &counter;
   options.reader = reader.get();
-  const Scores scores = score(*answers_of(a, *model, *reader, loader, config, options.pool), options);
+  const Scores scores = score(*answers_of(a, *model, *reader, loader, config, all.shard(), options.pool), options);
   counter.clear();
   tell_bad(loader);
   train::Evaluation e = scores.evaluation();
@@ -124,13 +127,14 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
   return row;
 }
 
-// With --retry, by smaller and smaller batches where memory runs out: 3/4, 1/2, 3/8 ... of the first.
-Row validate_or_retry(const Arguments& a, const std::string& name, const std::string& weights) {
+// With --retry, by smaller and smaller batches where memory runs out: 3/4, 1/2, 3/8 ... of the first. Of several
+// processes each would have to know that another one begins again, so there it is an error.
+Row validate_or_retry(const Arguments& a, const std::string& name, const std::string& weights, const Processes& all) {
   for (int64_t batch = a.batch;; batch = smaller(batch)) {
     try {
-      return validate(a, name, weights, batch);
+      return validate(a, name, weights, batch, all);
     } catch (const OutOfMemory&) {
-      if (!a.retry || batch <= 1) throw;
+      if (!a.retry || batch <= 1 || all.count() > 1) throw;
       std::fprintf(stderr, "%s: out of memory with %lld images at a time, now with fewer\n", name.c_str(),
                    static_cast<long long>(batch));
     }
@@ -191,33 +195,35 @@ std::string as_csv(const std::vector<Row>& rows) {
 }
 
 void run(const Arguments& a) {
-  if (a.threads > 0) set_threads(a.threads);
+  const Processes all(a.threads);
   if (a.root().empty())
     throw Error(Error::Kind::argument, "no folder of images", "fovea validate DIR --model NAME");
   const std::vector<Task> tasks = tasks_of(a);
   std::vector<Row> rows;
   for (const Task& t : tasks) {
     try {
-      Row row = validate_or_retry(a, t.model, t.weights);
+      Row row = validate_or_retry(a, t.model, t.weights, all);
       if (tasks.size() > 1 && !t.weights.empty()) row["checkpoint"] = t.weights;
-      std::fprintf(stderr, " * Acc@1 %.3f (%.3f) Acc@5 %.3f (%.3f)  %s\n", row["top1"].get<double>(),
-                   row["top1_err"].get<double>(), row["top5"].get<double>(), row["top5_err"].get<double>(),
-                   t.model.c_str());
+      char text[120];
+      std::snprintf(text, sizeof text, " * Acc@1 %.3f (%.3f) Acc@5 %.3f (%.3f)  ", row["top1"].get<double>(),
+                    row["top1_err"].get<double>(), row["top5"].get<double>(), row["top5_err"].get<double>());
+      say(text + t.model);
       rows.push_back(std::move(row));
     } catch (const Error& e) {
-      if (tasks.size() == 1) throw;
+      if (tasks.size() == 1 || all.count() > 1) throw;
       std::fprintf(stderr, "%s: %s\n", t.model.c_str(), e.what());     // the others go on
     }
   }
   if (rows.empty()) throw Error(Error::Kind::argument, "nothing could be validated");
+  if (!all.writes()) return;
   std::ranges::stable_sort(rows, [](const Row& x, const Row& y) { return x["top1"] > y["top1"]; });
-  const nlohmann::ordered_json all = rows.size() == 1 ? rows[0] : nlohmann::ordered_json(rows);
+  const nlohmann::ordered_json result = rows.size() == 1 ? rows[0] : nlohmann::ordered_json(rows);
   if (!a.results_file.empty()) {
     AtomicFile file(a.results_file);
-    file.write(a.results_format == "json" ? all.dump(4) : as_csv(rows));
+    file.write(a.results_format == "json" ? result.dump(4) : as_csv(rows));
     file.commit();
   }
-  std::printf("--result\n%s\n", all.dump(4).c_str());
+  std::printf("--result\n%s\n", result.dump(4).c_str());
   flush_output();
 }
 

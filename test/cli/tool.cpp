@@ -13,15 +13,19 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "test/cli/launched.h"
 #include "test/weights_tools/files.h"
 
 namespace fovea::test {
 namespace {
 
-// Forks; the child gets these three as its standard streams and becomes the tool.
-int start(const Around& around, const std::vector<std::string>& args, int in, int out, int err) {
+// Forks; the child gets these three as its standard streams and becomes the tool, or what starts it.
+int start(const Around& around, const std::vector<std::string>& args, int in, int out, int err,
+          const std::vector<std::string>& launcher = {}) {
   static char tool[] = FOVEA_TOOL;
-  std::vector<char*> argv{tool};
+  std::vector<char*> argv;
+  for (const std::string& a : launcher) argv.push_back(const_cast<char*>(a.c_str()));
+  argv.push_back(tool);
   for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
   const int process = ::fork();
@@ -39,7 +43,7 @@ int start(const Around& around, const std::vector<std::string>& args, int in, in
   ::dup2(out, 1);
   ::dup2(err, 2);
   if (around.closed) ::close(0), ::close(1);
-  ::execv(argv[0], argv.data());
+  ::execvp(argv[0], argv.data());
   ::_exit(127);
 }
 
@@ -83,6 +87,11 @@ struct Terminal {
 }  // namespace
 
 Outcome run_tool_in(const Around& around, const std::vector<std::string>& args) {
+  return run_launched({}, around, args);
+}
+
+Outcome run_launched(const std::vector<std::string>& launcher, const Around& around,
+                     const std::vector<std::string>& args) {
   const Scratch caught;
   Around all = around;
   // later settings of them win
@@ -96,13 +105,13 @@ Outcome run_tool_in(const Around& around, const std::vector<std::string>& args) 
   rusage used{};
   if (around.terminal) {
     Terminal terminal;
-    const int process = start(all, args, in, out, terminal.inside);
+    const int process = start(all, args, in, out, terminal.inside, launcher);
     ::close(std::exchange(terminal.inside, -1));
     outcome.err = terminal.read_all();
     outcome.code = wait_for(process, &used);
   } else {
     const int err = open_or_throw(caught / "err", O_WRONLY | O_CREAT);
-    outcome.code = wait_for(start(all, args, in, out, err), &used);
+    outcome.code = wait_for(start(all, args, in, out, err, launcher), &used);
     ::close(err);
     outcome.err = read_file(caught / "err");
   }
