@@ -54,6 +54,7 @@ int tasks_on_this_node() {
 }  // namespace
 
 Launch launched() {
+  if (std::getenv("FOVEA_ALONE")) return {};
   for (const Names& n : kLaunchers) {
     const std::optional<int> size = number(n.size), rank = number(n.rank);
     if (!size || !rank || *size <= 1) continue;
@@ -71,12 +72,14 @@ std::unique_ptr<Peers> join(const Launch& l) {
   if (l.by != "mpirun" && l.by != "srun")
     throw Error(Error::Kind::unsupported,
                 str_cat(l.by, " started ", l.size, " processes, which do not find each other: they talk over OpenMPI"),
-                str_cat("mpirun -n ", l.size, " fovea ...; on several machines mpirun --host A,B ..., or srun"));
+                str_cat("mpirun -n ", l.size, " fovea ...; on several machines mpirun --host A,B ..., or srun. "
+                        "FOVEA_ALONE=1: they have nothing to do with each other"));
   std::unique_ptr<Peers> all = join_mpi();
   if (all->size() == l.size) return all;
   throw Error(Error::Kind::unsupported,
               str_cat(l.by, " started ", l.size, " processes, of which OpenMPI brought ", all->size(), " together"),
-              l.by == "srun" ? "srun --mpi=pmix, or mpirun within an allocation" : "mpirun of the same OpenMPI");
+              str_cat(l.by == "srun" ? "srun --mpi=pmix, or mpirun within an allocation" : "mpirun of the same OpenMPI",
+                      ". FOVEA_ALONE=1: they have nothing to do with each other"));
 }
 
 }  // namespace fovea::train

@@ -14,7 +14,8 @@ struct Launch {
   int local_size = 1;                              // how many of them are on this machine, as far as it is told
 };
 /// Of OpenMPI's mpirun (OMPI_COMM_WORLD_*), steps of Slurm's srun (SLURM_PROCID, SLURM_STEP_*), torchrun (RANK,
-/// WORLD_SIZE) and MPICH's mpirun (PMI_*). Throws Error(argument) for numbers that are none.
+/// WORLD_SIZE) and MPICH's mpirun (PMI_*); of nobody where FOVEA_ALONE is set. Throws Error(argument) for numbers that
+/// are none.
 Launch launched();
 
 /// The processes that were started with this one; null where it is alone. They talk over OpenMPI, which is opened here.

@@ -272,7 +272,7 @@ class Environment {
   static constexpr const char* kAll[] = {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE",
                                          "PMI_RANK", "PMI_SIZE", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE",
                                          "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE",
-                                         "SLURM_NODEID"};
+                                         "SLURM_NODEID", "FOVEA_ALONE"};
   std::vector<std::pair<const char*, std::optional<std::string>>> before_;
 };
 
@@ -304,8 +304,8 @@ TEST_CASE("launchers are known by their environment", "[train][peers]") {
     CHECK_THROWS_WITH(train::join(launched()), contains_text("torchrun started 2 processes") &&
                                                    contains_text("mpirun -n 2 fovea"));
   }
-  {
-    const Environment alone({{"RANK", "0"}, {"WORLD_SIZE", "1"}});
+  for (const auto& [name, value] : {std::pair{"WORLD_SIZE", "1"}, std::pair{"FOVEA_ALONE", "1"}}) {
+    const Environment alone({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {name, value}});
     CHECK(launched().by.empty());
   }
   {
