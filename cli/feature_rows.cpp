@@ -117,7 +117,7 @@ FeatureRows computed(zoo::ImageModel& model, const data::Reader& folder, const F
     check_cancelled();
   }
   counter.clear();
-  tell_bad(loader);
+  tell_bad(loader.bad());
   if (out.labels.empty()) throw Error(Error::Kind::io, str_cat("none of ", done, " images could be read"));
   out.features = from<float>(features, {static_cast<int64_t>(out.labels.size()), width});
   out.seconds = bench::now() - began;

@@ -174,8 +174,9 @@ void run(const Arguments& a) {
                                 .eval = config,
                                 .fast_decode = a.input.fast_decode,
                                 .most_bad = a.most_bad});
-  const Table table = table_of(a, *model, *reader, *answers_of(a, *model, *reader, loader, config));
-  tell_bad(loader);
+  const std::unique_ptr<Answers> answers = answers_of(a, *model, *reader, loader, config);
+  const Table table = table_of(a, *model, *reader, *answers);
+  tell_bad(answers->bad());
 
   std::string stem = a.results_file;
   for (const std::string ending : {".csv", ".json"})

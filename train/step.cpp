@@ -78,7 +78,9 @@ Tensors Step::run(std::span<const Tensor> batch, const Tensor& hyper, const Tens
       const UseRandomStep first(random);
       signs = optimizer_.signs();
     }
-    const Gradients g = bends ? grad(std::span(&share, 1), leaves, {}, true) : backward(share, leaves);
+    const double weight = options_.objective->weight(part);
+    const Tensor pulls = weight == 1 ? share : share * weight;
+    const Gradients g = bends ? grad(std::span(&pulls, 1), leaves, {}, true) : backward(pulls, leaves);
     if (bends) {
       const Tensors turned = grad(g, leaves, signs);
       for (size_t k = 0; k < turned.size(); ++k) {
