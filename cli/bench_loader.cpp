@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/signals.h"
 #include "cli/training.h"
+#include "cli/training_model.h"
 #include "engine/core/error.h"
 #include "zoo/zoo.h"
 
@@ -61,8 +62,9 @@ void run(const Arguments& a) {
   if (root.empty()) throw Error(Error::Kind::argument, "no folder of images", "fovea bench-loader DIR");
   const std::unique_ptr<data::Reader> reader = open_images(a.input, root, a.evaluation ? a.val_split : a.train_split);
   const auto classes = static_cast<int>(reader->classes().size());
-  const data::EvalConfig eval = eval_config(*zoo::create(a.model), a.input);
-  data::LoaderOptions o = loader_options(a, eval, classes);
+  const Model model = zoo::create(a.model, wanted_model(a, classes));
+  const data::EvalConfig eval = eval_config(*model, a.input);
+  data::LoaderOptions o = loader_options(a, eval, *model, classes);
   if (a.evaluation) o.train.reset(), o.mix.reset(), o.sizes.reset();
   data::Loader loader(*reader, o);
   bench::LoaderClock clock(loader);

@@ -13,7 +13,9 @@
 #include "cli/signals.h"
 #include "data/contact_sheet.h"
 #include "data/encode_png.h"
+#include "data/sequence.h"
 #include "engine/core/text.h"
+#include "engine/ops/ops.h"
 #include "weights_tools/atomic_file.h"
 
 namespace fovea::cli {
@@ -69,11 +71,31 @@ std::string mix_text(const data::MixConfig& m) {
   return out;
 }
 
+std::string sequence_crop_text(const data::TrainConfig& c) {
+  if (!c.augment) return str_cat("resized to the sequence, ", filter_text(c.interpolation));
+  return str_cat("random part, resized to the sequence: area ", range(c.scale, 0.08, 1), ", shape ",
+                 range(c.ratio, 3.0 / 4, 4.0 / 3), " of the image's, ", filter_text(c.interpolation));
+}
+
+// What a batch of each kind is.
+void print_sequences(const data::SequenceConfig& s) {
+  const int longest = *std::ranges::max_element(s.lengths);
+  for (const int length : s.lengths)
+    line(str_cat("sequences of ", length, " patches: ",
+                 data::sequences_in_batch(s.images * longest, length, s.images * longest), " images a batch"));
+  std::string sizes;
+  for (size_t i = 0; i < s.patches.size(); ++i)
+    sizes += str_cat(i > 0 ? ", " : "", s.patches[i][0], "x", s.patches[i][1],
+                     s.weights.empty() ? "" : str_cat(" (", short_text(s.weights[i]), ")"));
+  line(str_cat("patches of ", sizes, s.patches.size() > 1 ? ", one of these a batch" : ""));
+}
+
 void print_transforms(const data::LoaderOptions& l) {
   const data::TrainConfig& c = *l.train;
   title("transforms of training");
+  if (l.sequences) print_sequences(*l.sequences);
   if (l.repeats > 0) line(str_cat("each image ", l.repeats, " times in an epoch, of fewer images"));
-  line(crop_text(c));
+  line(l.sequences ? sequence_crop_text(c) : crop_text(c));
   if (c.augment) {
     if (c.hflip > 0) line(str_cat("mirrored with probability ", c.hflip));
     if (c.vflip > 0) line(str_cat("upside down with probability ", c.vflip));
@@ -89,11 +111,14 @@ void print_transforms(const data::LoaderOptions& l) {
   if (l.mix) line(str_cat("mixed ", mix_text(*l.mix)));
   if (c.erasing.prob > 0)
     line(str_cat("erased with probability ", c.erasing.prob, ": up to ", c.erasing.most, " rectangles of ",
-                 fill_text(c.erasing.fill), l.spare_first ? "; not the first views, or the first half" : ""));
+                 l.sequences ? "patches: " : "", fill_text(c.erasing.fill),
+                 l.spare_first ? "; not the first views, or the first half" : ""));
 }
 
-void print_evaluation(const data::EvalConfig& c) {
+void print_evaluation(const data::EvalConfig& c, int max_seq_len) {
   title("transform of evaluation");
+  if (max_seq_len > 0)
+    return line(str_cat("resized to sequences of at most ", max_seq_len, " patches, ", data::name_of(c.interpolation)));
   line(str_cat(data::name_of(c.crop_mode), " crop, ", c.input_size[2], "x", c.input_size[1], ", crop_pct ",
                short_text(static_cast<double>(c.crop_pct)), ", ", data::name_of(c.interpolation)));
 }
@@ -117,6 +142,7 @@ void print_recipe(const Prepared& p) {
   line(str_cat("images ", p.images.size(), " of ", p.images.classes().size(), " classes to train on, ",
                p.validation, " to evaluate"));
   line(str_cat("steps ", p.batches, " an epoch of ", o.batch * o.accumulate, " images",
+               o.sequences() ? " of the longest sequences" : "",
                o.accumulate > 1 ? str_cat(" in ", o.accumulate, " parts") : "", ", ", p.schedule.epochs(), " epochs"));
   line(str_cat("optimizer ", o.opt, ", learning rate ", short_text(p.optimizer.lr()), ", ", o.schedule.kind, " with ",
                o.schedule.warmup_epochs, " epochs of warm-up from ", o.schedule.warmup_lr));
@@ -127,6 +153,13 @@ void print_recipe(const Prepared& p) {
     if (!l.ends_with(": null") && !l.ends_with(": false") && !l.starts_with("dry_run"))
       given += (given.empty() ? "" : ", ") + l;
   line(str_cat("given: ", given));
+}
+
+// Of a batch of sequences.
+std::array<int, 2> patch_of(const data::Batch& batch, const data::SequenceConfig& s) {
+  if (batch.images.rank() == 3) return s.patches[0];
+  const int at = s.channels_last ? 2 : 3;
+  return {static_cast<int>(batch.images.dim(at)), static_cast<int>(batch.images.dim(at + 1))};
 }
 
 void draw_sheet(const Prepared& p) {
@@ -141,6 +174,11 @@ void draw_sheet(const Prepared& p) {
   loader.begin(0);
   data::Batch batch;
   if (!loader.next(batch)) return;
+  if (batch.coords) {
+    const data::SequenceBatch s{.patches = batch.images, .coords = batch.coords, .valid = batch.valid};
+    const Tensor all = data::unpatchify(s, patch_of(batch, *l.sequences), l.sequences->channels_last);
+    batch.images = contiguous(narrow(all, 0, 0, std::min<int64_t>(all.dim(0), columns * columns)));
+  }
   const std::string& path = p.options.contact_sheet;
   AtomicFile file(path);
   file.write(data::encode_png(data::contact_sheet(batch.images, l.train->mean, l.train->std,
@@ -157,7 +195,7 @@ void dry_run(const Prepared& p) {
   print_recipe(p);
   print_groups(p.optimizer.groups());
   print_transforms(p.loader);
-  print_evaluation(p.eval);
+  print_evaluation(p.eval, p.options.sequences() ? p.options.max_seq_len : 0);
   draw_sheet(p);
   flush_output();
 }

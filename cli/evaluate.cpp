@@ -2,6 +2,7 @@
 #include "cli/evaluate.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -15,6 +16,7 @@
 #include "engine/core/backend.h"
 #include "engine/core/cancel.h"
 #include "engine/core/error.h"
+#include "engine/core/out_of_memory.h"
 #include "engine/graph/trace.h"
 #include "engine/ops/ops.h"
 
@@ -25,7 +27,20 @@ double share(double part, double all) { return all > 0 ? part / all : 0; }
 
 }  // namespace
 
+void Scores::add_labels(const Tensor& logits, const Tensor& targets) {
+  if (!labels_) labels_.emplace();
+  labels_->add(logits, targets);
+  const std::span<const float> values = logits.data<float>(), is = targets.data<float>();
+  const auto classes = static_cast<double>(logits.dim(1));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto v = static_cast<double>(values[i]), t = static_cast<double>(is[i]);
+    loss_ += (std::max(v, 0.0) - v * t + std::log1p(std::exp(-std::abs(v)))) / classes;
+  }
+  images_ += logits.dim(0);
+}
+
 void Scores::add(const Tensor& logits, const Tensor& targets) {
+  if (targets.rank() == 2) return add_labels(logits, targets);
   const std::span<const float> values = logits.data<float>();
   const std::span<const int64_t> labels = targets.data<int64_t>();
   const auto n = static_cast<size_t>(logits.dim(1));
@@ -56,7 +71,8 @@ void Scores::add(const Tensor& logits, const Tensor& targets) {
 
 train::Evaluation Scores::evaluation() const {
   const auto n = static_cast<double>(std::max<int64_t>(1, images_));
-  return {loss_ / n, 100 * static_cast<double>(top1_) / n, 100 * static_cast<double>(top5_) / n};
+  if (labels_) return {.loss = loss_ / n, .labels = labels_->scores()};
+  return {loss_ / n, 100 * static_cast<double>(top1_) / n, 100 * static_cast<double>(top5_) / n, {}};
 }
 
 Scores::Averages Scores::averages(const std::string& kind) const {
@@ -181,6 +197,16 @@ void RealLabels::add(const Tensor& logits, std::span<const std::string> paths) {
   }
 }
 
+std::string figures_text(const train::Evaluation& e) {
+  std::array<char, 160> text;
+  if (e.labels)
+    std::snprintf(text.data(), text.size(), "Loss: %.4f  mAP: %.3f  F1 micro: %.3f  macro: %.3f  sample: %.3f", e.loss,
+                  e.labels->map, e.labels->micro_f1, e.labels->macro_f1, e.labels->sample_f1);
+  else
+    std::snprintf(text.data(), text.size(), "Loss: %.4f  Acc@1: %.3f  Acc@5: %.3f", e.loss, e.top1, e.top5);
+  return text.data();
+}
+
 std::vector<std::string> bad_lines(const std::map<size_t, std::string>& bad) {
   constexpr size_t kShown = 10;
   std::vector<std::string> out;
@@ -190,8 +216,8 @@ std::vector<std::string> bad_lines(const std::map<size_t, std::string>& bad) {
   return out;
 }
 
-void tell_bad(const data::Loader& loader) {
-  for (const std::string& line : bad_lines(loader.bad())) std::fprintf(stderr, "%s\n", line.c_str());
+void tell_bad(const std::map<size_t, std::string>& bad) {
+  for (const std::string& line : bad_lines(bad)) std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 ImageAnswers::ImageAnswers(zoo::ImageModel& model, data::Loader& loader, TestPool pool)
@@ -212,29 +238,50 @@ SequenceAnswers::SequenceAnswers(zoo::ImageModel& model, const data::Reader& rea
   next_ = static_cast<size_t>(first), end_ = static_cast<size_t>(behind);
 }
 
-bool SequenceAnswers::next(Batch& batch) {
-  const size_t n = std::min(static_cast<size_t>(o_.batch), end_ - next_);
-  if (n == 0) return false;
-  std::vector<data::Patches> sequences(n);
-  on_host_threads(static_cast<int64_t>(n), 1, [&](int64_t from, int64_t to) {
-    for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i) {
-      const data::Stored stored = reader_.read(next_ + i);
-      const data::Image image =
-          stored.bytes.empty() ? stored.pixels : data::decode(stored.bytes, {}, reader_.name(next_ + i));
-      sequences[i] = data::sequence_transform(image, o_.eval, o_.limits);
-    }
+// Of `count` images from `first` on those that can be read, whose numbers come behind `samples`.
+std::vector<data::Patches> SequenceAnswers::read(size_t first, size_t count, std::vector<size_t>& samples) {
+  std::vector<data::Patches> all(count), out;
+  std::vector<std::string> failed(count);
+  on_host_threads(static_cast<int64_t>(count), 1, [&](int64_t from, int64_t to) {
+    for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i) try {
+        const data::Stored stored = reader_.read(first + i);
+        const data::Image image =
+            stored.bytes.empty() ? stored.pixels : data::decode(stored.bytes, {}, reader_.name(first + i));
+        all[i] = data::sequence_transform(image, o_.eval, o_.limits);
+      } catch (const OutOfMemory&) {
+        throw;
+      } catch (const Error& e) {
+        failed[i] = e.what();
+      }
   });
-  batch.samples.clear();
-  std::vector<int64_t> targets;
-  int64_t longest = 1;
-  for (size_t i = 0; i < n; ++i) {
-    batch.samples.push_back(next_ + i);
-    targets.push_back(reader_.label(next_ + i));
-    longest = std::max(longest, sequences[i].patches.dim(0));
+  for (size_t i = 0; i < count; ++i) {
+    if (!failed[i].empty()) {
+      bad_.emplace(first + i, failed[i]);
+      continue;
+    }
+    samples.push_back(first + i);
+    out.push_back(std::move(all[i]));
   }
-  next_ += n;
+  if (static_cast<int64_t>(bad_.size()) > o_.most_bad)
+    throw Error(Error::Kind::io, str_cat(bad_.size(), " images could not be read, the limit is ", o_.most_bad),
+                bad_.rbegin()->second);
+  return out;
+}
+
+bool SequenceAnswers::next(Batch& batch) {
+  batch.samples.clear();
+  std::vector<data::Patches> sequences;
+  while (sequences.empty()) {
+    const size_t n = std::min(static_cast<size_t>(o_.batch), end_ - next_);
+    if (n == 0) return false;
+    sequences = read(next_, n, batch.samples);
+    next_ += n;
+  }
+  int64_t longest = 1;
+  for (const data::Patches& one : sequences) longest = std::max(longest, one.patches.dim(0));
   const data::SequenceBatch s = data::collate(sequences, longest);
-  batch.targets = from<int64_t>(targets, {static_cast<int64_t>(n)});
+  batch.targets = o_.label_classes > 0 ? data::label_targets_of(reader_, batch.samples, o_.label_classes)
+                                       : data::targets_of(reader_, batch.samples);
   batch.logits = sessions_.run({.patches = s.patches, .coords = s.coords, .valid = s.valid});
   return true;
 }
@@ -250,6 +297,8 @@ std::unique_ptr<Answers> answers_of(const EvaluationOptions& a, zoo::ImageModel&
                                .eval = config,
                                .limits = sequence_limits(model, a.max_seq_len, a.patch_size),
                                .wants = {.patch = other_patch(a.patch_size)},
+                               .most_bad = a.most_bad,
+                               .label_classes = reader.multi_label() ? model.num_classes() : 0,
                                .shard = shard});
 }
 
@@ -309,8 +358,10 @@ void add_answers(Scores& scores, Answers& answers, const ScoreOptions& o, Answer
       logits = mean(reshape(narrow(logits, 0, 0, n * o.group), {n, o.group, logits.dim(1)}), {1});
       targets = contiguous(slice(narrow(targets, 0, 0, n * o.group), 0, 0, n * o.group, o.group));
     }
+    logits = contiguous(logits);
     scores.add(logits, targets);
-    if (listener && o.group <= 1) listener->answers(logits, targets.data<int64_t>(), batch.samples);
+    if (listener && o.group <= 1 && targets.rank() == 1)
+      listener->answers(logits, targets.data<int64_t>(), batch.samples);
     if (o.real) {
       std::vector<std::string> paths;
       for (const size_t sample : batch.samples) paths.push_back(o.reader->name(sample));

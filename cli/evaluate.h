@@ -18,6 +18,7 @@
 #include "engine/core/peers.h"
 #include "engine/graph/batch_session.h"
 #include "train/fit.h"
+#include "train/multi_label.h"
 #include "zoo/sequence_sessions.h"
 #include "zoo/zoo.h"
 
@@ -26,7 +27,9 @@ namespace fovea::cli {
 /// Counts what logits say of targets.
 class Scores {
  public:
-  void add(const Tensor& logits, const Tensor& targets);   // f32[N, C], i64[N]
+  /// Logits f32[N, C] and classes i64[N], or of several labels an image f32[N, C]: then the loss is binary cross
+  /// entropy, as timm's evaluator has it.
+  void add(const Tensor& logits, const Tensor& targets);
   int64_t images() const { return images_; }
   train::Evaluation evaluation() const;
   /// In per cent, over the classes that occur or were answered: each alike ("macro"), by how often it occurs
@@ -41,7 +44,9 @@ class Scores {
   struct Class {
     int64_t is = 0, answered = 0, both = 0;
   };
+  void add_labels(const Tensor& logits, const Tensor& targets);
   std::vector<Class> classes_;
+  std::optional<train::MultiLabel> labels_;
   int64_t images_ = 0, top1_ = 0, top5_ = 0;
   double loss_ = 0;
 };
@@ -68,10 +73,13 @@ class Answers {
  public:
   virtual ~Answers() = default;
   struct Batch {
-    Tensor logits, targets;                        // f32[N, C], overwritten by the next one; i64[N]
+    // f32[N, C], overwritten by the next one; i64[N], of several labels f32[N, C]
+    Tensor logits, targets;
     std::vector<size_t> samples;                   // their numbers in the folder
   };
   virtual bool next(Batch& batch) = 0;             // false behind the last one
+  /// Images so far that could not be read, and why.
+  virtual const std::map<size_t, std::string>& bad() const = 0;
 };
 
 /// Of images of one size.
@@ -79,13 +87,14 @@ class ImageAnswers final : public Answers {
  public:
   ImageAnswers(zoo::ImageModel& model, data::Loader& loader, TestPool pool = {});
   bool next(Batch& batch) override;
+  const std::map<size_t, std::string>& bad() const override { return loader_.bad(); }
 
  private:
   data::Loader& loader_;
   Answerer answer_;
 };
 
-/// Of images that keep their aspect ratio, as sequences of patches.
+/// Of images that keep their aspect ratio, as sequences of patches. Those that cannot be read are left out.
 class SequenceAnswers final : public Answers {
  public:
   struct Options {
@@ -93,16 +102,21 @@ class SequenceAnswers final : public Answers {
     data::EvalConfig eval{};
     data::SequenceLimits limits{};
     zoo::SequenceWants wants{};
+    int64_t most_bad = 0;                          // images that cannot be read: more of them are an error
+    int64_t label_classes = 0;                     // not 0: targets are of several labels, of so many classes
     data::Shard shard{};
   };
   /// Throws Error(unsupported) for models that take images only.
   SequenceAnswers(zoo::ImageModel& model, const data::Reader& reader, Options o);
   bool next(Batch& batch) override;
+  const std::map<size_t, std::string>& bad() const override { return bad_; }
 
  private:
+  std::vector<data::Patches> read(size_t first, size_t count, std::vector<size_t>& samples);
   const data::Reader& reader_;
   Options o_;
   zoo::SequenceSessions sessions_;
+  std::map<size_t, std::string> bad_;
   size_t next_, end_;
 };
 
@@ -135,13 +149,16 @@ struct AnswerListener {
   virtual void answers(const Tensor& logits, std::span<const int64_t> labels, std::span<const size_t> samples) = 0;
 };
 
+/// "Loss: 0.6931  Acc@1: 50.000  Acc@5: 100.000", or of several labels an image what is measured of these.
+std::string figures_text(const train::Evaluation& e);
+
 struct ScoreOptions {
   bench::Counter* counter = nullptr;               // told how many images there were so far
   TestPool pool{};
   std::vector<int64_t> valid{};                    // the classes that the images are of, in their order; empty: all
   int64_t group = 0;                               // so many images one after the other are views of one
   RealLabels* real = nullptr;
-  AnswerListener* listener = nullptr;              // of single images: where there are groups, nobody is told
+  AnswerListener* listener = nullptr;              // of single images of one label; of others nobody is told
   const data::Reader* reader = nullptr;            // whose images the loader reads, for real labels
   /// Processes that each have a part of the images, and get the scores of all. The listener is rank 0's; whether it
   /// has one is to be said everywhere.
@@ -150,8 +167,8 @@ struct ScoreOptions {
 };
 /// How many images could not be read, and of some why: a line each, none where there are none.
 std::vector<std::string> bad_lines(const std::map<size_t, std::string>& bad);
-/// Of the loader's last epoch, on stderr.
-void tell_bad(const data::Loader& loader);
+/// On stderr.
+void tell_bad(const std::map<size_t, std::string>& bad);
 Scores score(Answers& answers, const ScoreOptions& o = {});
 /// Over all batches of the loader.
 Scores score(zoo::ImageModel& model, data::Loader& loader, const ScoreOptions& o = {});

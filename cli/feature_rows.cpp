@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/feature_rows.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <functional>
+#include <optional>
 
 #include "bench/progress.h"
 #include "cli/common.h"
@@ -40,7 +43,7 @@ std::string sum_of_body(const zoo::ImageModel& model) {
 // "": images that are no files of their own, as those of archives, do not show whether they changed.
 std::string key_of(const zoo::ImageModel& model, const data::Reader& folder, const data::EvalConfig& eval) {
   Sha256 sum;
-  sum.update(str_cat("rows 1\n", model.full_name(), "\n", model.global_pool(), "\n", sum_of_body(model), "\n"));
+  sum.update(str_cat("rows 2\n", model.full_name(), "\n", model.global_pool(), "\n", sum_of_body(model), "\n"));
   for (const int n : eval.input_size) sum.update(str_cat(n, " "));
   sum.update(str_cat(data::name_of(eval.interpolation), " ", eval.crop_pct, " ", data::name_of(eval.crop_mode)));
   for (const std::vector<float>* values : {&eval.mean, &eval.std})
@@ -62,10 +65,14 @@ std::optional<FeatureRows> kept(const std::string& path, size_t images) {
   if (path.empty() || !fs::exists(path, unknown)) return {};
   try {
     const StateDict file = train::read_summed(path);
-    FeatureRows out{.features = file.at("features"), .labels = {}};
-    const std::span<const int64_t> labels = file.at("labels").data<int64_t>();
+    FeatureRows out{.features = file.at("features"), .labels = {}, .samples = {}};
+    const std::span<const int64_t> labels = file.at("labels").data<int64_t>(),
+                                   samples = file.at("samples").data<int64_t>();
     out.labels.assign(labels.begin(), labels.end());
-    if (out.features.rank() != 2 || out.features.dim(0) != static_cast<int64_t>(images) || labels.size() != images)
+    for (const int64_t sample : samples) out.samples.push_back(static_cast<size_t>(sample));
+    const bool ascending = std::ranges::adjacent_find(out.samples, std::greater_equal{}) == out.samples.end();
+    if (out.features.rank() != 2 || out.features.dim(0) != static_cast<int64_t>(labels.size()) || labels.empty() ||
+        samples.size() != labels.size() || !ascending || out.samples.back() >= images)
       throw Error(Error::Kind::format, str_cat(path, " has rows of other images"));
     return out;
   } catch (const Error& e) {
@@ -78,7 +85,9 @@ void keep(const std::string& path, const FeatureRows& rows) {
   fs::create_directories(fs::path(path).parent_path());
   StateDict file;
   file.set("features", rows.features);
-  file.set("labels", from<int64_t>(rows.labels, {static_cast<int64_t>(rows.labels.size())}));
+  const auto n = static_cast<int64_t>(rows.labels.size());
+  file.set("labels", from<int64_t>(rows.labels, {n}));
+  file.set("samples", from<int64_t>(std::vector<int64_t>(rows.samples.begin(), rows.samples.end()), {n}));
   train::write_summed(path, std::move(file));
 }
 
@@ -90,23 +99,35 @@ FeatureRows computed(zoo::ImageModel& model, const data::Reader& folder, const F
   FeatureRows out;
   loader.begin(0);
   data::Batch batch;
-  int64_t done = 0;
+  size_t done = 0;
+  std::vector<float> features;
+  int64_t width = 0;
   while (loader.next(batch)) {
     const Tensor rows = session.run_borrowed(batch.images)[0];
-    if (!out.features) out.features = empty(Shape{static_cast<int64_t>(folder.size()), rows.dim(1)});
-    const std::span<const float> values = rows.data<float>();
-    std::copy(values.begin(), values.end(),
-              out.features.mutable_data<float>().begin() + static_cast<ptrdiff_t>(done * rows.dim(1)));
-    const std::span<const int64_t> labels = batch.targets.data<int64_t>();
-    out.labels.insert(out.labels.end(), labels.begin(), labels.end());
-    done += rows.dim(0);
-    counter.reach(done);
+    width = rows.dim(1);
+    for (size_t i = 0; i < batch.samples.size(); ++i, ++done) {
+      if (batch.samples[i] != done) continue;      // a neighbour, in the place of what could not be read
+      const std::span<const float> row =
+          rows.data<float>().subspan(i * static_cast<size_t>(width), static_cast<size_t>(width));
+      features.insert(features.end(), row.begin(), row.end());
+      out.labels.push_back(batch.targets.data<int64_t>()[i]);
+      out.samples.push_back(done);
+    }
+    counter.reach(static_cast<int64_t>(done));
     check_cancelled();
   }
   counter.clear();
-  tell_bad(loader);
+  tell_bad(loader.bad());
+  if (out.labels.empty()) throw Error(Error::Kind::io, str_cat("none of ", done, " images could be read"));
+  out.features = from<float>(features, {static_cast<int64_t>(out.labels.size()), width});
   out.seconds = bench::now() - began;
   return out;
+}
+
+void tell_left_out(const FeatureRows& rows, size_t images) {
+  if (rows.labels.size() == images) return;
+  tell(str_cat(images - rows.labels.size(), " of ", images,
+               " images have no features, as they could not be read, and do not count"));
 }
 
 }  // namespace
@@ -116,9 +137,13 @@ FeatureRows feature_rows(zoo::ImageModel& model, const data::Reader& folder, con
   if (!o.keep.empty()) {
     const std::string key = key_of(model, folder, o.eval);
     if (!key.empty()) path = str_cat(o.keep, "/", key, ".safetensors");
-    if (std::optional<FeatureRows> rows = kept(path, folder.size())) return std::move(*rows);
+    if (std::optional<FeatureRows> rows = kept(path, folder.size())) {
+      tell_left_out(*rows, folder.size());
+      return std::move(*rows);
+    }
   }
   FeatureRows rows = computed(model, folder, o);
+  tell_left_out(rows, folder.size());
   if (!path.empty()) keep(path, rows);
   return rows;
 }

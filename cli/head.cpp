@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 
 #include "bench/progress.h"
@@ -182,11 +181,7 @@ void train_head(const HeadRun& run) {
     tell_rows("validation", asked);
     const Tensor logits = train::logits_of(out.fit, asked.features);
     out.measured = evaluation_of(logits, asked.labels);
-    if (run.page) {
-      std::vector<size_t> samples(asked.labels.size());
-      std::iota(samples.begin(), samples.end(), size_t{0});
-      run.page->answers(logits, asked.labels, samples);
-    }
+    if (run.page) run.page->answers(logits, asked.labels, asked.samples);
     std::fprintf(stderr, "Test: loss %.4f  Acc@1: %.3f  Acc@5: %.3f\n", out.measured->loss, out.measured->top1,
                  out.measured->top5);
   } else {

@@ -187,8 +187,9 @@ void run(const Arguments& a) {
                                 .fast_decode = a.input.fast_decode,
                                 .most_bad = a.most_bad,
                                 .shard = all.shard()});
-  Table table = table_of(a, *model, *reader, *answers_of(a, *model, *reader, loader, config, all.shard()), all);
-  tell_bad(loader);
+  const std::unique_ptr<Answers> answers = answers_of(a, *model, *reader, loader, config, all.shard());
+  Table table = table_of(a, *model, *reader, *answers, all);
+  tell_bad(answers->bad());
   if (all.peers()) add_up(table, *all.peers());
   if (!all.writes()) return;
 

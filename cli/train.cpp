@@ -4,14 +4,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <tuple>
 
 #include "cli/command.h"
 #include "cli/common.h"
@@ -19,6 +16,7 @@
 #include "cli/evaluate.h"
 #include "cli/head.h"
 #include "cli/imbalance.h"
+#include "cli/objective.h"
 #include "cli/processes.h"
 #include "cli/recipe.h"
 #include "cli/settings_file.h"
@@ -32,7 +30,6 @@
 #include "engine/core/text.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
-#include "train/distill.h"
 #include "train/fit.h"
 #include "weights_tools/atomic_file.h"
 
@@ -40,91 +37,6 @@ namespace fovea::cli {
 namespace {
 
 constexpr int kInterrupted = 130, kDiverged = 3;   // exit codes
-
-train::LossOptions loss_of(const TrainingOptions& o, bool several) {
-  train::LossOptions l{.kind = o.jsd_loss ? "jsd" : o.bce_loss ? "bce" : o.loss,
-                       .multi_label = several,
-                       .soft_targets = o.mixes(),
-                       .smoothing = o.smoothing};
-  l.jsd_splits = o.aug_splits;
-  l.bce_sum = o.bce_sum;
-  l.bce_target_thresh = o.bce_target_thresh;
-  if (o.bce_pos_weight) l.pos_weight = {*o.bce_pos_weight};
-  l.class_weight = o.class_weight;
-  return l;
-}
-
-std::string loss_text(const TrainingOptions& o, bool several) {
-  const train::LossOptions l = loss_of(o, several);
-  std::string out = !l.kind.empty() ? l.kind : several ? "bce" : "ce";
-  if (l.smoothing > 0) out += str_cat(", smoothing ", l.smoothing);
-  if (l.soft_targets) out += ", of mixed targets";
-  return o.teacher.empty() ? out : str_cat(out, "; and what ", o.teacher, " says");
-}
-
-data::TrainConfig train_config(const data::EvalConfig& eval, const TrainingOptions& o) {
-  data::TrainConfig c{.input_size = eval.input_size, .augment = !o.no_aug, .mean = eval.mean, .std = eval.std};
-  c.crop = data::parse_train_crop(o.train_crop_mode);
-  if (!o.scale.empty()) c.scale = std::array{o.scale[0], o.scale[1]};
-  if (!o.ratio.empty()) c.ratio = std::array{o.ratio[0], o.ratio[1]};
-  c.color_jitter = o.color_jitter;
-  c.color_jitter_prob = o.color_jitter_prob;
-  c.grayscale_prob = o.grayscale_prob;
-  c.blur_prob = o.blur_prob;
-  c.erasing = {.prob = o.reprob, .fill = data::parse_fill(o.remode), .most = o.recount};
-  c.hflip = o.hflip;
-  c.vflip = o.vflip;
-  if (o.no_aug || o.train_interpolation.empty()) c.interpolation = eval.interpolation;
-  else if (o.train_interpolation != "random") c.interpolation = data::parse_filter(o.train_interpolation);
-  if (o.aa.empty() || o.no_aug) return c;
-  // timm's AugMix moves images less far. Where there is a policy, colours change by it alone, but for 3-Augment.
-  c.policy = std::make_shared<data::Policy>(
-      o.aa, data::AugmentSettings{.fill = data::mean_colour(c.mean),
-                                  .interpolation = c.interpolation,
-                                  .translate_share = o.aa.starts_with("augmix") ? 0.3 : 0.45});
-  if (o.aa.find("3a") == o.aa.npos) c.color_jitter = 0;
-  return c;
-}
-
-std::optional<data::MixConfig> mix_config(const TrainingOptions& o, int64_t classes) {
-  if (!o.mixes()) return {};
-  data::MixConfig c{.mixup = o.mixup, .cutmix = o.cutmix, .prob = o.mixup_prob, .switch_prob = o.mixup_switch_prob};
-  if (!o.cutmix_minmax.empty()) c.cutmix_minmax = std::array{o.cutmix_minmax[0], o.cutmix_minmax[1]};
-  c.mode = data::parse_mix_mode(o.mixup_mode);
-  c.smoothing = o.smoothing;
-  c.classes = classes;
-  c.off_epoch = o.mixup_off_epoch;
-  return c;
-}
-
-std::optional<data::SizeConfig> size_config(const TrainingOptions& o) {
-  if (o.img_sizes.empty()) return {};
-  data::SizeConfig c{.sizes = o.img_sizes, .batches = o.batch_sizes, .weights = o.size_probs};
-  if (c.batches.empty()) c.batches.assign(c.sizes.size(), o.batch);
-  c.progressive = o.size_schedule == "progressive";
-  c.epochs = o.schedule.epochs;
-  c.spread = o.size_spread;
-  c.random_mix = o.size_random_mix;
-  c.batches_an_epoch = o.batches_an_epoch;
-  return c;
-}
-
-// Images in a batch of one process, on average, of so many that it has.
-double usual_batch(const TrainingOptions& o, int64_t images) {
-  const std::optional<data::SizeConfig> sizes = size_config(o);
-  return sizes ? data::SizeSchedule(*sizes, images, static_cast<uint64_t>(o.seed)).average_batch()
-               : static_cast<double>(o.batch);
-}
-
-// Losses of batches that are larger or smaller than others count more or less.
-struct ByBatch final : train::Objective {
-  ByBatch(std::shared_ptr<const train::Objective> f, double n, double e) : inner(std::move(f)), usual(n), power(e) {}
-  Tensor operator()(Module& model, std::span<const Tensor> batch) const override {
-    return (*inner)(model, batch) * std::pow(static_cast<double>(batch[0].dim(0)) / usual, power);
-  }
-  std::shared_ptr<const train::Objective> inner;
-  double usual, power;
-};
 
 std::string experiment_name(const TrainingOptions& o, int size) {
   if (!o.experiment.empty()) return o.experiment;
@@ -136,11 +48,18 @@ std::string experiment_name(const TrainingOptions& o, int size) {
   return name;
 }
 
+// What evaluation asks about; sequences have no loader.
+struct Asked {
+  const data::Reader& images;
+  std::unique_ptr<data::Loader> loader;
+  std::optional<SequenceAnswers::Options> sequences{};
+};
+
 struct Evaluate final : train::Evaluator {
-  Evaluate(zoo::ImageModel& m, data::Loader& l, train::Ema* average, const zoo::ModelOptions& wanted,
+  Evaluate(zoo::ImageModel& m, Asked& a, train::Ema* average, const zoo::ModelOptions& wanted,
            const TrainingOptions& o, AnswerListener* page, Peers* peers)
       : model(m),
-        loader(l),
+        asked(a),
         ema(average),
         listener(page) {
     if (ema) averaged = zoo::create(o.model, wanted);
@@ -152,59 +71,31 @@ struct Evaluate final : train::Evaluator {
     const UseCancellation until(&FirstInterrupt::flag());
     options.listener = ema ? nullptr : listener;
     options.listens = listens && !ema;
-    const train::Evaluation plain = score(model, loader, options).evaluation();
-    tell_bad(loader);
+    const train::Evaluation plain = measured(model, true);
     if (!ema) return plain;
     averaged->load(ema->state_dict());
     options.listener = listener;
     options.listens = listens;
-    const train::Evaluation e = score(*averaged, loader, options).evaluation();
-    char text[120];
-    std::snprintf(text, sizeof text, "  without the average: loss %.4f, top-1 %.3f %%, top-5 %.3f %%", plain.loss,
-                  plain.top1, plain.top5);
-    say(text);
+    const train::Evaluation e = measured(*averaged, false);
+    say(str_cat("  without the average:  ", figures_text(plain)));
     return e;
   }
+  train::Evaluation measured(zoo::ImageModel& asked_model, bool tells) {
+    std::unique_ptr<Answers> answers;
+    if (asked.sequences) answers = std::make_unique<SequenceAnswers>(asked_model, asked.images, *asked.sequences);
+    else answers = std::make_unique<ImageAnswers>(asked_model, *asked.loader);
+    const Scores scores = score(*answers, options);
+    if (tells) tell_bad(answers->bad());
+    return scores.evaluation();
+  }
   zoo::ImageModel& model;
-  data::Loader& loader;
+  Asked& asked;
   train::Ema* ema;
   AnswerListener* listener;
   bool listens = false;
   Model averaged;
   ScoreOptions options{};
 };
-
-struct PooledFeatures final : train::FeatureReader {
-  std::pair<Tensor, Tensor> operator()(Module& model, const Tensor& images) const override {
-    auto& m = dynamic_cast<zoo::ImageModel&>(model);
-    const Tensor map = m.forward_features(images);
-    return {m.forward_head(map, true), m.forward_head(map)};
-  }
-};
-
-std::shared_ptr<const train::Objective> objective_of(const TrainingOptions& o, const zoo::ImageModel& model,
-                                                     bool several) {
-  std::shared_ptr<const train::Loss> loss = train::classification_loss(loss_of(o, several));
-  if (o.teacher.empty()) return train::classification(std::move(loss));
-  zoo::ModelOptions wanted{.pretrained = true, .num_classes = model.num_classes(), .in_chans = model.input_size()[0]};
-  // "NAME=FILE": with these weights
-  const size_t equals = o.teacher.find('=');
-  if (equals != o.teacher.npos) wanted.weights = o.teacher.substr(equals + 1), wanted.pretrained = false;
-  std::shared_ptr<zoo::ImageModel> teacher = zoo::create(o.teacher.substr(0, equals), wanted);
-  train::DistillOptions d{.loss = std::move(loss),
-                          .task_weight = o.task_weight,
-                          .distill_weight = o.distill_weight,
-                          .temperature = o.temperature};
-  if (o.distill_type == "feature") d.features = std::make_shared<PooledFeatures>();
-  for (const auto& [said, real, whose] : {std::tuple{o.student_features, model.head_hidden_size(), "student"},
-                                          std::tuple{o.teacher_features, teacher->head_hidden_size(), "teacher"}})
-    if (said && *said != real)
-      throw Error(Error::Kind::argument, str_cat("the ", whose, " has ", real, " features, not ", *said));
-  const data::EvalConfig ours = eval_config(model, o.input), theirs = fovea::eval_config(*teacher);
-  d.student_mean = ours.mean, d.student_std = ours.std;
-  d.teacher_mean = theirs.mean, d.teacher_std = theirs.std;
-  return train::distillation(std::move(teacher), std::move(d));
-}
 
 // Steps of all shapes and what they change.
 struct Parts {
@@ -223,7 +114,7 @@ Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, doub
   p.optimizer = std::make_unique<train::Optimizer>(train::rule(o.opt, rule_settings(o)), groups_of(*p.model, o), lr);
   if (o.ema)
     p.ema = std::make_unique<train::Ema>(*p.model, train::EmaOptions{.decay = o.ema_decay, .warmup = o.ema_warmup});
-  train::StepOptions s{.objective = objective_of(o, *p.model, several),
+  train::StepOptions s{.objective = objective_of(o, *p.model, several, usual),
                        .accumulate = o.accumulate,
                        .seed = static_cast<uint64_t>(o.seed + all.rank()),       // each drops other values
                        .ema = p.ema.get(),
@@ -239,8 +130,6 @@ Parts make_parts(const TrainingOptions& o, const zoo::ModelOptions& wanted, doub
     const std::vector<NamedParameter> all = p.model->named_parameters();
     for (size_t i = all.size() < 2 ? 0 : all.size() - 2; i < all.size(); ++i) s.clip_spared.push_back(all[i].name);
   }
-  if (o.loss_scale != "none")
-    s.objective = std::make_shared<ByBatch>(std::move(s.objective), usual, o.loss_scale == "sqrt" ? 0.5 : 1.0);
   p.step = std::make_unique<train::Step>(*p.model, *p.optimizer, s);
   if (!o.eager) p.step->compile();
   return p;
@@ -256,32 +145,51 @@ Images images_of(const TrainingOptions& o) {
   if (root.empty()) throw Error(Error::Kind::argument, "no folder of images", "fovea train DIR --model NAME");
   Images out{.training = open_images(o.input, root, o.train_split), .validation = {}};
   if (!o.val_split.empty()) out.validation = open_images(o.input, root, o.val_split, out.training->classes());
-  if (out.validation && out.validation->multi_label())
-    throw Error(Error::Kind::unsupported, "how good answers of several labels an image are is not measured yet",
-                "--val-split '' trains without");
+  if (out.validation && out.validation->multi_label() && !out.training->multi_label())
+    throw Error(Error::Kind::argument, "images of evaluation have several labels, those of training one",
+                "--val-split '' trains without; --target-key names the classes");
   return out;
 }
 
-}  // namespace
-
-data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes,
-                                   const data::Shard& shard) {
-  return {.batch = o.batch * o.accumulate,
-          .workers = o.workers,
-          .seed = static_cast<uint64_t>(o.seed),
-          .train = train_config(eval, o),
-          .mix = mix_config(o, classes),
-          .sizes = size_config(o),
-          .views = std::max(1, o.aug_splits),
-          .repeats = o.aug_repeats,
-          .spare_first = o.resplit,
-          .fast_decode = o.input.fast_decode,
-          .classes = classes,
-          .most_bad = o.most_bad,
-          .shard = shard};
+// --eval-metric, or what it is by default of one label or of several.
+std::string metric_of(const TrainingOptions& o, const Images& images) {
+  const bool several = images.training->multi_label();
+  if (o.metric.empty()) return several ? "map" : "top1";
+  const bool of_one = o.metric == "top1" || o.metric == "top5";
+  if (o.metric != "loss" && of_one == several)
+    throw Error(Error::Kind::argument,
+                str_cat("--eval-metric ", o.metric, ": images have ", several ? "several labels" : "one label each"),
+                several ? "map, micro_f1, macro_f1, sample_f1 or loss" : "top1, top5 or loss");
+  return o.metric;
 }
 
-namespace {
+Asked asked_of(const TrainingOptions& o, const Images& images, zoo::ImageModel& model, const data::EvalConfig& eval,
+               const Processes& all) {
+  const data::Shard shard = all.shard(std::max<int64_t>(1, o.tta));
+  const int64_t batch = o.validation_batch.value_or(o.batch);
+  const bool several = images.training->multi_label();
+  if (o.sequences())
+    return {.images = *images.validation,
+            .loader = {},
+            .sequences = SequenceAnswers::Options{.batch = batch,
+                                                  .eval = eval,
+                                                  .limits = sequence_limits(model, o.max_seq_len, {}),
+                                                  .wants = {},
+                                                  .most_bad = o.most_bad,
+                                                  .label_classes = several ? model.num_classes() : 0,
+                                                  .shard = shard}};
+  const data::LoaderOptions reading{.batch = batch,
+                                    .workers = o.workers,
+                                    .eval = eval,
+                                    .fast_decode = o.input.fast_decode,
+                                    .classes = model.num_classes(),
+                                    .several_labels = several,
+                                    .most_bad = o.most_bad,
+                                    .shard = shard};
+  return {.images = *images.validation,
+          .loader = std::make_unique<data::Loader>(*images.validation, reading),
+          .sequences = {}};
+}
 
 train::Schedule schedule_of(const TrainingOptions& o, int64_t batches, double lr) {
   train::ScheduleOptions s = o.schedule;
@@ -377,18 +285,10 @@ int run_head(const TrainingOptions& o, const std::string& settings, const Images
 
 // What evaluates after each epoch, where there are images for that.
 struct Evaluation {
-  std::optional<data::Loader> loader;
+  std::optional<Asked> asked;
   std::optional<Evaluate> evaluate;
   train::Evaluator* get() { return evaluate ? &*evaluate : nullptr; }
 };
-data::LoaderOptions evaluation_options(const TrainingOptions& o, const data::EvalConfig& eval, const Processes& all) {
-  return {.batch = o.validation_batch.value_or(o.batch),
-          .workers = o.workers,
-          .eval = eval,
-          .fast_decode = o.input.fast_decode,
-          .most_bad = o.most_bad,
-          .shard = all.shard(std::max<int64_t>(1, o.tta))};
-}
 
 train::FitOptions fit_options(const TrainingOptions& o, const Processes& all) {
   using Statistics = train::FitOptions::Statistics;
@@ -436,7 +336,8 @@ int run(const TrainingOptions& o, const std::string& settings, const Images& ima
   const zoo::ModelOptions wanted = wanted_model(o, static_cast<int>(images.training->classes().size()));
   Parts parts = make_parts(o, wanted, lr, usual, images.training->multi_label(), all);
   const data::EvalConfig eval = eval_config(*parts.model, o.input);
-  const data::LoaderOptions reading = loader_options(o, eval, parts.model->num_classes(), all.shard());
+  const data::LoaderOptions reading =
+      loader_options(o, eval, *parts.model, parts.model->num_classes(), all.shard());
   data::Loader loader(*images.training, reading);
   train::Schedule schedule = schedule_of(o, loader.batches(), lr);
   if (o.dry_run) {
@@ -451,8 +352,8 @@ int run(const TrainingOptions& o, const std::string& settings, const Images& ima
   if (all.writes()) writer.emplace(o, settings, images, recipe, schedule.epochs(), folder);
   Evaluation evaluation;
   if (images.validation) {
-    evaluation.loader.emplace(*images.validation, evaluation_options(o, eval, all));
-    evaluation.evaluate.emplace(*parts.model, *evaluation.loader, parts.ema.get(), wanted, o,
+    evaluation.asked.emplace(asked_of(o, images, *parts.model, eval, all));
+    evaluation.evaluate.emplace(*parts.model, *evaluation.asked, parts.ema.get(), wanted, o,
                                 writer ? writer->shown() : nullptr, all.peers());
   }
   const FirstInterrupt interrupts;
@@ -487,6 +388,7 @@ int prepare_and_run(CLI::App& command, TrainingOptions& o) {
   const Images images = images_of(o);
   if (!o.head_only && images.validation && images.validation->name(0) == images.training->name(0))
     tell(str_cat("no folder ", o.val_split, ": evaluation asks about the images of training"));
+  o.metric = metric_of(o, images);
   const std::vector<Choice> recipe = take_recipe(command, o, *images.training, all.count());
   if (o.head_only) return run_head(o, settings_text(command), images, recipe);
   o.class_weight = class_weights(o, *images.training,

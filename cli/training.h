@@ -22,8 +22,10 @@ std::unique_ptr<data::Reader> open_images(const InputOptions& o, const std::stri
                                           const std::vector<std::string>& classes = {});
 
 /// What `train` reads images by.
-data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, int classes,
-                                   const data::Shard& shard = {});
+data::LoaderOptions loader_options(const TrainingOptions& o, const data::EvalConfig& eval, zoo::ImageModel& model,
+                                   int classes, const data::Shard& shard = {});
+/// Images in a batch of one process, on average, of so many that it has; of sequences those of the longest.
+double usual_batch(const TrainingOptions& o, int64_t images);
 
 /// While alive, the first Ctrl-C (or SIGTERM) only says so, and a second one ends the process.
 class FirstInterrupt {

@@ -21,7 +21,8 @@ void TrainingLog::step(const train::StepReport& r) {
     note(str_cat("step ", r.updates, ": loss ", r.result.loss, ", gradients ", r.result.norm,
                  ": nothing was changed"));
   const double now = bench::now();
-  const double rate = began_ > 0 ? static_cast<double>((r.updates - counted_) * images_) / (now - began_) : 0;
+  seen_ += o_.sequences() || !o_.img_sizes.empty() ? r.images * images_ / (o_.batch * o_.accumulate) : images_;
+  const double rate = began_ > 0 ? static_cast<double>(seen_) / (now - began_) : 0;
   if (page_) page_->step(r, rate);
   if (due) {
     char text[200];
@@ -38,7 +39,7 @@ void TrainingLog::step(const train::StepReport& r) {
   } else if (line_.due()) {
     line_.show(str_cat("epoch ", r.epoch, ": ", bench::how_far(r.batch, r.batches, "steps", now - epoch_began_)));
   }
-  if (began_ == 0 || due) began_ = now, counted_ = r.updates;
+  if (began_ == 0 || due) began_ = now, seen_ = 0;
 }
 
 void TrainingLog::epoch(const train::EpochReport& r) {
@@ -46,13 +47,14 @@ void TrainingLog::epoch(const train::EpochReport& r) {
   nlohmann::ordered_json entry{{"epoch", r.epoch}, {"train", {{"loss", r.loss}}}};
   if (r.evaluation) {
     const train::Evaluation& e = *r.evaluation;
-    char text[200];
-    std::snprintf(text, sizeof text, "Test: %lld  Loss: %.4f  Acc@1: %.3f  Acc@5: %.3f%s",
-                  static_cast<long long>(r.epoch), e.loss, e.top1, e.top5, r.best ? "  *" : "");
-    note(text);
-    row.insert(row.end(), {{"eval_loss", e.loss}, {"eval_top1", e.top1}, {"eval_top5", e.top5}});
-    entry["validation"] = {{"loss", e.loss}, {"top1", e.top1}, {"top5", e.top5}};
-    events_.add(r.updates, {{"eval/loss", e.loss}, {"eval/top1", e.top1}, {"eval/top5", e.top5}});
+    note(str_cat("Test: ", r.epoch, "  ", figures_text(e), r.best ? "  *" : ""));
+    train::Numbers numbers;
+    for (const auto& [name, value] : e.figures()) {
+      row.emplace_back("eval_" + name, value);
+      entry["validation"][name] = value;
+      numbers.emplace_back("eval/" + name, value);
+    }
+    events_.add(r.updates, numbers);
   }
   for (const std::string& line : bad_lines(r.bad_images)) note(line);
   if (page_) page_->epoch(r);

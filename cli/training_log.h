@@ -36,7 +36,7 @@ class TrainingLog final : public train::Listener {
   train::SummaryCsv summary_;
   train::EventFile events_;
   std::string steps_;
-  int64_t images_, counted_ = 0;
+  int64_t images_, seen_ = 0;                      // of a step; since began_
   double began_ = 0, epoch_began_ = bench::now();
   bench::Progress line_;
   std::vector<nlohmann::ordered_json> results_;

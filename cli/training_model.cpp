@@ -13,6 +13,7 @@ zoo::ModelOptions wanted_model(const TrainingOptions& o, int classes) {
   zoo::ModelOptions m = model_options(o.input, o.model);
   m.num_classes = o.input.num_classes.value_or(classes);
   m.checkpointing = o.grad_checkpointing;
+  if (!o.patch_sizes.empty()) m.set.emplace_back("enable_patch_interpolator", "true");
   if (o.drop > 0) m.drop_rate = static_cast<float>(o.drop);
   if (o.drop_path) m.drop_path_rate = static_cast<float>(*o.drop_path);
   if (o.drop_block && *o.drop_block > 0) m.set.emplace_back("drop_block_rate", str_cat(*o.drop_block));

@@ -38,7 +38,7 @@ struct Later {
 };
 constexpr Later kLater[] = {
     {"--split-bn", "", 0}, {"--amp", "", 0}, {"--model-dtype", "float32"},
-    {"--naflex-loader", "", 0}, {"--save-images", "", 0}, {"--task", "classification"}, {"--bn-momentum", "0.1"},
+    {"--save-images", "", 0}, {"--task", "classification"}, {"--bn-momentum", "0.1"},
 };
 // Parts of those: how they would do it. They are taken, since recipes name them even where they are idle.
 struct Part {
@@ -46,9 +46,7 @@ struct Part {
   int values = 1;
 };
 constexpr Part kParts[] = {
-    {"--amp-dtype"}, {"--kd-token-distill-type"}, {"--naflex-train-seq-lens", -1}, {"--naflex-max-seq-len"},
-    {"--naflex-patch-sizes", -1}, {"--naflex-patch-size-probs", -1}, {"--naflex-loss-scale"},
-    {"--naflex-patchify-channels-first", 0},
+    {"--amp-dtype"},
 };
 
 struct Refused {
@@ -292,6 +290,33 @@ void add_size_options(CLI::App& command, TrainingOptions& o) {
       ->check(CLI::IsMember({"none", "sqrt", "linear"}));
 }
 
+void add_naflex_options(CLI::App& command, TrainingOptions& o) {
+  command.add_flag("--naflex-loader", o.naflex,
+                   "images keep their shapes and become sequences of patches: for models of naflexvit, and ViTs with "
+                   "--model-kwargs use_naflex=true");
+  command
+      .add_option("--naflex-train-seq-lens", o.sequence_lengths,
+                  "patches of a sequence, one of these a batch; all batches have as many patches as --batch-size of "
+                  "the longest")
+      ->check(CLI::Range(1, 1 << 16))
+      ->expected(1, -1);
+  command.add_option("--naflex-max-seq-len", o.max_seq_len, "patches of a sequence of evaluation, at most")
+      ->check(CLI::Range(1, 1 << 16));
+  command
+      .add_option("--naflex-patch-sizes", o.patch_sizes,
+                  "heights and widths of patches, one of these a batch: the model's projection is resampled")
+      ->check(CLI::Range(1, 1024))
+      ->expected(1, -1);
+  command.add_option("--naflex-patch-size-probs", o.patch_size_probs, "how probable each is; default: all alike")
+      ->expected(1, -1);
+  command
+      .add_option("--naflex-loss-scale", o.sequence_loss_scale,
+                  "gradients by the images in a batch over --batch-size: none, sqrt, linear")
+      ->check(CLI::IsMember({"none", "sqrt", "linear"}));
+  command.add_flag("--naflex-patchify-channels-first", o.patches_channels_first,
+                   "patches are one channel after the other, which models say themselves");
+}
+
 void add_loss_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--smoothing", o.smoothing, "label smoothing");
   command.add_option("--loss", o.loss, "ce, bce, asl, poly");
@@ -301,8 +326,10 @@ void add_loss_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--bce-pos-weight", o.bce_pos_weight, "of positive targets");
   command.add_flag("--jsd-loss", o.jsd_loss, "the splits of an image are to be answered alike");
   command.add_option("--kd-model-name", o.teacher, "learn from this model, too");
-  command.add_option("--kd-distill-type", o.distill_type, "its logits or its features")
-      ->check(CLI::IsMember({"logit", "feature"}));
+  command.add_option("--kd-distill-type", o.distill_type, "its logits, its features, or its logits by a second classifier")
+      ->check(CLI::IsMember({"logit", "feature", "token"}));
+  command.add_option("--kd-token-distill-type", o.token_distill_type, "probabilities, or the most probable class")
+      ->check(CLI::IsMember({"soft", "hard"}));
   command.add_option("--distill-loss-weight", o.distill_weight, "of what it says");
   command.add_option("--task-loss-weight", o.task_weight, "of the classes; alone: the other is 1 less this");
   command.add_option("--kd-temperature", o.temperature, "of softmax, for its logits");
@@ -360,6 +387,7 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   add_schedule_options(command, o);
   add_augmentation_options(command, o);
   add_size_options(command, o);
+  add_naflex_options(command, o);
   add_loss_options(command, o);
   command.add_option("--drop", o.drop, "dropout in front of the classifier");
   command.add_option("--drop-path", o.drop_path, "stochastic depth");
@@ -379,8 +407,11 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_flag("--dry-run", o.dry_run, "say what would be done, draw a picture of augmented images, and end");
   command.add_option("--contact-sheet", o.contact_sheet, "where --dry-run draws it, a PNG file");
   command.add_option("--tta", o.tta, "so many images one after the other are one, and their answers' mean counts");
-  command.add_option("--eval-metric", o.metric, "top1, top5 or loss: what the best checkpoint is best at")
-      ->check(CLI::IsMember({"top1", "top5", "loss"}));
+  command
+      .add_option("--eval-metric", o.metric,
+                  "what the best checkpoint is best at: top1 (default), top5 or loss; of several labels an image map "
+                  "(default), micro_f1, macro_f1, sample_f1 or loss")
+      ->check(CLI::IsMember({"", "top1", "top5", "loss", "map", "micro_f1", "macro_f1", "sample_f1"}));
   command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
   command.add_flag("--eager", o.eager, "run steps op by op instead of compiling them");
   command.add_flag("--sync-bn", o.sync_bn, "batch norm over the images of all processes");
@@ -395,8 +426,34 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   take_last(command);
 }
 
+namespace {
+
+// What sequences of patches exclude, as timm's loader of them does not do it.
+void check_sequences(const TrainingOptions& o) {
+  const auto beside = [](bool given, const char* what, const char* help) {
+    if (given) throw Error(Error::Kind::argument, str_cat(what, " beside --naflex-loader"), help);
+  };
+  if (!o.sequences()) return;
+  beside(!o.img_sizes.empty(), "--train-img-sizes", "--naflex-train-seq-lens has lengths of sequences");
+  beside(o.accumulate > 1, "--grad-accum-steps", "batches of sequences have several sizes");
+  beside(o.aug_splits > 0, "--aug-splits", "one of them");
+  beside(o.aug_repeats > 0, "--aug-repeats", "one of them");
+  beside(!o.teacher.empty(), "--kd-model-name", "teachers look at images of one size");
+  beside(o.head_only, "--head-only", "features are those of images of one size");
+  beside(o.train_crop_mode != "rrc", "--train-crop-mode", "sequences have crops of their own");
+  beside(o.mixup_mode != "batch", "--mixup-mode", "images are mixed by pairs of like shapes, with one share a batch");
+  beside(!o.cutmix_minmax.empty(), "--cutmix-minmax", "--cutmix has an alpha");
+  beside(o.input.fast_decode, "--fast-decode", "crops have no size that is known before");
+  if (!o.patch_size_probs.empty() && o.patch_size_probs.size() != o.patch_sizes.size())
+    throw Error(Error::Kind::argument, str_cat(o.patch_sizes.size(), " --naflex-patch-sizes and ",
+                                               o.patch_size_probs.size(), " --naflex-patch-size-probs"));
+}
+
+}  // namespace
+
 void check(const TrainingOptions& o) {
   const auto refuse = [](const char* what, const char* help) { throw Error(Error::Kind::argument, what, help); };
+  check_sequences(o);
   if (o.aug_splits == 1) refuse("--aug-splits 1", "0, or at least 2");
   if (o.jsd_loss && o.aug_splits < 2) refuse("--jsd-loss without --aug-splits", "it compares the splits, 2 at least");
   if (o.mixes() && o.aug_splits > 0) refuse("--aug-splits beside --mixup or --cutmix", "one of them");
@@ -407,7 +464,8 @@ void check(const TrainingOptions& o) {
   if (o.class_weights == "balanced" && !o.loss.empty() && o.loss != "ce" && o.loss != "bce")
     refuse("--class-weights beside a loss that takes none", "--loss ce or bce");
   if (o.class_weights == "balanced" && o.jsd_loss) refuse("--class-weights beside --jsd-loss", "one of them");
-  if (o.mixes() && o.batch * o.accumulate % 2 != 0) refuse("an odd --batch-size is to be mixed", "pairs are");
+  if (o.mixes() && !o.sequences() && o.batch * o.accumulate % 2 != 0)
+    refuse("an odd --batch-size is to be mixed", "pairs are");
   if (o.mixes() && o.mixup_mode == "half" && o.batch % 2 != 0) refuse("half of an odd --batch-size", "an even one");
   if (o.aug_repeats > 0 && o.aug_repeats < 1) refuse("--aug-repeats below 1", "0, or from 1 on");
   if (o.aug_repeats > 0 && !o.img_sizes.empty()) refuse("--aug-repeats beside --train-img-sizes", "one of them");

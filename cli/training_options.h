@@ -94,6 +94,11 @@ struct TrainingOptions {
   std::string size_schedule = "constant", loss_scale = "none";
   double size_spread = 0.65, size_random_mix = 0.1;
   std::optional<int64_t> batches_an_epoch;
+  bool naflex = false, patches_channels_first = false;
+  std::vector<int> sequence_lengths{128, 256, 576, 784, 1024}, patch_sizes;
+  std::vector<double> patch_size_probs;
+  int max_seq_len = 576;                           // of evaluation
+  std::string sequence_loss_scale = "linear";
   int64_t tta = 0;
   bool save_images = false;
   double smoothing = 0.1;
@@ -103,7 +108,7 @@ struct TrainingOptions {
   double drop = 0;
   std::optional<double> drop_path, drop_block;
 
-  std::string teacher, distill_type = "logit";
+  std::string teacher, distill_type = "logit", token_distill_type = "soft";
   std::optional<double> distill_weight, task_weight;
   double temperature = 4;
   std::optional<int64_t> student_features, teacher_features;
@@ -112,7 +117,7 @@ struct TrainingOptions {
   double ema_decay = 0.9998;
   int64_t seed = 42, log_interval = 50, val_interval = 1, recovery_interval = 0, history = 10;
   std::vector<int64_t> save_epochs;
-  std::string output, experiment, metric = "top1", contact_sheet = "contact-sheet.png";
+  std::string output, experiment, metric, contact_sheet = "contact-sheet.png";
   bool dry_run = false;
   bool eager = false;
   // of several processes
@@ -122,6 +127,7 @@ struct TrainingOptions {
   int threads = 0;
   std::vector<std::string> freeze;
 
+  bool sequences() const { return naflex; }          // images keep their shapes and are sequences of patches
   bool mixes() const { return mixup > 0 || cutmix > 0 || !cutmix_minmax.empty(); }
 };
 

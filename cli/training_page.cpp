@@ -85,9 +85,13 @@ void TrainingPage::epoch(const train::EpochReport& r) {
   train_loss_.points.emplace_back(at, r.loss);
   if (r.evaluation) {
     test_loss_.points.emplace_back(at, r.evaluation->loss);
-    top1_.points.emplace_back(at, r.evaluation->top1);
-    top5_.points.emplace_back(at, r.evaluation->top5);
-    if (!best_ || r.evaluation->top1 > best_->top1) best_ = r.evaluation;
+    const std::optional<train::MultiLabelScores>& labels = r.evaluation->labels;
+    top1_.points.emplace_back(at, labels ? labels->map : r.evaluation->top1);
+    top5_.points.emplace_back(at, labels ? labels->micro_f1 : r.evaluation->top5);
+    of_labels_ = labels.has_value();
+    if (of_labels_) top1_.name = "mean average precision", top5_.name = "F1 over all answers";
+    const double first = top1_.points.back().second, second = top5_.points.back().second;
+    if (!best_ || first > best_->first) best_ = {first, second};
     show_answers();
   }
   write_if_due();
@@ -129,8 +133,9 @@ std::string TrainingPage::head(const std::string& state) const {
   std::vector<std::pair<std::string, std::string>> t;
   if (facts_.epochs > 0) t.emplace_back(str_cat(std::min(epoch_ + 1, facts_.epochs), " / ", facts_.epochs), "epoch");
   if (!step_loss_.points.empty()) t.emplace_back(bench::digits(step_loss_.points.back().second), "loss");
-  if (best_) t.emplace_back(bench::digits(best_->top1) + " %", "best accuracy");
-  if (best_) t.emplace_back(bench::digits(best_->top5) + " %", "one of five then");
+  if (best_) t.emplace_back(bench::digits(best_->first) + " %", of_labels_ ? "best mAP" : "best accuracy");
+  if (best_)
+    t.emplace_back(bench::digits(best_->second) + " %", of_labels_ ? "F1 over all answers then" : "one of five then");
   if (images_per_second_ > 0) t.emplace_back(bench::digits(images_per_second_), "images a second");
   t.emplace_back(bench::duration_text(bench::now() - began_), "so far");
   std::string s = str_cat("<h1>", bench::escaped(facts_.title), "</h1>\n<p class='state'>", bench::escaped(state),
@@ -150,7 +155,8 @@ std::string TrainingPage::plots() const {
   };
   return bench::pair_of_cards(
              plot("Loss", "Less is better.", {step_loss_, train_loss_, test_loss_}, {"epochs", "loss"}),
-             plot("Accuracy", "Of the images of evaluation, in per cent.", {top1_, top5_}, {"epochs", "% right"})) +
+             plot(of_labels_ ? "Answers" : "Accuracy", "Of the images of evaluation, in per cent.", {top1_, top5_},
+                  {"epochs", of_labels_ ? "%" : "% right"})) +
          bench::pair_of_cards(plot("Learning rate", "Of the first group of parameters.", {rate_}, {"epochs", "rate"}),
                               plot("Throughput", "While training.", {speed_}, {"epochs", "images a second"}));
 }

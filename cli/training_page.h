@@ -53,7 +53,8 @@ class TrainingPage final : public AnswerListener {
   Curve step_loss_{"a step's", "conv", {}, true}, train_loss_{"an epoch's, in training", "conv"},
       test_loss_{"evaluation's", "depthwise"}, top1_{"the first answer", "conv"}, top5_{"one of five", "norm"},
       rate_{"learning rate", "conv"}, speed_{"images a second", "conv"};
-  std::optional<train::Evaluation> best_;
+  std::optional<std::pair<double, double>> best_;  // of top1_ and top5_
+  bool of_labels_ = false;                         // several an image
   std::optional<train::Mistakes> coming_, shown_;
   std::string worst_;                              // the card of shown_'s, with its pictures
 };

@@ -3,6 +3,7 @@
 // of timm's validate.py.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -77,6 +78,15 @@ data::EvalConfig test_config(const Arguments& a, const zoo::ImageModel& model) {
   return c;
 }
 
+// What asks about the one class of an image, where images have several.
+void refuse_of_one_label(const Arguments& a) {
+  for (const auto& [given, what] : {std::pair{!a.real_labels.empty(), "--real-labels"},
+                                    std::pair{!a.metrics_avg.empty(), "--metrics-avg"}})
+    if (given)
+      throw Error(Error::Kind::argument, str_cat(what, ": these images have several labels"),
+                  "mAP and F1 are measured without it");
+}
+
 // One model with one set of weights.
 Row validate(const Arguments& a, const std::string& name, const std::string& weights, int64_t images_at_a_time,
              const Processes& all) {
@@ -89,12 +99,13 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
     config.crop_pct = 1;
   }
   const std::unique_ptr<data::Reader> reader = open_images(a.input, a.root(), a.split);
-  if (reader->multi_label())
-    throw Error(Error::Kind::unsupported, "how good answers of several labels an image are is not measured yet");
+  if (reader->multi_label()) refuse_of_one_label(a);
   data::Loader loader(*reader, {.batch = images_at_a_time,
                                 .workers = a.workers,
                                 .eval = config,
                                 .fast_decode = a.input.fast_decode,
+                                .classes = options.valid.empty() ? model->num_classes()
+                                                                 : static_cast<int64_t>(options.valid.size()),
                                 .most_bad = a.most_bad,
                                 .shard = all.shard()});
   const auto [first, behind] = all.shard().run(static_cast<int64_t>(reader->size()));
@@ -103,16 +114,19 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
   if (!a.real_labels.empty()) options.real = &real.emplace(a.real_labels);
   options.counter = &counter;
   options.reader = reader.get();
-  const Scores scores = score(*answers_of(a, *model, *reader, loader, config, all.shard(), options.pool), options);
+  const std::unique_ptr<Answers> answers =
+      answers_of(a, *model, *reader, loader, config, all.shard(), options.pool);
+  const Scores scores = score(*answers, options);
   counter.clear();
-  tell_bad(loader);
+  tell_bad(answers->bad());
   train::Evaluation e = scores.evaluation();
   if (real) e.top1 = real->top1(), e.top5 = real->top5();
   Row row{{"model", name}};
-  row["top1"] = rounded(e.top1);
-  row["top1_err"] = rounded(100 - e.top1);
-  row["top5"] = rounded(e.top5);
-  row["top5_err"] = rounded(100 - e.top5);
+  for (const auto& [name, value] : e.figures()) {
+    if (name == "loss" && !e.labels) continue;     // timm's rows of one label have none
+    row[name] = rounded(value);
+    if (!e.labels) row[name + "_err"] = rounded(100 - value);
+  }
   if (!a.metrics_avg.empty()) {
     const Scores::Averages m = scores.averages(a.metrics_avg);
     row[a.metrics_avg + "_precision"] = rounded(m.precision);
@@ -181,6 +195,18 @@ std::vector<Task> tasks_of(const Arguments& a) {
   return out;
 }
 
+std::string summary(const Row& row) {
+  const auto number = [&](const char* key) { return row[key].get<double>(); };
+  std::array<char, 160> text;
+  if (row.contains("map"))
+    std::snprintf(text.data(), text.size(), "mAP %.3f F1 micro %.3f macro %.3f sample %.3f", number("map"),
+                  number("micro_f1"), number("macro_f1"), number("sample_f1"));
+  else
+    std::snprintf(text.data(), text.size(), "Acc@1 %.3f (%.3f) Acc@5 %.3f (%.3f)", number("top1"), number("top1_err"),
+                  number("top5"), number("top5_err"));
+  return text.data();
+}
+
 std::string as_csv(const std::vector<Row>& rows) {
   std::string out;
   for (const auto& [key, value] : rows[0].items()) out += str_cat(out.empty() ? "" : ",", key);
@@ -204,10 +230,7 @@ void run(const Arguments& a) {
     try {
       Row row = validate_or_retry(a, t.model, t.weights, all);
       if (tasks.size() > 1 && !t.weights.empty()) row["checkpoint"] = t.weights;
-      char text[120];
-      std::snprintf(text, sizeof text, " * Acc@1 %.3f (%.3f) Acc@5 %.3f (%.3f)  ", row["top1"].get<double>(),
-                    row["top1_err"].get<double>(), row["top5"].get<double>(), row["top5_err"].get<double>());
-      say(text + t.model);
+      say(str_cat(" * ", summary(row), "  ", t.model));
       rows.push_back(std::move(row));
     } catch (const Error& e) {
       if (tasks.size() == 1 || all.count() > 1) throw;
@@ -216,7 +239,8 @@ void run(const Arguments& a) {
   }
   if (rows.empty()) throw Error(Error::Kind::argument, "nothing could be validated");
   if (!all.writes()) return;
-  std::ranges::stable_sort(rows, [](const Row& x, const Row& y) { return x["top1"] > y["top1"]; });
+  const char* best = rows[0].contains("map") ? "map" : "top1";
+  std::ranges::stable_sort(rows, [&](const Row& x, const Row& y) { return x[best] > y[best]; });
   const nlohmann::ordered_json result = rows.size() == 1 ? rows[0] : nlohmann::ordered_json(rows);
   if (!a.results_file.empty()) {
     AtomicFile file(a.results_file);

@@ -96,6 +96,18 @@ Image jittered(Image image, double most, Chance& chance) {
   return image;
 }
 
+}  // namespace
+
+Image with_channels(const Image& given, int channels) {
+  if (given.channels == channels) return {};
+  return channels == 1 ? to_grey(given) : to_rgb(given);
+}
+
+Filter drawn_filter(const TrainConfig& c, Chance& chance) {
+  if (c.interpolation) return *c.interpolation;
+  return chance.uniform() < 0.5 ? Filter::bilinear : Filter::bicubic;
+}
+
 Image recoloured(Image image, const TrainConfig& c, Chance& chance) {
   if (c.policy) image = (*c.policy)(std::move(image), chance);
   if (c.color_jitter > 0 && (c.color_jitter_prob >= 1 || chance.uniform() < c.color_jitter_prob))
@@ -105,8 +117,6 @@ Image recoloured(Image image, const TrainConfig& c, Chance& chance) {
   if (c.blur_prob > 0 && chance.uniform() < c.blur_prob) image = blurred(image, chance.between(0.1, 2));
   return image;
 }
-
-}  // namespace
 
 TrainCrop parse_train_crop(std::string_view name) {
   if (name == "rrc") return TrainCrop::rrc;
@@ -152,9 +162,8 @@ namespace {
 Image cropped(const Image& given, const TrainConfig& c, Chance& chance) {
   check(given);
   const auto [channels, height, width] = c.input_size;
-  Image converted;
-  if (given.channels != channels) converted = channels == 1 ? to_grey(given) : to_rgb(given);
-  const Image& image = given.channels == channels ? given : converted;
+  const Image converted = with_channels(given, channels);
+  const Image& image = converted.pixels.empty() ? given : converted;
   if (!c.augment)
     return eval_crop(image, {.input_size = c.input_size,
                              .interpolation = c.interpolation.value_or(Filter::bilinear),
@@ -163,9 +172,7 @@ Image cropped(const Image& given, const TrainConfig& c, Chance& chance) {
                              .mean = c.mean,
                              .std = c.std});
   const Window w = c.crop == TrainCrop::rrc ? random_window(extent(image), c, chance) : Window{};
-  const Filter filter = c.interpolation ? *c.interpolation
-                        : chance.uniform() < 0.5 ? Filter::bilinear
-                                                 : Filter::bicubic;
+  const Filter filter = drawn_filter(c, chance);
   Image out = c.crop == TrainCrop::rrc
                   ? resize(crop(image, w.left, w.top, w.width, w.height), width, height, filter)
                   : keep_ratio(image, c, filter, chance);

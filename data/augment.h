@@ -56,6 +56,12 @@ struct TrainConfig {
 int middle_in(int size, int window);
 int somewhere_in(int size, int window, Chance& chance);
 Image mirrored(Image image, bool across, bool upside_down);
+/// An image of so many channels; an empty one where the given one has them.
+Image with_channels(const Image& given, int channels);
+/// The one that is asked for, else either by chance.
+Filter drawn_filter(const TrainConfig& config, Chance& chance);
+/// Through the policy, and of other colours.
+Image recoloured(Image image, const TrainConfig& config, Chance& chance);
 /// Images f32[N, C, H, W], the first `spared` of which stay as they are.
 void erase(Tensor& images, const Erasing& how, Chance& chance, int64_t spared = 0);
 /// The 8-bit image of exactly the input size.

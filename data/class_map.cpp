@@ -13,8 +13,6 @@
 namespace fovea::data {
 namespace {
 
-constexpr int64_t kMostClasses = 10'000'000;
-
 std::string stripped(std::string_view s) {
   constexpr std::string_view kBlank = " \t\r\n\v\f";
   const size_t from = s.find_first_not_of(kBlank);

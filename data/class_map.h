@@ -11,6 +11,9 @@
 
 namespace fovea::data {
 
+/// Numbers of classes are from 0 to this.
+constexpr int64_t kMostClasses = 10'000'000;
+
 /// Several classes may have one number, and numbers may be of no class.
 class ClassMap {
  public:

@@ -69,7 +69,7 @@ IdxArray read_idx(const std::string& path, size_t dims) {
     all *= n;
   }
   // what the header says is believed as far as bytes come
-  constexpr int64_t kPiece = int64_t{64} << 20;
+  constexpr int64_t kPiece = int64_t{1} << 20;
   for (int64_t done = 0; done < all; done = static_cast<int64_t>(out.values.size())) {
     out.values.resize(static_cast<size_t>(std::min(all, done + kPiece)));
     in.read(std::span(out.values).subspan(static_cast<size_t>(done)));

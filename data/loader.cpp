@@ -12,6 +12,7 @@
 
 #include "data/repeats.h"
 #include "data/sample.h"
+#include "data/sequence_training.h"
 #include "engine/core/error.h"
 #include "engine/core/out_of_memory.h"
 
@@ -51,12 +52,14 @@ namespace {
 struct Piece {
   int64_t first = 0, images = 0;
   int size = 0;                                    // 0: the input size
+  SequenceLimits sequence{};                       // of batches of sequences
 };
 
 // A batch that is being filled.
 struct Slot {
   int64_t number = 0, begun = 0, left = 0;         // images that somebody reads or has read; those not read yet
   Batch batch{};
+  std::vector<Tensor> views{};                     // of sequences, before they are cut into patches
   std::map<size_t, std::string> bad{};
   std::exception_ptr error{};
   bool ready = false;
@@ -142,7 +145,7 @@ struct Loader::Work {
     std::map<size_t, std::string> bad;
     std::exception_ptr error;
     try {
-      if (!slot.batch.images) make_room(slot);
+      if (slot.batch.samples.empty()) make_room(slot);
       lock.unlock();
       read_image(slot, i, samples, bad);
     } catch (...) {
@@ -168,8 +171,21 @@ struct Loader::Work {
     const auto [channels, height, width] = o.train ? o.train->input_size : o.eval.input_size;
     const int64_t n = piece.images * views();
     slot.batch.samples.resize(static_cast<size_t>(n));
+    if (o.sequences) return slot.views.resize(static_cast<size_t>(n));
     if (piece.size > 0) slot.batch.images = memory.take({n, channels, piece.size, piece.size});
     else slot.batch.images = memory.take({n, channels, height, width});
+  }
+
+  // Of all views of image i.
+  std::vector<Tensor> places_of(const Slot& slot, int64_t i) const {
+    std::vector<Tensor> places;
+    if (o.sequences) return places;
+    const Shape all = slot.batch.images.shape();
+    const int64_t each = all[1] * all[2] * all[3];
+    for (int64_t v = 0; v < views(); ++v)
+      places.push_back(view_of(slot.batch.images, {1, all[1], all[2], all[3]}, {each, all[2] * all[3], all[3], 1},
+                               (v * pieces[static_cast<size_t>(slot.number)].images + i) * each));
+    return places;
   }
 
   // Image i of the batch, or another one where it cannot be read, into all its views.
@@ -177,12 +193,7 @@ struct Loader::Work {
     const Piece& piece = pieces[static_cast<size_t>(slot.number)];
     const int64_t mine = piece.first + i;
     const auto at = static_cast<size_t>(o.train ? mine * o.shard.of + o.shard.number : mine);
-    const Shape all = slot.batch.images.shape();
-    const int64_t each = all[1] * all[2] * all[3];
-    std::vector<Tensor> places;
-    for (int64_t v = 0; v < views(); ++v)
-      places.push_back(view_of(slot.batch.images, {1, all[1], all[2], all[3]}, {each, all[2] * all[3], all[3], 1},
-                               (v * piece.images + i) * each));
+    std::vector<Tensor> places = places_of(slot, i);
     const size_t wished = order.empty() ? at : order[at];
     size_t turn = 0;                               // how often this image came right before
     while (!order.empty() && turn < at && order[at - turn - 1] == wished) ++turn;
@@ -190,7 +201,8 @@ struct Loader::Work {
     const bool spared = o.spare_first && (views() > 1 || i < piece.images / 2);
     size_t sample = wished;
     for (int attempt = 1;; ++attempt) try {
-        samples.read(sample, key, places, spared);
+        if (o.sequences) slot.views[static_cast<size_t>(i)] = samples.read_sequence(sample, key, piece.sequence);
+        else samples.read(sample, key, places, spared);
         break;
       } catch (const OutOfMemory&) {
         throw;
@@ -205,28 +217,35 @@ struct Loader::Work {
 
   void complete(Slot& slot) {
     Batch& b = slot.batch;
-    const auto n = static_cast<int64_t>(b.samples.size());
-    if (reader.multi_label()) {
-      const int64_t classes = o.classes > 0 ? o.classes : static_cast<int64_t>(reader.classes().size());
-      b.targets = zeros({n, classes});
-      for (int64_t i = 0; i < n; ++i)
-        for (const int64_t label : reader.labels(b.samples[static_cast<size_t>(i)])) {
-          if (label < 0 || label >= classes)
-            throw Error(Error::Kind::argument, str_cat("a sample is of class ", label, " of ", classes));
-          b.targets.mutable_data<float>()[static_cast<size_t>(i * classes + label)] = 1;
-        }
-    } else {
-      std::vector<int64_t> labels;
-      for (const size_t sample : b.samples) labels.push_back(reader.label(sample));
-      b.targets = from<int64_t>(labels, {n});
-    }
-    if (!o.train || !o.mix) return;
+    const int64_t classes = o.classes > 0 ? o.classes : static_cast<int64_t>(reader.classes().size());
+    const bool several = o.several_labels || reader.multi_label();
+    b.targets = several ? label_targets_of(reader, b.samples, classes) : targets_of(reader, b.samples);
     const int64_t number = slot.number * o.shard.of + o.shard.number;  // of all processes' batches
     Chance chance(mixed(mixed(o.seed ^ 0x313Du, static_cast<uint64_t>(epoch)), static_cast<uint64_t>(number)));
-    const bool on = o.mix->off_epoch <= 0 || epoch < o.mix->off_epoch;
+    const bool on = o.mix && (o.mix->off_epoch <= 0 || epoch < o.mix->off_epoch);
+    if (o.sequences) return complete_sequences(slot, chance, on);
+    if (!o.train || !o.mix) return;
     b.targets = mix(b.images, b.targets, *o.mix, chance, on);
     b.samples.resize(static_cast<size_t>(b.images.dim(0)));
     erase(b.images, o.train->erasing, chance, o.spare_first ? b.images.dim(0) / 2 : 0);
+  }
+
+  void complete_sequences(Slot& slot, Chance& chance, bool on) {
+    Batch& b = slot.batch;
+    const SequenceLimits& limits = pieces[static_cast<size_t>(slot.number)].sequence;
+    if (o.mix) b.targets = mix_sequences(slot.views, b.targets, *o.mix, chance, on);
+    std::vector<Patches> all;
+    for (const Tensor& view : slot.views) all.push_back(patchify(view, limits.patch, limits.channels_last));
+    slot.views.clear();
+    SequenceBatch made = collate(all, limits.max_seq_len);
+    const int64_t n = made.valid.dim(0), channels = o.train->input_size[0];
+    erase_patches(made, o.train->erasing, {o.train->input_size[0], limits.channels_last}, chance,
+                  o.spare_first ? n / 2 : 0);
+    b.coords = made.coords, b.valid = made.valid, b.images = made.patches;
+    if (!o.sequences->whole_patches) return;
+    const int64_t h = limits.patch[0], w = limits.patch[1], length = limits.max_seq_len, each = h * w * channels;
+    const Shape shape = limits.channels_last ? Shape{n, length, h, w, channels} : Shape{n, length, channels, h, w};
+    b.images = view_of(made.patches, shape, {length * each, each, each / shape[2], shape[4], 1}, 0);
   }
 
   const Reader& reader;
@@ -244,10 +263,37 @@ struct Loader::Work {
   std::vector<std::thread> threads;
 };
 
+Tensors Batch::operands() const {
+  return coords ? Tensors{images, coords, valid, targets} : Tensors{images, targets};
+}
+
+Tensor targets_of(const Reader& reader, std::span<const size_t> samples) {
+  std::vector<int64_t> labels;
+  for (const size_t sample : samples) labels.push_back(reader.label(sample));
+  return from<int64_t>(labels, {static_cast<int64_t>(labels.size())});
+}
+
+Tensor label_targets_of(const Reader& reader, std::span<const size_t> samples, int64_t classes) {
+  const auto n = static_cast<int64_t>(samples.size());
+  Tensor out = zeros({n, classes});
+  for (int64_t i = 0; i < n; ++i)
+    for (const int64_t label : reader.labels(samples[static_cast<size_t>(i)])) {
+      if (label < 0 || label >= classes)
+        throw Error(Error::Kind::argument, str_cat("a sample is of class ", label, " of ", classes));
+      out.mutable_data<float>()[static_cast<size_t>(i * classes + label)] = 1;
+    }
+  return out;
+}
+
 Loader::Loader(const Reader& reader, LoaderOptions options) : reader_(reader), o_(std::move(options)) {
   if (o_.shard.of < 1 || o_.shard.number < 0 || o_.shard.number >= o_.shard.of || o_.shard.unit < 1)
     throw Error(Error::Kind::argument, str_cat("part ", o_.shard.number, " of ", o_.shard.of, " of the images"));
   if (o_.train && o_.sizes) sizes_.emplace(*o_.sizes, images(), o_.seed);
+  if (!o_.train) o_.sequences.reset();
+  if (o_.sequences) sequences_.emplace(*o_.sequences, images(), o_.seed);
+  if (o_.sequences && (o_.sizes || o_.repeats > 0 || o_.views > 1 || o_.shard.of > 1))
+    throw Error(Error::Kind::argument, "sequences of patches beside several sizes, repeats, views or processes",
+                "one of them");
   if (o_.sizes && o_.repeats > 0)
     throw Error(Error::Kind::argument, "images are repeated, and of several sizes", "one of them");
   if (o_.batch < 1) throw Error(Error::Kind::argument, str_cat("batches of ", o_.batch, " images"));
@@ -271,6 +317,7 @@ int64_t Loader::images() const {
 
 int64_t Loader::batches() const {
   if (sizes_) return sizes_->batches();
+  if (sequences_) return sequences_->batches();
   const int64_t n = images();
   return o_.train ? n / o_.batch : (n + o_.batch - 1) / o_.batch;
 }
@@ -285,11 +332,18 @@ void Loader::begin(int64_t epoch, int64_t first_batch, std::span<const size_t> b
   const int64_t all = o_.train ? n : o_.shard.run(n)[1];
   if (sizes_) {
     for (const SizeSchedule::Batch& b : sizes_->epoch(epoch)) {
-      pieces.push_back({at, b.images, o_.sizes->sizes[static_cast<size_t>(b.size)]});
+      pieces.push_back({at, b.images, o_.sizes->sizes[static_cast<size_t>(b.size)], {}});
+      at += b.images;
+    }
+  } else if (sequences_) {
+    for (const SequenceSchedule::Batch& b : sequences_->epoch(epoch)) {
+      pieces.push_back({at, b.images, 0, {.patch = o_.sequences->patches[static_cast<size_t>(b.patch)],
+                                          .max_seq_len = b.length,
+                                          .channels_last = o_.sequences->channels_last}});
       at += b.images;
     }
   } else {
-    for (int64_t i = 0; i < batches(); ++i, at += o_.batch) pieces.push_back({at, std::min(o_.batch, all - at)});
+    for (int64_t i = 0; i < batches(); ++i, at += o_.batch) pieces.push_back({at, std::min(o_.batch, all - at), 0, {}});
   }
   work_ = std::make_unique<Work>(reader_, o_, memory_, std::move(pieces), epoch, first_batch);
 }

@@ -17,6 +17,7 @@
 #include "data/folder.h"
 #include "data/mix.h"
 #include "data/reader.h"
+#include "data/sequence_schedule.h"
 #include "data/sizes.h"
 #include "data/transform.h"
 
@@ -39,6 +40,8 @@ struct LoaderOptions {
   std::optional<TrainConfig> train{};              // for training: shuffled, and what fills no batch is left out
   std::optional<MixConfig> mix{};                  // of training: targets are then f32[N, classes]
   std::optional<SizeConfig> sizes{};               // of training: batches of several sizes of images
+  // of training: images keep their shapes and are sequences of patches; `batch` does not count then
+  std::optional<SequenceConfig> sequences{};
   int views = 1;                                   // of each image of training: all first ones, then all second ones
   double repeats = 0;                              // of training: how often an image comes in an epoch; 0: once
   bool spare_first = false;                        // first views, or the first half of a batch, are not erased
@@ -46,6 +49,7 @@ struct LoaderOptions {
   DecodeOptions decode{};
   bool fast_decode = false;                        // JPEGs at a fraction of their size where crops allow it
   int64_t classes = 0;                             // of targets of several labels; 0: as many as the reader has
+  bool several_labels = false;                     // targets are so, even where all samples have one label each
   int64_t most_bad = 100;                          // images that cannot be read: more of them in an epoch are an error
   Shard shard{};                                   // batches, and their number, are those of this part
 };
@@ -54,7 +58,18 @@ struct Batch {
   // f32[N, C, H, W], and i64[N], of mixtures and of several labels f32[N, classes]
   Tensor images, targets;
   std::vector<size_t> samples;                     // their numbers in the reader
+  // Of sequences: images are then patches f32[N, L, values], or f32[N, L, height, width, C] or f32[N, L, C, height,
+  // width] as SequenceConfig says, i64[N, L, 2], and which of them are not just filled up, bool[N, L].
+  Tensor coords{}, valid{};
+  /// All of these in the order of an objective's operands: images, of sequences coords and valid, targets.
+  Tensors operands() const;
 };
+
+/// The classes of samples, i64[N].
+Tensor targets_of(const Reader& reader, std::span<const size_t> samples);
+/// Of several labels a sample: f32[N, classes], 1 where a sample is of a class. Throws Error(argument) for classes that
+/// are none of these.
+Tensor label_targets_of(const Reader& reader, std::span<const size_t> samples, int64_t classes);
 
 class Loader {
  public:
@@ -82,6 +97,7 @@ class Loader {
   const Reader& reader_;
   LoaderOptions o_;
   std::optional<SizeSchedule> sizes_;
+  std::optional<SequenceSchedule> sequences_;
   std::map<size_t, std::string> bad_;
   BatchMemory memory_;
   std::unique_ptr<Work> work_;                     // ends before what it takes memory from

@@ -122,7 +122,6 @@ void mix_images(std::span<float> values, std::span<const Share> shares, int64_t 
   }
 }
 
-// f32[N, classes] before mixing.
 std::vector<float> smoothed(const Tensor& targets, const MixConfig& c) {
   const auto n = static_cast<size_t>(targets.dim(0)), classes = static_cast<size_t>(c.classes);
   if (targets.dtype() == DType::f32) {
@@ -159,6 +158,10 @@ void check(const Tensor& images, const Tensor& targets, const MixConfig& c) {
 }
 
 }  // namespace
+
+Tensor smoothed_targets(const Tensor& targets, const MixConfig& c) {
+  return from<float>(smoothed(targets, c), {targets.dim(0), c.classes});
+}
 
 MixConfig::Mode parse_mix_mode(std::string_view name) {
   if (name == "batch") return MixConfig::Mode::batch;

@@ -25,6 +25,9 @@ struct MixConfig {
 };
 MixConfig::Mode parse_mix_mode(std::string_view name);
 
+/// f32[N, classes] before mixing, of what mix() takes.
+Tensor smoothed_targets(const Tensor& targets, const MixConfig& config);
+
 /// Images f32[N, C, H, W] are mixed in place, each with the one as far from the other end; N is even. Targets i64[N],
 /// or f32[N, classes] of several labels an image, become f32[N, classes], smoothed: of classes towards all alike, of
 /// labels towards 1/2. `on` false: without mixing. Drawn and added up as timm's mixup.py does,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // data/sample.h — SampleReader: one sample from where it lies to its place in a batch.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "data/augment.h"
 #include "data/decode.h"
 #include "data/reader.h"
+#include "data/sequence.h"
 #include "data/transform.h"
 #include "engine/core/tensor.h"
 
@@ -30,9 +32,13 @@ class SampleReader {
   /// `spare_first`: nothing is erased of the first. Only what the crop needs of a JPEG is decoded, which changes no
   /// value. Throws Error where the sample cannot be read or decoded.
   void read(size_t sample, uint64_t key, std::span<Tensor> out, bool spare_first);
+  /// sequence_view() of it, of training.
+  Tensor read_sequence(size_t sample, uint64_t key, const SequenceLimits& limits);
 
  private:
-  const Image& decoded(const Stored& stored, size_t sample, uint64_t key, const TrainConfig* train);
+  // `part` says what will be looked at of an image of some size; with `reduced_to` larger JPEGs may be reduced.
+  template <class F>
+  const Image& decoded(const Stored& stored, size_t sample, const F& part, const std::array<int, 3>* reduced_to);
   const Reader& reader_;
   const SampleOptions& o_;
   Image scratch_;

@@ -205,10 +205,34 @@ Patches patchify(const Tensor& image, std::array<int, 2> patch, bool channels_la
   return out;
 }
 
+Tensor unpatchify(const SequenceBatch& batch, std::array<int, 2> patch, bool channels_last) {
+  const int64_t n = batch.valid.dim(0), length = batch.valid.dim(1), ph = patch[0], pw = patch[1];
+  const int64_t each = batch.patches.numel() / std::max<int64_t>(1, n * length), c = each / (ph * pw);
+  const std::span<const int64_t> places = batch.coords.data<int64_t>();
+  const std::span<const bool> valid = batch.valid.data<bool>();
+  int64_t rows = 1, columns = 1;
+  for (size_t i = 0; i < valid.size(); ++i)
+    if (valid[i]) rows = std::max(rows, places[2 * i] + 1), columns = std::max(columns, places[2 * i + 1] + 1);
+  Tensor out = zeros({n, c, rows * ph, columns * pw});
+  const std::span<float> pixels = out.mutable_data<float>();
+  const std::span<const float> values = batch.patches.data<float>();
+  const int64_t step_c = channels_last ? 1 : ph * pw, step_x = channels_last ? c : 1;
+  for (int64_t i = 0; i < n * length; ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (!valid[at]) continue;
+    const int64_t top = places[2 * at] * ph, left = places[2 * at + 1] * pw;
+    for (int64_t channel = 0; channel < c; ++channel)
+      for (int64_t y = 0; y < ph; ++y)
+        for (int64_t x = 0; x < pw; ++x)
+          pixels[static_cast<size_t>(((i / length * c + channel) * rows * ph + top + y) * columns * pw + left + x)] =
+              values[static_cast<size_t>(i * each + channel * step_c + (y * pw + x) * step_x)];
+  }
+  return out;
+}
+
 Patches sequence_transform(const Image& image, const EvalConfig& config, const SequenceLimits& limits) {
   check(image);
-  Image converted;
-  if (image.channels != config.input_size[0]) converted = image.channels == 3 ? to_grey(image) : to_rgb(image);
+  const Image converted = with_channels(image, config.input_size[0]);
   const Image& source = converted.pixels.empty() ? image : converted;
   const Image resized = resize_to_sequence(source, limits, config.interpolation);
   return patchify(to_tensor(resized, config.mean, config.std), limits.patch, limits.channels_last);

@@ -83,5 +83,8 @@ struct SequenceBatch {
   Tensor valid;    // bool[N, L]
 };
 SequenceBatch collate(std::span<const Patches> sequences, int64_t length);
+/// What patchify() cut: pictures f32[N, C, H, W] of a batch, as large as the largest, 0 where there are no patches.
+/// Heights and widths of patches may be dimensions of their own.
+Tensor unpatchify(const SequenceBatch& batch, std::array<int, 2> patch, bool channels_last = true);
 
 }  // namespace fovea::data

@@ -122,7 +122,12 @@ void WebDataset::take(size_t shard, const RegularFile& file, const Group& group,
       labels.push_back(by_name ? *by_name : mapped(o.class_map, l, whose));
     }
   }
-  for (const int64_t l : labels) most_ = std::max(most_, l);
+  for (const int64_t l : labels) {
+    if (l > kMostClasses)
+      throw Error(Error::Kind::format, str_cat(whose, " is of class ", l),
+                  str_cat("numbers of classes are from 0 to ", kMostClasses));
+    most_ = std::max(most_, l);
+  }
   add(labels);
   places_.push_back({shard, *image});
 }

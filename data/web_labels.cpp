@@ -49,7 +49,13 @@ int64_t integer(const Json& v, const std::string& whose) {
 
 WebLabels web_labels(const std::string& json, const std::vector<std::string>& keys, const TargetOptions& target,
                      const std::string& whose) {
-  const Json all = Json::parse(json, nullptr, false);
+  constexpr int kDeepest = 64;                     // what looks at it calls itself, level by level
+  const auto shallow = [&](int depth, Json::parse_event_t, const Json&) {
+    if (depth > kDeepest)
+      throw Error(Error::Kind::format, str_cat(whose, ": its .json nests deeper than ", kDeepest, " levels"));
+    return true;
+  };
+  const Json all = Json::parse(json, shallow, false);
   if (all.is_discarded()) throw Error(Error::Kind::format, str_cat(whose, ": its .json is not JSON"));
   WebLabels out{.labels = {}, .several = true};
   for (size_t i = 0; i < keys.size(); ++i)

@@ -7,6 +7,8 @@
 # Each target begins with its corpus, the recorded files that are of its kind, and what is crafted; runs for N seconds; and with --keep
 # the files that reach the most of the code, the smallest first, become the corpus, as far as they fit. A finding lies in BUILD/findings.
 import argparse
+import gzip
+import io
 import os
 import pathlib
 import random
@@ -14,13 +16,14 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import zipfile
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CORPUS, GOLDEN = ROOT / "test/fuzz/corpus", ROOT / "test/golden"
 TARGETS = ["safetensors", "torch_zip", "torch_stream", "torch_tar", "pickle", "npy", "npz", "shard_index", "any_weights", "hub_config", "hub_names",
-           "image_header", "image"]
+           "image_header", "image", "tar_index", "idx", "csv_images", "web_shard"]
 CRAFTED = {"safetensors": ["safetensors"], "torch_zip": ["torch_zip"], "torch_stream": ["torch_stream"], "npy": ["npy"], "npz": ["npz"],
            "any_weights": ["safetensors", "torch_zip", "torch_stream", "npy", "npz"]}
 ENDS = {"safetensors": [".safetensors"], "torch_zip": [".zip.pth", ".zip.pth.tar", ".pt"], "torch_stream": [".stream.pth", ".stream.pth.tar"],
@@ -35,9 +38,58 @@ TEXTS = {
                    '{"architecture": "resnet18", "num_classes": 7, "mean": [0, 0, 0], "labels": ["a"]}', "{}", "[]", "{", '{"architecture": 3}', "null",
                    '{"architecture": "x", "pretrained_cfg": {"std": [0, 1, 1]}}', '{"architecture": "x", "model_args": {"a": [[1]]}}',
                    '{"architecture": "x", "num_classes": -1}'],
+    "tar_index": ["end\n", "0 512 100 a/1.jpg\nend\n", "a 0 0 in.tar\n1 1024 7 x.png\n1 2048 9 y\\nz\\\\.png\n0 0 4096 all\nend\n", "1 0 0 x\nend\n",
+                  "0 4096 1 beyond\nend\n", "0 18446744073709551615 1 x\nend\n", "0 1 18446744073709551615 x\nend\n", "0 1 2\nend\n", "0 512 100 cut",
+                  "b 0 0 x\nend\n"],
+    "csv_images": ["1.jpg,cat\n2.jpg,dog\n", "path,a,b\n1.png,0,1\n2.png,1,0.5\n", "\ufeffpath,b\r\n\"a,\"\"b\"\".jpg\",7\r\n", "1.jpg,3;5\n2.jpg,\n", "1.jpg,0;1;1\n2.jpg,1;0;0\n",
+                   "1.jpg\n", "\"1.jpg,2\n", "1.jpg,9223372036854775807\n", "1.jpg,20000000\n", "a,b\n", "1.jpg,1\n\n2.jpg,x;y\n", "path,a,b\n1.jpg,1,x\n"],
     "hub_names": ["timm/resnet18.a1_in1k@main\nmodel.safetensors", "https://hub.example:443/a/b?c#d\n/x/../y", "http://me:pw@h\n//other/x", "a/b@refs/pr/1\nsub/x.bin",
                   "https://h\\@evil/\n?x", "http://h/a\nhttps://other/", "gpt2\n..", "a--b/c\nCON", "http://[::1]:80/\nx", "HTTPS://H\n"],
 }
+
+
+def archive(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()[:-8192]  # most of the end is zeros
+
+
+def web_shards():
+    label = b'{"a": %s, "b": {"c": 1}}'
+    yield archive([("0/x.jpg", b"one"), ("0/x.cls", b"3\n"), ("0/y.png", b"two"), ("0/y.cls", b"0")])
+    for a in (b"2", b"[0, 1, 1]", b"[]", b"-1", b"true", b"9223372036854775807", b'"x"', b"[" * 100 + b"]" * 100):
+        yield archive([("x.jpg", b"one"), ("x.json", label % a)])
+    yield archive([("x.jpg", b"one"), ("x.json", label % b"2"), ("y.jpg", b""), ("y.json", label % b"[1]")])
+    yield archive([("x.jpg", b"one"), ("x.JPG", b"two"), ("x.cls", b"1")])
+    yield archive([("__about__/x.jpg", b""), ("noname", b""), (".jpg", b"")])
+    yield archive([("x.jpg", b"one"), ("x.cls", b"99999999999")])
+    yield from ((GOLDEN / "data" / name).read_bytes() for name in ("gnu.tar", "pax.tar"))
+
+
+def idx_files():
+    def array(sizes, values):
+        return struct.pack(f">BBBB{len(sizes)}I", 0, 0, 8, len(sizes), *sizes) + values
+
+    def pair(images, labels):
+        return struct.pack("<H", len(images)) + images + labels
+
+    images, labels = array([3, 2, 4], bytes(range(24))), array([3], b"\0\2\1")
+    yield pair(images, labels)
+    yield pair(gzip.compress(images, mtime=0), gzip.compress(labels, mtime=0))
+    yield pair(images, array([2], b"\0\1"))
+    yield pair(labels, images)
+    yield pair(array([3, 2, 4], b"cut"), labels)
+    yield pair(array([1 << 16, 1 << 16, 1], b""), labels)
+    yield pair(array([4294967295, 4294967295, 4294967295], b""), labels)
+    yield pair(array([0, 2, 2], b""), array([0], b""))
+    yield pair(array([1, 1, 200], bytes(200)), array([1], b"\xff"))
+
+
+MADE = {"web_shard": web_shards, "idx": idx_files}
 
 
 def packed_images(path):
@@ -73,6 +125,8 @@ def seeds(target):
     if target.startswith("image"):
         for name in ("jpegs", "pngs", "webps", "gifs", "bmps", "tiffs"):
             yield from packed_images(GOLDEN / "data" / f"{name}.bin")
+    if target in MADE:
+        yield from MADE[target]()
     if target in CRAFTED:
         sys.path.insert(0, str(GOLDEN / "record"))
         try:

@@ -48,13 +48,24 @@ std::string_view name_of(Ended e) {
   return names[static_cast<size_t>(e)];
 }
 
+std::vector<std::pair<std::string, double>> Evaluation::figures() const {
+  if (!labels) return {{"loss", loss}, {"top1", top1}, {"top5", top5}};
+  return {{"loss", loss},
+          {"map", labels->map},
+          {"micro_f1", labels->micro_f1},
+          {"macro_f1", labels->macro_f1},
+          {"sample_f1", labels->sample_f1}};
+}
+
 Fit::Fit(Module& model, Optimizer& optimizer, Step& step, Schedule& schedule, data::Loader& loader,
          const FitOptions& options, Checkpoints* checkpoints, Evaluator* evaluator, Listener* listener)
     : model_(model), optimizer_(optimizer), step_(step), schedule_(schedule), loader_(loader), options_(options),
       checkpoints_(checkpoints), evaluator_(evaluator), listener_(listener) {
   if (options_.epochs <= 0) options_.epochs = schedule_.epochs();
-  if (options_.metric != "top1" && options_.metric != "top5" && options_.metric != "loss")
-    throw Error(Error::Kind::argument, str_cat("no metric '", options_.metric, "'"), "there are: top1, top5, loss");
+  constexpr std::array<std::string_view, 7> known{"top1", "top5", "loss", "map", "micro_f1", "macro_f1", "sample_f1"};
+  if (std::ranges::find(known, options_.metric) == known.end())
+    throw Error(Error::Kind::argument, str_cat("no metric '", options_.metric, "'"),
+                "there are: top1, top5, loss; of several labels map, micro_f1, macro_f1, sample_f1, loss");
   optimizer_.set_lr(schedule_.lr());
 }
 
@@ -133,7 +144,12 @@ void Fit::save(const std::string& name, double metric) {
 }
 
 double Fit::metric_of(const Evaluation& e) const {
-  return options_.metric == "loss" ? e.loss : options_.metric == "top5" ? e.top5 : e.top1;
+  std::string there;
+  for (const auto& [name, value] : e.figures()) {
+    if (name == options_.metric) return value;
+    there += str_cat(there.empty() ? "" : ", ", name);
+  }
+  throw Error(Error::Kind::argument, str_cat("evaluation has no ", options_.metric), str_cat("it has: ", there));
 }
 
 // Where one is asked to stop, all do, after the same step.
@@ -148,8 +164,7 @@ std::optional<Ended> Fit::run_epoch() {
   bad_.clear();
   data::Batch batch;
   while (loader_.next(batch)) {
-    const std::array operands{batch.images, batch.targets};
-    const StepResult result = step_.take(operands);
+    const StepResult result = step_.take(batch.operands());
     ++updates_;
     ++batch_;
     not_finite_ = result.skipped || result.loss != result.loss ? not_finite_ + 1 : 0;
@@ -160,7 +175,8 @@ std::optional<Ended> Fit::run_epoch() {
     }
     if (listener_)
       listener_->step({epoch_, batch_, loader_.batches(), updates_, result, optimizer_.lr(),
-                       images_ > 0 ? loss_sum_ / images_ : result.loss});
+                       images_ > 0 ? loss_sum_ / images_ : result.loss,
+                       static_cast<int64_t>(batch.samples.size())});
     schedule_.update(updates_);
     optimizer_.set_lr(schedule_.lr());
     if (not_finite_ >= options_.most_not_finite) return Ended::diverged;

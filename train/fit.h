@@ -6,11 +6,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/loader.h"
 #include "engine/core/peers.h"
 #include "train/checkpoint.h"
+#include "train/multi_label.h"
 #include "train/schedule.h"
 #include "train/step.h"
 
@@ -18,6 +20,10 @@ namespace fovea::train {
 
 struct Evaluation {
   double loss = 0, top1 = 0, top5 = 0;             // the latter in per cent
+  std::optional<MultiLabelScores> labels{};        // of several labels an image; top1 and top5 do not count then
+  /// Names and values of what was measured, as --eval-metric has them: loss, top1, top5, or loss, map, micro_f1,
+  /// macro_f1, sample_f1.
+  std::vector<std::pair<std::string, double>> figures() const;
 };
 /// How good the model is now; the caller's business. May throw Cancelled: the run then ends as one that was
 /// interrupted, and evaluates when it is resumed.
@@ -38,6 +44,7 @@ struct StepReport {
   int64_t epoch = 0, batch = 0, batches = 0, updates = 0;
   StepResult result;
   double lr = 0, mean_loss = 0;                    // the latter of the epoch so far
+  int64_t images = 0;                              // in the batch
 };
 struct Listener {
   virtual ~Listener() = default;
@@ -51,7 +58,7 @@ struct FitOptions {
   int64_t stop_epoch = 0;                          // not 0: ends early, the schedule unchanged
   int64_t val_interval = 1, recovery_interval = 0; // in epochs; in steps, 0: none
   int64_t history = 10;                            // checkpoints that are kept, the best
-  std::string metric = "top1";                     // or top5, loss: what "best" looks at
+  std::string metric = "top1";                     // what "best" looks at: of Evaluation::figures()
   std::vector<int64_t> milestones{};               // epochs whose checkpoints stay, as "milestone-N"
   int64_t patience = 0;                            // epochs without a better metric, then it ends; 0: never
   int64_t most_not_finite = 5;                     // steps in a row that change nothing, then it ends
@@ -95,7 +102,7 @@ class Fit {
   Notes read(const std::string& checkpoint);
   Notes notes(double metric) const;
   bool better(double a, double b) const { return options_.metric == "loss" ? a < b : a > b; }
-  double metric_of(const Evaluation& e) const;
+  double metric_of(const Evaluation& e) const;    // throws Error(argument) where it was not measured
   void prune(int64_t newest);
 
   Module& model_;

@@ -85,11 +85,13 @@ Gradients Step::learn(std::span<const Tensor> batch, const Tensor& random, Gradi
       const UseRandomStep first(random);
       signs = optimizer_.signs();
     }
+    const double weight = options_.objective->weight(part);
+    const Tensor pulls = weight == 1 ? share : share * weight;
     if (sends && !bends) {
-      backward(share, leaves, exchange);
+      backward(pulls, leaves, exchange);
       continue;
     }
-    const Gradients g = bends ? grad(std::span(&share, 1), leaves, {}, true) : backward(share, leaves);
+    const Gradients g = bends ? grad(std::span(&pulls, 1), leaves, {}, true) : backward(pulls, leaves);
     if (bends) {
       const Tensors turned = grad(g, leaves, signs);
       for (size_t k = 0; k < turned.size(); ++k) {

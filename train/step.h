@@ -22,6 +22,8 @@ namespace fovea::train {
 struct Objective {
   virtual ~Objective() = default;
   virtual Tensor operator()(Module& model, std::span<const Tensor> batch) const = 0;
+  /// What gradients of such a batch are multiplied by; it may depend on shapes. Losses are told without it.
+  virtual double weight(std::span<const Tensor>) const { return 1; }
 };
 /// The loss of batch[0]'s logits and batch[1]; cross entropy, if it is null.
 std::shared_ptr<const Objective> classification(std::shared_ptr<const Loss> loss = {});

@@ -130,12 +130,53 @@ TEST_CASE("images of several labels are trained on", "[cli][train][slow]") {
   INFO(o.err);
   REQUIRE(o.code == 0);
   CHECK(o.err.find("32 images of 3 classes") != o.err.npos);
-  Args measured = flags;
-  measured.back() = "train";
-  CHECK(train(scratch, "measured", scratch / "data", measured).code == 1);
+  Args one = flags;
+  one.back() = "train";
+  one.insert(one.end(), {"--eval-metric", "top1"});
+  const Outcome refused = train(scratch, "one", scratch / "data", one);
+  CHECK(refused.code == 1);
+  CHECK(refused.err.find("images have several labels") != refused.err.npos);
   Args mixed = flags;
   mixed.insert(mixed.end(), {"--mixup", "1"});
   CHECK(train(scratch, "mixed", scratch / "data", mixed).code == 0);
+}
+
+TEST_CASE("answers of several labels are measured while training and after it", "[cli][train][slow]") {
+  const Scratch scratch;
+  test::write_image_folder(scratch / "data/images", 2, 16, 40, 1);
+  std::string table = "path,a,b,c\n";
+  for (int i = 0; i < 32; ++i)
+    table += str_cat("images/class", i / 16, "/", i % 16, ".bmp,", i % 2, ",", i / 16, ",", i % 3 == 0 ? 1 : 0, "\n");
+  test::write_file(scratch / "data/train.csv", table);
+  const Args data{"--dataset", "csv", "--target-key", "a,b,c"};
+  Args flags = data;
+  flags.insert(flags.end(), {"--val-split", "train", "--eval-metric", "sample_f1", "--html", scratch / "page.html"});
+  const Outcome o = train(scratch, "several", scratch / "data", flags);
+  INFO(o.err);
+  REQUIRE(o.code == 0);
+  CHECK(o.err.find("  mAP: ") != o.err.npos);
+  const std::string folder = scratch / "out/several/", summary = test::read_file(folder + "summary.csv");
+  CHECK(summary.starts_with("epoch,train_loss,eval_loss,eval_map,eval_micro_f1,eval_macro_f1,eval_sample_f1,lr\n"));
+  CHECK(test::read_file(scratch / "page.html").find("best mAP") != std::string::npos);
+  const auto best = nlohmann::json::parse(o.out.substr(o.out.find("--result\n") + 9));
+  CHECK(best[0].at("validation").at("sample_f1") >= best[1].at("validation").at("sample_f1"));
+
+  // The last epoch's weights are measured as training measured them.
+  Args ask{"validate",     scratch / "data", "--model",   "test_resnet", "--checkpoint",  folder + "last.safetensors",
+           "--img-size",   "32",             "--num-classes", "3",         "--split",       "train",
+           "--results-file", scratch / "r.csv"};
+  ask.insert(ask.end(), data.begin(), data.end());
+  const Outcome asked = run_tool(scratch / ".", ask);
+  INFO(asked.err);
+  REQUIRE(asked.code == 0);
+  const auto row = nlohmann::json::parse(asked.out.substr(asked.out.find("--result\n") + 9));
+  const nlohmann::json& last = best[0].at("epoch") == 1 ? best[0] : best[1];
+  for (const char* key : {"loss", "map", "micro_f1", "macro_f1", "sample_f1"})
+    CHECK(row.at(key).get<double>() == Approx(last.at("validation").at(key).get<double>()).margin(2e-4));
+  CHECK_FALSE(row.contains("top1"));
+  CHECK(test::read_file(scratch / "r.csv").starts_with("model,loss,map,micro_f1,macro_f1,sample_f1,param_count"));
+  ask.insert(ask.end(), {"--metrics-avg", "macro"});
+  CHECK(run_tool(scratch / ".", ask).code == 1);
 }
 
 TEST_CASE("datasets of other libraries are refused, and loaders measured", "[cli]") {

@@ -108,8 +108,18 @@ TEST_CASE("neighbours and a probe say how good features are", "[cli][train][slow
   CHECK(many.err.find("k=49 neighbours of 48 images") != many.err.npos);
   data.scratch.file("data/train/class0/3.bmp", "no image");
   const Outcome bad = data.run({"knn", data.scratch / "data", "-k", "1"}, with);
-  CHECK(bad.code == 0);
-  CHECK_THAT(bad.err, contains_text("class0/3.bmp is not an image") && contains_text("1 images could not be read"));
+  CHECK(result_of(bad).at("known") == 47);
+  CHECK_THAT(bad.err, contains_text("class0/3.bmp is not an image") && contains_text("1 images could not be read") &&
+                          contains_text("1 of 48 images have no features"));
+  const Outcome kept = data.run({"knn", data.scratch / "data", "-k", "1", "47"}, with);
+  CHECK(result_of(kept).at("known") == 47);
+  CHECK(result_of(kept).at("top1_k1") == result_of(bad).at("top1_k1"));
+  CHECK_THAT(kept.err, contains_text("1 of 48 images have no features") && !contains_text("is not an image"));
+  CHECK(data.run({"knn", data.scratch / "data", "-k", "48"}, with).code == 1);
+  // without it features are the same
+  std::filesystem::remove(data.scratch / "data/train/class0/3.bmp");
+  CHECK(result_of(data.run({"knn", data.scratch / "data", "-k", "1"}, with)).at("top1_k1") ==
+        result_of(bad).at("top1_k1"));
 }
 
 TEST_CASE("a recipe goes by the images, says why, and flags win", "[cli][train][slow]") {

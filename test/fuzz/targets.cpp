@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/fuzz/targets.h"
 
-#include <stdexcept>
+#include <sys/stat.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+
+#include "data/csv_images.h"
 #include "data/decode.h"
+#include "data/idx.h"
+#include "data/tar_index.h"
+#include "data/web_dataset.h"
 #include "engine/core/error.h"
 #include "hub/names.h"
 #include "weights_tools/foreign.h"
@@ -136,6 +147,101 @@ void image(Bytes b) {
   });
 }
 
+// Readers of data sets take paths: a folder of this process, which goes away with it.
+class Folder {
+ public:
+  Folder() {
+    std::string path = (std::filesystem::temp_directory_path() / "fovea-fuzz-XXXXXX").string();
+    if (!::mkdtemp(path.data())) throw std::runtime_error("no folder for the fuzzers");
+    path_ = path;
+  }
+  ~Folder() {
+    std::error_code failed;
+    std::filesystem::remove_all(path_, failed);
+  }
+  std::string operator/(const char* name) const { return path_ + "/" + name; }
+  std::string write(const char* name, std::string_view content) const {
+    const std::string path = *this / name;
+    std::ofstream(path, std::ios::binary) << content;
+    return path;
+  }
+
+ private:
+  std::string path_;
+};
+const Folder& folder() {
+  static const Folder one;
+  return one;
+}
+
+// What every reader promises of the samples that it lists.
+void want_samples(const data::Reader& r) {
+  want(r.size() > 0, "a data set without samples");
+  for (size_t i = 0; i < r.size(); ++i) {
+    want(!r.name(i).empty(), "a sample without a name");
+    want(r.multi_label() || r.labels(i).size() == 1, "a sample of another number of classes than one");
+    for (const int64_t label : r.labels(i))
+      want(label >= 0 && label < static_cast<int64_t>(r.classes().size()), "a sample of a class that there is not");
+  }
+}
+
+// Lines behind the first one, of an archive of 4096 bytes.
+void tar_index(Bytes b) {
+  constexpr uint64_t kSize = 4096;
+  const std::string archive = folder().write("a.tar", std::string(kSize, '\0'));
+  struct stat s {};
+  if (::stat(archive.c_str(), &s) != 0) throw std::runtime_error("no archive");
+  folder().write("a.tar.fovea-index",
+                 str_cat("fovea tar index 1 ", kSize, ' ', static_cast<int64_t>(s.st_mtim.tv_sec), ' ',
+                         static_cast<int64_t>(s.st_mtim.tv_nsec), '\n', text_of(b)));
+  expect_error([&] {
+    const data::TarListing all = data::list_tar(archive, true);
+    const auto inside = [&](const std::vector<data::TarMember>& members) {
+      for (const data::TarMember& m : members)
+        want(m.at <= kSize && m.size <= kSize - m.at, "a member that is not in its archive");
+    };
+    inside(all.members);
+    for (const data::TarListing::Inner& inner : all.inner) inside(inner.members);
+  });
+}
+
+// u16 size of the images' file, which may be gzip, and the labels' behind it.
+void idx(Bytes b) {
+  const std::string_view all = text_of(b), rest = all.substr(std::min<size_t>(2, all.size()));
+  const size_t size = all.size() < 2 ? 0
+                                     : std::min<size_t>(rest.size(), static_cast<uint8_t>(all[0]) +
+                                                                         256u * static_cast<uint8_t>(all[1]));
+  const std::string images = folder().write("images", rest.substr(0, size)),
+                    labels = folder().write("labels", rest.substr(size));
+  expect_error([&] {
+    const data::IdxImages r(data::IdxFiles{images, labels});
+    want_samples(r);
+    want(r.read(r.size() - 1).pixels.width > 0, "an image without a size");
+  });
+}
+
+// The files that a table names are not opened.
+void csv_images(Bytes b) {
+  const std::string table = folder().write("t.csv", text_of(b));
+  for (const data::CsvOptions& o : {data::CsvOptions{}, data::CsvOptions{.target = {.key = "", .multihot = true}},
+                                    data::CsvOptions{.target = {.key = "b", .multihot = false}},
+                                    data::CsvOptions{.target = {.key = "a,b", .multihot = false}}})
+    expect_error([&] { want_samples(data::CsvImages(table, o)); });
+}
+
+// A shard.
+void web_shard(Bytes b) {
+  folder().write("w.tar", text_of(b));
+  for (const data::WebOptions& o : {data::WebOptions{}, data::WebOptions{.target = {.key = "a", .multihot = false}},
+                                    data::WebOptions{.target = {.key = "a", .multihot = true}},
+                                    data::WebOptions{.target = {.key = "a,b/c", .multihot = false}}})
+    expect_error([&] {
+      const data::WebDataset r(folder() / "", "w.tar", o);
+      want_samples(r);
+      for (size_t i = 0; i < r.size(); ++i) r.read(i);
+    });
+}
+
 constexpr FuzzTarget kTargets[] = {{"safetensors", safetensors},
                                    {"torch_zip", torch_zip},
                                    {"torch_stream", torch_stream},
@@ -148,7 +254,11 @@ constexpr FuzzTarget kTargets[] = {{"safetensors", safetensors},
                                    {"hub_config", hub_config},
                                    {"hub_names", hub_names},
                                    {"image_header", image_header},
-                                   {"image", image}};
+                                   {"image", image},
+                                   {"tar_index", tar_index},
+                                   {"idx", idx},
+                                   {"csv_images", csv_images},
+                                   {"web_shard", web_shard}};
 
 }  // namespace
 
