@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "data/decode.h"
@@ -106,10 +107,13 @@ TEST_CASE("mixed and erased sequences of several patch sizes are learnt, and go 
   Words more = how;
   more.insert(more.end(), {"--resume", "auto", "--recovery-interval", "1"});
   const Words args = site.train("part", more);
+  const std::filesystem::path steps = site.file("part", "steps.jsonl");
+  const auto told = [&] { return std::filesystem::exists(steps) ? std::filesystem::file_size(steps) : 0; };
   int code = -1, stopped = 0;
-  for (int i = 0; i < 12 && code != 0; ++i) {
+  for (int i = 0; i < 4 && code != 0; ++i) {
+    const auto before = told();
     RunningTool tool(args);
-    ::usleep(400'000 + 100'000 * static_cast<useconds_t>(i));
+    for (int wait = 0; wait < 60'000 && told() == before; ++wait) ::usleep(1000);
     code = tool.stop(SIGINT);
     CHECK((code == 0 || code == 130 || code == 128 + SIGINT));
     stopped += code == 130;
