@@ -221,7 +221,8 @@ void run() {
   const bool good = decodes() & computes();
   flush_output();
   if (!good)
-    throw Error(Error::Kind::internal, "the self-test failed", str_cat("FOVEA_ISA=", name_of(known_isas().front()), " may tell which kernels are at fault"));
+    throw Error(Error::Kind::internal, "the self-test failed",
+                str_cat("FOVEA_ISA=", name_of(known_isas().front()), " may tell which kernels are at fault"));
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace fovea {
 /// x86-64: SSE2 is every processor's. AVX2 comes with FMA and F16C. AVX-512 stands for F, BW, DQ and VL, and for what
 /// only processors with those have: BF16, VNNI, AMX. AVX-VNNI, which processors without AVX-512 have too, is allowed
 /// where AVX-512 is.
-/// AArch64: NEON is every processor's. neon_dot has dot products of bytes (FEAT_DotProd), neon_bf16 those of bf16 and of
-/// bytes with and without a sign (FEAT_BF16, FEAT_I8MM).
+/// AArch64: NEON is every processor's. neon_dot has dot products of bytes (FEAT_DotProd), neon_bf16 those of bf16 and
+/// of bytes with and without a sign (FEAT_BF16, FEAT_I8MM).
 /// Families without a folder have plain loops.
 enum class Isa : uint8_t { plain, sse2, avx2, avx512, neon, neon_dot, neon_bf16 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/meta/processors.cpp — what kind of processor this is, is asked in folders isa/; instructions are named there and in simd/.
+// test/meta/processors.cpp — what kind of processor this is, is asked in folders isa/; instructions are named there
+// and in simd/.
 #include <algorithm>
 #include <regex>
 

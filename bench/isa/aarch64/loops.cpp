@@ -44,7 +44,7 @@ float neon_f32(int64_t rounds) {
 }
 
 [[gnu::target("arch=armv8.2-a+bf16")]] float dot_bf16(int64_t rounds) {
-  volatile uint16_t one = 0x3f80;                  // GCC 12 would write a constant as one of f16, which may be unknown here
+  volatile uint16_t one = 0x3f80;                  // GCC 12 would write a constant as one of f16, unknown here
   const bfloat16x8_t factor = vreinterpretq_bf16_u16(vdupq_n_u16(one));
   float32x4_t sums[kChains];
   for (int i = 0; i < kChains; ++i) sums[i] = vdupq_n_f32(static_cast<float>(i));

@@ -97,7 +97,8 @@ constexpr Run run_of(int rows, std::integer_sequence<int, Row...>) {
 }
 template <bool Stepped, int Vectors>
 static void run_rows(const Bf16Tile& t) {
-  run_of<Stepped, Vectors>(t.rows, std::make_integer_sequence<int, Vectors == kMostVectors ? kWideRows : kMostRows>())(t);
+  constexpr int kMost = Vectors == kMostVectors ? kWideRows : kMostRows;
+  run_of<Stepped, Vectors>(t.rows, std::make_integer_sequence<int, kMost>())(t);
 }
 // Rows that do not fit are two tiles.
 template <bool Stepped>
