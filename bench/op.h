@@ -45,7 +45,7 @@ StepInfo op_step(const OpOptions& o);              // what is timed; nothing run
 /// The same with each class of instructions that this processor has, each in a process of its own: `program`
 /// ("/proc/self/exe") is called with `args`, which say what `o` says, and --isa. Throws Error(io) when one fails.
 std::vector<OpTimes> time_op_on_all(const std::string& program, const OpOptions& o,
-                                    const std::vector<std::string>& args, const Machine& m);
+                                    const std::vector<std::string>& args);
 
 /// For people, and for programs. read_op_json() reads the times that op_json() wrote of one OpTimes.
 std::string op_table(const std::vector<OpTimes>& times);

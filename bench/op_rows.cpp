@@ -25,14 +25,10 @@ Json kernel_json(const KernelTime& k) {
 }
 
 // The classes that this processor has and this process may use.
-std::vector<std::string> classes(const Machine& m) {
-  const auto has = [&](const char* flag) {
-    return std::find(m.features.begin(), m.features.end(), flag) != m.features.end();
-  };
+std::vector<std::string> classes() {
   std::vector<std::string> out;
-  for (const Isa isa : {Isa::sse2, Isa::avx2, Isa::avx512})
-    if (isa_allowed(isa) && (isa == Isa::sse2 || has(isa == Isa::avx2 ? "avx2" : "avx512bw")))
-      out.emplace_back(name_of(isa));
+  for (const Isa isa : known_isas())
+    if (isa_allowed(isa) && machine_has(isa)) out.emplace_back(name_of(isa));
   return out;
 }
 
@@ -68,9 +64,9 @@ OpTimes read_op_json(const std::string& text) {
 }
 
 std::vector<OpTimes> time_op_on_all(const std::string& program, const OpOptions& o,
-                                    const std::vector<std::string>& args, const Machine& m) {
+                                    const std::vector<std::string>& args) {
   std::vector<OpTimes> out;
-  for (const std::string& isa : classes(m)) {
+  for (const std::string& isa : classes()) {
     std::vector<std::string> with = args;
     with.insert(with.end(), {"--isa", isa, "--json"});
     Process process(program, with);

@@ -22,6 +22,7 @@
 #include "bench/start.h"
 #include "cli/command.h"
 #include "engine/core/error.h"
+#include "engine/core/isa.h"
 #include "engine/core/threads.h"
 #include "engine/ops/ops.h"
 #include "zoo/source.h"
@@ -42,6 +43,12 @@ struct Arguments {
   std::string trace, html, calibration, isa, model_list, results, precision;
   std::vector<std::string> compare;
 };
+
+std::vector<std::string> names_of_classes() {
+  std::vector<std::string> names;
+  for (const Isa isa : known_isas()) names.emplace_back(name_of(isa));
+  return names;
+}
 
 // Wildcards stand for the models that they match. A name that is no model is found out before anything is timed.
 std::vector<std::string> expand(const std::vector<std::string>& names) {
@@ -251,7 +258,7 @@ void run_op(Arguments& a) {
     if (!a.op.fn.empty()) args.insert(args.end(), {"--fn", a.op.fn});
     if (a.op.residual) args.emplace_back("--residual");
     if (a.no_bias) args.emplace_back("--no-bias");
-    times = bench::time_op_on_all("/proc/self/exe", a.op, args, bench::this_machine());
+    times = bench::time_op_on_all("/proc/self/exe", a.op, args);
   } else {
     times.push_back(bench::time_op(a.op));
   }
@@ -449,7 +456,7 @@ void add_bench(CLI::App& app) {
       ->excludes(csv)
       ->excludes(google);
   command->add_option("--isa", a->isa, "the most that kernels may use, as FOVEA_ISA")
-      ->check(CLI::IsMember({"sse2", "avx2", "avx512"}));
+      ->check(CLI::IsMember(names_of_classes()));
   command->add_option("--without", work.without, "a pass that compiling leaves out; may be given again")
       ->excludes(eager)
       ->expected(1)

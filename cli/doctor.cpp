@@ -48,23 +48,9 @@ std::string processor() {
 
 // Those that kernels ask for.
 std::string instructions() {
-#if defined(__x86_64__)
   std::string all;
-  const auto add = [&](bool has, const char* name) {
-    all += has ? str_cat(all.empty() ? "" : " ", name) : std::string();
-  };
-  add(__builtin_cpu_supports("sse4.2"), "sse4.2");
-  add(__builtin_cpu_supports("avx2"), "avx2");
-  add(__builtin_cpu_supports("fma"), "fma");
-  add(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-          __builtin_cpu_supports("avx512vl"),
-      "avx512");
-  add(__builtin_cpu_supports("avx512vnni"), "avx512-vnni");
-  add(__builtin_cpu_supports("avx512bf16"), "avx512-bf16");
-  return all.empty() ? "sse2" : all;
-#else
-  return "plain";
-#endif
+  for (const std::string_view name : machine_features()) all += str_cat(all.empty() ? "" : " ", name);
+  return all.empty() ? std::string(name_of(known_isas().front())) : all;
 }
 
 std::string quota() {
@@ -235,7 +221,8 @@ void run() {
   const bool good = decodes() & computes();
   flush_output();
   if (!good)
-    throw Error(Error::Kind::internal, "the self-test failed", "FOVEA_ISA=sse2 may tell which kernels are at fault");
+    throw Error(Error::Kind::internal, "the self-test failed",
+                str_cat("FOVEA_ISA=", name_of(known_isas().front()), " may tell which kernels are at fault"));
 }
 
 }  // namespace

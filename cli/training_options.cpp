@@ -326,7 +326,7 @@ void add_loss_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--bce-pos-weight", o.bce_pos_weight, "of positive targets");
   command.add_flag("--jsd-loss", o.jsd_loss, "the splits of an image are to be answered alike");
   command.add_option("--kd-model-name", o.teacher, "learn from this model, too");
-  command.add_option("--kd-distill-type", o.distill_type, "logits, features, or token: its logits, by a second classifier")
+  command.add_option("--kd-distill-type", o.distill_type, "its logits, its features, or token: logits of a second head")
       ->check(CLI::IsMember({"logit", "feature", "token"}));
   command.add_option("--kd-token-distill-type", o.token_distill_type, "probabilities, or the most probable class")
       ->check(CLI::IsMember({"soft", "hard"}));

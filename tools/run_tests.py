@@ -39,12 +39,14 @@ class Part:
     def __init__(self, name, unit="test cases"):
         self.name, self.unit = name, unit
         self.passed = self.failed = self.open_jobs = 0
+        self.left_out = 0
         self.started = None
         self.slow = []
 
     def summary(self):
         seconds = time.time() - (self.started or time.time())
-        lines = [f"{self.name}: {self.passed + self.failed} {self.unit}, {self.failed} failed, {seconds:.1f} s"]
+        lines = [f"{self.name}: {self.passed + self.failed} {self.unit}, {self.failed} failed, {seconds:.1f} s"
+                 + (f"; {self.left_out} files have no small one" if self.left_out else "")]
         lines += [f"    {seconds:.1f} s  {name}" for seconds, name in sorted(self.slow, reverse=True)[:3] if seconds > 10]
         return lines
 
@@ -116,14 +118,14 @@ def read_cases(pipe, result):
     return open_case
 
 
-def run_catch(program, names, environment):
+def run_catch(program, names, environment, emulator=()):
     """Runs some test cases in a process; its XML comes through a pipe of its own, so that what tests print cannot disturb it."""
     result = Result()
     read_end, write_end = os.pipe()
     with tempfile.TemporaryFile(mode="w+", errors="replace") as log, tempfile.NamedTemporaryFile("w", suffix=".txt") as list_file:
         list_file.writelines(quoted(name) + "\n" for name in names)
         list_file.flush()
-        command = [str(program), "-r", "xml", "-d", "yes", "-o", f"/dev/fd/{write_end}", "-f", list_file.name]
+        command = [*emulator, str(program), "-r", "xml", "-d", "yes", "-o", f"/dev/fd/{write_end}", "-f", list_file.name]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                    pass_fds=[write_end], env={**os.environ, **environment})
         os.close(write_end)
@@ -157,11 +159,11 @@ def narrowed(spec, tags):
     return ",".join(part + tags for part in (spec.split(",") if spec else [""]))
 
 
-def names_of(program, spec):
+def names_of(program, spec, emulator=()):
     """The names of the test cases that a spec finds. Catch2 3 lists them so; version 2 has an option of its own."""
     listed = None
     for options in (["--list-test-names-only"], ["--list-tests", "--verbosity", "quiet"]):
-        listed = subprocess.run([str(program), *options, *([spec] if spec else [])], capture_output=True, text=True,
+        listed = subprocess.run([*emulator, str(program), *options, *([spec] if spec else [])], capture_output=True, text=True,
                                 env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
         if "Unrecognised token" not in listed.stdout + listed.stderr:
             break
@@ -177,6 +179,33 @@ def catch_jobs(part, program, spec, environment, workers):
     groups = [[name] for name in names if name in slow] + [fast[i::pieces] for i in range(pieces)]
     memory = MEMORY.get(part.name, MEMORY["unit"])
     return [Job(part, lambda group=group: run_catch(program, group, environment), memory) for group in groups]
+
+
+def emulated_jobs(build, processors, spec, workers):
+    """The fast tests of build/test/fovea_core_tests as on each of some processors of another family, by qemu."""
+    program, jobs = ROOT / build / "test/fovea_core_tests", []
+    for emulator in processors:
+        command = emulator.split()
+        names = names_of(program, fast_only(spec), command)
+        part, pieces = Part(f"unit, {emulator}"), max(1, min(len(names), workers * PIECES))
+        jobs += [Job(part, lambda group=names[i::pieces], command=command: run_catch(program, group, {}, command), MEMORY["unit"])
+                 for i in range(pieces) if names]
+    return jobs
+
+
+def emulated_golden_jobs(build, emulator, folders, max_params):
+    """Compiled, one image, of each file the smallest model, where it has no more parameters."""
+    part, jobs = Part(f"golden, {emulator}", "models"), []
+    for path in sorted(path for folder in folders for path in (ROOT / folder).glob("*.json")):
+        least = min(json.loads(path.read_text()), key=lambda e: e["params"])
+        if least["params"] > max_params:
+            part.left_out += 1
+            continue
+        arguments = [str(path), "--compiled", "--pair-params", "1", "--only", least["name"]]
+        command = [*emulator.split(), str(ROOT / build / "test/golden/golden")]
+        jobs.append(Job(part, lambda arguments=arguments, command=command: compare_golden(part.name, arguments, command),
+                        max(least["params"] * BYTES_PER_PARAM, SMALLEST_GOLDEN)))
+    return jobs
 
 
 def fast_only(spec):
@@ -233,9 +262,9 @@ def golden_jobs(folders, max_params):
     return jobs
 
 
-def compare_golden(name, arguments):
+def compare_golden(name, arguments, command=(str(ROOT / "build/golden"),)):
     """Runs build/golden, and takes what its last line counts."""
-    process = subprocess.run([str(ROOT / "build/golden"), *arguments], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
+    process = subprocess.run([*command, *arguments], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")
     lines = [line.rstrip() for line in process.stdout.splitlines() if line.strip()]
     counts = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1]) if lines else None
@@ -337,6 +366,8 @@ def main():
     parser.add_argument("--budgets", metavar="FOLDER", help="whether a clean build kept its budgets of time; see build_times.py")
     parser.add_argument("--real", metavar="FOLDER", help="where lite0.safetensors ... are, for the tests that want them")
     parser.add_argument("--max-params", type=int, default=0, help="skip recorded models with more parameters, but for a file's smallest")
+    parser.add_argument("--emulated", metavar="FOLDER", help="a build for another family: its unit tests, and recorded figures of small models")
+    parser.add_argument("--processors", metavar="COMMAND", nargs="+", default=[], help="what runs its programs, as which processor")
     parser.add_argument("--filter", default="", help="a word of a test's name, or a Catch2 spec: names with *, [tags]")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
     options = parser.parse_args()
@@ -358,7 +389,11 @@ def main():
         jobs += catch_jobs(Part("real weights"), RELEASE, "[real]", {"FOVEA_LITE_WEIGHTS": options.real}, options.jobs)
     if options.budgets and not options.filter:
         jobs.append(Job(Part("budgets of the build", "builds"), lambda: check_budgets(options.budgets)))
-    if options.golden and not options.filter:
+    if options.emulated:
+        jobs += emulated_jobs(options.emulated, options.processors, spec, options.jobs)
+        if options.golden and not options.filter:
+            jobs += emulated_golden_jobs(options.emulated, options.processors[0], options.golden, options.max_params)
+    elif options.golden and not options.filter:
         jobs += golden_jobs(options.golden, options.max_params)
     Crew(options.jobs).run(jobs)
     parts = {id(job.part): job.part for job in jobs}.values()

@@ -6,28 +6,15 @@
 #include <bit>
 #include <vector>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#include <immintrin.h>
-#endif
-
 #include "engine/core/backend.h"
+#include "weights_tools/isa/sha256_rounds.h"
 
 namespace fovea {
 namespace {
 
-using State = std::array<uint32_t, 8>;
+using sha256_rounds::kRound;
+using sha256_rounds::State;
 constexpr size_t kBlock = 64;
-
-alignas(16) constexpr uint32_t kRound[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 void plain_blocks(State& state, const uint8_t* block, size_t count) {
   for (; count > 0; --count, block += kBlock) {
@@ -52,54 +39,11 @@ void plain_blocks(State& state, const uint8_t* block, size_t count) {
   }
 }
 
-#if defined(__x86_64__)
-// The processor's own rounds, four at a time; it keeps a, b, e, f in one register and c, d, g, h in the other.
-__attribute__((target("sha,sse4.1"))) void sha_blocks(State& state, const uint8_t* block, size_t count) {
-  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-  const auto at = [](const uint32_t* p) { return reinterpret_cast<const __m128i*>(p); };
-  const __m128i dcba = _mm_shuffle_epi32(_mm_loadu_si128(at(state.data())), 0xB1),
-                hgfe = _mm_shuffle_epi32(_mm_loadu_si128(at(state.data() + 4)), 0x1B);
-  __m128i abef = _mm_alignr_epi8(dcba, hgfe, 8), cdgh = _mm_blend_epi16(hgfe, dcba, 0xF0);
-  for (; count > 0; --count, block += kBlock) {
-    const __m128i abef_before = abef, cdgh_before = cdgh;
-    __m128i w[4];
-    for (int i = 0; i < 16; ++i) {
-      __m128i& now = w[i % 4];
-      if (i < 4) {
-        now = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block) + i), big_endian);
-      } else {
-        const __m128i b = w[(i + 1) % 4], c = w[(i + 2) % 4], d = w[(i + 3) % 4];
-        now = _mm_add_epi32(_mm_sha256msg1_epu32(now, b), _mm_alignr_epi8(d, c, 4));
-        now = _mm_sha256msg2_epu32(now, d);
-      }
-      const __m128i add = _mm_add_epi32(now, _mm_load_si128(at(kRound + 4 * i)));
-      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, add);
-      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(add, 0x0E));
-    }
-    abef = _mm_add_epi32(abef, abef_before);
-    cdgh = _mm_add_epi32(cdgh, cdgh_before);
-  }
-  const __m128i feba = _mm_shuffle_epi32(abef, 0x1B), dchg = _mm_shuffle_epi32(cdgh, 0xB1);
-  const auto to = [&](int i) { return reinterpret_cast<__m128i*>(state.data() + i); };
-  _mm_storeu_si128(to(0), _mm_blend_epi16(feba, dchg, 0xF0));
-  _mm_storeu_si128(to(4), _mm_alignr_epi8(dchg, feba, 8));
-}
-
-bool has_sha() {
-  uint32_t a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 19 & 1)) return false;           // SSE4.1
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1);
-}
-#endif
-
 }  // namespace
 
 void Sha256::take(const uint8_t* blocks, size_t count) {
-#if defined(__x86_64__)
-  static const bool has = has_sha();
-  if (has && !plain_) return sha_blocks(state_, blocks, count);
-#endif
-  plain_blocks(state_, blocks, count);
+  static const sha256_rounds::Blocks fast = sha256_rounds::fast();
+  (fast && !plain_ ? fast : plain_blocks)(state_, blocks, count);
 }
 
 Sha256& Sha256::update(Bytes b) {

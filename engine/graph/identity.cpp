@@ -3,12 +3,9 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <vector>
 
 #include <link.h>
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
 #include "engine/core/error.h"
 #include "engine/core/isa.h"
@@ -70,16 +67,9 @@ std::string build_identity() {
 }
 
 std::string processor_identity() {
-#if defined(__x86_64__)
-  uint32_t a = 0, b = 0, c = 0, d = 0, bits[8] = {};
-  if (__get_cpuid(1, &a, &b, &c, &d)) bits[0] = c, bits[1] = d;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) bits[2] = b, bits[3] = c, bits[4] = d;
-  if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) bits[5] = a, bits[6] = d;
-  if (bits[0] >> 27 & 1) asm volatile("xgetbv" : "=a"(bits[7]), "=d"(d) : "c"(0));   // what the system keeps of it
-  return str_cat("x86_64 ", hex(bits, sizeof bits), " up to ", name_of(isa_limit()));
-#else
-  return "plain";
-#endif
+  const std::vector<uint32_t> words = machine_words();
+  return str_cat(machine_family(), " ", hex(words.data(), words.size() * sizeof(uint32_t)), " up to ",
+                 name_of(isa_limit()));
 }
 
 }  // namespace fovea

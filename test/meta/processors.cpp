@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test/meta/processors.cpp — what kind of processor this is, is asked in one folder; instructions are named in two.
+// test/meta/processors.cpp — what kind of processor this is, is asked in folders isa/; instructions are named there
+// and in simd/.
 #include <algorithm>
 #include <regex>
 
@@ -21,20 +22,12 @@ const std::regex& instructions() {
   return r;
 }
 
-// Outside of kernels: what is no kernel and needs the processor's name or one instruction.
-constexpr std::string_view kAsk[] = {
-    "bench/loops.cpp",                             // the roofline is what each set of instructions does at most
-    "cli/doctor.cpp",                              // tells what the processor has
-    "engine/graph/identity.cpp",                   // saved sessions are the processor's
-    "weights_tools/sha256.cpp",                    // SHA-256 has instructions of its own
-};
-constexpr std::string_view kName[] = {"bench/loops.cpp", "weights_tools/sha256.cpp", "test/support/amx_emulator.cpp",
-                                      "test/api/host.cpp"};
+// Tests only: an emulator carries instructions out, and one looks at the modes that the library must leave alone.
+constexpr std::string_view kName[] = {"test/support/amx_emulator.cpp", "test/api/host.cpp"};
 
-template <size_t N>
-bool is_one(std::string_view path, const std::string_view (&files)[N]) {
-  return std::find(std::begin(files), std::end(files), path) != std::end(files);
-}
+// In a folder isa/ (with a folder for each family of processors), or in simd/, which is compiled for one in isa/.
+bool may_ask(std::string_view path) { return path.find("/isa/") != path.npos; }
+bool may_name(std::string_view path) { return may_ask(path) || inside(path, "kernels/cpu/simd"); }
 
 // Quickly: might a line have any of the words?
 bool is_suspect(const std::string& line) {
@@ -66,17 +59,15 @@ TEST_CASE("the words that choose a processor are known", "[meta]") {
     CHECK_FALSE(std::regex_search(line, choice()));
 }
 
-TEST_CASE("the kind of processor is asked in kernels/cpu/isa", "[meta]") {
-  const std::string all = found(choice(), [](std::string_view path) {
-    return inside(path, "kernels/cpu/isa") || is_one(path, kAsk);
-  });
+TEST_CASE("the kind of processor is asked in folders isa/", "[meta]") {
+  const std::string all = found(choice(), may_ask);
   INFO(all);
   CHECK(all.empty());
 }
 
-TEST_CASE("instructions are named in kernels/cpu/isa and kernels/cpu/simd", "[meta]") {
+TEST_CASE("instructions are named in folders isa/ and in kernels/cpu/simd", "[meta]") {
   const std::string all = found(instructions(), [](std::string_view path) {
-    return inside(path, "kernels/cpu/isa") || inside(path, "kernels/cpu/simd") || is_one(path, kName);
+    return may_name(path) || std::find(std::begin(kName), std::end(kName), path) != std::end(kName);
   });
   INFO(all);
   CHECK(all.empty());

@@ -41,7 +41,9 @@ void pack_bits(const ConvShape& s, const F& bits, Pair* to) {
 
 }  // namespace
 
-bool DepthwisePairs::possible_bf16(const ConvShape& s) { return processor().bf16 && usual(s); }
+bool DepthwisePairs::possible_bf16(const ConvShape& s) {
+  return processor().bf16 && processor().bf16->depthwise && usual(s);
+}
 bool DepthwisePairs::possible_u8(const ConvShape& s) {
   // sums of more taps might not fit 32 bits
   return processor().u8->depthwise && usual(s) && s.taps() <= 256;

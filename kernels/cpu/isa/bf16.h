@@ -88,9 +88,9 @@ struct Bf16Loops {
   /// a_step apart. Behind an odd depth one more element is read, which must be finite.
   void (*stepped_tile)(const Bf16Tile& t);
   /// Of weights that are packed for DepthwisePairs. t.w: of t's first channel, a multiple of 32; t.w_step: from 32 of
-  /// them to the next.
+  /// them to the next. Null where loops in f32 are as fast.
   void (*depthwise)(const Bf16DepthwiseTile& t);
-  /// False where the function is not among theirs; results have as many bits as bf16 and bytes show.
+  /// False where the function is not among theirs; results have as many bits as bf16 and bytes show. Null: none is.
   bool (*map)(const Bf16Map& m);
   bool (*map_to_bytes)(const ByteMap& m);
   /// B of q k^T, and of weights v: keys or values lie in rows, row_step apart.

@@ -18,14 +18,14 @@ void map_in_place(const Loops& l, const Map& m) {
 }  // namespace
 
 void map_to_bytes(const Processor& on, const ByteMap& m) {
-  if (on.bf16 && on.bf16->map_to_bytes(m)) return;
+  if (on.bf16 && on.bf16->map_to_bytes && on.bf16->map_to_bytes(m)) return;
   map_in_place(*on.f32, m);
   for (int64_t r = 0; r < m.rows; ++r)
     on.u8->quantize(m.x + r * m.x_step, m.inverse, m.zero, m.y + r * m.y_step, m.columns);
 }
 
 void map_to_bf16(const Processor& on, const Bf16Map& m) {
-  if (on.bf16 && on.bf16->map(m)) return;
+  if (on.bf16 && on.bf16->map && on.bf16->map(m)) return;
   map_in_place(*on.f32, m);
   for (int64_t r = 0; r < m.rows; ++r) on.f32->to_bf16(m.x + r * m.x_step, m.y + r * m.y_step, m.columns);
 }

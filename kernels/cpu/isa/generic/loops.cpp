@@ -9,6 +9,7 @@ namespace fovea::kernels::cpu {
 
 namespace plain {
 #define FOVEA_LANES 4
+#define FOVEA_REGISTERS 16
 #define FOVEA_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define FOVEA_MAX(a, b) ((a) > (b) ? (a) : (b))
 #include FOVEA_LOOPS

@@ -9,18 +9,20 @@
 #include <algorithm>
 
 #include "engine/core/isa.h"
+#include "engine/core/isa/x86_64/features.h"
+#include "kernels/cpu/isa/target.h"
 
 namespace fovea::kernels::cpu {
+
+using x86_64::Feature;
 
 bool amx_supported() {
   static const bool supported = [] {
     if (!isa_allowed(Isa::avx512)) return false;
-    for (const bool has : {__builtin_cpu_supports("amx-tile") > 0, __builtin_cpu_supports("amx-bf16") > 0,
-                           __builtin_cpu_supports("amx-int8") > 0, __builtin_cpu_supports("avx512f") > 0,
-                           __builtin_cpu_supports("avx512bw") > 0, __builtin_cpu_supports("avx512dq") > 0,
-                           __builtin_cpu_supports("avx512vl") > 0, __builtin_cpu_supports("avx512bf16") > 0,
-                           __builtin_cpu_supports("avx512vnni") > 0})
-      if (!has) return false;
+    if (!machine_has(Isa::avx512)) return false;
+    for (const auto f : {Feature::amx_tile, Feature::amx_bf16, Feature::amx_int8, Feature::avx512bf16,
+                         Feature::avx512vnni})
+      if (!x86_64::has(f)) return false;
     constexpr long kRequestPermission = 0x1023, kTileData = 18;   // of arch_prctl, for all threads of the process
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   }();
@@ -37,8 +39,7 @@ struct alignas(64) Shapes {
 static_assert(sizeof(Shapes) == 64);
 }  // namespace
 
-#pragma GCC push_options
-#pragma GCC target("amx-tile")
+FOVEA_TARGET("amx-tile")
 namespace avx512_amx {
 
 static void begin(const Shapes& shapes) {
@@ -48,7 +49,7 @@ static void begin(const Shapes& shapes) {
 static void end() { _tile_release(); }
 
 }  // namespace avx512_amx
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 // Which tile is what: simd/amx.inc.
 void amx_begin(int rows) {

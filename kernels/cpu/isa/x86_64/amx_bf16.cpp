@@ -3,13 +3,13 @@
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
 #include <immintrin.h>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/amx.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16")
+FOVEA_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16")
 namespace avx512_amx_bf16 {
 
 #define FOVEA_AMX_DOT(sums, rows, columns) _tile_dpbf16ps(sums, rows, columns)
@@ -64,7 +64,7 @@ static void tile(const Bf16Tile& t, int panels) {
 #undef FOVEA_INLINE
 
 }  // namespace avx512_amx_bf16
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 constinit const Bf16Set bf16_amx = amx_set("amx_bf16", avx512_amx_bf16::tile, avx512_amx_bf16::copy);
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/amx_int8.cpp — blocks of integer products by AMX.
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"   // as in avx512_vnni.cpp
+#endif
 #include <immintrin.h>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/amx.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")
+FOVEA_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")
 namespace avx512_amx_int8 {
 
 #define FOVEA_AMX_DOT(sums, rows, columns) _tile_dpbusd(sums, rows, columns)
@@ -62,7 +64,7 @@ static void tile(const QuantTile& t, int panels) {
 #undef FOVEA_INLINE
 
 }  // namespace avx512_amx_int8
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 constinit const QuantSet quant_amx = amx_set("amx_int8", avx512_amx_int8::tile, avx512_amx_int8::copy);
 

@@ -7,16 +7,16 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
+FOVEA_TARGET("avx2,fma,f16c")
 namespace avx2 {
 #include "kernels/cpu/simd/avx2.inc"
 #include FOVEA_LOOPS
 }  // namespace avx2
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 }  // namespace fovea::kernels::cpu

@@ -3,12 +3,12 @@
 // Everything of the standard library is included before the target pragma, as in avx2.cpp.
 #include <immintrin.h>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
+FOVEA_TARGET("avx2,fma")
 namespace avx2_int8 {
 #include "kernels/cpu/simd/avx2.inc"
 #include "kernels/cpu/simd/vector.inc"
@@ -28,7 +28,7 @@ FOVEA_INLINE Ints with_products(Ints sum, Ints a, Ints b) {
 #include "kernels/cpu/simd/quant_winograd.inc"
 #undef FOVEA_INLINE
 }  // namespace avx2_int8
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 constinit const QuantSet quant_avx2{.name = "avx2",
                                     .rows = avx2_int8::kTileRows,

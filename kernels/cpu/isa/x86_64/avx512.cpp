@@ -7,16 +7,16 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")
+FOVEA_TARGET("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")
 namespace avx512 {
 #include "kernels/cpu/simd/avx512.inc"
 #include FOVEA_LOOPS
 }  // namespace avx512
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 }  // namespace fovea::kernels::cpu

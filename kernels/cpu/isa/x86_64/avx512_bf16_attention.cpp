@@ -6,13 +6,13 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 #include "kernels/cpu/product/product.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+FOVEA_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 namespace avx512_bf16_attention {
 #include "kernels/cpu/simd/avx512.inc"
 #include "kernels/cpu/simd/vector.inc"
@@ -201,6 +201,6 @@ void share(const Bf16Shared& t) {
 }
 
 }  // namespace avx512_bf16_attention
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 }  // namespace fovea::kernels::cpu

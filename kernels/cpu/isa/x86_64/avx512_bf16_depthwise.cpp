@@ -6,13 +6,13 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+FOVEA_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 namespace avx512_bf16_depthwise {
 #include "kernels/cpu/simd/bf16.inc"
 #include "kernels/cpu/simd/depthwise_pairs.inc"
@@ -60,7 +60,7 @@ struct Halves {
 #undef FOVEA_INLINE
 
 }  // namespace avx512_bf16_depthwise
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 }  // namespace
 

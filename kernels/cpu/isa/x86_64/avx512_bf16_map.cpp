@@ -3,12 +3,12 @@
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
 #include <immintrin.h>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+FOVEA_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 namespace avx512_bf16 {
 #include "kernels/cpu/simd/bf16.inc"
 
@@ -88,7 +88,7 @@ static bool mapped(const Bf16Map& m) {
 #undef FOVEA_INLINE
 
 }  // namespace avx512_bf16
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 bool bf16_map(const Bf16Map& m) { return avx512_bf16::mapped(m); }
 bool bf16_map_to_bytes(const ByteMap& m) { return avx512_bf16::mapped(m); }

@@ -8,12 +8,12 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+FOVEA_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 namespace avx512_bf16 {
 
 #include "kernels/cpu/simd/bf16.inc"
@@ -210,7 +210,7 @@ static void run_stepped_tile(const Bf16Tile& t) {
 #undef FOVEA_INLINE
 
 }  // namespace avx512_bf16
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 void bf16_stepped_tile(const Bf16Tile& t) { avx512_bf16::run_stepped_tile(t); }
 

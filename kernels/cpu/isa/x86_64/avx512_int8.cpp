@@ -3,15 +3,17 @@
 // pairs of 16 bits.
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
 // GCC 12 warns of vectors that its own intrinsics begin with, all of whose parts are then written.
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")
+FOVEA_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")
 namespace avx512_int8 {
 #include "kernels/cpu/simd/avx512.inc"
 #include "kernels/cpu/simd/vector.inc"
@@ -36,7 +38,7 @@ namespace avx512_bytes {
 #include "kernels/cpu/simd/quant_rows.inc"
 #undef FOVEA_INLINE
 }  // namespace avx512_bytes
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 constinit const QuantSet quant_avx512{.name = "avx512",
                                       .rows = avx512_int8::kTileRows,

@@ -3,15 +3,17 @@
 // multiplies 64 bytes and adds the products up in fours.
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
 // GCC 12 warns of vectors that its own intrinsics begin with, all of whose parts are then written.
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+FOVEA_TARGET("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 namespace avx512vnni {
 #include "kernels/cpu/simd/lanes.inc"
 #include "kernels/cpu/simd/quant_channels.inc"
@@ -19,7 +21,7 @@ namespace avx512vnni {
 #include "kernels/cpu/simd/quant_rows.inc"
 #undef FOVEA_INLINE
 }  // namespace avx512vnni
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 constinit const QuantSet quant_vnni{.name = "avx512vnni",
                                     .rows = 12,

@@ -3,18 +3,20 @@
 // bits as AVX-512 VNNI multiplies them: sums are exact.
 // Everything of the standard library is included before the target pragma, as in avx512.cpp.
 // GCC 12 warns of vectors that its own intrinsics begin with, all of whose parts are then written.
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 namespace {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+FOVEA_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 namespace avx512vnni {
 #include "kernels/cpu/simd/lanes.inc"
 #include "kernels/cpu/simd/depthwise_pairs.inc"
@@ -103,7 +105,7 @@ struct Bytes {
 #undef FOVEA_INLINE
 
 }  // namespace avx512vnni
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 }  // namespace
 

@@ -4,12 +4,12 @@
 // Everything of the standard library is included before the target pragma, as in avx2.cpp.
 #include <immintrin.h>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avxvnni")
+FOVEA_TARGET("avx2,fma,avxvnni")
 namespace avx2_vnni {
 #include "kernels/cpu/simd/avx2.inc"
 #include "kernels/cpu/simd/vector.inc"
@@ -24,7 +24,7 @@ FOVEA_INLINE Ints with_products(Ints sum, Ints a, Ints b) {
 #include "kernels/cpu/simd/quant_copied.inc"
 #undef FOVEA_INLINE
 }  // namespace avx2_vnni
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 constinit const QuantSet quant_avxvnni{.name = "avxvnni",
                                        .rows = avx2_vnni::kTileRows,

@@ -6,12 +6,12 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,fma")
+FOVEA_TARGET("avx512f,avx512bw,avx512vl,fma")
 namespace avx512_half {
 
 template <int Outputs>
@@ -35,10 +35,9 @@ static void dots(const float* x, const uint16_t* w, int64_t depth, float* y) {
 }
 
 }  // namespace avx512_half
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
+FOVEA_TARGET("avx2,fma,f16c")
 namespace avx2_half {
 
 static inline __attribute__((always_inline)) __m256 widened(const uint16_t* w) {
@@ -76,7 +75,7 @@ static void dots(const float* x, const uint16_t* w, int64_t depth, float* y) {
 }
 
 }  // namespace avx2_half
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 constinit const HalfDots halves_avx512{avx512_half::dots<HalfDots::kMany>, avx512_half::dots<1>};
 constinit const HalfDots halves_avx2{avx2_half::dots<HalfDots::kMany>, avx2_half::dots<1>};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // kernels/cpu/isa/x86_64/kinds.cpp — the kinds of x86-64 processors, and how to tell whether this is one.
 #include "engine/core/isa.h"
+#include "engine/core/isa/x86_64/features.h"
 #include "kernels/cpu/isa/assembled.h"
 #include "kernels/cpu/isa/generic/sets.h"
 #include "kernels/cpu/isa/processor.h"
@@ -10,21 +11,17 @@
 namespace fovea::kernels::cpu {
 namespace {
 
-// The library that asks the processor also asks whether the system keeps its wide registers.
+using x86_64::Feature;
+using x86_64::has;
+
 bool is_sse2() { return true; }
-bool is_sse41() { return isa_allowed(Isa::avx2) && __builtin_cpu_supports("sse4.1"); }
-bool is_avx2() {
-  return isa_allowed(Isa::avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
-}
+bool is_sse41() { return isa_allowed(Isa::avx2) && has(Feature::sse41); }
+bool is_avx2() { return isa_allowed(Isa::avx2) && machine_has(Isa::avx2); }
 // Newer than AVX2, so that what FOVEA_ISA=avx2 chooses is the same everywhere.
-bool is_avx2_vnni() { return isa_allowed(Isa::avx512) && is_avx2() && __builtin_cpu_supports("avxvnni"); }
-bool is_avx512() {
-  return isa_allowed(Isa::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
-}
-bool is_avx512_vnni() { return is_avx512() && __builtin_cpu_supports("avx512vnni"); }
-bool is_avx512_bf16() { return is_avx512_vnni() && __builtin_cpu_supports("avx512bf16"); }
+bool is_avx2_vnni() { return isa_allowed(Isa::avx512) && is_avx2() && has(Feature::avxvnni); }
+bool is_avx512() { return isa_allowed(Isa::avx512) && machine_has(Isa::avx512); }
+bool is_avx512_vnni() { return is_avx512() && has(Feature::avx512vnni); }
+bool is_avx512_bf16() { return is_avx512_vnni() && has(Feature::avx512bf16); }
 bool is_amx() { return is_avx512_bf16() && amx_supported(); }
 
 constexpr Bf16Loops kBf16{.name = "avx512_bf16",

@@ -7,18 +7,19 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/target.h"
 #include "kernels/cpu/isa/x86_64/sets.h"
 
 namespace fovea::kernels::cpu {
 
-#pragma GCC push_options
-#pragma GCC target("sse2")
+FOVEA_TARGET("sse2")
 namespace sse2 {
 #define FOVEA_LANES 4
+#define FOVEA_REGISTERS 16
 #define FOVEA_MIN _mm_min_ps
 #define FOVEA_MAX _mm_max_ps
 #include FOVEA_LOOPS
 }  // namespace sse2
-#pragma GCC pop_options
+FOVEA_TARGET_END
 
 }  // namespace fovea::kernels::cpu
