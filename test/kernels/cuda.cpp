@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // test/kernels/cuda.cpp — the kernels for GPUs give ref's numbers where check_op does not look, and whole nets do.
+#include <algorithm>
 #include <set>
 
 #include "engine/autograd/autograd.h"
@@ -151,6 +152,17 @@ TEST_CASE("cuda: a training step's gradients are the host's", "[cuda]") {
   const auto want = gradients(cpu());
   REQUIRE(have.size() == want.size());
   for (size_t i = 0; i < have.size(); ++i) CHECK(relative_error(have[i], want[i]) < 2e-5);
+}
+
+TEST_CASE("cuda: a GPU that cannot be used is an error that says why", "[cuda]") {
+  std::string why;
+  try {
+    (void)zeros({1}, DType::f32, {Device::Kind::cuda, 0});
+  } catch (const Error& e) { why = e.what(); }
+  const auto is_cuda = [](const Backend* b) { return b->device == Device::Kind::cuda; };
+  if (std::none_of(backends().begin(), backends().end(), is_cuda))
+    CHECK_THAT(why, contains_text("no backend for cuda:0"));
+  else if (!why.empty()) CHECK_THAT(why, contains_text("no GPU can be used: libcuda.so.1"));
 }
 
 TEST_CASE("cuda: the ops that have kernels of fovea's own", "[cuda]") {

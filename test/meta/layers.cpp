@@ -48,7 +48,8 @@ struct VendorUse {
 constexpr VendorUse kVendors[] = {
     {"oneapi/", "kernels/cpu"},       {"dnnl", "kernels/cpu"},
     {"Eigen/", "kernels/cpu"},        {"jpeglib.h", "data"},
-    {"cuda_fp16.h", "kernels/cuda"},
+    {"cuda.h", "kernels/cuda"},       {"cuda_fp16.h", "kernels/cuda"},
+    {"cuda.h", "test/cuda"},
     {"gif_lib.h", "data"},            {"webp/", "data"},
     {"tiffio.h", "data"},             {"zlib.h", "data", false},
     {"archive", "data"},              {"nlohmann/", "data"},
