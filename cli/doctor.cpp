@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/signals.h"
@@ -62,6 +63,15 @@ int in_affinity_mask() {
   return processors_of_mask([](size_t bytes, cpu_set_t* m) { return sched_getaffinity(0, bytes, m); });
 }
 
+std::string devices_of(const Backend& b) {          // how many, or why there are none
+  try {
+    return str_cat(runtime_of({b.device, 0}).devices());
+  } catch (const Error& e) {
+    const std::string_view why = e.what();
+    return std::string(why.substr(0, why.find('\n')));
+  }
+}
+
 void say_machine() {
   line("fovea", FOVEA_VERSION);
   line("processor", processor());
@@ -70,8 +80,7 @@ void say_machine() {
                       setting("FOVEA_THREADS"), ")"));
   std::string all;
   for (const Backend* b : backends())
-    all += str_cat(all.empty() ? "" : ", ", b->name, " on ", name_of(b->device), " (",
-                   runtime_of({b->device, 0}).devices(), ")");
+    all += str_cat(all.empty() ? "" : ", ", b->name, " on ", name_of(b->device), " (", devices_of(*b), ")");
   line("backends", all);
 }
 

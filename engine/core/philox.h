@@ -10,7 +10,7 @@ namespace fovea {
 
 /// Four words from Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). The step is
 /// the upper half of its counter.
-inline std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter, uint64_t step = 0) {
+constexpr std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter, uint64_t step = 0) {
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   std::array<uint32_t, 4> c{static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32),
                             static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32)};

@@ -24,6 +24,7 @@ const std::vector<Rule> kRules = {
     {"kernels", {"engine/core", "engine/ops"}},
     {"kernels/ref", {"engine/core", "engine/ops"}},
     {"kernels/cpu", {"engine/core", "engine/ops"}},
+    {"kernels/cuda", {"engine/core", "engine/ops"}},
     {"nn", {"engine"}},
     {"weights_tools", {"engine"}},
     {"hub", {"engine", "weights_tools"}},
@@ -47,6 +48,8 @@ struct VendorUse {
 constexpr VendorUse kVendors[] = {
     {"oneapi/", "kernels/cpu"},       {"dnnl", "kernels/cpu"},
     {"Eigen/", "kernels/cpu"},        {"jpeglib.h", "data"},
+    {"cuda.h", "kernels/cuda"},       {"cuda_fp16.h", "kernels/cuda"},
+    {"cuda.h", "test/cuda"},
     {"gif_lib.h", "data"},            {"webp/", "data"},
     {"tiffio.h", "data"},             {"zlib.h", "data", false},
     {"archive", "data"},              {"nlohmann/", "data"},
@@ -136,6 +139,8 @@ TEST_CASE("the rules forbid what they should", "[meta]") {
   CHECK_FALSE(allowed("engine/core/tensor.cpp", "engine/ops/ops.h"));
   CHECK_FALSE(allowed("engine/graph/trace.cpp", "kernels/cpu/conv/shape.h"));
   CHECK_FALSE(allowed("kernels/cpu/conv/conv.cpp", "kernels/ref/conv.h"));
+  CHECK_FALSE(allowed("kernels/cuda/conv.cpp", "kernels/cpu/conv/shape.h"));
+  CHECK_FALSE(allowed("kernels/cuda/device/conv.h", "test/support/simt.h"));
   CHECK_FALSE(allowed("nn/module.cpp", "zoo/family.h"));
   CHECK_FALSE(allowed("nn/module.cpp", "data/image.h"));
   CHECK_FALSE(allowed("zoo/create.cpp", "data/transform.h"));

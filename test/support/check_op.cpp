@@ -11,6 +11,7 @@
 #include "engine/graph/trace.h"
 #include "test/support/catch.h"
 #include "test/support/far_device.h"
+#include "test/support/stand_in.h"
 
 namespace fovea::test {
 namespace {
@@ -166,6 +167,7 @@ class Checker {
     if (options_.gradient) gradient_is_slope();
     if (options_.traced) traced_agrees(Setting{});
     if (options_.far) far_agrees();
+    if (options_.cuda) cuda_agrees();
     return std::move(problems_);
   }
 
@@ -377,6 +379,25 @@ class Checker {
       compare(run(there, ""), run(here, "ref"), 0, true, "sliced operands on far:0");
     }
     if (options_.traced) traced_agrees(there);
+  }
+
+  // The bodies are a GPU's, so they may differ from ref as other backends do.
+  void cuda_agrees() {
+    add_stand_in();
+    Setting here, there;
+    there.device = stand_in();
+    for (const auto& [t, tolerance] : {std::pair{DType::f32, options_.f32}, std::pair{DType::bf16, options_.bf16}}) {
+      if (t == DType::bf16 && !options_.half) continue;
+      here.rounded = there.rounded = there.dtype = t;
+      const std::string how = str_cat("on the stand-in, ", name_of(t));
+      compare(run(there, ""), run(here, "ref"), tolerance, t == DType::f32, how);
+      if (options_.gradient && t == DType::f32)
+        compare(gradients(there, ""), gradients(here, "ref"), tolerance * 5, false, "gradient " + how);
+    }
+    if (!options_.layouts) return;
+    there.rounded = here.rounded = there.dtype = here.dtype = DType::f32;
+    there.layout = here.layout = Vars::Layout::sliced;
+    compare(run(there, ""), run(here, "ref"), options_.f32, true, "sliced operands on the stand-in");
   }
 
   void traced_agrees(Setting s) {

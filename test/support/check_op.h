@@ -59,6 +59,7 @@ struct CheckOptions {
   bool layouts = true;
   bool traced = true;
   bool far = true;       // all of this on a far device, where it gives the numbers of ref
+  bool cuda = true;      // and on the stand-in of a GPU, by the kernels of kernels/cuda
   double f32 = 2e-6, bf16 = 2e-2;  // largest root of the normalised squared error
 };
 

@@ -20,10 +20,14 @@
 #include "engine/core/strided_copy.h"
 #include "engine/ops/ops.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace fovea::test {
 namespace {
 
-constexpr int kDevices = 2, kStreams = 4;
+constexpr int kDevices = 3, kStreams = 4;
 constexpr size_t kReserved = size_t{32} << 30;  // addresses of a device; memory is used where bytes are written only
 constexpr auto kPoison = std::byte{0xFF};
 
@@ -154,7 +158,7 @@ class FarMemory {
 };
 
 FarMemory& memory_of(int device) {
-  static FarMemory* const all[kDevices] = {new FarMemory(0), new FarMemory(1)};
+  static FarMemory* const all[kDevices] = {new FarMemory(0), new FarMemory(1), new FarMemory(2)};
   return *all[device];
 }
 FarMemory& memory_of(Device d) { return memory_of(d.index); }
@@ -187,12 +191,12 @@ class FarRuntime final : public Runtime {
     storage->bytes = bytes;
     storage->device = s.device;
     storage->stream = s.handle;
-    poison(storage->data, size, home);
+    poison(storage->data, size, bytes, home);
     ++counters().allocations;
     counters().live_bytes += static_cast<int64_t>(size);
     storage->keep = std::shared_ptr<void>(storage->data, [size, &home, &memory](void* p) {
       counters().live_bytes -= static_cast<int64_t>(size);
-      poison(static_cast<std::byte*>(p), size, home);
+      poison(static_cast<std::byte*>(p), size, 0, home);
       memory.give_back(static_cast<std::byte*>(p), size, home);
     });
     return storage;
@@ -245,12 +249,36 @@ class FarRuntime final : public Runtime {
   }
 
  private:
-  static void poison(std::byte* p, size_t size, FarStream& s) {
+  // Of `size` bytes the first `usable` may be touched; AddressSanitizer tells of the others.
+  static void poison(std::byte* p, size_t size, size_t usable, FarStream& s) {
     std::byte* const target = seen(p);
-    s.queue.add([=] { std::memset(target, static_cast<int>(kPoison), size); });
+    s.queue.add([=] {
+      allow(target, size);
+      std::memset(target, static_cast<int>(kPoison), size);
+      forbid(target + usable, size - usable);
+    });
+  }
+  static void allow(std::byte* p, size_t size) {
+#if defined(__SANITIZE_ADDRESS__)
+    ASAN_UNPOISON_MEMORY_REGION(p, size);
+#else
+    (void)p, (void)size;
+#endif
+  }
+  static void forbid(std::byte* p, size_t size) {
+#if defined(__SANITIZE_ADDRESS__)
+    ASAN_POISON_MEMORY_REGION(p, size);
+#else
+    (void)p, (void)size;
+#endif
   }
 };
 const FarRuntime runtime;
+
+FarKernels& kernels_of(Device d) {
+  static FarKernels all[kDevices];
+  return all[d.index];
+}
 
 const Backend& ref() {
   for (const Backend* b : backends())
@@ -266,7 +294,8 @@ void turn(const std::byte* from, std::byte* to, size_t bytes) {
 
 class FarPlan final : public Plan {
  public:
-  FarPlan(PlanPtr inner, const Site& s) : inner_(std::move(inner)), inputs_(s.in.size()), outputs_(s.out.size()) {
+  FarPlan(PlanPtr inner, const Site& s, void* queue)
+      : inner_(std::move(inner)), inputs_(s.in.size()), outputs_(s.out.size()), queue_(queue) {
     name = "far:" + inner_->name;
     scratch = inner_->scratch;
     if (&s.op == &ops::copy) {                     // reads through scratch, so that there is a copy that wants some
@@ -290,7 +319,7 @@ class FarPlan final : public Plan {
     for (size_t i = 0; i < out.size(); ++i) out[i] = seen(a.out[i]);
     stream_of(s).queue.add(
         [plan = inner_, weights = weights_, through = through_, in = std::move(in), out = std::move(out),
-         scratch = seen(a.scratch)]() {
+         scratch = seen(a.scratch), queue = queue_]() {
           std::vector<const std::byte*> operands = in;
           if (through) {
             std::memcpy(scratch + plan->scratch, in[0], through);
@@ -301,21 +330,25 @@ class FarPlan final : public Plan {
             turn(in[1], plain.data(), weights);
             operands[1] = plain.data();
           }
-          Stream host;
-          plan->run({operands.data(), out.data(), scratch}, host);
+          Stream at_work{{}, queue};
+          plan->run({operands.data(), out.data(), scratch}, at_work);
         });
   }
 
  private:
   PlanPtr inner_;
   size_t inputs_, outputs_, weights_ = 0, through_ = 0;
+  void* queue_;
 };
 
 PlanPtr plan(const Site& s) {
+  const FarKernels& own = kernels_of(s.result().device);
+  if (own.plan)
+    if (PlanPtr p = own.plan(s)) return std::make_shared<FarPlan>(std::move(p), s, own.queue);
   for (const std::span<const Kernel>& table : ref().kernels())
     for (const Kernel& k : table)
       if (k.op == &s.op)
-        if (PlanPtr p = k.plan(s)) return std::make_shared<FarPlan>(std::move(p), s);
+        if (PlanPtr p = k.plan(s)) return std::make_shared<FarPlan>(std::move(p), s, nullptr);
   return nullptr;
 }
 
@@ -335,7 +368,10 @@ std::vector<std::span<const Kernel>> kernels() { return {table()}; }
 
 void convert(const Meta& from, const std::byte* source, const Meta& to, std::byte* target, Stream& s) {
   ++counters().kernels;
-  stream_of(s).queue.add([=, source = seen(source), target = seen(target)] { copy_strided(from, source, to, target); });
+  stream_of(s).queue.add([=, source = seen(source), target = seen(target), own = kernels_of(s.device)] {
+    Stream at_work{{}, own.queue};
+    own.convert ? own.convert(from, source, to, target, at_work) : copy_strided(from, source, to, target);
+  });
 }
 
 constexpr Backend backend_far{
@@ -345,11 +381,15 @@ constexpr Backend backend_far{
 
 void add_far_devices() {
   static const bool added = [] {
-    memory_of(0), memory_of(1);
+    memory_of(0), memory_of(1), memory_of(2);
     add_backend(backend_far);
     return true;
   }();
   (void)added;
+}
+
+void use_kernels(int device, const FarKernels& k) {
+  kernels_of({Device::Kind::far, static_cast<int8_t>(device)}) = k;
 }
 
 FarWork far_work() {

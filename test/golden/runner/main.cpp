@@ -13,6 +13,7 @@
 #include "test/support/amx_emulator.h"
 #include "test/support/far_device.h"
 #include "test/support/recorded.h"
+#include "test/support/stand_in.h"
 
 namespace fovea::golden {
 namespace {
@@ -65,6 +66,17 @@ int compare_files(const Selection& selection, const Options& o) {
   return failed > 0 || passed == 0;
 }
 
+// Which kernels computed: those for GPUs, or ref's in the place of those that are not there yet.
+void tell_stand_in_work() {
+  const fovea::test::StandInWork work = fovea::test::stand_in_work();
+  int64_t planned = 0;
+  for (const auto& [op, plans] : work.planned) planned += plans;
+  std::printf("stand-in: %lld launches, %lld plans of %zu ops; by ref:", static_cast<long long>(work.launches),
+              static_cast<long long>(planned), work.planned.size());
+  for (const auto& [op, plans] : work.lacking) std::printf(" %s %lld", op.c_str(), static_cast<long long>(plans));
+  std::printf("\n");
+}
+
 }  // namespace
 }  // namespace fovea::golden
 
@@ -79,7 +91,8 @@ int main(int argc, char** argv) {
   app.add_option("--max-params", selection.max_params, "skip models with more parameters");
   app.add_option("--pair-params", o.pair_params, "two images as one batch, too, up to this size");
   app.add_option("--dtype", o.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
-  app.add_option("--device", device, "where to compute: cpu, far:0 and far:1 (of the tests)");
+  app.add_option("--device", device,
+                 "where to compute: cpu, far:0 and far:1 (of the tests), far:2 (a GPU's stand-in), cuda:0");
   app.add_option("--tol", o.tol,
                  "instead of each entry's own tolerance (in bf16: that of test/golden/bf16.json, else 0.02)");
   app.add_flag("--emulate-amx", emulate_amx, "multiply by AMX, on processors that have AVX512_BF16 but no AMX");
@@ -89,7 +102,8 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     o.device = fovea::parse_device(device);
-    if (o.device.kind == fovea::Device::Kind::far) fovea::test::add_far_devices();
+    if (o.device == fovea::test::stand_in()) fovea::test::add_stand_in();
+    else if (o.device.kind == fovea::Device::Kind::far) fovea::test::add_far_devices();
     fovea::runtime_of(o.device);
     std::optional<fovea::test::AmxEmulator> emulator;
     std::optional<fovea::kernels::cpu::UseProcessor> use;
@@ -100,7 +114,9 @@ int main(int argc, char** argv) {
     } else if (emulate_amx && fovea::kernels::cpu::processor().name != std::string_view("amx")) {
       throw fovea::Error(fovea::Error::Kind::unsupported, "--emulate-amx: this processor has no AVX512_BF16");
     }
-    return fovea::golden::compare_files(selection, o);
+    const int status = fovea::golden::compare_files(selection, o);
+    if (o.device == fovea::test::stand_in()) fovea::golden::tell_stand_in_work();
+    return status;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "golden: %s\n", e.what());
     return 1;
