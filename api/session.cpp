@@ -106,7 +106,7 @@ RunnerOptions runner_options(const fovea_session_options& o, LoadedModel& model)
 }
 
 std::unique_ptr<fovea_session> make_session(const std::shared_ptr<LoadedModel>& model, const fovea_session_options& o) {
-  auto out = std::make_unique<fovea_session>(Runner(model, runner_options(o, *model)));
+  auto out = std::unique_ptr<fovea_session>(new fovea_session{.runner = Runner(model, runner_options(o, *model))});
   if (o.max_pixels) out->decode.max_pixels = o.max_pixels;
   out->decode.allow_truncated = o.allow_truncated != 0;
   out->cancel = flag_of(o.cancel);
@@ -323,7 +323,7 @@ fovea_status* fovea_session_fork(fovea_session* session, fovea_session** fork) {
     fovea_session*& out = given(fork, "fork");
     const Holding s(session);
     const OnBehalf behalf = on_behalf_of(*s);
-    auto made = std::make_unique<fovea_session>(s->runner.fork());
+    auto made = std::unique_ptr<fovea_session>(new fovea_session{.runner = s->runner.fork()});
     made->classifier = s->classifier;
     made->decode = s->decode;
     made->cancel = s->cancel;
