@@ -20,8 +20,8 @@ bool quiet = false;
 }  // namespace
 
 Processes::Processes(int threads) {
-  const train::Launch l = train::launched();
-  peers_ = train::join(l);
+  const processes::Launch l = processes::launched();
+  peers_ = processes::join(l);
   quiet = !writes();
   if (threads > 0) set_threads(threads);
   else if (peers_ && !std::getenv("FOVEA_THREADS")) share_machine(l);
@@ -29,7 +29,7 @@ Processes::Processes(int threads) {
 Processes::~Processes() { quiet = false; }
 
 // Launchers give each process processors of its own, or all of them the same ones, which they then divide.
-void Processes::share_machine(const train::Launch& l) {
+void Processes::share_machine(const processes::Launch& l) {
   const int machine = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)), usable = usable_processors();
   const int bound = processors_of_mask([](size_t bytes, cpu_set_t* m) { return ::sched_getaffinity(0, bytes, m); });
   const bool own = bound > 0 && bound <= usable && bound * l.local_size <= machine;

@@ -8,7 +8,7 @@
 
 #include "data/loader.h"
 #include "engine/core/peers.h"
-#include "train/launch.h"
+#include "processes/launch.h"
 
 namespace fovea::cli {
 
@@ -30,7 +30,7 @@ class Processes {
   data::Shard shard(int64_t unit = 1) const { return {.number = rank(), .of = count(), .unit = unit}; }
 
  private:
-  void share_machine(const train::Launch& l);
+  void share_machine(const processes::Launch& l);
   std::unique_ptr<Peers> peers_;
 };
 

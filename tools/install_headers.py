@@ -6,7 +6,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ["engine", "nn", "weights_tools", "hub", "onnx", "data", "zoo", "train", "api"]
+FOLDERS = ["engine", "nn", "weights_tools", "hub", "onnx", "data", "zoo", "processes", "train", "api"]
 OWN_PLACE = {"api/fovea.h", "api/fovea.hpp"}     # which are include/fovea.h and include/fovea.hpp
 
 

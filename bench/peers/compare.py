@@ -58,8 +58,8 @@ class Case:
 
 def parse_class(text):
     dtype, batch, *rest = text.split(":")
-    if dtype not in ("f32", "bf16") or rest not in ([], ["train"]):
-        raise SystemExit(f"compare: a class is f32 or bf16, a batch and perhaps train: f32:32, f32:8:train; not {text}")
+    if dtype not in ("f32", "bf16", "int8") or rest not in ([], ["train"]):
+        raise SystemExit(f"compare: a class is f32, bf16 or int8, a batch and perhaps train: f32:32, f32:8:train; not {text}")
     return dict(dtype=dtype, batch=int(batch), train=bool(rest))
 
 
@@ -69,6 +69,8 @@ def offered(engine, case):
         return False
     if engine in F32_BATCH_1:
         return case.dtype == "f32" and case.batch == 1 and not case.train
+    if case.dtype == "int8" and engine not in ("fovea", "openvino"):
+        return False
     if engine == "onnxruntime":
         return case.dtype == "f32" and not case.train
     return not (engine == "openvino" and case.train)
@@ -147,8 +149,14 @@ def cpu_info():
     return name, flags
 
 
+CLASSES = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 with BF16", "avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512",
+           "avx_vnni": "AVX2 with VNNI", "avx2": "AVX2"}
+
+
 def describe_machine(options):
+    """Its processor by name, which tells little on rented machines, and by the best instructions that it has."""
     cpu, flags = cpu_info()
+    cpu = ", ".join([cpu, *[label for flag, label in CLASSES.items() if flag in flags][:1]])
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     return dict(kind="machine", time=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), cpu=cpu,
                 flags=flags, processors=os.cpu_count(), memory_mb=memory, system=f"{platform.system()} {platform.release()}",
@@ -264,7 +272,7 @@ def parse():
     parser.add_argument("--out", default=str(ROOT / "build/bench/results.jsonl"), help="where the lines go")
     parser.add_argument("--append", action="store_true", help="to the lines of an earlier run; its cases are not run again")
     parser.add_argument("--work", default=str(ROOT / "build/bench"), help="a folder for weights, inputs and logs")
-    parser.add_argument("--page", help="write the tables to this Markdown file too")
+    parser.add_argument("--page", help="write the tables to this Markdown file too; what it says of other processors stays")
     parser.add_argument("--isa", choices=LIMITS, default="", help="keep everybody to this class; who cannot be is left out")
     parser.add_argument("--zoo", default=str(ROOT / "build/bench/zoo.jsonl"), help="lines of zoo.py, for the page's last section")
     parser.add_argument("--quick", action="store_true", help="two models, f32, batch 1, three rounds")

@@ -11,7 +11,7 @@ import statistics
 from dataclasses import dataclass, field
 
 CALM, FEW = 1.05, 0.7  # a calm round's canary against the quickest; the part of rounds that must be calm
-TOLERANCE = {"f32": 1e-3, "bf16": 5e-2}  # of the largest value that is compared
+TOLERANCE = {"f32": 1e-3, "bf16": 5e-2, "int8": 0.25}  # of the largest value that is compared
 FAILED_RATIO = 0.5  # what a model counts that fovea could not run, or answered otherwise
 NAMES = {"fovea": "fovea", "fovea again": "fovea again", "torch": "PyTorch", "torch-compile": "torch.compile",
          "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn", "mnn": "MNN"}
@@ -31,8 +31,8 @@ def distance(values, reference):
 
 
 def different_answers(outs, dtype, exact=None):
-    """Engines whose values are too far from those of reference; from `exact`, the values in f32, where those of bf16 are
-    known. There an engine may be as far as PyTorch's bf16 is, and half as much again."""
+    """Engines whose values are too far from those of reference; from `exact`, the values in f32, where narrower
+    types are compared. There an engine may be as far as PyTorch's bf16 is, and half as much again."""
     reference = exact or of_reference(outs)
     if reference is None:
         return []
@@ -125,10 +125,10 @@ class Results:
 
 
 def judge(cases):
-    """Marks who answers otherwise. bf16 is compared with f32 where the same results have both."""
+    """Marks who answers otherwise. bf16 and int8 are compared with f32 where the same results have both."""
     for case in cases.values():
         outs = {name: e["out"] for name, e in case.engines.items()}
-        f32 = cases.get((case.model, "f32", case.batch, case.train, case.isa)) if case.dtype == "bf16" else None
+        f32 = cases.get((case.model, "f32", case.batch, case.train, case.isa)) if case.dtype != "f32" else None
         exact = of_reference({name: e["out"] for name, e in f32.engines.items()}) if f32 else None
         different = different_answers(outs, case.dtype, exact)
         for name, e in case.engines.items():
@@ -275,17 +275,18 @@ rounds of a turn's median. A ratio pairs the times of one round; the table has t
 lowest and highest of them. Before and after each round a fixed piece of work is timed on all processors: rounds in which it
 took more than 5 % longer than at best do not count, and where that would leave fewer than 70 % all count and the row says
 noisy. First values of all answers are compared (f32: within 1e-3 of the largest; bf16, with the answers in f32: 5e-2, or
-half as much again as PyTorch's bf16 is off); who answers otherwise has no
+half as much again as PyTorch's bf16 is off; int8, with the answers in f32 where the page has them: 0.25); who answers otherwise has no
 time, and where that is fovea, or fovea fails, the row counts as 0.5. ONNX Runtime has no bf16 here. PyTorch runs
 channels-last in inference mode (bf16: autocast), torch.compile with frozen weights, OpenVINO with its latency hint and one
 stream; ncnn (converted by pnnx) and MNN (from ONNX) in f32 at batch 1. Where a table says that everybody was kept to a class of
 instructions, fovea was by FOVEA_ISA, PyTorch by ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA and MKL_ENABLE_INSTRUCTIONS, OpenVINO by
-ONEDNN_MAX_CPU_ISA; runtimes without such a switch are not in it. Every row names its processor: ratios mean something within a row.
+ONEDNN_MAX_CPU_ISA; runtimes without such a switch are not in it. There is a section for each processor that was at hand, and every row
+names its processor: ratios mean something within a row.
 """
 
 
 def machine_text(results):
-    """Every processor that rows name, as it was last seen."""
+    """The processor, as it was last seen, and who ran there."""
     lines = []
     for m in {m["cpu"]: m for m in results.machines}.values():
         lines += [f"- {m['cpu']}, {m['processors']} processors, {m['memory_mb'] / 1024:.0f} GiB, {m['system']}; {m['threads']} threads for "
@@ -300,20 +301,20 @@ def machine_text(results):
 def failures(results):
     lines = [f"- {c.model}, {title(c.kind).lower()}, {NAMES[n]}: {why.splitlines()[0][:160]}" for c in results.cases
              for n, why in c.failed.items()]
-    return "\n## What failed\n\n" + "\n".join(lines) + "\n" if lines else ""
+    return "\n### What failed\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
-def markdown(results, more=""):
-    """The page; `more`: sections of others, the zoo's."""
-    out = [HEAD, "## Machine and versions\n", machine_text(results), ""]
+def section(results, more=""):
+    """What was measured on one processor; `more`: sections of others, the zoo's."""
+    out = [f"## {results.machines[-1]['cpu']}\n", machine_text(results), ""]
     for kind in results.kinds():
         cases = results.of_kind(kind)
         rounds = max((len(c.rounds) for c in cases), default=0)
-        out += [f"## {title(kind)}\n", f"Milliseconds, {rounds} rounds, fovea at {results.commits(cases)}; the quickest is bold.\n",
+        out += [f"### {title(kind)}\n", f"Milliseconds, {rounds} rounds, fovea at {results.commits(cases)}; the quickest is bold.\n",
                 markdown_table(bold_quickest(cases, table(cases))), "", summary_line(cases) + " " + behind(cases), ""]
         if kind == results.kinds()[0]:
             measured = [c for c in cases if c.engines]
-            out += ["### Until the first answer, and memory\n",
+            out += ["#### Until the first answer, and memory\n",
                     "Making the model ready (loading the weights, compiling) and the first run; the process's largest memory. "
                     "Starting Python, importing libraries and writing the ONNX file are not counted; the memory of ONNX Runtime "
                     "and OpenVINO includes PyTorch, which wrote that file.\n",
@@ -321,11 +322,20 @@ def markdown(results, more=""):
     return "\n".join(out) + failures(results) + more
 
 
+def sections_of(page):
+    """What a page says, by processor."""
+    parts = page.read_text().split("\n## ")[1:] if page.exists() else []
+    return {part.splitlines()[0]: f"## {part.rstrip()}\n" for part in parts}
+
+
 def write_page(results, path, zoo=None):
+    """Puts a processor's section into a page; those of others stay as they are."""
     import zoo_report  # which needs this module
 
     page = pathlib.Path(path)
-    page.write_text(markdown(results, zoo_report.section(zoo, page) if zoo else ""))
+    sections = sections_of(page)
+    sections[results.machines[-1]["cpu"]] = section(results, zoo_report.section(zoo, page) if zoo else "").rstrip() + "\n"
+    page.write_text("\n".join([HEAD, *sections.values()]))
 
 
 def main():

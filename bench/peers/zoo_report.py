@@ -99,10 +99,10 @@ def section(path, page):
     image.parent.mkdir(parents=True, exist_ok=True)
     image.write_text(plot(rows))
     rounds = max((len(case.rounds) for case, _ in rows), default=0)
-    parts = ["\n## The catalogue\n",
+    parts = ["\n### The catalogue\n",
              f"Of each module the smallest, the median and the largest model of up to 8 GMACs, and more of large modules: {len(rows)} "
              f"models, f32, batch 1, {rounds} rounds each, milliseconds. `bench/peers/zoo.py` measures them.\n",
              "![The ratios of all models, in order](images/zoo.svg)\n", *(summary(rows, peer) + "\n" for peer in PEERS)]
     for peer in PEERS:
-        parts += [f"### The ten worst beside {report.NAMES[peer]}, with fovea's slowest kernels\n", worst(rows, peer) + "\n"]
+        parts += [f"#### The ten worst beside {report.NAMES[peer]}, with fovea's slowest kernels\n", worst(rows, peer) + "\n"]
     return "\n".join([*parts, table(rows), ""])

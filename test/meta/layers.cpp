@@ -30,13 +30,14 @@ const std::vector<Rule> kRules = {
     {"hub", {"engine", "weights_tools"}},
     {"onnx", {"engine", "weights_tools"}},
     {"data", {"engine"}},
+    {"processes", {"engine"}},
     {"zoo", {"engine", "nn", "weights_tools", "hub"}},
     {"train", {"engine", "nn", "data", "weights_tools"}},
     {"api", {"engine", "nn", "data", "weights_tools", "hub", "zoo", "train"}},
-    {"cli", {"engine", "nn", "data", "weights_tools", "hub", "onnx", "zoo", "train", "api", "bench"}},
+    {"cli", {"engine", "nn", "data", "weights_tools", "hub", "onnx", "zoo", "processes", "train", "api", "bench"}},
     {"bench", {"engine", "nn", "data", "weights_tools", "zoo", "train", "api"}},
-    {"test", {"engine", "kernels", "nn", "data", "weights_tools", "hub", "onnx", "zoo", "train", "api", "cli",
-              "bench"}},
+    {"test", {"engine", "kernels", "nn", "data", "weights_tools", "hub", "onnx", "zoo", "processes", "train", "api",
+              "cli", "bench"}},
 };
 
 // Where vendors' headers may appear: in one file of a folder, or (programs on top, which nobody includes) in any.

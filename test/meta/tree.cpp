@@ -10,9 +10,10 @@
 namespace fovea::meta {
 namespace {
 
-constexpr std::string_view kFolders[] = {"engine", "kernels", "nn",  "zoo",  "weights_tools", "hub",  "onnx", "data",
-                                         "train",  "api",     "cli", "test", "bench",         "tools"};
-constexpr std::string_view kPublic[] = {"engine", "nn", "zoo", "data", "weights_tools", "hub", "onnx", "train", "api"};
+constexpr std::string_view kFolders[] = {"engine", "kernels",   "nn",    "zoo", "weights_tools", "hub",   "onnx", "data",
+                                         "train",  "processes", "api",   "cli", "test",          "bench", "tools"};
+constexpr std::string_view kPublic[] = {"engine", "nn",   "zoo",       "data",  "weights_tools",
+                                        "hub",    "onnx", "processes", "train", "api"};
 
 bool is_source(const std::filesystem::path& p) {
   const std::string name = p.filename().string(), extension = p.extension().string();

@@ -13,7 +13,7 @@
 #include "test/support/catch.h"
 #include "test/support/fill.h"
 #include "test/support/thread_peers.h"
-#include "train/launch.h"
+#include "processes/launch.h"
 #include "train/optim/rules.h"
 #include "train/step.h"
 #include "train/together.h"
@@ -279,29 +279,29 @@ class Environment {
 }  // namespace
 
 TEST_CASE("launchers are known by their environment", "[train][peers]") {
-  using train::launched;
+  using processes::launched;
   {
     const Environment none({});
     CHECK(launched().size == 1);
-    CHECK(train::join(launched()) == nullptr);
+    CHECK(processes::join(launched()) == nullptr);
   }
   {
     const Environment e({{"OMPI_COMM_WORLD_RANK", "3"}, {"OMPI_COMM_WORLD_SIZE", "4"},
                          {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}, {"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}});
-    const train::Launch l = launched();
+    const processes::Launch l = launched();
     CHECK(l.by == "mpirun");
     CHECK((l.rank == 3 && l.size == 4 && l.local_size == 2));
   }
   {
     const Environment e({{"SLURM_PROCID", "5"}, {"SLURM_STEP_NUM_TASKS", "7"}, {"SLURM_NODEID", "2"},
                          {"SLURM_STEP_TASKS_PER_NODE", "2(x2),3"}});
-    const train::Launch l = launched();
+    const processes::Launch l = launched();
     CHECK(l.by == "srun");
     CHECK((l.rank == 5 && l.size == 7 && l.local_size == 3));
   }
   {
     const Environment e({{"RANK", "1"}, {"WORLD_SIZE", "2"}, {"LOCAL_WORLD_SIZE", "2"}});
-    CHECK_THROWS_WITH(train::join(launched()), contains_text("torchrun started 2 processes") &&
+    CHECK_THROWS_WITH(processes::join(launched()), contains_text("torchrun started 2 processes") &&
                                                    contains_text("mpirun -n 2 fovea"));
   }
   for (const auto& [name, value] : {std::pair{"WORLD_SIZE", "1"}, std::pair{"FOVEA_ALONE", "1"}}) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/isa/x86_64/kinds.cpp — the kinds of x86-64 processors, and how to tell whether this is one.
+// kernels/cpu/isa/x86_64/kinds.cpp — the kinds of x86-64 processors, and how to tell whether this is one. FOVEA_AVX2 and
+// FOVEA_AVX512 are defined where -Dinstructions has them.
 #include "engine/core/isa.h"
 #include "engine/core/isa/x86_64/features.h"
 #include "kernels/cpu/isa/assembled.h"
@@ -16,9 +17,12 @@ using x86_64::has;
 
 bool is_sse2() { return true; }
 bool is_sse41() { return isa_allowed(Isa::avx2) && has(Feature::sse41); }
+#ifdef FOVEA_AVX2
 bool is_avx2() { return isa_allowed(Isa::avx2) && machine_has(Isa::avx2); }
 // Newer than AVX2, so that what FOVEA_ISA=avx2 chooses is the same everywhere.
 bool is_avx2_vnni() { return isa_allowed(Isa::avx512) && is_avx2() && has(Feature::avxvnni); }
+#endif
+#ifdef FOVEA_AVX512
 bool is_avx512() { return isa_allowed(Isa::avx512) && machine_has(Isa::avx512); }
 bool is_avx512_vnni() { return is_avx512() && has(Feature::avx512vnni); }
 bool is_avx512_bf16() { return is_avx512_vnni() && has(Feature::avx512bf16); }
@@ -33,6 +37,7 @@ constexpr Bf16Loops kBf16{.name = "avx512_bf16",
                           .pack_values = avx512_bf16_attention::pack_values,
                           .weights = avx512_bf16_attention::weights,
                           .share = avx512_bf16_attention::share};
+#endif
 
 // Each kind is one before it, and more.
 Processor sse2() {
@@ -51,6 +56,7 @@ Processor sse41() {
   p.vendor = true;
   return p;
 }
+#ifdef FOVEA_AVX2
 Processor avx2() {
   Processor p = sse41();
   p.name = "avx2";
@@ -69,8 +75,10 @@ Processor avx2_vnni() {
   p.u8_winograd = nullptr;
   return p;
 }
+#endif
+#ifdef FOVEA_AVX512
 Processor avx512() {
-  Processor p = avx2();
+  Processor p = sse41();
   p.name = "avx512";
   p.f32 = assembled<avx512::fill_products, avx512::fill_depthwise, avx512::fill_depthwise_u8, avx512::fill_functions,
                     avx512::fill_reductions>("avx512");
@@ -104,15 +112,21 @@ Processor amx() {
   p.u8_tiles = &quant_amx;
   return p;
 }
+#endif
 
-constexpr Kind kKinds[] = {{is_amx, amx},
-                           {is_avx512_bf16, avx512_bf16},
-                           {is_avx512_vnni, avx512_vnni},
-                           {is_avx512, avx512},
-                           {is_avx2_vnni, avx2_vnni},
-                           {is_avx2, avx2},
-                           {is_sse41, sse41},
-                           {is_sse2, sse2}};
+constexpr Kind kKinds[] = {
+#ifdef FOVEA_AVX512
+    {is_amx, amx},
+    {is_avx512_bf16, avx512_bf16},
+    {is_avx512_vnni, avx512_vnni},
+    {is_avx512, avx512},
+#endif
+#ifdef FOVEA_AVX2
+    {is_avx2_vnni, avx2_vnni},
+    {is_avx2, avx2},
+#endif
+    {is_sse41, sse41},
+    {is_sse2, sse2}};
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/mpi.h"
+#include "processes/mpi.h"
 
 #include <dlfcn.h>
 #include <sched.h>
@@ -21,7 +21,7 @@
 
 #include "engine/core/error.h"
 
-namespace fovea::train {
+namespace fovea::processes {
 namespace {
 
 // What is used of OpenMPI's binary interface, which libmpi.so.40 keeps in versions 4 and 5: handles are addresses of
@@ -289,4 +289,4 @@ class MpiPeers final : public Peers {
 
 std::unique_ptr<Peers> join_mpi() { return std::make_unique<MpiPeers>(); }
 
-}  // namespace fovea::train
+}  // namespace fovea::processes

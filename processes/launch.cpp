@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/launch.h"
+#include "processes/launch.h"
 
 #include <charconv>
 #include <cstdlib>
@@ -7,9 +7,9 @@
 #include <optional>
 
 #include "engine/core/error.h"
-#include "train/mpi.h"
+#include "processes/mpi.h"
 
-namespace fovea::train {
+namespace fovea::processes {
 namespace {
 
 std::optional<int> number(const char* name) {
@@ -82,4 +82,4 @@ std::unique_ptr<Peers> join(const Launch& l) {
                       ". FOVEA_ALONE=1: they have nothing to do with each other"));
 }
 
-}  // namespace fovea::train
+}  // namespace fovea::processes

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// train/launch.h — Launch: what the environment says about the processes that were started together.
+// processes/launch.h — Launch: what the environment says about the processes that were started together.
 #pragma once
 #include <memory>
 #include <string>
 
 #include "engine/core/peers.h"
 
-namespace fovea::train {
+namespace fovea::processes {
 
 struct Launch {
   std::string by;                                  // "mpirun", "srun", "torchrun", ...; "": nobody, it is alone
@@ -22,4 +22,4 @@ Launch launched();
 /// Throws Error(unsupported) for launchers that cannot bring them together.
 std::unique_ptr<Peers> join(const Launch& l);
 
-}  // namespace fovea::train
+}  // namespace fovea::processes
