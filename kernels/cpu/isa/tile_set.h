@@ -10,6 +10,7 @@ template <class Tile>
 struct TileSet {
   const char* name;
   int rows;                                        // most of a tile
+  int joined_rows = 0;                             // of f32, where all panels have three vectors of columns
   int fill = 1, together = 4;                      // those of the packing
   int copied_bytes = 1;                            // of an element in a copied row, where copies are wider
   double speed = 1;                                // multiplications in the time of one of AVX-512's

@@ -15,6 +15,7 @@ struct OfPairs {
   using Product = Bf16Product;
   using Tile = Bf16Tile;
   static const Bf16Set& tiles(const Product& p) { return *p.on->bf16_tiles; }
+  static int rows(const Product& p) { return tiles(p).rows; }
   static int64_t depth(const Product& p) { return p.depth; }
   static GridWork work(const Product& p, int64_t tiles) {
     GridWork w = grid_work(*p.on, p.packing, p.rows, tiles);

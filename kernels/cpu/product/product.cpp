@@ -14,6 +14,10 @@ struct OfFloats {
   using Product = cpu::Product;
   using Tile = cpu::Tile;
   static const TileSet<Tile>& tiles(const Product& p) { return p.on->f32->tiles; }
+  static int rows(const Product& p) {
+    const TileSet<Tile>& set = tiles(p);
+    return p.packing.panels() == 1 && p.packing.joins() ? set.joined_rows : set.rows;
+  }
   static int64_t depth(const Product& p) { return p.packing.depth; }
   static GridWork work(const Product& p, int64_t tiles) { return grid_work(*p.on, p.packing, p.rows, tiles); }
 

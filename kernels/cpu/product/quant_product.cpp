@@ -11,6 +11,7 @@ struct OfBytes {
   using Product = QuantProduct;
   using Tile = QuantTile;
   static const QuantSet& tiles(const Product& p) { return *p.on->u8_tiles; }
+  static int rows(const Product& p) { return tiles(p).rows; }
   static int64_t depth(const Product& p) { return p.packing.depth; }
   static GridWork work(const Product& p, int64_t tiles) {
     const QuantPacking& k = p.packing;

@@ -24,6 +24,7 @@ struct Job {
 /// Of: what is particular to a type of elements.
 ///   Product, Tile      as in isa/
 ///   tiles(p)           the processor's TileSet
+///   rows(p)            most of a tile
 ///   depth(p)           elements of A of one group and tap
 ///   frame(p)           a tile with what all tiles of the product share
 ///   run(p, t, row, j)  computes one job for t's rows, the first of which is `row`
@@ -37,7 +38,7 @@ class Worker {
   using Element = typename Product::Element;
 
   Worker(const Product& p, RowPointers<Element> rows, const void* context)
-      : p_(p), set_(Of::tiles(p)), rows_(rows), context_(context), tiles_((p.rows + set_.rows - 1) / set_.rows),
+      : p_(p), set_(Of::tiles(p)), rows_(rows), context_(context), tiles_((p.rows + Of::rows(p) - 1) / Of::rows(p)),
         most_rows_(static_cast<int>((p.rows + tiles_ - 1) / tiles_)),
         most_panels_(set_.panels_at_once(most_rows_)),
         copy_step_(odd_lines(4 * p.packing.lines() * set_.copied_bytes)) {}
