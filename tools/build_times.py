@@ -7,16 +7,17 @@ import sys
 
 import sizes
 
-# Seconds of a machine on which the middle one of all files takes TYPICAL_SECONDS. One that is slower, or busy, gets as much
-# more: budgets say how files compare, not what else the machine does.
+# Seconds of a machine on which the middle one of the files that are compiled around the same time takes TYPICAL_SECONDS. One
+# that is slower, or busy meanwhile, gets as much more: budgets say how files compare, not what else the machine does.
 TYPICAL_SECONDS = 2.5
-FAMILY_SECONDS = 4.0  # one file of zoo/families
-FILE_SECONDS = 30.0  # any file
-BUILD_MINUTES = 15.0  # a clean CPU build on 2 cores
+AROUND_SECONDS = 60
+FAMILY_SECONDS = 8.0  # one file of zoo/families: 4 on a quiet machine
+FILE_SECONDS = 30.0  # any file: 15 on a quiet machine
+BUILD_MINUTES = 40.0  # a clean CPU build on 2 cores, slow ones too; others take a third
 
 
 def read_log(path):
-    """The last step of every output, and the wall times of the ninja runs (a run's clock starts at 0)."""
+    """The last step of every output, begin and end, and the wall times of the ninja runs (a run's clock starts at 0)."""
     steps, walls, last_end = {}, [], None
     for line in path.read_text().splitlines():
         fields = line.split("\t")
@@ -27,7 +28,7 @@ def read_log(path):
             walls.append(0)
         walls[-1] = max(walls[-1], end)
         last_end = end
-        steps[output] = (end - start) / 1000
+        steps[output] = (start / 1000, end / 1000)
     return steps, [wall / 1000 for wall in walls]
 
 
@@ -36,20 +37,24 @@ def source_of(output):
     return output.replace(".p/", ": ").removesuffix(".o")
 
 
-def pace_of(compiled):
-    """How many times as long as it should the middle one of all files took: at least once, for caches make it shorter."""
-    return max(1.0, statistics.median(compiled.values()) / TYPICAL_SECONDS) if compiled else 1.0
+def pace_around(moment, compiled):
+    """How many times as long as it should the middle one of the files took that ended around that moment: at least once,
+    for caches make it shorter."""
+    taken = [end - start for start, end in compiled.values() if abs(end - moment) <= AROUND_SECONDS]
+    return max(1.0, statistics.median(taken) / TYPICAL_SECONDS)
 
 
 def over_budget(steps, wall):
-    compiled = {output: seconds for output, seconds in steps.items() if output.endswith(".o")}
-    pace = pace_of(compiled)
-    for output, seconds in compiled.items():
-        limit = pace * (FAMILY_SECONDS if "families_" in output else FILE_SECONDS)
-        if seconds > limit:
-            yield f"{source_of(output)} took {seconds:.1f} s; its budget is {limit:.0f} s"
-    if wall > pace * BUILD_MINUTES * 60:
-        yield f"the build took {wall / 60:.1f} min; its budget is {pace * BUILD_MINUTES:.0f} min"
+    compiled = {output: step for output, step in steps.items() if output.endswith(".o")}
+    for output, (start, end) in compiled.items():
+        limit = FAMILY_SECONDS if "families_" in output else FILE_SECONDS
+        if end - start <= limit:
+            continue
+        limit *= pace_around(end, compiled)
+        if end - start > limit:
+            yield f"{source_of(output)} took {end - start:.1f} s; its budget is {limit:.0f} s"
+    if wall > BUILD_MINUTES * 60:
+        yield f"the build took {wall / 60:.1f} min; its budget is {BUILD_MINUTES:.0f} min"
 
 
 def excess_of(folder):
@@ -73,9 +78,10 @@ def main():
     steps, walls = read_log(log)
     wall = sum(walls)
     note = "" if len(walls) == 1 else f", in {len(walls)} runs of ninja (rm -rf {options.folder} for a clean figure)"
-    print(f"{len(steps)} steps, {wall:.0f} s wall, {sum(steps.values()):.0f} s of work{note}")
-    for output, seconds in sorted(steps.items(), key=lambda item: -item[1])[:15]:
-        print(f"{seconds:7.1f} s  {source_of(output)}")
+    seconds = {output: end - start for output, (start, end) in steps.items()}
+    print(f"{len(steps)} steps, {wall:.0f} s wall, {sum(seconds.values()):.0f} s of work{note}")
+    for output, taken in sorted(seconds.items(), key=lambda item: -item[1])[:15]:
+        print(f"{taken:7.1f} s  {source_of(output)}")
     excess = list(over_budget(steps, wall)) + sizes.excess_of(options.folder)
     for line in excess:
         print(f"over budget: {line}")
