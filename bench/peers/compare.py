@@ -3,7 +3,7 @@
 # bench/peers/compare.py — times fovea and other runtimes side by side: each waits in a process of its own, and they take
 # turns round by round, so that the noise of the machine falls on all of them alike.
 #
-# usage: compare.py [--models A,B] [--classes f32:1,bf16:1,f32:32,f32:8:train] [--rounds 9] [--threads 2] [--isa avx2]
+# usage: compare.py [--models A,B] [--classes f32:1,bf16:1,int8:1,f32:32,f32:8:train] [--rounds 9] [--threads 2] [--isa avx2]
 #                   [--peers torch,openvino,ncnn,mnn] [--out FILE.jsonl]
 #
 # A class is a type, a batch and perhaps `train`. Every process gets the same weights and the same input. One line of JSON is
