@@ -10,8 +10,9 @@
 namespace fovea::meta {
 namespace {
 
-constexpr std::string_view kFolders[] = {"engine", "kernels",   "nn",    "zoo", "weights_tools", "hub",   "onnx", "data",
-                                         "train",  "processes", "api",   "cli", "test",          "bench", "tools"};
+constexpr std::string_view kFolders[] = {"engine", "kernels", "nn",        "zoo",   "weights_tools",
+                                         "hub",    "onnx",    "data",      "train", "processes",
+                                         "api",    "cli",     "test",      "bench", "tools"};
 constexpr std::string_view kPublic[] = {"engine", "nn",   "zoo",       "data",  "weights_tools",
                                         "hub",    "onnx", "processes", "train", "api"};
 

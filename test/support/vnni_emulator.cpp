@@ -2,6 +2,7 @@
 #include "test/support/vnni_emulator.h"
 
 #include <algorithm>
+#include <ranges>
 #include <span>
 #include <string_view>
 
@@ -111,7 +112,8 @@ std::optional<kernels::cpu::Processor> emulated_avx2_vnni() {
   const auto named = [](std::string_view name) { return [name](const Processor& p) { return p.name == name; }; };
   const std::span<const Processor> here = kernels::cpu::supported_processors();
   if (std::none_of(here.begin(), here.end(), named("avx2"))) return {};
-  for (const kernels::cpu::Kind& kind : kernels::cpu::known_kinds())
+  // From the least kind on: what makes the records of those above is compiled for them.
+  for (const kernels::cpu::Kind& kind : kernels::cpu::known_kinds() | std::views::reverse)
     if (Processor p = kind.record(); p.name == std::string_view("avx2_vnni")) {
       p.caches = kernels::cpu::caches();
       return p;

@@ -50,7 +50,7 @@ struct Processor {
 /// A kind of processor that was built in.
 struct Kind {
   bool (*supported)();                             // is this machine one, and may kernels use it?
-  Processor (*record)();                           // all but the caches
+  Processor (*record)();                           // all but the caches; only where it is supported
 };
 
 /// The best kind that this machine is and FOVEA_ISA allows, or what UseProcessor asks for.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kernels/cpu/isa/x86_64/kinds.cpp — the kinds of x86-64 processors, and how to tell whether this is one. FOVEA_AVX2 and
-// FOVEA_AVX512 are defined where -Dinstructions has them.
+// kernels/cpu/isa/x86_64/kinds.cpp — the kinds of x86-64 processors, and how to tell whether this is one.
+// FOVEA_AVX2 and FOVEA_AVX512 are defined where -Dinstructions has them.
 #include "engine/core/isa.h"
 #include "engine/core/isa/x86_64/features.h"
 #include "kernels/cpu/isa/assembled.h"
