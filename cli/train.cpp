@@ -387,7 +387,8 @@ int prepare_and_run(CLI::App& command, TrainingOptions& o) {
                 "features are computed once, and the rest takes seconds: start one process with all threads");
   const Images images = images_of(o);
   if (!o.head_only && images.validation && images.validation->name(0) == images.training->name(0))
-    tell(str_cat("no folder ", o.val_split, ": evaluation asks about the images of training"));
+    tell("evaluation asks about the images of training: " +
+         (o.val_split == o.train_split ? "--val-split names them" : str_cat("there is no folder ", o.val_split)));
   o.metric = metric_of(o, images);
   const std::vector<Choice> recipe = take_recipe(command, o, *images.training, all.count());
   if (o.head_only) return run_head(o, settings_text(command), images, recipe);

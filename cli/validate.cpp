@@ -22,6 +22,7 @@
 #include "engine/core/out_of_memory.h"
 #include "engine/core/text.h"
 #include "nn/fuse.h"
+#include "train/checkpoint.h"
 #include "weights_tools/atomic_file.h"
 #include "zoo/source.h"
 
@@ -63,6 +64,7 @@ std::unique_ptr<zoo::ImageModel> loaded(const Arguments& a, const std::string& n
     input.input_size.assign(row->test_input_size.begin(), row->test_input_size.end());
   std::unique_ptr<zoo::ImageModel> model = create_loaded(name, for_patches(model_options(input, name), a.patch_size),
                                                          weights, a.licenses, {.ema = a.use_ema});
+  if (a.use_ema && weights.ends_with(".safetensors")) train::load_average(weights, *model);
   if (a.reparam) fuse(*model);
   return model;
 }
@@ -258,7 +260,7 @@ void add_validate(CLI::App& app) {
   CLI::App* command = app.add_subcommand("validate", "measure a classifier on a folder of images");
   add_evaluation_options(*command, *a, "a name, a pattern, a file of names, or all",
                          "weights, or a folder of them; default: the published ones");
-  command->add_flag("--use-ema", a->use_ema, "the averaged weights of training checkpoints");
+  command->add_flag("--use-ema", a->use_ema, "the averaged weights of training checkpoints, fovea's and torch's");
   command->add_flag("--reparam", a->reparam, "branches of training become one layer before");
   command->add_flag("--test-pool", a->test_pool, "larger images are classified window by window");
   command->add_flag("--retry", a->retry, "by smaller batches where memory runs out");

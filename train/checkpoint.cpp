@@ -238,6 +238,22 @@ std::string Checkpoints::newest() const {
   return "";
 }
 
+namespace {
+
+void put(Tensor& slot, const Tensor& value) {
+  const bool trained = slot.requires_grad();
+  // a copy: the file may be replaced while training goes on
+  slot = call1(ops::copy, {value}, CopyAttrs{slot.meta().memory()}).to(slot.device());
+  if (trained) slot.set_requires_grad();
+}
+
+void want_same(const std::string& path, const std::string& name, const Tensor& saved, const Tensor& slot) {
+  if (saved.shape() != slot.shape() || saved.dtype() != slot.dtype())
+    throw Error(Error::Kind::weights, str_cat(path, ": ", name, " is ", saved.meta(), ", not ", slot.meta()));
+}
+
+}  // namespace
+
 Notes load_checkpoint(const std::string& path, Module& model, const std::vector<Slot>& slots) {
   const auto [weights, rest] = read_both(path);
   const LoadReport report = model.compare(weights);
@@ -252,21 +268,30 @@ Notes load_checkpoint(const std::string& path, Module& model, const std::vector<
     if (!saved)
       throw Error(Error::Kind::weights, str_cat(path, " has no ", s.name),
                   "it goes on with the optimizer and the average that it was made with");
-    if (saved->shape() != s.tensor->shape() || saved->dtype() != s.tensor->dtype())
-      throw Error(Error::Kind::weights, str_cat(path, ": ", s.name, " is ", saved->meta(), ", not ", s.tensor->meta()));
+    want_same(path, s.name, *saved, *s.tensor);
     values.emplace_back(s.tensor, *saved);
   }
   const NoGrad no_grad;
-  const auto put = [](Tensor& slot, const Tensor& value) {
-    const bool trained = slot.requires_grad();
-    // a copy: the file may be replaced while training goes on
-    slot = call1(ops::copy, {value}, CopyAttrs{slot.meta().memory()}).to(slot.device());
-    if (trained) slot.set_requires_grad();
-  };
   for (const NamedParameter& p : model.named_state())
     put(p.tensor(), cast(weights.at(p.name), p.tensor().dtype()));
   for (auto& [slot, value] : values) put(*slot, value);
   return notes_of(weights);
+}
+
+void load_average(const std::string& path, Module& model) {
+  const StateDict rest = read_both(path).second;
+  std::map<Tensor*, Tensor> values;                // of a tensor with several names, one was saved
+  for (const NamedParameter& p : model.named_state())
+    if (const Tensor* saved = rest.find("ema." + p.name)) {
+      want_same(path, "ema." + p.name, *saved, p.tensor());
+      values.emplace(&p.tensor(), *saved);
+    }
+  for (const NamedParameter& p : model.named_state())
+    if (!values.contains(&p.tensor()))
+      throw Error(Error::Kind::weights, str_cat(path, " has no average of ", p.name),
+                  "was it trained with --model-ema? its weights themselves are what is loaded otherwise");
+  const NoGrad no_grad;
+  for (auto& [slot, value] : values) put(*slot, value);
 }
 
 Notes read_notes(const std::string& path) { return notes_of(read_safetensors(path)); }

@@ -48,6 +48,9 @@ class Checkpoints {
 /// under whatever name. Throws Error(format) where bytes were changed or the two files do not belong together, and
 /// changes nothing then.
 Notes load_checkpoint(const std::string& path, Module& model, const std::vector<Slot>& slots);
+/// Puts the average of a checkpoint's weights and statistics into the model. Throws Error(weights) where it was saved
+/// without one, or of another model, and changes nothing then.
+void load_average(const std::string& path, Module& model);
 /// What the checkpoint says, without its tensors' values.
 Notes read_notes(const std::string& path);
 

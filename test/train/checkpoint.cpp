@@ -85,6 +85,34 @@ TEST_CASE("training that is resumed ends with the bits of one that was not", "[t
   CHECK(forgetful.values() != whole.values());
 }
 
+TEST_CASE("the average of a checkpoint's weights stands for them", "[train]") {
+  const test::Scratch folder;
+  train::Checkpoints checkpoints(folder / "run");
+  Training t("momentum", false);
+  t.run(0, 2);
+  checkpoints.save("last", *t.model, t.step->slots(), t.notes());
+  const StateDict average = t.ema->state_dict();
+  const auto other = zoo::create("test_efficientnet");
+  fill_weights(*other);
+  train::load_average(checkpoints.path("last"), *other);
+  bool moved = false;
+  for (const NamedParameter& p : other->named_state()) {
+    INFO(p.name);
+    CHECK(values_of(p.tensor()) == values_of(average.at(p.name)));
+    moved |= values_of(p.tensor()) != values_of(t.model->state_dict().at(p.name));
+  }
+  CHECK(moved);
+
+  std::vector<Slot> without = t.step->slots();
+  std::erase_if(without, [](const Slot& s) { return s.name.starts_with("ema."); });
+  checkpoints.save("plain", *t.model, without, t.notes());
+  CHECK_THROWS_WITH(train::load_average(checkpoints.path("plain"), *other),
+                    contains_text("has no average of conv_stem.weight"));
+  const auto resnet = zoo::create("test_resnet");
+  resnet->materialise(1);
+  CHECK_THROWS_AS(train::load_average(checkpoints.path("last"), *resnet), Error);
+}
+
 TEST_CASE("every changed bit of a checkpoint is seen", "[train]") {
   const test::Scratch folder;
   train::Checkpoints checkpoints(folder / "run");
