@@ -6,7 +6,6 @@
 #include <array>
 #include <cstdint>
 
-#include "engine/core/threads.h"
 #include "kernels/cpu/conv/shape.h"
 #include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/threads/parallel.h"
@@ -50,7 +49,7 @@ struct WinogradTiles {
   template <class Body>
   void for_blocks(const Caches& caches, int64_t tile_bytes, int64_t rows, int64_t panels, const Body& body) const {
     const int64_t fit = caches.second * 7 / 16 / tile_bytes;
-    const int64_t most = std::clamp<int64_t>(fit, rows, kMost), team = threads();
+    const int64_t most = std::clamp<int64_t>(fit, rows, kMost), team = threads_here();
     int64_t blocks = (count + most - 1) / most;
     if (count >= team * rows) blocks = (blocks + team - 1) / team * team;
     const int64_t shares = std::clamp<int64_t>(blocks < team ? team / blocks : 1, 1, panels);

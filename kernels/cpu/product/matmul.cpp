@@ -2,7 +2,6 @@
 // kernels/cpu/product/matmul.cpp — linear layers and batched matrix products.
 #include <algorithm>
 
-#include "engine/core/threads.h"
 #include "engine/ops/ops.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/product/product.h"
@@ -121,7 +120,7 @@ class MatmulPlan final : public Plan {
       one_product(floats(a.in[0]) + start_of(a_.batch, sizes_, i), floats(a.in[1]) + start_of(b_.batch, sizes_, i),
                   floats(a.out[0]) + i * rows_ * packing_.columns, packed);
     };
-    if (batch_ < 2 * threads()) {
+    if (batch_ < 2 * threads_here()) {
       for (int64_t i = 0; i < batch_; ++i) one(i, shared_b_ && i > 0);
       return;
     }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "engine/core/threads.h"
 #include "kernels/cpu/isa/processor.h"
 #include "kernels/cpu/threads/parallel.h"
 
@@ -40,7 +39,7 @@ void over_grid(const GridWork& w,
                const void* context) {
   const int64_t per_thread = w.costs->work_per_thread, per_piece = w.costs->work_per_piece;
   const int64_t useful = static_cast<int64_t>(std::min(w.multiplications / static_cast<double>(per_thread), 1e6)) + 1;
-  const int64_t team = std::min<int64_t>(threads(), useful);
+  const int64_t team = std::min<int64_t>(threads_here(), useful);
   const int64_t pieces = std::clamp<int64_t>(useful * per_thread / per_piece, team, team * kPiecesEach);
   const Grid grid = grid_for(w, team > 1 ? pieces : 1);
   parallel_for(grid.rows * grid.panels, 1, [&](int64_t first, int64_t last) {

@@ -251,11 +251,13 @@ Pool& pool() {
 
 }  // namespace
 
+int threads_here() { return inside ? 1 : threads(); }
+
 void parallel_range(int64_t n, int64_t grain, void (*body)(const void*, int64_t, int64_t), const void* context) {
   if (n <= 0) return;
   const int64_t pieces = (n + grain - 1) / std::max<int64_t>(grain, 1);
-  const int64_t team = std::min<int64_t>({threads(), pieces, kMostThreads});
-  if (team > 1 && !inside) {
+  const int64_t team = std::min<int64_t>({threads_here(), pieces, kMostThreads});
+  if (team > 1) {
     Pool& p = pool();
     // A second caller at the same time works alone: there are never more threads than were asked for.
     if (const std::unique_lock<std::mutex> lock(p.in_use(), std::try_to_lock); lock.owns_lock() && !p.crowded(team)) {

@@ -7,6 +7,10 @@
 
 namespace fovea::kernels::cpu {
 
+/// How many may share what begins here: threads(), and within a parallel region one. There nobody asks how many the
+/// machine has, which would read files the first time.
+int threads_here();
+
 /// Results have the same bits for any number of threads. So a piece computes whole results, however many pieces there
 /// are. A sum that is cut into parts is cut into a number of parts that does not depend on the number of threads.
 void parallel_range(int64_t n, int64_t grain, void (*body)(const void* context, int64_t first, int64_t last),
