@@ -47,10 +47,7 @@ def pace_around(moment, compiled):
 def over_budget(steps, wall):
     compiled = {output: step for output, step in steps.items() if output.endswith(".o")}
     for output, (start, end) in compiled.items():
-        limit = FAMILY_SECONDS if "families_" in output else FILE_SECONDS
-        if end - start <= limit:
-            continue
-        limit *= pace_around(end, compiled)
+        limit = pace_around(end, compiled) * (FAMILY_SECONDS if "families_" in output else FILE_SECONDS)
         if end - start > limit:
             yield f"{source_of(output)} took {end - start:.1f} s; its budget is {limit:.0f} s"
     if wall > BUILD_MINUTES * 60:

@@ -91,6 +91,18 @@ bool is_whole(const std::string& path) {
   }
 }
 
+void put(Tensor& slot, const Tensor& value) {
+  const bool trained = slot.requires_grad();
+  // a copy: the file may be replaced while training goes on
+  slot = call1(ops::copy, {value}, CopyAttrs{slot.meta().memory()}).to(slot.device());
+  if (trained) slot.set_requires_grad();
+}
+
+void want_same(const std::string& path, const std::string& name, const Tensor& saved, const Tensor& slot) {
+  if (saved.shape() != slot.shape() || saved.dtype() != slot.dtype())
+    throw Error(Error::Kind::weights, str_cat(path, ": ", name, " is ", saved.meta(), ", not ", slot.meta()));
+}
+
 }  // namespace
 
 std::string sum_of(const StateDict& d) {
@@ -237,22 +249,6 @@ std::string Checkpoints::newest() const {
     if (is_whole(path(name))) return name;
   return "";
 }
-
-namespace {
-
-void put(Tensor& slot, const Tensor& value) {
-  const bool trained = slot.requires_grad();
-  // a copy: the file may be replaced while training goes on
-  slot = call1(ops::copy, {value}, CopyAttrs{slot.meta().memory()}).to(slot.device());
-  if (trained) slot.set_requires_grad();
-}
-
-void want_same(const std::string& path, const std::string& name, const Tensor& saved, const Tensor& slot) {
-  if (saved.shape() != slot.shape() || saved.dtype() != slot.dtype())
-    throw Error(Error::Kind::weights, str_cat(path, ": ", name, " is ", saved.meta(), ", not ", slot.meta()));
-}
-
-}  // namespace
 
 Notes load_checkpoint(const std::string& path, Module& model, const std::vector<Slot>& slots) {
   const auto [weights, rest] = read_both(path);

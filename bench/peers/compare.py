@@ -41,6 +41,8 @@ LIMITS = {
              "openvino": {"ONEDNN_MAX_CPU_ISA": "AVX2"}},
 }
 LIMITS["avx2"]["torch-compile"] = {**LIMITS["avx2"]["torch"], "TORCHINDUCTOR_CPP_SIMDLEN": "256"}
+INSTRUCTIONS = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 with BF16", "avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512",
+                "avx_vnni": "AVX2 with VNNI", "avx2": "AVX2"}
 READY_SECONDS, RUN_SECONDS = 1200, 900
 
 
@@ -69,7 +71,7 @@ def offered(engine, case):
         return False
     if engine in F32_BATCH_1:
         return case.dtype == "f32" and case.batch == 1 and not case.train
-    if case.dtype == "int8" and engine not in ("fovea", "openvino"):
+    if case.dtype == "int8" and engine != "openvino":
         return False
     if engine == "onnxruntime":
         return case.dtype == "f32" and not case.train
@@ -149,14 +151,10 @@ def cpu_info():
     return name, flags
 
 
-CLASSES = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 with BF16", "avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512",
-           "avx_vnni": "AVX2 with VNNI", "avx2": "AVX2"}
-
-
 def describe_machine(options):
     """Its processor by name, which tells little on rented machines, and by the best instructions that it has."""
     cpu, flags = cpu_info()
-    cpu = ", ".join([cpu, *[label for flag, label in CLASSES.items() if flag in flags][:1]])
+    cpu = ", ".join([cpu, *[label for flag, label in INSTRUCTIONS.items() if flag in flags][:1]])
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     return dict(kind="machine", time=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), cpu=cpu,
                 flags=flags, processors=os.cpu_count(), memory_mb=memory, system=f"{platform.system()} {platform.release()}",
