@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/average.cpp — `fovea average FILES… -o OUT`: the mean of several weights of one model.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "engine/core/error.h"
 #include "weights_tools/average.h"
 #include "weights_tools/bytes.h"
@@ -29,14 +29,14 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_average(CLI::App& app) {
+void add_average(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("average", "write the mean of several weights of one model");
-  command->add_option("files", a->files, "safetensors, torch checkpoints (.pth, .bin) or .npz")->required();
-  command->add_option("-o,--output", a->out, "the safetensors file to write")->required();
-  command->add_flag("--ema,!--no-ema", a->open.ema,
-                    "of training checkpoints, the averaged weights (the default) or the last ones");
-  command->callback([a] { run(*a); });
+  Command command = app.add_subcommand("average", "write the mean of several weights of one model");
+  command.add_option("files", a->files, "safetensors, torch checkpoints (.pth, .bin) or .npz").required();
+  command.add_option("-o,--output", a->out, "the safetensors file to write").required();
+  command.add_flag("--ema,!--no-ema", a->open.ema,
+                   "of training checkpoints, the averaged weights (the default) or the last ones");
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

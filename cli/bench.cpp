@@ -3,14 +3,12 @@
 // "run N" lines and answers with times, so that several runtimes can take turns on one machine.
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "api/calibration.h"
 #include "bench/beside.h"
@@ -21,6 +19,8 @@
 #include "bench/results_file.h"
 #include "bench/start.h"
 #include "cli/command.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "engine/core/error.h"
 #include "engine/core/isa.h"
 #include "engine/core/threads.h"
@@ -107,20 +107,20 @@ void serve(const bench::WorkOptions& o) {
   mark = bench::now();
   const Tensor first = reshape(work(), {-1});
   const double first_ms = (bench::now() - mark) * 1e3;
-  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  Json out = Json::array();
   for (const float v : first.data<float>().subspan(0, static_cast<size_t>(std::min<int64_t>(8, first.numel()))))
     out.push_back(v);
   bench::time_ms(work, 3);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const nlohmann::ordered_json ready{
+  const Json ready{
       {"ready", true}, {"load_s", load}, {"first_ms", first_ms}, {"rss_mb", usage.ru_maxrss / 1024}, {"out", out}};
   std::cout << ready.dump() << std::endl;
   for (std::string word; std::cin >> word;) {
     int runs = 0;
     if (word != "run" || !(std::cin >> runs) || runs < 1)
       throw Error(Error::Kind::argument, "a worker reads lines of the form: run N");
-    std::cout << nlohmann::json(bench::time_ms(work, runs)).dump() << std::endl;
+    std::cout << Json(bench::time_ms(work, runs)).dump() << std::endl;
   }
 }
 
@@ -348,10 +348,10 @@ void run(Arguments a) {
 
 namespace {
 
-void add_op_options(CLI::App& command, Arguments& a) {
+void add_op_options(Command command, Arguments& a) {
   const std::vector<std::string> ops = bench::op_names();
-  CLI::Option* op = command.add_option("--op", a.op.op, "time one op at a chosen shape: " + join(ops, ", "));
-  op->check(CLI::IsMember(ops));
+  Option op = command.add_option("--op", a.op.op, "time one op at a chosen shape: " + join(ops, ", "));
+  op.check(one_of(ops));
   for (const auto& [option, values, what] :
        {std::tuple{"--x", &a.x, "with --op: the operand's shape, 1,64,56,56"},
         {"--w", &a.w, "with --op: the weights' shape, 64,64,3,3; the second operand's of matmul"},
@@ -359,113 +359,109 @@ void add_op_options(CLI::App& command, Arguments& a) {
         {"--pad", &a.pad, "with --op: padding, likewise"},
         {"--dilation", &a.dilation, "with --op: dilation, likewise"},
         {"--kernel", &a.kernel, "with --op: the window of a pool, likewise"}})
-    command.add_option(option, *values, what)->delimiter(',')->check(CLI::Range(0, 1 << 24))->needs(op);
-  command.add_option("--groups", a.op.groups, "with --op conv")->check(CLI::Range(1, 1 << 20))->needs(op);
-  command.add_option("--act", a.op.act, "with --op: the activation fused into conv or linear")->needs(op);
-  command.add_option("--fn", a.op.fn, "with --op: the function of unary (silu) or binary (add)")->needs(op);
-  command.add_flag("--residual", a.op.residual, "with --op: conv or linear adds another operand")->needs(op);
-  command.add_flag("--no-bias", a.no_bias, "with --op: conv or linear without a bias")->needs(op);
+    command.add_option(option, *values, what).delimiter(',').check(in_range(0, 1 << 24)).needs(op);
+  command.add_option("--groups", a.op.groups, "with --op conv").check(in_range(1, 1 << 20)).needs(op);
+  command.add_option("--act", a.op.act, "with --op: the activation fused into conv or linear").needs(op);
+  command.add_option("--fn", a.op.fn, "with --op: the function of unary (silu) or binary (add)").needs(op);
+  command.add_flag("--residual", a.op.residual, "with --op: conv or linear adds another operand").needs(op);
+  command.add_flag("--no-bias", a.no_bias, "with --op: conv or linear without a bias").needs(op);
   command
       .add_option_function<int>(
           "--between", [&a](int mb) { a.op.between = int64_t{mb} << 20; },
           "with --op: MB that a model touches between two runs of the op (64)")
-      ->check(CLI::Range(0, 4096))
-      ->needs(op);
+      .check(in_range(0, 4096))
+      .needs(op);
 }
 
 // Names of timm's benchmark.py, and what goes with bulk runs.
-void add_timm_options(CLI::App& command, Arguments& a) {
+void add_timm_options(Command command, Arguments& a) {
   bench::WorkOptions& work = a.run.work;
   command.add_option("--model-list", a.model_list, "a file with a name or wildcard a line (or timm's CSV of results)");
   command.add_option("--precision", a.precision, "timm's word for --dtype: float32, bfloat16, amp, int8")
-      ->excludes("--dtype");
+      .excludes("--dtype");
   command.add_option("--img-size", work.img_size, "height and width of images (default: the model's own)")
-      ->check(CLI::Range(1, 1 << 14));
+      .check(in_range(1, 1 << 14));
   command.add_flag("--reparam", work.reparam, "make branches one layer first, as timm's reparameterize_model()");
-  command.add_flag("--detail", a.run.detail, "with --train: the time of forward, backward and update")
-      ->needs("--train");
+  command.add_flag("--detail", a.run.detail, "with --train: the time of forward, backward and update").needs("--train");
   command.add_flag("--no-retry", a.no_retry, "where memory is short: an error, not smaller batches");
   command
       .add_option("--results", a.results,
                   "a file to which each model's result is added at once; models that it holds are not measured again")
-      ->excludes("--per-op", "--trace", "--worker");
+      .excludes("--per-op")
+      .excludes("--trace")
+      .excludes("--worker");
 }
 
 }  // namespace
 
-void add_bench(CLI::App& app) {
+void add_bench(Command app) {
   auto a = std::make_shared<Arguments>();
   bench::WorkOptions& work = a->run.work;
-  CLI::App* command = app.add_subcommand("bench", "how long a batch takes, and where the time goes");
-  command->add_option("models", a->models, "names or wildcards of `fovea models`");
-  command->add_option("--batch", work.batch, "images at a time")->check(CLI::Range(1, 1 << 20));
+  Command command = app.add_subcommand("bench", "how long a batch takes, and where the time goes");
+  command.add_option("models", a->models, "names or wildcards of `fovea models`");
+  command.add_option("--batch", work.batch, "images at a time").check(in_range(1, 1 << 20));
   command
-      ->add_option("--dtype", work.dtype,
-                   "compute in f32, bf16 or int8 (8-bit integers; ranges of --calibration, else of the input)")
-      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
+      .add_option("--dtype", work.dtype,
+                  "compute in f32, bf16 or int8 (8-bit integers; ranges of --calibration, else of the input)")
+      .check(one_of({"f32", "bf16", "int8"}));
   command
-      ->add_option("--threads", a->threads,
-                   "how many threads may compute (default: FOVEA_THREADS, else all processors)")
-      ->check(CLI::Range(1, 4096));
-  CLI::Option* train =
-      command->add_flag("--train", work.train, "a training step (SGD; targets are 7 i modulo the classes)");
-  CLI::Option* eager = command->add_flag("--eager", work.eager, "run op by op instead of compiling first");
-  command->add_option("--repeat", a->run.repeat, "timed runs; their median counts")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--weights", work.weights,
-                      "safetensors, torch checkpoint (.pth, .bin) or .npz (default: first values)");
-  command->add_option("--calibration", a->calibration, "with --dtype int8: a file of `fovea quantize`");
-  command->add_option("--input", work.input, "raw f32 values, batch x channels x height x width (default: noise)");
-  CLI::Option* csv = command->add_flag("--csv", a->csv, "a table with the columns of timm's");
-  CLI::Option* json = command->add_flag("--json", a->json, "a list of objects: timm's columns and more")->excludes(csv);
-  CLI::Option* google = command
-                            ->add_flag("--google-benchmark", a->google,
-                                       "every run in the JSON of google-benchmark, for its compare.py")
-                            ->excludes(csv)
-                            ->excludes(json);
-  CLI::Option* per_op =
-      command->add_flag("--per-op", a->per_op, "every step: module, op, kernel, shapes, time, rates")->excludes(google);
-  command->add_option("--top", a->top, "with --per-op or --compare: only so many of the steps")
-      ->excludes(json);
-  command->add_flag("--counters", a->run.counters,
-                    "with --per-op: cycles, instructions, cache misses of each step, where perf_event_open is allowed")
-      ->needs(per_op)
-      ->excludes(csv);
-  CLI::Option* roofline = command->add_flag("--roofline", a->roofline,
-                    "measure the machine first; steps then show their share of what it allows");
-  CLI::Option* trace =
-      command->add_option("--trace", a->trace, "write the steps as a trace for chrome://tracing or Perfetto");
-  CLI::Option* html = command->add_option("--html", a->html, "write one page with plots; measures the machine too");
-  CLI::Option* worker = command->add_flag("--worker", a->worker,
-                                          "answer \"run N\" lines on stdin with a JSON list of milliseconds");
-  command->add_flag("--cache", work.cache,
-                    "with --weights: take the compiled model from the plan cache, or put it there");
-  CLI::Option* start =
+      .add_option("--threads", a->threads, "how many threads may compute (default: FOVEA_THREADS, else all processors)")
+      .check(in_range(1, 4096));
+  Option train = command.add_flag("--train", work.train, "a training step (SGD; targets are 7 i modulo the classes)");
+  Option eager = command.add_flag("--eager", work.eager, "run op by op instead of compiling first");
+  command.add_option("--repeat", a->run.repeat, "timed runs; their median counts").check(in_range(1, 1 << 20));
+  command.add_option("--weights", work.weights,
+                     "safetensors, torch checkpoint (.pth, .bin) or .npz (default: first values)");
+  command.add_option("--calibration", a->calibration, "with --dtype int8: a file of `fovea quantize`");
+  command.add_option("--input", work.input, "raw f32 values, batch x channels x height x width (default: noise)");
+  Option csv = command.add_flag("--csv", a->csv, "a table with the columns of timm's");
+  Option json = command.add_flag("--json", a->json, "a list of objects: timm's columns and more").excludes(csv);
+  Option google =
+      command.add_flag("--google-benchmark", a->google, "every run in the JSON of google-benchmark, for its compare.py")
+          .excludes(csv)
+          .excludes(json);
+  Option per_op =
+      command.add_flag("--per-op", a->per_op, "every step: module, op, kernel, shapes, time, rates").excludes(google);
+  command.add_option("--top", a->top, "with --per-op or --compare: only so many of the steps").excludes(json);
+  command
+      .add_flag("--counters", a->run.counters,
+                "with --per-op: cycles, instructions, cache misses of each step, where perf_event_open is allowed")
+      .needs(per_op)
+      .excludes(csv);
+  Option roofline = command.add_flag("--roofline", a->roofline,
+                                     "measure the machine first; steps then show their share of what it allows");
+  Option trace = command.add_option("--trace", a->trace, "write the steps as a trace for chrome://tracing or Perfetto");
+  Option html = command.add_option("--html", a->html, "write one page with plots; measures the machine too");
+  Option worker =
+      command.add_flag("--worker", a->worker, "answer \"run N\" lines on stdin with a JSON list of milliseconds");
+  command.add_flag("--cache", work.cache,
+                   "with --weights: take the compiled model from the plan cache, or put it there");
+  Option start =
+      command.add_option("--start", a->starts, "start so many processes in each way; time each until its first logits")
+          .check(in_range(1, 1000));
+  command.add_flag("--once", a->once, "answer with the first logits and the time that they took, as JSON");
+  Option beside =
       command
-          ->add_option("--start", a->starts, "start so many processes in each way; time each until its first logits")
-          ->check(CLI::Range(1, 1000));
-  command->add_flag("--once", a->once, "answer with the first logits and the time that they took, as JSON");
-  CLI::Option* beside = command
-      ->add_option("--beside", a->beside,
-                   "idle and beside so many busy processes, with all threads and with one: how much longer it takes")
-      ->check(CLI::Range(1, 4096));
+          .add_option("--beside", a->beside,
+                      "idle and beside so many busy processes, with all threads and with one: how much longer it takes")
+          .check(in_range(1, 4096));
   command
-      ->add_option("--compare", a->compare,
-                   "OLD.json [NEW.json], of --json --per-op: step by step, what the models that are named take now "
-                   "(or took when NEW.json was written)")
-      ->expected(1, 2)
-      ->excludes(csv)
-      ->excludes(google);
-  command->add_option("--isa", a->isa, "the most that kernels may use, as FOVEA_ISA")
-      ->check(CLI::IsMember(names_of_classes()));
-  command->add_option("--without", work.without, "a pass that compiling leaves out; may be given again")
-      ->excludes(eager)
-      ->expected(1)
-      ->take_all();
-  add_timm_options(*command, *a);
-  add_op_options(*command, *a);
-  for (CLI::Option* other : {csv, json, google, per_op, train, eager, roofline, trace, html, worker, start})
-    beside->excludes(other);
-  command->callback([a] { run(*a); });
+      .add_option("--compare", a->compare,
+                  "OLD.json [NEW.json], of --json --per-op: step by step, what the models that are named take now "
+                  "(or took when NEW.json was written)")
+      .expected(1, 2)
+      .excludes(csv)
+      .excludes(google);
+  command.add_option("--isa", a->isa, "the most that kernels may use, as FOVEA_ISA").check(one_of(names_of_classes()));
+  command.add_option("--without", work.without, "a pass that compiling leaves out; may be given again")
+      .excludes(eager)
+      .expected(1)
+      .take_all();
+  add_timm_options(command, *a);
+  add_op_options(command, *a);
+  for (Option other : {csv, json, google, per_op, train, eager, roofline, trace, html, worker, start})
+    beside.excludes(other);
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

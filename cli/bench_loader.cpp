@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/bench_loader.cpp — `fovea bench-loader DIR …`: how many images a second become batches, by the flags of
 // `train`. With --worker it waits for "run N" lines and answers with seconds, so that several loaders can take turns.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "bench/loader.h"
 #include "cli/command.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "cli/signals.h"
 #include "cli/training.h"
 #include "cli/training_model.h"
@@ -25,13 +25,13 @@ struct Arguments : TrainingOptions {
 };
 
 void serve(bench::LoaderClock& clock) {
-  std::cout << nlohmann::ordered_json{{"ready", true}}.dump() << std::endl;
+  std::cout << Json{{"ready", true}}.dump() << std::endl;
   for (std::string word; std::cin >> word;) {
     int64_t images = 0;
     if (word != "run" || !(std::cin >> images) || images < 1)
       throw Error(Error::Kind::argument, "a worker reads lines of the form: run N");
     const bench::LoaderClock::Time t = clock.run(images);
-    std::cout << nlohmann::ordered_json{{"images", t.images}, {"seconds", t.seconds}}.dump() << std::endl;
+    std::cout << Json{{"images", t.images}, {"seconds", t.seconds}}.dump() << std::endl;
   }
 }
 
@@ -41,13 +41,13 @@ void report(const Arguments& a, bench::LoaderClock& clock) {
   for (int64_t i = 0; i < a.rounds; ++i) times.push_back(clock.run(a.images));
   const auto [slowest, fastest] = std::ranges::minmax(times, {}, &bench::LoaderClock::Time::rate);
   if (a.json)
-    std::printf("%s\n", nlohmann::ordered_json{{"images_per_second", bench::median_rate(times)},
-                                               {"slowest", slowest.rate()},
-                                               {"fastest", fastest.rate()},
-                                               {"images", times[0].images},
-                                               {"rounds", a.rounds},
-                                               {"workers", a.workers},
-                                               {"batch", a.batch}}
+    std::printf("%s\n", Json{{"images_per_second", bench::median_rate(times)},
+                             {"slowest", slowest.rate()},
+                             {"fastest", fastest.rate()},
+                             {"images", times[0].images},
+                             {"rounds", a.rounds},
+                             {"workers", a.workers},
+                             {"batch", a.batch}}
                             .dump()
                             .c_str());
   else
@@ -74,16 +74,16 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_bench_loader(CLI::App& app) {
+void add_bench_loader(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("bench-loader", "measure how many images a second become batches");
-  add_training_options(*command, *a);
-  command->add_flag("--eval", a->evaluation, "as images are evaluated, not as they are trained on");
-  command->add_option("--images", a->images, "so many a round")->check(CLI::Range(1, 1 << 30));
-  command->add_option("--rounds", a->rounds, "how many")->check(CLI::Range(1, 10000));
-  command->add_flag("--json", a->json, "one line of JSON");
-  command->add_flag("--worker", a->worker, "wait for lines 'run N'");
-  command->callback([a] { run(*a); });
+  Command command = app.add_subcommand("bench-loader", "measure how many images a second become batches");
+  add_training_options(command, *a);
+  command.add_flag("--eval", a->evaluation, "as images are evaluated, not as they are trained on");
+  command.add_option("--images", a->images, "so many a round").check(in_range(1, 1 << 30));
+  command.add_option("--rounds", a->rounds, "how many").check(in_range(1, 10000));
+  command.add_flag("--json", a->json, "one line of JSON");
+  command.add_flag("--worker", a->worker, "wait for lines 'run N'");
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

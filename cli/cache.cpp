@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/cache.cpp — `fovea cache list|verify|gc`: what was downloaded, whether it is right, and what of it nobody needs.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "cli/text.h"
 #include "engine/core/error.h"
 #include "hub/cache_care.h"
@@ -12,8 +12,6 @@
 
 namespace fovea::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Arguments {
   bool json = false, remove = false, dry_run = false;
@@ -90,20 +88,20 @@ void collect(const Arguments& a) {
 
 }  // namespace
 
-void add_cache(CLI::App& app) {
+void add_cache(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("cache", "what was downloaded: list it, verify it, remove what is left over");
-  command->require_subcommand(1);
-  CLI::App* listed = command->add_subcommand("list", "the files in the caches of huggingface_hub and torch.hub");
-  listed->add_flag("--json", a->json, "as a JSON list");
-  listed->callback([a] { list(*a); });
-  CLI::App* verified = command->add_subcommand("verify", "compare every file with the hash that it was published with");
-  verified->add_flag("--remove", a->remove, "remove those that are wrong");
-  verified->callback([a] { verify(*a); });
-  CLI::App* collected =
-      command->add_subcommand("gc", "remove parts of downloads, contents that nobody refers to, locks, empty folders");
-  collected->add_flag("--dry-run", a->dry_run, "only say what would go");
-  collected->callback([a] { collect(*a); });
+  Command command = app.add_subcommand("cache", "what was downloaded: list it, verify it, remove what is left over");
+  command.require_subcommand();
+  Command listed = command.add_subcommand("list", "the files in the caches of huggingface_hub and torch.hub");
+  listed.add_flag("--json", a->json, "as a JSON list");
+  listed.callback([a] { list(*a); });
+  Command verified = command.add_subcommand("verify", "compare every file with the hash that it was published with");
+  verified.add_flag("--remove", a->remove, "remove those that are wrong");
+  verified.callback([a] { verify(*a); });
+  Command collected =
+      command.add_subcommand("gc", "remove parts of downloads, contents that nobody refers to, locks, empty folders");
+  collected.add_flag("--dry-run", a->dry_run, "only say what would go");
+  collected.callback([a] { collect(*a); });
 }
 
 }  // namespace fovea::cli

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/classify.cpp — `fovea classify MODEL IMAGE|DIR…`: what is on these images?
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "api/classifier.h"
 #include "cli/answers.h"
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/options.h"
 #include "cli/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/finite.h"
@@ -84,25 +84,25 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_classify(CLI::App& app) {
+void add_classify(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("classify", "name what is on images");
-  add_model_arguments(*command, a->model);
-  add_image_arguments(*command, a->images);
-  add_sequence_arguments(*command, a->model);
-  command->add_option("--calibration", a->model.calibration, "compute in 8-bit integers: a file of `fovea quantize`")
-      ->excludes("--eager")
-      ->excludes("--dtype")
-      ->excludes("--max-seq-len");
-  command->add_option("--labels", a->labels,
-                      "a file of labels, one a line, or none (default: what is known of the weights)");
-  command->add_option("--label-type", a->label_type, "name (n02123045), description, or detail: with a definition")
-      ->check(CLI::IsMember({"name", "description", "detail"}));
-  command->add_option("--topk", a->topk, "how many classes to list")->check(CLI::Range(1, 1 << 20));
-  CLI::Option* json = command->add_flag(
+  Command command = app.add_subcommand("classify", "name what is on images");
+  add_model_arguments(command, a->model);
+  add_image_arguments(command, a->images);
+  add_sequence_arguments(command, a->model);
+  command.add_option("--calibration", a->model.calibration, "compute in 8-bit integers: a file of `fovea quantize`")
+      .excludes("--eager")
+      .excludes("--dtype")
+      .excludes("--max-seq-len");
+  command.add_option("--labels", a->labels,
+                     "a file of labels, one a line, or none (default: what is known of the weights)");
+  command.add_option("--label-type", a->label_type, "name (n02123045), description, or detail: with a definition")
+      .check(one_of({"name", "description", "detail"}));
+  command.add_option("--topk", a->topk, "how many classes to list").check(in_range(1, 1 << 20));
+  Option json = command.add_flag(
       "--json", a->json, "a list of {image, top: [{index, label, prob}]}, or {image, error} for what cannot be read");
-  command->add_flag("--csv", a->csv, "a table of image, rank, index, label, prob")->excludes(json);
-  command->callback([a] { run(*a); });
+  command.add_flag("--csv", a->csv, "a table of image, rank, index, label, prob").excludes(json);
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

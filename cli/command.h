@@ -2,30 +2,28 @@
 // cli/command.h — the sub-commands of the tool; each has a file of its name and adds itself to the parser.
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace fovea::cli {
 
-void add_average(CLI::App& app);
-void add_bench(CLI::App& app);
-void add_bench_loader(CLI::App& app);
-void add_cache(CLI::App& app);
-void add_classify(CLI::App& app);
-void add_convert(CLI::App& app);
-void add_doctor(CLI::App& app);
-void add_download(CLI::App& app);
-void add_explain(CLI::App& app);
-void add_export(CLI::App& app);
-void add_features(CLI::App& app);
-void add_infer(CLI::App& app);
-void add_info(CLI::App& app);
-void add_models(CLI::App& app);
-void add_probe(CLI::App& app);                     // knn and probe
-void add_quantize(CLI::App& app);
-void add_train(CLI::App& app);
-void add_validate(CLI::App& app);
-void add_weights(CLI::App& app);
+class Command;
+
+void add_average(Command app);
+void add_bench(Command app);
+void add_bench_loader(Command app);
+void add_cache(Command app);
+void add_classify(Command app);
+void add_convert(Command app);
+void add_doctor(Command app);
+void add_download(Command app);
+void add_explain(Command app);
+void add_export(Command app);
+void add_features(Command app);
+void add_infer(Command app);
+void add_info(Command app);
+void add_models(Command app);
+void add_probe(Command app);                  // knn and probe
+void add_quantize(Command app);
+void add_train(Command app);
+void add_validate(Command app);
+void add_weights(Command app);
 
 }  // namespace fovea::cli

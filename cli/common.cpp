@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/common.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 
 #include "api/calibration.h"
 #include "api/plain_integers.h"
 #include "cli/images.h"
+#include "cli/options.h"
 #include "cli/processes.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/finite.h"
@@ -20,32 +20,31 @@
 
 namespace fovea::cli {
 
-void add_weights_arguments(CLI::App& command, ModelArguments& a) {
-  CLI::Option* file = command.add_option(
+void add_weights_arguments(Command command, ModelArguments& a) {
+  Option file = command.add_option(
       "--weights", a.weights,
       "safetensors, torch checkpoint (.pth, .bin), .npz or a folder; a URL, hf-hub:ORG/NAME, or a name with .tag");
   command
       .add_flag_callback(
           "--pretrained", [] {}, "the published ones, which are fetched where they are not here yet (the default)")
-      ->excludes(file);
-  add_license_option(command, a.licenses)->excludes(file);
+      .excludes(file);
+  add_license_option(command, a.licenses).excludes(file);
 }
 
-CLI::Option* add_license_option(CLI::App& command, std::vector<std::string>& licenses) {
+Option add_license_option(Command command, std::vector<std::string>& licenses) {
   return command.add_option_function<std::string>(
       "--license", [&licenses](const std::string& v) { licenses = zoo::split_list(v); },
       "refuse published weights of other licenses: apache-2.0,mit");
 }
 
-void add_create_arguments(CLI::App& command, zoo::ModelOptions& o) {
+void add_create_arguments(Command command, zoo::ModelOptions& o) {
   constexpr const char* kGroup = "Of the model";
-  command.add_option("--num-classes", o.num_classes, "how many classes it tells apart; 0: no classifier")
-      ->group(kGroup);
-  command.add_option("--in-chans", o.in_chans, "channels of its images")->group(kGroup);
+  command.add_option("--num-classes", o.num_classes, "how many classes it tells apart; 0: no classifier").group(kGroup);
+  command.add_option("--in-chans", o.in_chans, "channels of its images").group(kGroup);
   command.add_option("--global-pool", o.global_pool, "how features are pooled, such as avg, max or token")
-      ->group(kGroup);
+      .group(kGroup);
   command.add_option("--output-stride", o.output_stride, "image size / map size at its end; dilation makes up for it")
-      ->group(kGroup);
+      .group(kGroup);
   command
       .add_option_function<std::vector<std::string>>(
           "--set",
@@ -59,9 +58,9 @@ void add_create_arguments(CLI::App& command, zoo::ModelOptions& o) {
             }
           },
           "KEY=VALUE: one of the settings that `fovea info` lists, or a field of timm's pretrained_cfg")
-      ->expected(1)
-      ->take_all()
-      ->group(kGroup);
+      .expected(1)
+      .take_all()
+      .group(kGroup);
   struct Field {
     const char *option, *field, *what;
   };
@@ -79,47 +78,47 @@ void add_create_arguments(CLI::App& command, zoo::ModelOptions& o) {
             f.option,
             [&o, field = str_cat("pretrained_cfg.", f.field)](const std::string& v) { o.set.emplace_back(field, v); },
             f.what)
-        ->group("Of how images are prepared");
+        .group("Of how images are prepared");
 }
 
-void add_model_arguments(CLI::App& command, ModelArguments& a) {
+void add_model_arguments(Command command, ModelArguments& a) {
   command
       .add_option("model", a.name,
                   "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
-      ->required();
+      .required();
   add_weights_arguments(command, a);
   add_create_arguments(command, a.options);
   command
       .add_option("--threads", a.threads, "how many threads may compute (default: FOVEA_THREADS, else all processors)")
-      ->check(CLI::Range(1, 4096));
-  command.add_option("--dtype", a.dtype, "compute in f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
+      .check(in_range(1, 4096));
+  command.add_option("--dtype", a.dtype, "compute in f32 or bf16").check(one_of({"f32", "bf16"}));
   command.add_flag("--eager", a.eager, "run op by op instead of compiling first");
   command.add_flag("--no-cache", a.no_cache, "neither look for the compiled model in the plan cache nor keep it there");
   add_allow_nan(command, a);
 }
 
-void add_allow_nan(CLI::App& command, ModelArguments& a) {
+void add_allow_nan(Command command, ModelArguments& a) {
   command.add_flag("--allow-nan", a.allow_nan, "go on where weights or results are not finite");
 }
 
-void add_sequence_arguments(CLI::App& command, ModelArguments& a) {
+void add_sequence_arguments(Command command, ModelArguments& a) {
   add_sequence_options(command, a.max_seq_len, a.patch_size);
 }
 
-void add_sequence_options(CLI::App& command, int& max_seq_len, std::vector<int>& patch_size) {
-  CLI::Option* length =
+void add_sequence_options(Command command, int& max_seq_len, std::vector<int>& patch_size) {
+  Option length =
       command
           .add_option("--max-seq-len,--naflex-max-seq-len", max_seq_len,
                       "images keep their aspect ratio and become sequences of at most so many patches: for models of "
                       "naflexvit, and ViTs with --set use_naflex=true")
-          ->check(CLI::Range(1, 1 << 16));
+          .check(in_range(1, 1 << 16));
   command
       .add_option("--patch-size", patch_size,
                   "height and width of these patches, where they are not the model's: its projection is resampled")
-      ->delimiter(',')
-      ->expected(1, 2)
-      ->check(CLI::Range(1, 1024))
-      ->needs(length);
+      .delimiter(',')
+      .expected(1, 2)
+      .check(in_range(1, 1024))
+      .needs(length);
 }
 
 zoo::ModelOptions for_patches(zoo::ModelOptions o, const std::vector<int>& patch_size) {
@@ -143,10 +142,10 @@ void refuse_not_finite(const Error& why, bool allow_nan) {
   std::fprintf(stderr, "not finite: %s\n", why.summary().c_str());
 }
 
-void add_decode_arguments(CLI::App& command, data::DecodeOptions& o) {
+void add_decode_arguments(Command command, data::DecodeOptions& o) {
   command.add_flag("--allow-truncated", o.allow_truncated, "read what a cut-off JPEG or PNG still holds");
   command.add_option("--max-pixels", o.max_pixels, "refuse larger images")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+      .check(in_range(int64_t{1}, int64_t{1} << 40));
 }
 
 void tell(const std::string& note) { say("note: " + note); }

@@ -16,12 +16,10 @@
 #include "weights_tools/open_weights.h"
 #include "zoo/zoo.h"
 
-namespace CLI {
-class App;
-class Option;
-}
-
 namespace fovea::cli {
+
+class Command;
+class Option;
 
 /// --weights, --threads, --dtype, --eager, --calibration and what else decides how a model runs.
 struct ModelArguments {
@@ -33,17 +31,17 @@ struct ModelArguments {
   zoo::ModelOptions options;                       // --num-classes, --set, --crop-pct, ...
   std::vector<std::string> licenses;               // --license; none: any
 };
-void add_model_arguments(CLI::App& command, ModelArguments& a);
-void add_weights_arguments(CLI::App& command, ModelArguments& a);      // of these --weights and --pretrained
+void add_model_arguments(Command command, ModelArguments& a);
+void add_weights_arguments(Command command, ModelArguments& a);      // of these --weights and --pretrained
 /// --num-classes, --set and what else create() takes; --crop-pct and what else decides how images are prepared
-void add_create_arguments(CLI::App& command, zoo::ModelOptions& o);
-void add_sequence_arguments(CLI::App& command, ModelArguments& a);     // --max-seq-len and --patch-size of them
+void add_create_arguments(Command command, zoo::ModelOptions& o);
+void add_sequence_arguments(Command command, ModelArguments& a);     // --max-seq-len and --patch-size of them
 /// The same where other arguments hold them.
-void add_sequence_options(CLI::App& command, int& max_seq_len, std::vector<int>& patch_size);
-void add_allow_nan(CLI::App& command, ModelArguments& a);              // --allow-nan, which is one of them
-CLI::Option* add_license_option(CLI::App& command, std::vector<std::string>& licenses);
+void add_sequence_options(Command command, int& max_seq_len, std::vector<int>& patch_size);
+void add_allow_nan(Command command, ModelArguments& a);              // --allow-nan, which is one of them
+Option add_license_option(Command command, std::vector<std::string>& licenses);
 /// --allow-truncated, --max-pixels
-void add_decode_arguments(CLI::App& command, data::DecodeOptions& o);
+void add_decode_arguments(Command command, data::DecodeOptions& o);
 
 /// With its weights, in eval mode; sets the number of threads. Without --weights they are the published ones, which are
 /// fetched where they are not here yet.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/convert.cpp — `fovea convert IN OUT [--model NAME] [--fuse]`: any weight file to safetensors, under the model's
 // own names.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 
@@ -9,6 +8,7 @@
 #include "bench/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/options.h"
 #include "engine/core/error.h"
 #include "engine/ops/ops.h"
 #include "nn/fuse.h"
@@ -172,36 +172,35 @@ void run(Arguments a) {
 
 }  // namespace
 
-void add_convert(CLI::App& app) {
+void add_convert(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("convert", "write weights as safetensors, or as a folder for the hub");
-  command->add_option("in", a->in, "safetensors, torch checkpoint (.pth, .bin), .npz, or any name of weights")
-      ->required();
+  Command command = app.add_subcommand("convert", "write weights as safetensors, or as a folder for the hub");
+  command.add_option("in", a->in, "safetensors, torch checkpoint (.pth, .bin), .npz, or any name of weights")
+      .required();
   command
-      ->add_option("out", a->out,
-                   "the safetensors file to write; with --model also a folder: config.json, weights and a card")
-      ->required();
-  command->add_option("--model", a->model,
-                      "give the tensors the names that this model has for them, and check that they fit");
-  add_create_arguments(*command, a->options);
-  command->add_option("--dtype", a->dtype, "write f32, f16 or bf16")->check(CLI::IsMember({"f32", "f16", "bf16"}));
-  command->add_flag("--ema,!--no-ema", a->open.ema,
-                    "of training checkpoints, the averaged weights (the default) or the last ones");
-  command->add_flag("--remap", a->remap, "with --model: tensors by their order instead of their names");
-  command->add_flag("--no-aux-bn", a->no_aux_bn, "without the batch norms that were for other images in training");
-  command->add_flag("--hash", a->hash, "the first 8 digits of the file's SHA-256 become part of its name");
-  command->add_option("--labels", a->labels, "of a folder: the names of its classes, or none");
-  command->add_option("--license", a->license, "of a folder: what its card says");
-  command->add_flag("--fuse", a->fuse, "write what branches and norms amount to after training, a layer for each")
-      ->needs("--model");
-  command->add_option("--key", a->open.key,
-                      "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
-  command->add_option("--prefix", a->open.prefix, "only tensors whose names begin so, without it: backbone.");
+      .add_option("out", a->out,
+                  "the safetensors file to write; with --model also a folder: config.json, weights and a card")
+      .required();
+  command.add_option("--model", a->model,
+                     "give the tensors the names that this model has for them, and check that they fit");
+  add_create_arguments(command, a->options);
+  command.add_option("--dtype", a->dtype, "write f32, f16 or bf16").check(one_of({"f32", "f16", "bf16"}));
+  command.add_flag("--ema,!--no-ema", a->open.ema,
+                   "of training checkpoints, the averaged weights (the default) or the last ones");
+  command.add_flag("--remap", a->remap, "with --model: tensors by their order instead of their names");
+  command.add_flag("--no-aux-bn", a->no_aux_bn, "without the batch norms that were for other images in training");
+  command.add_flag("--hash", a->hash, "the first 8 digits of the file's SHA-256 become part of its name");
+  command.add_option("--labels", a->labels, "of a folder: the names of its classes, or none");
+  command.add_option("--license", a->license, "of a folder: what its card says");
+  command.add_flag("--fuse", a->fuse, "write what branches and norms amount to after training, a layer for each")
+      .needs("--model");
+  command.add_option("--key", a->open.key, "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
+  command.add_option("--prefix", a->open.prefix, "only tensors whose names begin so, without it: backbone.");
   command
-      ->add_option("--max-size", a->most,
-                   "bytes to write at most, such as 20GB (default: four times the file, and 256 MB)")
-      ->transform(CLI::AsSizeValue(false));
-  command->callback([a] { run(*a); });
+      .add_option("--max-size", a->most,
+                  "bytes to write at most, such as 20GB (default: four times the file, and 256 MB)")
+      .transform(size_value());
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/doctor.cpp — `fovea doctor`: what was found on this machine, and whether fovea computes as it should there.
-#include <CLI/CLI.hpp>
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <string_view>
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/signals.h"
 #include "data/codecs.h"
 #include "data/decode.h"
@@ -236,9 +236,9 @@ void run() {
 
 }  // namespace
 
-void add_doctor(CLI::App& app) {
+void add_doctor(Command app) {
   app.add_subcommand("doctor", "what was found on this machine: processor, threads, libraries, caches; and a self-test")
-      ->callback(run);
+      .callback(run);
 }
 
 }  // namespace fovea::cli

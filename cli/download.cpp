@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/download.cpp — `fovea download MODEL|REPO|URL…`: fetches weights into the caches that everybody shares.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "engine/core/error.h"
 #include "hub/client.h"
 #include "zoo/source.h"
@@ -55,16 +55,16 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_download(CLI::App& app) {
+void add_download(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("download", "fetch weights, or the newest of them, and say where they are");
+  Command command = app.add_subcommand("download", "fetch weights, or the newest of them, and say where they are");
   command
-      ->add_option("names", a->names, "names of `fovea models`, repositories of the hub (ORG/NAME[@REVISION]), or URLs")
-      ->required();
-  command->add_option("--file", a->files, "of repositories, these files instead of the weights and config.json")
-      ->expected(1)
-      ->take_all();
-  command->callback([a] { run(*a); });
+      .add_option("names", a->names, "names of `fovea models`, repositories of the hub (ORG/NAME[@REVISION]), or URLs")
+      .required();
+  command.add_option("--file", a->files, "of repositories, these files instead of the weights and config.json")
+      .expected(1)
+      .take_all();
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

@@ -8,11 +8,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <iterator>
+#include <stdexcept>
 
-#include "engine/autograd/autograd.h"
 #include "cli/common.h"
+#include "cli/json.h"
 #include "data/decode.h"
+#include "engine/autograd/autograd.h"
 #include "engine/core/backend.h"
 #include "engine/core/cancel.h"
 #include "engine/core/error.h"
@@ -165,8 +167,8 @@ RealLabels::RealLabels(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw Error(Error::Kind::not_found, str_cat("cannot read the real labels ", path));
   try {
-    labels_ = nlohmann::json::parse(file).get<std::vector<std::vector<int64_t>>>();
-  } catch (const nlohmann::json::exception& e) {
+    labels_ = parse_number_lists({std::istreambuf_iterator(file), {}});
+  } catch (const std::invalid_argument& e) {
     throw Error(Error::Kind::format, str_cat(path, " is no list of labels: ", e.what()));
   }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/explain.cpp — `fovea explain MODEL IMAGE -o FILE.png`: which parts of an image an answer rests on, as a picture;
 // and what the values inside the network look like.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -11,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/heat.h"
+#include "cli/options.h"
 #include "cli/signals.h"
 #include "data/encode_png.h"
 #include "data/resize.h"
@@ -133,30 +133,31 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_explain(CLI::App& app) {
+void add_explain(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("explain", "show which parts of an image a model's answer rests on");
+  Command command = app.add_subcommand("explain", "show which parts of an image a model's answer rests on");
   command
-      ->add_option("model", a->model.name,
-                   "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
-      ->required();
-  command->add_option("image", a->image, "an image")->required();
-  add_weights_arguments(*command, a->model);
-  add_create_arguments(*command, a->model.options);
-  add_decode_arguments(*command, a->decode);
-  command->add_option("--threads", a->model.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
-  command->add_option("-o,--output", a->out, "FILE.png: the image as the model sees it, and heat over it");
-  command->add_option("--method", a->method,
-                      "attention: of transformers, rolled out, and of the last block's heads; cam: Grad-CAM of the "
-                      "last map; auto: the first that the model has")
-      ->check(CLI::IsMember({"auto", "attention", "cam"}));
-  command->add_option("--class", a->label, "of Grad-CAM: the number of a class (default: the most probable one)")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--labels", a->labels, "a file of labels, one a line, or none");
-  command->add_option("--label-type", a->label_type, "name, description or detail")
-      ->check(CLI::IsMember({"name", "description", "detail"}));
-  command->add_flag("--stats", a->stats, "mean, deviation, share of zeros and NaN of what every module gives");
-  command->callback([a] { run(*a); });
+      .add_option("model", a->model.name,
+                  "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
+      .required();
+  command.add_option("image", a->image, "an image").required();
+  add_weights_arguments(command, a->model);
+  add_create_arguments(command, a->model.options);
+  add_decode_arguments(command, a->decode);
+  command.add_option("--threads", a->model.threads, "how many threads may compute").check(in_range(1, 4096));
+  command.add_option("-o,--output", a->out, "FILE.png: the image as the model sees it, and heat over it");
+  command
+      .add_option("--method", a->method,
+                  "attention: of transformers, rolled out, and of the last block's heads; cam: Grad-CAM of the "
+                  "last map; auto: the first that the model has")
+      .check(one_of({"auto", "attention", "cam"}));
+  command.add_option("--class", a->label, "of Grad-CAM: the number of a class (default: the most probable one)")
+      .check(not_negative());
+  command.add_option("--labels", a->labels, "a file of labels, one a line, or none");
+  command.add_option("--label-type", a->label_type, "name, description or detail")
+      .check(one_of({"name", "description", "detail"}));
+  command.add_flag("--stats", a->stats, "mean, deviation, share of zeros and NaN of what every module gives");
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/export.cpp — `fovea export MODEL -o model.onnx`: a model for other runtimes.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/options.h"
 #include "engine/autograd/autograd.h"
 #include "engine/core/error.h"
 #include "engine/ops/ops.h"
@@ -117,31 +117,31 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_export(CLI::App& app) {
+void add_export(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("export", "write a model as an ONNX file");
+  Command command = app.add_subcommand("export", "write a model as an ONNX file");
   command
-      ->add_option("model", a->model.name,
-                   "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
-      ->required();
-  command->add_option("-o,--output", a->out, "FILE.onnx; large weights go to FILE.onnx.data")->required();
-  add_weights_arguments(*command, a->model);
-  add_create_arguments(*command, a->model.options);
-  command->add_flag("--first-values", a->first_values, "without weights: what training starts from")
-      ->excludes("--weights");
-  command->add_option("--opset", a->opset, "of ONNX")->check(CLI::Range(18, 21));
-  CLI::Option* batch = command->add_option("--batch", a->batch, "images at a time")->check(CLI::Range(1, 1 << 20));
+      .add_option("model", a->model.name,
+                  "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
+      .required();
+  command.add_option("-o,--output", a->out, "FILE.onnx; large weights go to FILE.onnx.data").required();
+  add_weights_arguments(command, a->model);
+  add_create_arguments(command, a->model.options);
+  command.add_flag("--first-values", a->first_values, "without weights: what training starts from")
+      .excludes("--weights");
+  command.add_option("--opset", a->opset, "of ONNX").check(in_range(18, 21));
+  Option batch = command.add_option("--batch", a->batch, "images at a time").check(in_range(1, 1 << 20));
   command
-      ->add_option_function<std::string>(
+      .add_option_function<std::string>(
           "--dynamic", [all = &a->dynamic](const std::string& v) { *all = zoo::split_list(v); },
           "batch: any number of images at a time; batch,size: of any size, too")
-      ->check(CLI::IsMember({"batch", "size", "batch,size"}))
-      ->excludes(batch);
-  command->add_flag("--features", a->features, "the feature maps instead of the logits");
-  command->add_flag("--u8", a->bytes, "images are bytes; the file takes the mean and the deviation itself");
-  command->add_option("--check", a->check,
-                      "FILE.npz: images and fovea's answers, which tools/onnx_check.py compares with ONNX Runtime's");
-  command->callback([a] { run(*a); });
+      .check(one_of({"batch", "size", "batch,size"}))
+      .excludes(batch);
+  command.add_flag("--features", a->features, "the feature maps instead of the logits");
+  command.add_flag("--u8", a->bytes, "images are bytes; the file takes the mean and the deviation itself");
+  command.add_option("--check", a->check,
+                     "FILE.npz: images and fovea's answers, which tools/onnx_check.py compares with ONNX Runtime's");
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

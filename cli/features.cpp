@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/features.cpp — `fovea features MODEL IMAGE|DIR… -o FILE`: one row of features an image, in the input's order.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/images.h"
+#include "cli/options.h"
 #include "cli/processes.h"
 #include "cli/text.h"
 #include "engine/core/error.h"
@@ -249,30 +249,30 @@ std::optional<Error> run(Arguments a) {
 
 }  // namespace
 
-void add_features(CLI::App& app) {
+void add_features(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("features", "what a model makes of images, for other programs to use");
-  add_model_arguments(*command, a->model);
-  add_image_arguments(*command, a->images);
-  add_sequence_arguments(*command, a->model);
-  command->add_option("-o,--output", a->out, "FILE.npz (features, paths) or FILE.csv")->required();
-  CLI::Option* pre =
-      command->add_flag("--pre-logits", a->pre_logits, "pooled features in front of the classifier (the default)");
-  CLI::Option* levels =
+  Command command = app.add_subcommand("features", "what a model makes of images, for other programs to use");
+  add_model_arguments(command, a->model);
+  add_image_arguments(command, a->images);
+  add_sequence_arguments(command, a->model);
+  command.add_option("-o,--output", a->out, "FILE.npz (features, paths) or FILE.csv").required();
+  Option pre =
+      command.add_flag("--pre-logits", a->pre_logits, "pooled features in front of the classifier (the default)");
+  Option levels =
       command
-          ->add_option(
+          .add_option(
               "--out-indices", a->maps.indices,
               "feature maps of these levels instead, such as 1,-1; of sequences their tokens, and coords, valid")
-          ->delimiter(',')
-          ->excludes(pre);
-  command->add_flag("--norm", a->maps.norm, "maps through the model's last norm, where it has one that fits")
-      ->needs(levels);
-  command->add_flag("--prefix-tokens", a->maps.prefix_tokens, "also the class and other leading tokens: prefix_1, ...")
-      ->needs(levels);
-  command->add_option("--format", a->format, "maps as nchw, or native: as the model computes them (default: nchw)")
-      ->check(CLI::IsMember({"nchw", "native"}))
-      ->needs(levels);
-  command->callback([a] {
+          .delimiter(',')
+          .excludes(pre);
+  command.add_flag("--norm", a->maps.norm, "maps through the model's last norm, where it has one that fits")
+      .needs(levels);
+  command.add_flag("--prefix-tokens", a->maps.prefix_tokens, "also the class and other leading tokens: prefix_1, ...")
+      .needs(levels);
+  command.add_option("--format", a->format, "maps as nchw, or native: as the model computes them (default: nchw)")
+      .check(one_of({"nchw", "native"}))
+      .needs(levels);
+  command.callback([a] {
     if (const std::optional<Error> failed = run(*a)) throw *failed;
   });
 }

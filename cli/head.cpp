@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "bench/progress.h"
@@ -15,6 +14,7 @@
 #include "cli/evaluate.h"
 #include "cli/feature_rows.h"
 #include "cli/imbalance.h"
+#include "cli/json.h"
 #include "cli/signals.h"
 #include "cli/training.h"
 #include "data/loader.h"
@@ -115,7 +115,7 @@ void write(const HeadRun& run, const Outcome& out) {
   checkpoints.save("checkpoint-0", run.model, {}, {{"epoch", "1"}, {"updates", "1"}, {"metric", str_cat(metric)}});
   for (const char* name : {"last", "model_best"}) checkpoints.link("checkpoint-0", name);
   train::Numbers row{{"train_loss", out.learnt.loss}};
-  nlohmann::ordered_json entry{{"epoch", 0}, {"train", {{"loss", out.learnt.loss}, {"top1", out.learnt.top1}}}};
+  Json entry{{"epoch", 0}, {"train", {{"loss", out.learnt.loss}, {"top1", out.learnt.top1}}}};
   if (out.measured) {
     const train::Evaluation& e = *out.measured;
     row.insert(row.end(), {{"eval_loss", e.loss}, {"eval_top1", e.top1}, {"eval_top5", e.top5}});
@@ -123,7 +123,7 @@ void write(const HeadRun& run, const Outcome& out) {
   }
   if (out.folds) entry["folds"] = {{"top1", out.folds->mean}, {"deviation", out.folds->deviation}};
   train::SummaryCsv(run.folder + "/summary.csv", 0).add(0, row);
-  std::printf("--result\n%s\n", nlohmann::ordered_json::array({entry}).dump(4).c_str());
+  std::printf("--result\n%s\n", Json(std::vector{entry}).dump(4).c_str());
   flush_output();
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/images.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -11,6 +10,7 @@
 #include <new>
 
 #include "cli/common.h"
+#include "cli/options.h"
 #include "cli/walk.h"
 #include "data/decode.h"
 #include "engine/core/backend.h"
@@ -74,17 +74,16 @@ Sample read_sample(const ImageList& list, size_t i, const data::EvalConfig& conf
 
 }  // namespace
 
-void add_reading_arguments(CLI::App& command, ImageArguments& a) {
+void add_reading_arguments(Command command, ImageArguments& a) {
   add_decode_arguments(command, a.decode);
   command.add_flag("--strict", a.strict, "end at the first image that cannot be read, instead of passing it over");
   command.add_flag("--quiet", a.quiet, "no progress, and not a word of files that folders hold beside images");
 }
 
-void add_image_arguments(CLI::App& command, ImageArguments& a) {
+void add_image_arguments(Command command, ImageArguments& a) {
   command.add_option("images", a.sources, "images, or folders of images; -: an image on standard input");
   command.add_option("--list", a.list, "a file that names more of them, a line each or ended by zero bytes; -: stdin");
-  command.add_option("--batch", a.batch, "images at a time, side by side on the threads")
-      ->check(CLI::Range(1, 1 << 20));
+  command.add_option("--batch", a.batch, "images at a time, side by side on the threads").check(in_range(1, 1 << 20));
   add_reading_arguments(command, a);
 }
 

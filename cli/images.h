@@ -11,11 +11,9 @@
 #include "data/transform.h"
 #include "engine/core/error.h"
 
-namespace CLI {
-class App;
-}
-
 namespace fovea::cli {
+
+class Command;
 
 struct ImageArguments {
   std::vector<std::string> sources;  // files, folders, "-": standard input
@@ -25,9 +23,9 @@ struct ImageArguments {
   bool strict = false, quiet = false;
 };
 /// images, --list, --batch, and those of add_reading_arguments()
-void add_image_arguments(CLI::App& command, ImageArguments& a);
+void add_image_arguments(Command command, ImageArguments& a);
 /// --allow-truncated, --max-pixels, --strict, --quiet: for commands that take their images otherwise
-void add_reading_arguments(CLI::App& command, ImageArguments& a);
+void add_reading_arguments(Command command, ImageArguments& a);
 
 /// The paths of all images, and what a command does about those that cannot be read: it names them on stderr, goes on,
 /// and fails in the end.

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/infer.cpp — `fovea infer DIR --model M …`: answers for all images of a folder, by the flags and in the files of
 // timm's inference.py.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
+#include "api/labels.h"
 #include "bench/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/evaluate.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "cli/processes.h"
-#include "api/labels.h"
 #include "cli/signals.h"
 #include "cli/training.h"
 #include "engine/core/error.h"
@@ -21,8 +21,6 @@
 
 namespace fovea::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Arguments : EvaluationOptions {
   std::string results_dir, results_file;
@@ -42,11 +40,11 @@ struct Table {
 std::string csv_field(const Json& value) {
   if (value.is_array()) {
     std::string s = "\"[";
-    for (const Json& v : value) s += str_cat(s.size() > 2 ? " " : "", v.is_string() ? v.get<std::string>() : v.dump());
+    for (const Json& v : value.values()) s += str_cat(s.size() > 2 ? " " : "", v.is_string() ? v.string() : v.dump());
     return s + "]\"";
   }
   if (!value.is_string()) return value.dump();
-  const std::string text = value.get<std::string>();
+  const std::string text = value.string();
   if (text.find_first_of(",\"\n\r") == text.npos) return text;
   std::string s = "\"";
   for (const char c : text) s += c == '"' ? "\"\"" : std::string(1, c);
@@ -73,7 +71,7 @@ Json record(const Table& t, const std::vector<Json>& row, size_t first) {
 
 Json by_name(const Table& t) {
   Json out = Json::object();
-  for (const std::vector<Json>& row : t.rows) out[row[0].get<std::string>()] = record(t, row, 1);
+  for (const std::vector<Json>& row : t.rows) out[row[0].string()] = record(t, row, 1);
   return out;
 }
 
@@ -164,7 +162,7 @@ void add_up(Table& table, Peers& all) {
   for (const std::vector<Json>& row : table.rows) mine.push_back(row);
   table.rows.clear();
   for (const std::string& theirs : all.gather(mine.dump()))
-    for (const Json& row : Json::parse(theirs)) table.rows.emplace_back(row.begin(), row.end());
+    for (const Json& row : Json::parse(theirs).values()) table.rows.push_back(row.values());
 }
 
 void write(const std::string& path, const std::string& text) {
@@ -213,33 +211,33 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_infer(CLI::App& app) {
+void add_infer(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("infer", "write what a model says of all images of a folder");
-  add_evaluation_options(*command, *a, "a name of `fovea models`", "weights; default: the published ones");
-  command->add_option("--topk", a->topk, "how many classes an image; 0: all, in their order");
-  command->add_option("--output-type", a->output_type, "prob or logit")->check(CLI::IsMember({"prob", "logit"}));
+  Command command = app.add_subcommand("infer", "write what a model says of all images of a folder");
+  add_evaluation_options(command, *a, "a name of `fovea models`", "weights; default: the published ones");
+  command.add_option("--topk", a->topk, "how many classes an image; 0: all, in their order");
+  command.add_option("--output-type", a->output_type, "prob or logit").check(one_of({"prob", "logit"}));
   command
-      ->add_option("--label-type", a->label_type,
-                   "none, or names of the classes: name (of the synset), description, detailed")
-      ->check(CLI::IsMember({"none", "name", "description", "detail", "detailed"}));
-  command->add_option("--labels", a->labels, "a file of labels, one a line (default: what is known of the weights)");
-  command->add_flag("--fullname", a->fullname, "paths instead of names of files");
-  command->add_option("--filename-col", a->filename_col, "how the column is called");
-  command->add_option("--index-col", a->index_col, "likewise");
-  command->add_option("--label-col", a->label_col, "likewise");
-  command->add_option("--output-col", a->output_col, "likewise (default: prob or logit)");
-  command->add_flag("--include-index", a->include_index, "the numbers of the classes");
-  command->add_flag("--exclude-output", a->exclude_output, "no probabilities");
-  command->add_flag("--results-separate-col", a->separate, "a column each where there are several classes an image");
-  command->add_option("--results-dir", a->results_dir, "where the files go");
-  command->add_option("--results-file", a->results_file, "their name (default: model and size)");
-  command->add_option("--results-format", a->formats, "csv, json, json-records, json-split; several make several files")
-      ->check(CLI::IsMember({"csv", "json", "json-records", "json-split"}))
-      ->expected(1, -1);
-  command->add_flag("--no-console-results", a->quiet, "files only");
-  take_last(*command);
-  command->callback([a] { run(*a); });
+      .add_option("--label-type", a->label_type,
+                  "none, or names of the classes: name (of the synset), description, detailed")
+      .check(one_of({"none", "name", "description", "detail", "detailed"}));
+  command.add_option("--labels", a->labels, "a file of labels, one a line (default: what is known of the weights)");
+  command.add_flag("--fullname", a->fullname, "paths instead of names of files");
+  command.add_option("--filename-col", a->filename_col, "how the column is called");
+  command.add_option("--index-col", a->index_col, "likewise");
+  command.add_option("--label-col", a->label_col, "likewise");
+  command.add_option("--output-col", a->output_col, "likewise (default: prob or logit)");
+  command.add_flag("--include-index", a->include_index, "the numbers of the classes");
+  command.add_flag("--exclude-output", a->exclude_output, "no probabilities");
+  command.add_flag("--results-separate-col", a->separate, "a column each where there are several classes an image");
+  command.add_option("--results-dir", a->results_dir, "where the files go");
+  command.add_option("--results-file", a->results_file, "their name (default: model and size)");
+  command.add_option("--results-format", a->formats, "csv, json, json-records, json-split; several make several files")
+      .check(one_of({"csv", "json", "json-records", "json-split"}))
+      .expected(1, -1);
+  command.add_flag("--no-console-results", a->quiet, "files only");
+  take_last(command);
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/info.cpp — `fovea info MODEL`: its size, input, features, weights, and every parameter's name.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "engine/core/text.h"
 #include "engine/graph/graph.h"
 #include "zoo/levels.h"
@@ -19,8 +19,6 @@ struct Arguments {
   zoo::ModelOptions options;
   bool json = false, state = false;
 };
-
-using Json = nlohmann::ordered_json;
 
 template <size_t N>
 bool given(const std::array<int, N>& size) { return size[0] > 0; }
@@ -128,17 +126,17 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_info(CLI::App& app) {
+void add_info(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("info", "what a model is, from its name alone");
+  Command command = app.add_subcommand("info", "what a model is, from its name alone");
   command
-      ->add_option("model", a->name,
-                   "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
-      ->required();
-  add_create_arguments(*command, a->options);
-  command->add_flag("--json", a->json, "everything as one JSON object");
-  command->add_flag("--state", a->state, "one line for each tensor: name, shape, dtype, p(arameter) or b(uffer)");
-  command->callback([a] { run(*a); });
+      .add_option("model", a->name,
+                  "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
+      .required();
+  add_create_arguments(command, a->options);
+  command.add_flag("--json", a->json, "everything as one JSON object");
+  command.add_flag("--state", a->state, "one line for each tensor: name, shape, dtype, p(arameter) or b(uffer)");
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

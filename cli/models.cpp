@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/models.cpp — `fovea models [GLOB…]`: which models there are.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 #include "zoo/zoo.h"
@@ -66,7 +66,7 @@ void run(Arguments a) {
   }
   for (const std::string& why : zoo::found_nothing(a.list, names)) std::fprintf(stderr, "note: %s\n", why.c_str());
   if (a.json) {
-    std::printf("%s\n", nlohmann::json(names).dump(2).c_str());
+    std::printf("%s\n", Json(names).dump(2).c_str());
     return;
   }
   for (const std::string& name : names) {
@@ -79,24 +79,24 @@ void run(Arguments a) {
 
 }  // namespace
 
-void add_models(CLI::App& app) {
+void add_models(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("models", "list the models by name");
-  command->add_option("patterns", a->list.patterns, "wildcards, such as 'efficientnet*'");
-  command->add_option("--exclude", a->list.exclude, "leave out what these wildcards match");
-  command->add_option("--module", a->list.module, "only this family (timm's module name)");
-  command->add_flag("--pretrained", a->list.pretrained, "only those with published weights, by name.tag");
-  command->add_flag_function(
+  Command command = app.add_subcommand("models", "list the models by name");
+  command.add_option("patterns", a->list.patterns, "wildcards, such as 'efficientnet*'");
+  command.add_option("--exclude", a->list.exclude, "leave out what these wildcards match");
+  command.add_option("--module", a->list.module, "only this family (timm's module name)");
+  command.add_flag("--pretrained", a->list.pretrained, "only those with published weights, by name.tag");
+  command.add_flag_function(
       "--tags,!--no-tags", [tags = &a->tags](int64_t count) { *tags = count > 0; },
       "one line for each set of weights, or for each model");
-  command->add_option_function<std::string>(
+  command.add_option_function<std::string>(
       "--license", [all = &a->list.licenses](const std::string& v) { *all = zoo::split_list(v); },
       "only weights of one of these licenses: apache-2.0,mit");
-  command->add_flag("--show-license", a->licenses, "the license behind each name, after a tab");
-  command->add_flag("--all", a->all, "also those of timm that this build lacks");
-  command->add_flag("--families", a->families, "count them by family instead, beside timm's")->excludes("patterns");
-  command->add_flag("--json", a->json, "as a JSON list");
-  command->callback([a] { run(*a); });
+  command.add_flag("--show-license", a->licenses, "the license behind each name, after a tab");
+  command.add_flag("--all", a->all, "also those of timm that this build lacks");
+  command.add_flag("--families", a->families, "count them by family instead, beside timm's").excludes("patterns");
+  command.add_flag("--json", a->json, "as a JSON list");
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/probe.cpp — `fovea knn DIR --model M` and `fovea probe DIR --model M`: how much of a folder's classes lies in a
 // model's features already, by neighbours and by a linear classifier.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/feature_rows.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "cli/signals.h"
 #include "cli/training.h"
 #include "data/loader.h"
@@ -20,8 +20,6 @@
 
 namespace fovea::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Arguments : EvaluationOptions {
   std::string train_split = "train", keep;
@@ -102,35 +100,35 @@ void run_probe(const Arguments& a) {
   print(result);
 }
 
-CLI::App* add(CLI::App& app, const char* name, const char* what, const std::shared_ptr<Arguments>& a) {
-  CLI::App* command = app.add_subcommand(name, what);
+Command add(Command app, const char* name, const char* what, const std::shared_ptr<Arguments>& a) {
+  Command command = app.add_subcommand(name, what);
   a->batch = 64;
-  add_evaluation_options(*command, *a, "a name of `fovea models`", "weights; default: the published ones");
-  command->add_option("--train-split", a->train_split, "the folder of images whose classes are known");
-  command->add_option("--keep", a->keep, "a folder for the features, so that they are computed once");
+  add_evaluation_options(command, *a, "a name of `fovea models`", "weights; default: the published ones");
+  command.add_option("--train-split", a->train_split, "the folder of images whose classes are known");
+  command.add_option("--keep", a->keep, "a folder for the features, so that they are computed once");
   return command;
 }
 
 }  // namespace
 
-void add_probe(CLI::App& app) {
+void add_probe(Command app) {
   auto near = std::make_shared<Arguments>(), line = std::make_shared<Arguments>();
-  CLI::App* knn = add(app, "knn", "what nearest neighbours in a model's features say of a folder's classes", near);
-  knn->add_option("-k,--neighbours", near->k, "how many neighbours vote; several are told one after the other")
-      ->check(CLI::Range(1, 1 << 20))
-      ->expected(1, -1);
-  knn->add_option("--temperature", near->temperature, "neighbours count by exp(cosine / temperature)");
-  take_last(*knn);
-  knn->callback([near] { run_knn(*near); });
-  CLI::App* probe = add(app, "probe", "what a linear classifier of a model's features says of the same", line);
-  probe->add_option("--l2", line->l2, "penalties of its weights; of several cross-validation takes the best")
-      ->check(CLI::NonNegativeNumber)
-      ->expected(1, -1);
-  probe->add_option("--folds", line->folds, "of cross-validation on the images whose classes are known")
-      ->check(CLI::Range(2, 1000));
-  probe->add_option("--fold-seed", line->seed, "of what lies in which fold");
-  take_last(*probe);
-  probe->callback([line] { run_probe(*line); });
+  Command knn = add(app, "knn", "what nearest neighbours in a model's features say of a folder's classes", near);
+  knn.add_option("-k,--neighbours", near->k, "how many neighbours vote; several are told one after the other")
+      .check(in_range(1, 1 << 20))
+      .expected(1, -1);
+  knn.add_option("--temperature", near->temperature, "neighbours count by exp(cosine / temperature)");
+  take_last(knn);
+  knn.callback([near] { run_knn(*near); });
+  Command probe = add(app, "probe", "what a linear classifier of a model's features says of the same", line);
+  probe.add_option("--l2", line->l2, "penalties of its weights; of several cross-validation takes the best")
+      .check(not_negative())
+      .expected(1, -1);
+  probe.add_option("--folds", line->folds, "of cross-validation on the images whose classes are known")
+      .check(in_range(2, 1000));
+  probe.add_option("--fold-seed", line->seed, "of what lies in which fold");
+  take_last(probe);
+  probe.callback([line] { run_probe(*line); });
 }
 
 }  // namespace fovea::cli

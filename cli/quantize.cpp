@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/quantize.cpp — `fovea quantize MODEL`: finds the ranges for 8-bit integers on crops of photos, and says on other
 // crops how far the answers then are from those in f32.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/images.h"
+#include "cli/options.h"
 #include "cli/signals.h"
 #include "engine/core/error.h"
 #include "engine/core/finite.h"
@@ -220,29 +220,30 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_quantize(CLI::App& app) {
+void add_quantize(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("quantize", "find ranges for 8-bit integers, and say what they cost");
-  command->add_option("model", a->model.name, "a name of `fovea models`, with or without .tag")->required();
-  add_weights_arguments(*command, a->model);
-  add_create_arguments(*command, a->model.options);
-  command->add_option("--threads", a->model.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
+  Command command = app.add_subcommand("quantize", "find ranges for 8-bit integers, and say what they cost");
+  command.add_option("model", a->model.name, "a name of `fovea models`, with or without .tag").required();
+  add_weights_arguments(command, a->model);
+  add_create_arguments(command, a->model.options);
+  command.add_option("--threads", a->model.threads, "how many threads may compute").check(in_range(1, 4096));
   command
-      ->add_option_function<std::string>(
+      .add_option_function<std::string>(
           "--images", [a](const std::string& folder) { a->images.sources = {folder}; },
           "a folder of photos; random crops of them are looked at")
-      ->required();
-  add_reading_arguments(*command, a->images);
-  command->add_option("--crops", a->crops, "how many crops the ranges come from")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--f32-share", a->f32_share,
-                      "how much of the work may stay in f32, where integers cost most accuracy")
-      ->check(CLI::Range(0.0, 1.0));
-  command->add_flag("--per-layer", a->per_layer, "list what share of the error and of the work each layer has");
-  command->add_option("--compare", a->compare, "how many other crops to compare with f32; 0: none")
-      ->check(CLI::Range(0, 1 << 20));
-  command->add_option("--seed", a->seed, "of the crops");
-  command->add_option("-o,--output", a->output, "the calibration, for --calibration of classify and bench")->required();
-  command->callback([a] { run(*a); });
+      .required();
+  add_reading_arguments(command, a->images);
+  command.add_option("--crops", a->crops, "how many crops the ranges come from").check(in_range(1, 1 << 20));
+  command
+      .add_option("--f32-share", a->f32_share,
+                  "how much of the work may stay in f32, where integers cost most accuracy")
+      .check(in_range(0.0, 1.0));
+  command.add_flag("--per-layer", a->per_layer, "list what share of the error and of the work each layer has");
+  command.add_option("--compare", a->compare, "how many other crops to compare with f32; 0: none")
+      .check(in_range(0, 1 << 20));
+  command.add_option("--seed", a->seed, "of the crops");
+  command.add_option("-o,--output", a->output, "the calibration, for --calibration of classify and bench").required();
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/recipe.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "cli/common.h"
 #include "cli/imbalance.h"
+#include "cli/options.h"
 #include "cli/processes.h"
 #include "cli/settings_file.h"
 #include "cli/training.h"
@@ -155,24 +155,23 @@ DataFacts facts_of(const TrainingOptions& o, const data::Reader& folder) {
   return f;
 }
 
-bool wanted(const CLI::App& command, const TrainingOptions& o, const data::Reader& folder) {
+bool wanted(Command command, const TrainingOptions& o, const data::Reader& folder) {
   if (o.recipe == "timm" || folder.multi_label()) return false;
   if (o.recipe == "data") return true;
-  return std::ranges::none_of(kDeciding, [&](const char* flag) { return command.get_option(flag)->count() > 0; });
+  return std::ranges::none_of(kDeciding, [&](const char* flag) { return command.count(flag) > 0; });
 }
 
 }  // namespace
 
 std::vector<Choice> recipe(const DataFacts& f) { return Recipe(f).make(); }
 
-std::vector<Choice> take_recipe(CLI::App& command, const TrainingOptions& o, const data::Reader& folder,
-                                int processes) {
+std::vector<Choice> take_recipe(Command command, const TrainingOptions& o, const data::Reader& folder, int processes) {
   if (!wanted(command, o, folder)) return {};
   std::vector<Choice> taken;
   DataFacts facts = facts_of(o, folder);
   facts.processes = processes;
   for (const Choice& c : recipe(facts)) {
-    if (command.get_option("--" + c.flag)->count() > 0) continue;
+    if (command.count("--" + c.flag) > 0) continue;
     const bool pair = c.flag == "scale";
     give_setting(command, c.flag, pair ? std::vector<std::string>{c.value, "1"} : std::vector<std::string>{c.value});
     say(str_cat("recipe: --", c.flag, " ", c.value, pair ? " 1" : "", " (", c.why, ")"));

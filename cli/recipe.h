@@ -33,7 +33,7 @@ std::vector<Choice> recipe(const DataFacts& f);
 
 /// Looks at the folder and the model, and gives `command` what the recipe says wherever it was not told; says it on
 /// stderr. None where --recipe or the flags that were given forbid it.
-std::vector<Choice> take_recipe(CLI::App& command, const TrainingOptions& o, const data::Reader& folder,
+std::vector<Choice> take_recipe(Command command, const TrainingOptions& o, const data::Reader& folder,
                                 int processes = 1);
 
 }  // namespace fovea::cli

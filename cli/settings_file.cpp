@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/settings_file.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <fstream>
 
+#include "cli/options.h"
 #include "engine/core/error.h"
 
 namespace fovea::cli {
@@ -53,8 +53,6 @@ std::string long_name(std::string key) {
   return "--" + key;
 }
 
-bool is_flag(const CLI::Option& o) { return o.get_expected_max() == 0; }
-
 }  // namespace
 
 std::map<std::string, std::vector<std::string>> read_settings(const std::string& path) {
@@ -89,42 +87,42 @@ std::map<std::string, std::vector<std::string>> read_settings(const std::string&
   return out;
 }
 
-bool give_setting(CLI::App& command, const std::string& key, const std::vector<std::string>& values) {
-  CLI::Option* option = command.get_option_no_throw(long_name(key));
-  if (!option) option = command.get_option_no_throw(key);
+bool give_setting(Command command, const std::string& key, const std::vector<std::string>& values) {
+  std::optional<Option> option = command.find_option(long_name(key));
+  if (!option) option = command.find_option(key);
   if (!option) return false;
   if (option->count() > 0) return true;            // the command line decides
   if (values.size() == 1 && values[0].empty()) return true;
-  if (is_flag(*option)) {
+  if (option->is_flag()) {
     const std::string& v = values.at(0);
     if (v != "true" && v != "True") return true;
-    option->add_result("true");
+    option->give({"true"});
   } else {
-    option->add_result(values);
+    option->give(values);
   }
-  option->run_callback();
   return true;
 }
 
-std::vector<std::string> apply_settings(CLI::App& command, const std::string& path) {
+std::vector<std::string> apply_settings(Command command, const std::string& path) {
   std::vector<std::string> unknown;
   for (const auto& [key, values] : read_settings(path))
     if (!give_setting(command, key, values)) unknown.push_back(key);
   return unknown;
 }
 
-std::string settings_text(const CLI::App& command) {
+std::string settings_text(Command command) {
   std::string out;
-  for (const CLI::Option* o : command.get_options()) {
-    if (o->get_lnames().empty()) continue;
-    std::string key = o->get_lnames()[0];
+  for (const Option& o : command.options()) {
+    const std::vector<std::string>& names = o.long_names();
+    if (names.empty()) continue;
+    std::string key = names[0];
     if (key == "help" || key == "config") continue;
     std::ranges::replace(key, '-', '_');
-    if (is_flag(*o)) {
-      out += str_cat(key, ": ", o->count() > 0 ? "true" : "false", "\n");
+    if (o.is_flag()) {
+      out += str_cat(key, ": ", o.count() > 0 ? "true" : "false", "\n");
       continue;
     }
-    const std::vector<std::string>& given = o->results();
+    const std::vector<std::string>& given = o.values();
     if (given.empty()) out += str_cat(key, ": null\n");
     else if (given.size() == 1) out += str_cat(key, ": ", given[0], "\n");
     else {

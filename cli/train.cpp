@@ -2,12 +2,10 @@
 // cli/train.cpp — `fovea train DIR --model M …`: training a classifier, by the flags of timm's train.py.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/command.h"
@@ -17,6 +15,7 @@
 #include "cli/head.h"
 #include "cli/imbalance.h"
 #include "cli/objective.h"
+#include "cli/options.h"
 #include "cli/processes.h"
 #include "cli/recipe.h"
 #include "cli/settings_file.h"
@@ -378,7 +377,7 @@ int run(const TrainingOptions& o, const std::string& settings, const Images& ima
 }
 
 // Looks at the images first: they decide what flags do not say.
-int prepare_and_run(CLI::App& command, TrainingOptions& o) {
+int prepare_and_run(Command command, TrainingOptions& o) {
   check(o);
   check_licenses(o);
   const Processes all(o.threads);
@@ -399,17 +398,17 @@ int prepare_and_run(CLI::App& command, TrainingOptions& o) {
 
 }  // namespace
 
-void add_train(CLI::App& app) {
+void add_train(Command app) {
   auto o = std::make_shared<TrainingOptions>();
   auto config = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("train", "train a classifier on a folder of images");
-  add_training_options(*command, *o);
-  command->add_option("-c,--config", *config, "a file of flags, as args.yaml beside checkpoints");
-  command->callback([=] {
+  Command command = app.add_subcommand("train", "train a classifier on a folder of images");
+  add_training_options(command, *o);
+  command.add_option("-c,--config", *config, "a file of flags, as args.yaml beside checkpoints");
+  command.callback([=] {
     if (!config->empty())
-      for (const std::string& key : apply_settings(*command, *config)) tell(str_cat(*config, ": no flag '", key, "'"));
-    const int code = prepare_and_run(*command, *o);
-    if (code != 0) throw CLI::RuntimeError(code);
+      for (const std::string& key : apply_settings(command, *config)) tell(str_cat(*config, ": no flag '", key, "'"));
+    const int code = prepare_and_run(command, *o);
+    if (code != 0) throw ExitCode{code};
   });
 }
 

@@ -44,7 +44,7 @@ void TrainingLog::step(const train::StepReport& r) {
 
 void TrainingLog::epoch(const train::EpochReport& r) {
   train::Numbers row{{"train_loss", r.loss}};
-  nlohmann::ordered_json entry{{"epoch", r.epoch}, {"train", {{"loss", r.loss}}}};
+  Json entry{{"epoch", r.epoch}, {"train", {{"loss", r.loss}}}};
   if (r.evaluation) {
     const train::Evaluation& e = *r.evaluation;
     note(str_cat("Test: ", r.epoch, "  ", figures_text(e), r.best ? "  *" : ""));
@@ -73,11 +73,11 @@ void TrainingLog::note(const std::string& text) {
   std::fprintf(stderr, "%s\n", text.c_str());
 }
 
-nlohmann::ordered_json TrainingLog::best() const {
-  std::vector<nlohmann::ordered_json> sorted = results_;
-  const auto metric = [&](const nlohmann::ordered_json& e) {
-    const nlohmann::ordered_json& part = e.contains("validation") ? e["validation"] : e["train"];
-    return part.contains(o_.metric) ? part[o_.metric].get<double>() : 0.0;
+Json TrainingLog::best() const {
+  std::vector<Json> sorted = results_;
+  const auto metric = [&](const Json& e) {
+    const Json& part = e.contains("validation") ? e["validation"] : e["train"];
+    return part.contains(o_.metric) ? part[o_.metric].number() : 0.0;
   };
   std::ranges::stable_sort(sorted, [&](const auto& a, const auto& b) {
     return o_.metric == "loss" ? metric(a) < metric(b) : metric(a) > metric(b);

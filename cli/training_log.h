@@ -2,11 +2,11 @@
 // cli/training_log.h — TrainingLog: what a run says, on stderr and in files beside the checkpoints.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "bench/progress.h"
+#include "cli/json.h"
 #include "cli/training_options.h"
 #include "cli/training_page.h"
 #include "train/fit.h"
@@ -23,7 +23,7 @@ class TrainingLog final : public train::Listener {
   void epoch(const train::EpochReport& r) override;
   bool stop() override;
   /// The ten best epochs, the best first, as timm's script ends.
-  nlohmann::ordered_json best() const;
+  Json best() const;
 
   /// A line on stderr.
   void note(const std::string& text);
@@ -39,7 +39,7 @@ class TrainingLog final : public train::Listener {
   int64_t images_, seen_ = 0;                      // of a step; since began_
   double began_ = 0, epoch_began_ = bench::now();
   bench::Progress line_;
-  std::vector<nlohmann::ordered_json> results_;
+  std::vector<Json> results_;
 };
 
 /// Of a process that leaves all that to another one.

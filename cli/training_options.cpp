@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/training_options.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 
 #include "cli/common.h"
+#include "cli/options.h"
 #include "data/augment.h"
 #include "data/mix.h"
 #include "engine/core/error.h"
@@ -77,50 +77,50 @@ bool is_neutral(const std::string& value, std::string_view neutral) {
 
 // An option that keeps nothing: `take` sees each value, of a flag "on".
 template <class Take>
-void add_seen(CLI::App& command, const std::string& names, int values, Take take) {
+void add_seen(Command command, const std::string& names, int values, Take take) {
   if (values == 0) {
-    command.add_flag_function(names, [take](int64_t n) { if (n > 0) take("on"); })->group("");
+    command.add_flag_function(names, [take](int64_t n) { if (n > 0) take("on"); }).group("");
   } else if (values == 1) {
-    command.add_option_function<std::string>(names, [take](const std::string& v) { take(v); })->group("");
+    command.add_option_function<std::string>(names, [take](const std::string& v) { take(v); }).group("");
   } else {
     command
         .add_option_function<std::vector<std::string>>(
             names, [take](const std::vector<std::string>& all) { for (const std::string& v : all) take(v); })
-        ->expected(1, -1)
-        ->group("");
+        .expected(1, -1)
+        .group("");
   }
 }
 
-void add_device(CLI::App& command) {
+void add_device(Command command) {
   add_seen(command, "--device", 1, [](const std::string& v) {
     if (v != "cpu") tell(str_cat("--device ", v, ": the processor computes, it is what there is"));
   });
 }
 
-void add_others(CLI::App& command) {
+void add_others(Command command) {
   const auto nothing = [](const std::string&) {};
   for (const Idle& i : kIdle) add_seen(command, i.name, i.values, nothing);
   for (const Part& p : kParts) add_seen(command, p.name, p.values, nothing);
   for (const Later& l : kLater)
     add_seen(command, l.name, l.values, [&l](const std::string& v) {
-      if (!is_neutral(v, l.neutral)) throw CLI::ValidationError(l.name, str_cat("'", v, "' is not there yet"));
+      if (!is_neutral(v, l.neutral)) bad_value(l.name, str_cat("'", v, "' is not there yet"));
     });
   for (const Refused& r : kRefused)
-    add_seen(command, r.name, r.values, [&r](const std::string&) { throw CLI::ValidationError(r.name, r.why); });
+    add_seen(command, r.name, r.values, [&r](const std::string&) { bad_value(r.name, r.why); });
   add_device(command);
 }
 
-void add_schedule_options(CLI::App& command, TrainingOptions& o) {
+void add_schedule_options(Command command, TrainingOptions& o) {
   train::ScheduleOptions& s = o.schedule;
   s.cycle_decay = 0.5;
   command.add_option("--sched", s.kind, "cosine, tanh, step, multistep, poly, plateau, wsd, rsqrt, constant, none");
   command.add_flag("--sched-on-updates", s.on_updates, "the schedule goes by updates, not by epochs");
   command.add_option("--lr", o.lr, "learning rate; default: from --lr-base and the batch");
   command.add_option("--lr-base", o.lr_base, "the rate of a batch of --lr-base-size");
-  command.add_option("--lr-base-size", o.lr_base_size, "see --lr-base")->check(CLI::Range(1, 1 << 30));
+  command.add_option("--lr-base-size", o.lr_base_size, "see --lr-base").check(in_range(1, 1 << 30));
   command.add_option("--lr-base-scale", o.lr_base_scale, "linear or sqrt; default: sqrt for ada* and lamb")
-      ->check(CLI::IsMember({"linear", "sqrt", ""}));
-  command.add_option("--lr-noise", s.noise, "where noise begins, and ends, as shares of the schedule")->expected(1, 2);
+      .check(one_of({"linear", "sqrt", ""}));
+  command.add_option("--lr-noise", s.noise, "where noise begins, and ends, as shares of the schedule").expected(1, 2);
   command.add_option("--lr-noise-pct", s.noise_pct, "limit of the noise");
   command.add_option("--lr-noise-std", s.noise_std, "its standard deviation");
   command.add_option("--lr-cycle-mul", s.cycle_mul, "each cycle is so many times as long as the one before");
@@ -131,10 +131,10 @@ void add_schedule_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--lr-stable-timescale", s.stable_timescale, "of rsqrt, in epochs");
   command.add_option("--warmup-lr", s.warmup_lr, "the rate that warm-up begins with");
   command.add_option("--min-lr", s.min_lr, "the rate at the end");
-  command.add_option("--epochs", s.epochs, "how many")->check(CLI::Range(1, 1 << 30));
+  command.add_option("--epochs", s.epochs, "how many").check(in_range(1, 1 << 30));
   command.add_option("--start-epoch", o.start_epoch, "count from here");
   command.add_option("--stop-epoch", o.stop_epoch, "end here, with the schedule of all epochs");
-  command.add_option("--decay-milestones", s.decay_milestones, "epochs, for multistep")->expected(1, -1);
+  command.add_option("--decay-milestones", s.decay_milestones, "epochs, for multistep").expected(1, -1);
   command.add_option("--decay-epochs", s.decay_epochs, "interval of step, length of the decay of wsd and rsqrt");
   s.warmup_epochs = 5;
   command.add_option("--warmup-epochs", s.warmup_epochs, "how long the rate grows");
@@ -144,60 +144,60 @@ void add_schedule_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--decay-rate,--dr", s.decay_rate, "of step, multistep and plateau; the power of poly");
 }
 
-void add_rule_options(CLI::App& command, TrainingOptions& o) {
+void add_rule_options(Command command, TrainingOptions& o) {
   command.add_option("--opt", o.opt,
                      str_cat("optimizer: ", join(train::rule_names(), ", "), "; lookahead_ before any"));
   command.add_option("--opt-eps", o.opt_eps, "epsilon");
-  command.add_option("--opt-betas", o.opt_betas, "betas")->expected(1, 3);
+  command.add_option("--opt-betas", o.opt_betas, "betas").expected(1, 3);
   command.add_option("--momentum", o.momentum, "momentum");
   command.add_option("--weight-decay", o.weight_decay, "weight decay");
   command.add_option("--clip-grad", o.clip_grad, "bound on gradients");
-  command.add_option("--clip-mode", o.clip_mode, "norm, value or agc")->check(CLI::IsMember({"norm", "value", "agc"}));
+  command.add_option("--clip-mode", o.clip_mode, "norm, value or agc").check(one_of({"norm", "value", "agc"}));
   command.add_option("--layer-decay", o.layer_decay, "each layer's rate is so much of that of the layer behind it");
   command.add_option("--layer-decay-min-scale", o.layer_decay_min_scale, "but at least this");
   command.add_option("--layer-decay-no-opt-scale", o.layer_decay_no_opt_scale, "layers below this are frozen");
-  command.add_option("--opt-kwargs", o.opt_kwargs, "further settings of the optimizer, name=number")->expected(1, -1);
+  command.add_option("--opt-kwargs", o.opt_kwargs, "further settings of the optimizer, name=number").expected(1, -1);
   command.add_option("--opt-fallback-list", o.fallback_list, "names for Muon's fall-back, with * and ?")
-      ->expected(1, -1);
+      .expected(1, -1);
   command.add_flag("--opt-fallback-no-wd", o.fallback_no_weight_decay, "names without weight decay go there, too");
-  command.add_option("--freeze", o.freeze, "parameters that are not trained, with * and ?")->expected(1, -1);
+  command.add_option("--freeze", o.freeze, "parameters that are not trained, with * and ?").expected(1, -1);
 }
 
 }  // namespace
 
-void add_input_options(CLI::App& command, InputOptions& o) {
+void add_input_options(Command command, InputOptions& o) {
   command.add_option("--num-classes", o.num_classes, "default: as many as there are folders")
-      ->check(CLI::Range(1, 1 << 24));
+      .check(in_range(1, 1 << 24));
   command.add_option("--gp", o.global_pool, "the kind of global pooling");
-  command.add_option("--img-size", o.img_size, "height and width")->check(CLI::Range(1, 1 << 16));
-  command.add_option("--in-chans", o.in_chans, "channels")->check(CLI::IsMember({1, 3}));
-  command.add_option("--input-size", o.input_size, "channels, height, width")->expected(3);
+  command.add_option("--img-size", o.img_size, "height and width").check(in_range(1, 1 << 16));
+  command.add_option("--in-chans", o.in_chans, "channels").check(one_of({1, 3}));
+  command.add_option("--input-size", o.input_size, "channels, height, width").expected(3);
   command.add_option("--crop-pct", o.crop_pct, "of evaluation: size of the crop over the size that is resized to");
   command.add_option("--crop-mode", o.crop_mode, "center, squash or border");
-  command.add_option("--mean", o.mean, "of the channels, from 0 to 1")->expected(1, 3);
-  command.add_option("--std", o.std, "likewise")->expected(1, 3);
+  command.add_option("--mean", o.mean, "of the channels, from 0 to 1").expected(1, 3);
+  command.add_option("--std", o.std, "likewise").expected(1, 3);
   command.add_option("--interpolation", o.interpolation, "bicubic, bilinear, ...");
   command.add_option("--dataset", o.dataset, "folder, tar, csv, wds, torch/mnist, torch/cifar10, ...");
   command.add_option("--class-map", o.class_map, "a file of classes, in the model's order, or a pickled dict");
   command.add_option("--input-key", o.input_key, "how names of images end, jpg;png (default: as any that are read)");
   command.add_option("--target-key", o.target_key, "the field of the class, or a,b,c: one of each class");
   command.add_option("--target-format", o.target_format, "lists of classes: indices, or multihot")
-      ->check(CLI::IsMember({"", "indices", "multihot"}));
+      .check(one_of({"", "indices", "multihot"}));
   command.add_flag("--fast-decode", o.fast_decode, "JPEGs at a fraction of their size where crops are large enough");
   command.add_option("--model-kwargs", o.model_kwargs, "fields of the model's configuration, name=value")
-      ->expected(1, -1);
+      .expected(1, -1);
 }
 
 namespace {
 
-void add_reading_options(CLI::App& command, int& workers, int64_t& most_bad) {
+void add_reading_options(Command command, int& workers, int64_t& most_bad) {
   command.add_option("-j,--workers", workers, "threads that read images; 0: the one that wants them")
-      ->check(CLI::Range(0, 256));
+      .check(in_range(0, 256));
   command.add_option("--max-bad-samples", most_bad, "so many images may be unreadable, in training those of an epoch")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+      .check(in_range(int64_t{0}, int64_t{1} << 40));
 }
 
-void add_idle_evaluation_options(CLI::App& command) {
+void add_idle_evaluation_options(Command command) {
   const auto nothing = [](const std::string&) {};
   for (const Idle& i :
        {Idle{"--channels-last", 0}, Idle{"--fast-norm", 0}, Idle{"--no-prefetcher", 0}, Idle{"--pin-mem", 0},
@@ -210,43 +210,42 @@ void add_idle_evaluation_options(CLI::App& command) {
                            Refused{"--aot-autograd", "models are compiled as they are", 0},
                            Refused{"--fuser", "fusers are CUDA's", 1}, Refused{"--amp", "it is not there yet", 0},
                            Refused{"--tf-preprocessing", "TensorFlow is not part of this", 0}})
-    add_seen(command, r.name, r.values,
-             [r](const std::string&) { throw CLI::ValidationError(r.name, r.why); });
+    add_seen(command, r.name, r.values, [r](const std::string&) { bad_value(r.name, r.why); });
   add_device(command);
 }
 
 }  // namespace
 
-void add_evaluation_options(CLI::App& command, EvaluationOptions& o, const char* models, const char* weights) {
+void add_evaluation_options(Command command, EvaluationOptions& o, const char* models, const char* weights) {
   command.add_option("data", o.data, "a folder with a folder a class, or one that has it as its split");
   command.add_option("--data-dir", o.data_dir, "the same");
   command.add_option("--split", o.split, "validation, or another folder");
-  command.add_option("--model,-m", o.model, models)->required();
+  command.add_option("--model,-m", o.model, models).required();
   command.add_option("--checkpoint", o.checkpoint, weights);
   command.add_flag("--pretrained", o.pretrained, "the published weights, which is the default");
   add_license_option(command, o.licenses);
   add_input_options(command, o.input);
-  command.add_option("-b,--batch-size", o.batch, "images at a time")->check(CLI::Range(1, 1 << 20));
+  command.add_option("-b,--batch-size", o.batch, "images at a time").check(in_range(1, 1 << 20));
   add_reading_options(command, o.workers, o.most_bad);
-  command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
+  command.add_option("--threads", o.threads, "how many threads may compute").check(in_range(1, 4096));
   add_sequence_options(command, o.max_seq_len, o.patch_size);
   add_idle_evaluation_options(command);
 }
 
-void take_last(CLI::App& command) {
-  for (CLI::Option* o : command.get_options([](CLI::Option*) { return true; }))
-    if (!o->get_positional() && o->get_expected_max() > 0 && o->get_items_expected_max() < (1 << 20)) o->take_last();
+void take_last(Command command) {
+  for (Option o : command.options())
+    if (!o.is_positional() && !o.is_flag() && !o.takes_any_number()) o.take_last();
 }
 
 namespace {
 
-void add_augmentation_options(CLI::App& command, TrainingOptions& o) {
+void add_augmentation_options(Command command, TrainingOptions& o) {
   command.add_flag("--no-aug", o.no_aug, "no random crops and no mirroring");
   command
       .add_option("--train-crop-mode", o.train_crop_mode, "rrc: random area and shape; rkrc, rkrr: as resized to fit")
-      ->check(CLI::IsMember({"rrc", "rkrc", "rkrr"}));
-  command.add_option("--scale", o.scale, "area of random crops")->expected(2);
-  command.add_option("--ratio", o.ratio, "shape of random crops")->expected(2);
+      .check(one_of({"rrc", "rkrc", "rkrr"}));
+  command.add_option("--scale", o.scale, "area of random crops").expected(2);
+  command.add_option("--ratio", o.ratio, "shape of random crops").expected(2);
   command.add_option("--hflip", o.hflip, "how probable mirroring is");
   command.add_option("--vflip", o.vflip, "likewise, upside down");
   command.add_option("--color-jitter", o.color_jitter, "how far brightness, contrast and saturation change");
@@ -257,40 +256,40 @@ void add_augmentation_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--aa", o.aa, "v0, v0r, original, originalr or 3a, with -mstd0.5; rand-m9-mstd0.5-inc1, "
                                    "augmix-m5-w4-d2, ... as timm writes them");
   command.add_option("--aug-repeats", o.aug_repeats, "each image so many times in an epoch, in other crops; 0: once")
-      ->check(CLI::Range(0.0, 1000.0));
+      .check(in_range(0.0, 1000.0));
   command.add_option("--aug-splits", o.aug_splits, "each image so many times, all but the first in other colours");
   command.add_option("--reprob", o.reprob, "how probable it is that rectangles are erased");
-  command.add_option("--remode", o.remode, "by const, rand or pixel")->check(CLI::IsMember({"const", "rand", "pixel"}));
-  command.add_option("--recount", o.recount, "how many at most")->check(CLI::Range(1, 1000));
+  command.add_option("--remode", o.remode, "by const, rand or pixel").check(one_of({"const", "rand", "pixel"}));
+  command.add_option("--recount", o.recount, "how many at most").check(in_range(1, 1000));
   command.add_flag("--resplit", o.resplit, "not of the first split, or of the first half of a batch");
   command.add_option("--mixup", o.mixup, "alpha of Mixup; 0: none");
   command.add_option("--cutmix", o.cutmix, "alpha of CutMix; 0: none");
-  command.add_option("--cutmix-minmax", o.cutmix_minmax, "sides of the cut, as shares of the image's")->expected(2);
+  command.add_option("--cutmix-minmax", o.cutmix_minmax, "sides of the cut, as shares of the image's").expected(2);
   command.add_option("--mixup-prob", o.mixup_prob, "how probable it is that a batch is mixed");
   command.add_option("--mixup-switch-prob", o.mixup_switch_prob, "how probable CutMix is, where there are both");
   command
       .add_option("--mixup-mode", o.mixup_mode,
                   "what is drawn is shared by a batch, a pair, or drawn for each elem; "
                   "half: that, and half of the batch is left")
-      ->check(CLI::IsMember({"batch", "pair", "elem", "half"}));
+      .check(one_of({"batch", "pair", "elem", "half"}));
   command.add_option("--mixup-off-epoch", o.mixup_off_epoch, "nothing is mixed from this epoch on; 0: always");
 }
 
-void add_size_options(CLI::App& command, TrainingOptions& o) {
-  command.add_option("--train-img-sizes", o.img_sizes, "heights and widths, one of them a batch")->expected(1, -1);
+void add_size_options(Command command, TrainingOptions& o) {
+  command.add_option("--train-img-sizes", o.img_sizes, "heights and widths, one of them a batch").expected(1, -1);
   command.add_option("--train-batch-sizes", o.batch_sizes, "images in a batch of each; default: all alike")
-      ->expected(1, -1);
-  command.add_option("--train-size-probs", o.size_probs, "how probable each is; default: all alike")->expected(1, -1);
+      .expected(1, -1);
+  command.add_option("--train-size-probs", o.size_probs, "how probable each is; default: all alike").expected(1, -1);
   command.add_option("--train-size-schedule", o.size_schedule, "constant, or progressive: from the first to the last")
-      ->check(CLI::IsMember({"constant", "progressive"}));
+      .check(one_of({"constant", "progressive"}));
   command.add_option("--train-size-schedule-spread", o.size_spread, "how many sizes there are at a time, about");
   command.add_option("--train-size-random-mix", o.size_random_mix, "the share of any size");
   command.add_option("--train-batches-per-epoch,--train-steps-per-epoch", o.batches_an_epoch, "with --train-img-sizes");
   command.add_option("--variable-batch-loss-scale", o.loss_scale, "losses by the size of the batch: none, sqrt, linear")
-      ->check(CLI::IsMember({"none", "sqrt", "linear"}));
+      .check(one_of({"none", "sqrt", "linear"}));
 }
 
-void add_naflex_options(CLI::App& command, TrainingOptions& o) {
+void add_naflex_options(Command command, TrainingOptions& o) {
   command.add_flag("--naflex-loader", o.naflex,
                    "images keep their shapes and become sequences of patches: for models of naflexvit, and ViTs with "
                    "--model-kwargs use_naflex=true");
@@ -298,26 +297,26 @@ void add_naflex_options(CLI::App& command, TrainingOptions& o) {
       .add_option("--naflex-train-seq-lens", o.sequence_lengths,
                   "patches of a sequence, one of these a batch; all batches have as many patches as --batch-size of "
                   "the longest")
-      ->check(CLI::Range(1, 1 << 16))
-      ->expected(1, -1);
+      .check(in_range(1, 1 << 16))
+      .expected(1, -1);
   command.add_option("--naflex-max-seq-len", o.max_seq_len, "patches of a sequence of evaluation, at most")
-      ->check(CLI::Range(1, 1 << 16));
+      .check(in_range(1, 1 << 16));
   command
       .add_option("--naflex-patch-sizes", o.patch_sizes,
                   "heights and widths of patches, one of these a batch: the model's projection is resampled")
-      ->check(CLI::Range(1, 1024))
-      ->expected(1, -1);
+      .check(in_range(1, 1024))
+      .expected(1, -1);
   command.add_option("--naflex-patch-size-probs", o.patch_size_probs, "how probable each is; default: all alike")
-      ->expected(1, -1);
+      .expected(1, -1);
   command
       .add_option("--naflex-loss-scale", o.sequence_loss_scale,
                   "gradients by the images in a batch over --batch-size: none, sqrt, linear")
-      ->check(CLI::IsMember({"none", "sqrt", "linear"}));
+      .check(one_of({"none", "sqrt", "linear"}));
   command.add_flag("--naflex-patchify-channels-first", o.patches_channels_first,
                    "patches are one channel after the other, which models say themselves");
 }
 
-void add_loss_options(CLI::App& command, TrainingOptions& o) {
+void add_loss_options(Command command, TrainingOptions& o) {
   command.add_option("--smoothing", o.smoothing, "label smoothing");
   command.add_option("--loss", o.loss, "ce, bce, asl, poly");
   command.add_flag("--bce-loss", o.bce_loss, "as --loss bce");
@@ -327,14 +326,14 @@ void add_loss_options(CLI::App& command, TrainingOptions& o) {
   command.add_flag("--jsd-loss", o.jsd_loss, "the splits of an image are to be answered alike");
   command.add_option("--kd-model-name", o.teacher, "learn from this model, too");
   command.add_option("--kd-distill-type", o.distill_type, "its logits, its features, or token: logits of a second head")
-      ->check(CLI::IsMember({"logit", "feature", "token"}));
+      .check(one_of({"logit", "feature", "token"}));
   command.add_option("--kd-token-distill-type", o.token_distill_type, "probabilities, or the most probable class")
-      ->check(CLI::IsMember({"soft", "hard"}));
+      .check(one_of({"soft", "hard"}));
   command.add_option("--distill-loss-weight", o.distill_weight, "of what it says");
   command.add_option("--task-loss-weight", o.task_weight, "of the classes; alone: the other is 1 less this");
   command.add_option("--kd-temperature", o.temperature, "of softmax, for its logits");
   add_seen(command, "--kd-loss-type", 1, [](const std::string& v) {
-    if (v != "kl") throw CLI::ValidationError("--kd-loss-type", str_cat("'", v, "': timm has kl alone, too"));
+    if (v != "kl") bad_value("--kd-loss-type", str_cat("'", v, "': timm has kl alone, too"));
   });
   command.add_option("--kd-student-feature-dim", o.student_features, "default: as the model says, which it must be");
   command.add_option("--kd-teacher-feature-dim", o.teacher_features, "likewise");
@@ -342,26 +341,26 @@ void add_loss_options(CLI::App& command, TrainingOptions& o) {
 
 }  // namespace
 
-void add_small_data_options(CLI::App& command, TrainingOptions& o) {
+void add_small_data_options(Command command, TrainingOptions& o) {
   command.add_flag("--head-only", o.head_only, "learn the classifier alone, of features that are computed once");
   command.add_option("--head-l2", o.head_l2, "L2 penalty of --head-only, scikit-learn's 1/C; auto: cross-validated");
-  command.add_option("--folds", o.folds, "of the cross-validation of --head-only")->check(CLI::Range(2, 1000));
+  command.add_option("--folds", o.folds, "of the cross-validation of --head-only").check(in_range(2, 1000));
   command
       .add_option("--recipe", o.recipe,
                   "data: sizes, rates and augmentation that no flag gives come from the images; timm: its defaults; "
                   "auto: data, where no flag says how to train")
-      ->check(CLI::IsMember({"auto", "data", "timm"}));
+      .check(one_of({"auto", "data", "timm"}));
   command
       .add_option("--class-weights", o.class_weights,
                   "balanced: all classes count alike in the loss; none; auto: balanced where they differ much, with "
                   "--head-only or a recipe")
-      ->check(CLI::IsMember({"auto", "balanced", "none"}));
+      .check(one_of({"auto", "balanced", "none"}));
   command.add_option("--patience", o.patience, "end after so many epochs without a better metric; 0: never")
-      ->check(CLI::NonNegativeNumber);
+      .check(not_negative());
   command.add_option("--html", o.html, "a page with plots and mistakes, written again while it runs");
 }
 
-void add_training_options(CLI::App& command, TrainingOptions& o) {
+void add_training_options(Command command, TrainingOptions& o) {
   command.add_option("data", o.data, "a folder of train and validation, each with a folder a class");
   command.add_option("--data-dir", o.data_dir, "the same");
   command.add_option("--train-split", o.train_split, "the folder to train on");
@@ -375,9 +374,9 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--resume", o.resume, "go on from this checkpoint; auto: from the newest of the experiment");
   command.add_flag("--no-resume-opt", o.no_resume_opt, "with its weights alone");
   add_input_options(command, o.input);
-  command.add_option("-b,--batch-size", o.batch, "images a step, or a part of one")->check(CLI::Range(1, 1 << 20));
-  command.add_option("--validation-batch-size", o.validation_batch, "of evaluation")->check(CLI::Range(1, 1 << 20));
-  command.add_option("--grad-accum-steps", o.accumulate, "so many batches are one step")->check(CLI::Range(1, 1 << 16));
+  command.add_option("-b,--batch-size", o.batch, "images a step, or a part of one").check(in_range(1, 1 << 20));
+  command.add_option("--validation-batch-size", o.validation_batch, "of evaluation").check(in_range(1, 1 << 20));
+  command.add_option("--grad-accum-steps", o.accumulate, "so many batches are one step").check(in_range(1, 1 << 16));
   command.add_option("--head-init-scale", o.head_init_scale, "the classifier's first values are multiplied by this");
   command.add_option("--head-init-bias", o.head_init_bias, "the classifier's first biases");
   command.add_option("--bn-eps", o.bn_eps, "epsilon of batch norm, where the family has it as a setting");
@@ -396,12 +395,12 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
   command.add_option("--model-ema-decay", o.ema_decay, "its decay");
   command.add_flag("--model-ema-warmup", o.ema_warmup, "the decay grows");
   command.add_option("--seed", o.seed, "of all that is drawn");
-  command.add_option("--log-interval", o.log_interval, "steps between lines of the log")->check(CLI::Range(1, 1 << 30));
-  command.add_option("--val-interval", o.val_interval, "epochs between evaluations")->check(CLI::Range(1, 1 << 30));
+  command.add_option("--log-interval", o.log_interval, "steps between lines of the log").check(in_range(1, 1 << 30));
+  command.add_option("--val-interval", o.val_interval, "epochs between evaluations").check(in_range(1, 1 << 30));
   command.add_option("--recovery-interval", o.recovery_interval, "steps between recovery checkpoints; 0: none");
-  command.add_option("--checkpoint-hist", o.history, "checkpoints that are kept")->check(CLI::Range(1, 1 << 30));
+  command.add_option("--checkpoint-hist", o.history, "checkpoints that are kept").check(in_range(1, 1 << 30));
   command.add_option("--save-epochs", o.save_epochs, "epochs whose checkpoints are kept as milestone-N")
-      ->expected(1, -1);
+      .expected(1, -1);
   command.add_option("--output", o.output, "folder of experiments (default: output/train)");
   command.add_option("--experiment", o.experiment, "its name (default: time, model and size)");
   command.add_flag("--dry-run", o.dry_run, "say what would be done, draw a picture of augmented images, and end");
@@ -411,15 +410,15 @@ void add_training_options(CLI::App& command, TrainingOptions& o) {
       .add_option("--eval-metric", o.metric,
                   "what the best checkpoint is best at: top1 (default), top5 or loss; of several labels an image map "
                   "(default), micro_f1, macro_f1, sample_f1 or loss")
-      ->check(CLI::IsMember({"", "top1", "top5", "loss", "map", "micro_f1", "macro_f1", "sample_f1"}));
-  command.add_option("--threads", o.threads, "how many threads may compute")->check(CLI::Range(1, 4096));
+      .check(one_of({"", "top1", "top5", "loss", "map", "micro_f1", "macro_f1", "sample_f1"}));
+  command.add_option("--threads", o.threads, "how many threads may compute").check(in_range(1, 4096));
   command.add_flag("--eager", o.eager, "run steps op by op instead of compiling them");
   command.add_flag("--sync-bn", o.sync_bn, "batch norm over the images of all processes");
   command.add_option("--dist-bn", o.dist_bn, "else its running statistics after an epoch: reduce to the mean of all "
                                              "processes, broadcast those of the first, or '': leave them")
-      ->check(CLI::IsMember({"reduce", "broadcast", ""}));
+      .check(one_of({"reduce", "broadcast", ""}));
   command.add_option("--bucket-mib", o.bucket_mib, "gradients set out to the other processes in so many MiB")
-      ->check(CLI::Range(0.001, 65536.0));
+      .check(in_range(0.001, 65536.0));
   command.add_flag("--no-ddp-bb", o.no_ddp_bb, "they do not become those of the first process before each step");
   add_small_data_options(command, o);
   add_others(command);

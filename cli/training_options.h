@@ -10,11 +10,9 @@
 #include "train/optim/rules.h"
 #include "train/schedule.h"
 
-namespace CLI {
-class App;
-}
-
 namespace fovea::cli {
+
+class Command;
 
 /// What says which images there are and how a model wants them; `validate` and `infer` share it.
 struct InputOptions {
@@ -27,7 +25,7 @@ struct InputOptions {
   std::string global_pool;
   bool fast_decode = false;
 };
-void add_input_options(CLI::App& command, InputOptions& o);
+void add_input_options(Command command, InputOptions& o);
 
 /// What `validate` and `infer` are both told: images, a model, weights.
 struct EvaluationOptions {
@@ -45,9 +43,9 @@ struct EvaluationOptions {
 };
 /// Besides these, flags of timm's that change nothing here, and --device. `models`, `weights`: what --model and
 /// --checkpoint may name.
-void add_evaluation_options(CLI::App& command, EvaluationOptions& o, const char* models, const char* weights);
+void add_evaluation_options(Command command, EvaluationOptions& o, const char* models, const char* weights);
 /// Of an option that is given twice the last one counts, as with Python's argparse.
-void take_last(CLI::App& command);
+void take_last(Command command);
 
 struct TrainingOptions {
   std::string data, data_dir, train_split = "train", val_split = "validation";
@@ -132,8 +130,8 @@ struct TrainingOptions {
 };
 
 /// What timm's train.py does not have: heads alone, recipes, weights of classes, patience, a page.
-void add_small_data_options(CLI::App& command, TrainingOptions& o);
-void add_training_options(CLI::App& command, TrainingOptions& o);
+void add_small_data_options(Command command, TrainingOptions& o);
+void add_training_options(Command command, TrainingOptions& o);
 /// Throws Error for flags that exclude each other.
 void check(const TrainingOptions& o);
 /// timm's rate for so many images in a batch, unless --lr gave one.

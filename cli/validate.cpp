@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/validate.cpp — `fovea validate DIR --model M …`: accuracies on a folder of images, by the flags and in the rows
 // of timm's validate.py.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "bench/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/evaluate.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "cli/processes.h"
 #include "cli/signals.h"
 #include "cli/training.h"
@@ -29,7 +29,7 @@
 namespace fovea::cli {
 namespace {
 
-using Row = nlohmann::ordered_json;
+using Row = Json;
 
 struct Arguments : EvaluationOptions {
   std::string results_file, results_format = "csv", metrics_avg, real_labels, valid_labels;
@@ -138,7 +138,7 @@ Row validate(const Arguments& a, const std::string& name, const std::string& wei
   row["param_count"] = std::nearbyint(static_cast<double>(model->parameter_count()) / 1e4) / 100;
   row["img_size"] = config.input_size[2];
   if (a.max_seq_len > 0) row["max_seq_len"] = a.max_seq_len;
-  row["crop_pct"] = nlohmann::json::parse(str_cat(config.crop_pct));
+  row["crop_pct"] = Json::parse(str_cat(config.crop_pct));
   row["interpolation"] = data::name_of(config.interpolation);
   return row;
 }
@@ -198,7 +198,7 @@ std::vector<Task> tasks_of(const Arguments& a) {
 }
 
 std::string summary(const Row& row) {
-  const auto number = [&](const char* key) { return row[key].get<double>(); };
+  const auto number = [&](const char* key) { return row[key].number(); };
   std::array<char, 160> text;
   if (row.contains("map"))
     std::snprintf(text.data(), text.size(), "mAP %.3f F1 micro %.3f macro %.3f sample %.3f", number("map"),
@@ -211,12 +211,12 @@ std::string summary(const Row& row) {
 
 std::string as_csv(const std::vector<Row>& rows) {
   std::string out;
-  for (const auto& [key, value] : rows[0].items()) out += str_cat(out.empty() ? "" : ",", key);
+  for (const auto& [key, value] : rows[0].members()) out += str_cat(out.empty() ? "" : ",", key);
   out += "\n";
   for (const Row& row : rows) {
     std::string line;
-    for (const auto& [key, value] : row.items())
-      line += str_cat(line.empty() ? "" : ",", value.is_string() ? value.get<std::string>() : value.dump());
+    for (const auto& [key, value] : row.members())
+      line += str_cat(line.empty() ? "" : ",", value.is_string() ? value.string() : value.dump());
     out += line + "\n";
   }
   return out;
@@ -242,8 +242,8 @@ void run(const Arguments& a) {
   if (rows.empty()) throw Error(Error::Kind::argument, "nothing could be validated");
   if (!all.writes()) return;
   const char* best = rows[0].contains("map") ? "map" : "top1";
-  std::ranges::stable_sort(rows, [&](const Row& x, const Row& y) { return x[best] > y[best]; });
-  const nlohmann::ordered_json result = rows.size() == 1 ? rows[0] : nlohmann::ordered_json(rows);
+  std::ranges::stable_sort(rows, [&](const Row& x, const Row& y) { return x[best].number() > y[best].number(); });
+  const Json result = rows.size() == 1 ? rows[0] : Json(rows);
   if (!a.results_file.empty()) {
     AtomicFile file(a.results_file);
     file.write(a.results_format == "json" ? result.dump(4) : as_csv(rows));
@@ -255,25 +255,25 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_validate(CLI::App& app) {
+void add_validate(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("validate", "measure a classifier on a folder of images");
-  add_evaluation_options(*command, *a, "a name, a pattern, a file of names, or all",
+  Command command = app.add_subcommand("validate", "measure a classifier on a folder of images");
+  add_evaluation_options(command, *a, "a name, a pattern, a file of names, or all",
                          "weights, or a folder of them; default: the published ones");
-  command->add_flag("--use-ema", a->use_ema, "the averaged weights of training checkpoints, fovea's and torch's");
-  command->add_flag("--reparam", a->reparam, "branches of training become one layer before");
-  command->add_flag("--test-pool", a->test_pool, "larger images are classified window by window");
-  command->add_flag("--retry", a->retry, "by smaller batches where memory runs out");
-  command->add_option("--real-labels", a->real_labels, "ImageNet's reassessed labels, as JSON");
-  command->add_option("--valid-labels", a->valid_labels,
-                      "the numbers of those classes that the images are of, a line each");
-  command->add_flag("--use-train-size", a->use_train_size, "crops as in training, where the model's row says another");
-  command->add_option("--metrics-avg", a->metrics_avg, "precision, recall and F1 as well: micro, macro, weighted")
-      ->check(CLI::IsMember({"micro", "macro", "weighted"}));
-  command->add_option("--results-file", a->results_file, "where the rows go, too");
-  command->add_option("--results-format", a->results_format, "csv or json")->check(CLI::IsMember({"csv", "json"}));
-  take_last(*command);
-  command->callback([a] { run(*a); });
+  command.add_flag("--use-ema", a->use_ema, "the averaged weights of training checkpoints, fovea's and torch's");
+  command.add_flag("--reparam", a->reparam, "branches of training become one layer before");
+  command.add_flag("--test-pool", a->test_pool, "larger images are classified window by window");
+  command.add_flag("--retry", a->retry, "by smaller batches where memory runs out");
+  command.add_option("--real-labels", a->real_labels, "ImageNet's reassessed labels, as JSON");
+  command.add_option("--valid-labels", a->valid_labels,
+                     "the numbers of those classes that the images are of, a line each");
+  command.add_flag("--use-train-size", a->use_train_size, "crops as in training, where the model's row says another");
+  command.add_option("--metrics-avg", a->metrics_avg, "precision, recall and F1 as well: micro, macro, weighted")
+      .check(one_of({"micro", "macro", "weighted"}));
+  command.add_option("--results-file", a->results_file, "where the rows go, too");
+  command.add_option("--results-format", a->results_format, "csv or json").check(one_of({"csv", "json"}));
+  take_last(command);
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // cli/weights.cpp — `fovea weights FILE`: what a weight file holds, and what its pickles would have Python run.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "cli/command.h"
+#include "cli/json.h"
+#include "cli/options.h"
 #include "engine/core/error.h"
 #include "weights_tools/bytes.h"
 #include "weights_tools/foreign.h"
@@ -51,7 +51,6 @@ std::vector<Row> rows_of(const StateDict& weights) {
 }
 
 void print_json(const std::string& path, const std::vector<std::string>& globals, const StateDict& weights) {
-  using Json = nlohmann::ordered_json;
   Json out{
       {"file", printable(path)}, {"globals", Json::array()}, {"metadata", Json::object()}, {"tensors", Json::array()}};
   for (const std::string& line : globals) out["globals"].push_back(printable(line));
@@ -95,17 +94,16 @@ void run(const Arguments& a) {
 
 }  // namespace
 
-void add_weights(CLI::App& app) {
+void add_weights(Command app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command =
-      app.add_subcommand("weights", "list what a weight file holds, without running anything in it")->alias("inspect");
-  command->add_option("file", a->name, "safetensors, torch checkpoint (.pth, .bin), .npz, or any name of weights")
-      ->required();
-  command->add_option("--key", a->open.key,
-                      "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
-  command->add_flag("--strict", a->open.strict, "refuse pickles that name classes which tensors do not need");
-  command->add_flag("--json", a->json, "as one JSON object");
-  command->callback([a] { run(*a); });
+  Command command =
+      app.add_subcommand("weights", "list what a weight file holds, without running anything in it").alias("inspect");
+  command.add_option("file", a->name, "safetensors, torch checkpoint (.pth, .bin), .npz, or any name of weights")
+      .required();
+  command.add_option("--key", a->open.key, "of a torch checkpoint, the dict under this key: teacher, model/state_dict");
+  command.add_flag("--strict", a->open.strict, "refuse pickles that name classes which tensors do not need");
+  command.add_flag("--json", a->json, "as one JSON object");
+  command.callback([a] { run(*a); });
 }
 
 }  // namespace fovea::cli

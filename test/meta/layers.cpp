@@ -58,7 +58,7 @@ constexpr VendorUse kVendors[] = {
     {"nlohmann/", "weights_tools", false}, {"nlohmann/", "zoo"},
     {"nlohmann/", "api", false},      {"nlohmann/", "cli", false},
     {"nlohmann/", "bench", false},    {"nlohmann/", "test", false},
-    {"CLI/", "cli", false},           {"CLI/", "test", false},
+    {"CLI/", "cli"},                  {"CLI/", "test", false},
     {"zlib.h", "test"},               {"catch2/", "test/support"},
 };
 
