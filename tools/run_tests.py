@@ -20,8 +20,9 @@ RELEASE = ROOT / "build/meson/test/fovea_tests"
 SANITIZED = ROOT / "build/sanitize/test/fovea_tests"
 PAIR_PARAMS = 100_000_000    # models up to this size also take two images as one batch
 EMULATED_PARAMS = 5_500_000  # more take long where every tile instruction is a signal
+# Of an access to a vector the first and the last byte are checked: what lies between two allocations is wider.
 SANITIZER_OPTIONS = {
-    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:allocator_may_return_null=1",
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:allocator_may_return_null=1:redzone=128",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 THREADS = ROOT / "build/tsan/test/fovea_thread_tests"
