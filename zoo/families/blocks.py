@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the files of zoo/blocks that families include, directly or through each other, a line each.
+"""Prints the files that families are made of, a line each: their own, and those of zoo/blocks that they include, directly or
+through each other.
 
     blocks.py ROOT FAMILY.cpp ...
 
@@ -12,8 +13,8 @@ import sys
 INCLUDED = re.compile(r'^#include "(zoo/blocks/[^"]+\.h)"', re.MULTILINE)
 
 
-def blocks_of(root, families):
-    found, open_files = set(), list(families)
+def files_of(root, families):
+    found, open_files = set(families), list(families)
     while open_files:
         for name in INCLUDED.findall(open_files.pop().read_text()):
             header = root / name
@@ -26,4 +27,5 @@ def blocks_of(root, families):
 
 
 if __name__ == "__main__":
-    print(*blocks_of(pathlib.Path(sys.argv[1]), map(pathlib.Path, sys.argv[2:])), sep="\n")
+    for path in files_of(pathlib.Path(sys.argv[1]), [pathlib.Path(name) for name in sys.argv[2:]]):
+        print(path)
