@@ -81,11 +81,15 @@ void add_create_arguments(Command command, zoo::ModelOptions& o) {
         .group("Of how images are prepared");
 }
 
-void add_model_arguments(Command command, ModelArguments& a) {
+void add_model_name(Command command, std::string& name) {
   command
-      .add_option("model", a.name,
+      .add_option("model", name,
                   "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
       .required();
+}
+
+void add_model_arguments(Command command, ModelArguments& a) {
+  add_model_name(command, a.name);
   add_weights_arguments(command, a);
   add_create_arguments(command, a.options);
   command

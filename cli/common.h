@@ -32,6 +32,7 @@ struct ModelArguments {
   std::vector<std::string> licenses;               // --license; none: any
 };
 void add_model_arguments(Command command, ModelArguments& a);
+void add_model_name(Command command, std::string& name);              // of these the first
 void add_weights_arguments(Command command, ModelArguments& a);      // of these --weights and --pretrained
 /// --num-classes, --set and what else create() takes; --crop-pct and what else decides how images are prepared
 void add_create_arguments(Command command, zoo::ModelOptions& o);

@@ -136,10 +136,7 @@ void run(const Arguments& a) {
 void add_explain(Command app) {
   auto a = std::make_shared<Arguments>();
   Command command = app.add_subcommand("explain", "show which parts of an image a model's answer rests on");
-  command
-      .add_option("model", a->model.name,
-                  "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
-      .required();
+  add_model_name(command, a->model.name);
   command.add_option("image", a->image, "an image").required();
   add_weights_arguments(command, a->model);
   add_create_arguments(command, a->model.options);

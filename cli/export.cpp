@@ -120,10 +120,7 @@ void run(const Arguments& a) {
 void add_export(Command app) {
   auto a = std::make_shared<Arguments>();
   Command command = app.add_subcommand("export", "write a model as an ONNX file");
-  command
-      .add_option("model", a->model.name,
-                  "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
-      .required();
+  add_model_name(command, a->model.name);
   command.add_option("-o,--output", a->out, "FILE.onnx; large weights go to FILE.onnx.data").required();
   add_weights_arguments(command, a->model);
   add_create_arguments(command, a->model.options);

@@ -129,10 +129,7 @@ void run(const Arguments& a) {
 void add_info(Command app) {
   auto a = std::make_shared<Arguments>();
   Command command = app.add_subcommand("info", "what a model is, from its name alone");
-  command
-      .add_option("model", a->name,
-                  "a name of `fovea models`, with or without .tag; hf-hub:ORG/NAME[@REVISION]; local-dir:FOLDER")
-      .required();
+  add_model_name(command, a->name);
   add_create_arguments(command, a->options);
   command.add_flag("--json", a->json, "everything as one JSON object");
   command.add_flag("--state", a->state, "one line for each tensor: name, shape, dtype, p(arameter) or b(uffer)");
