@@ -22,10 +22,10 @@ namespace {
 // Forks; the child gets these three as its standard streams and becomes the tool, or what starts it.
 int start(const Around& around, const std::vector<std::string>& args, int in, int out, int err,
           const std::vector<std::string>& launcher = {}) {
-  static char tool[] = FOVEA_TOOL;
+  std::string tool = path_of_tool();
   std::vector<char*> argv;
   for (const std::string& a : launcher) argv.push_back(const_cast<char*>(a.c_str()));
-  argv.push_back(tool);
+  argv.push_back(tool.data());
   for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
   const int process = ::fork();
@@ -85,6 +85,10 @@ struct Terminal {
 };
 
 }  // namespace
+
+std::string path_of_tool() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "cli/fovea";
+}
 
 Outcome run_tool_in(const Around& around, const std::vector<std::string>& args) {
   return run_launched({}, around, args);

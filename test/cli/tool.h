@@ -22,6 +22,9 @@ struct Around {
   bool terminal = false;              // stderr is a terminal
   uint64_t most_file_bytes = 0;       // a limit on the size of files; 0: none
 };
+/// The tool of the build that the test belongs to.
+std::string path_of_tool();
+
 Outcome run_tool_in(const Around& around, const std::vector<std::string>& args);
 
 /// `fovea args...` in `folder`, with `settings` ("NAME=value") added to the environment.

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "engine/core/text.h"
+#include "test/cli/tool.h"
 #include "test/support/catch.h"
 #include "test/weights_tools/files.h"
 
@@ -18,10 +20,11 @@ TEST_CASE("instructions beyond x86-64's first are where they are asked for", "[m
     return;
   }
   const Scratch scratch;
-  const std::string command = "objdump -d --no-show-raw-insn -C " FOVEA_TOOL
-                              " | awk -F'\\t' '/^[0-9a-f]+ </ { f = $0 } "
-                              "$2 ~ /^(v[a-z]|tile|tdp|ldtile|sttile)/ { print f }' | uniq > ";
-  REQUIRE(std::system((command + (scratch / "found")).c_str()) == 0);
+  const std::string command = fovea::str_cat("objdump -d --no-show-raw-insn -C ", path_of_tool(),
+                                             " | awk -F'\\t' '/^[0-9a-f]+ </ { f = $0 } "
+                                             "$2 ~ /^(v[a-z]|tile|tdp|ldtile|sttile)/ { print f }' | uniq > ",
+                                             scratch / "found");
+  REQUIRE(std::system(command.c_str()) == 0);
   std::ifstream found(scratch / "found");
   size_t expected = 0;
   for (std::string function; std::getline(found, function);) {

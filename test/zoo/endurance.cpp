@@ -17,9 +17,6 @@
 #include "test/support/fill.h"
 #include "zoo/zoo.h"
 
-// The address sanitizer keeps what is freed.
-#if !defined(__SANITIZE_ADDRESS__)
-
 namespace fovea::zoo {
 namespace {
 
@@ -111,4 +108,3 @@ TEST_CASE("a thousand runs of random sizes leave memory flat and repeat their bi
 }
 
 }  // namespace fovea::zoo
-#endif
