@@ -51,37 +51,47 @@ int finish(int code) {
   }
 }
 
-void add_commands(fovea::cli::Command app) {
-  using namespace fovea::cli;
-  add_classify(app);
-  add_features(app);
-  add_models(app);
-  add_info(app);
-  add_convert(app);
-  add_export(app);
-  add_weights(app);
-  add_average(app);
-  add_download(app);
-  add_cache(app);
-  add_quantize(app);
+struct Known {
+  std::string_view name;
+  void (*add)(fovea::cli::Command app);
+};
+constexpr Known kCommands[] = {
+    {"classify", fovea::cli::add_classify},
+    {"features", fovea::cli::add_features},
+    {"models", fovea::cli::add_models},
+    {"info", fovea::cli::add_info},
+    {"convert", fovea::cli::add_convert},
+    {"export", fovea::cli::add_export},
+    {"weights", fovea::cli::add_weights},
+    {"average", fovea::cli::add_average},
+    {"download", fovea::cli::add_download},
+    {"cache", fovea::cli::add_cache},
+    {"quantize", fovea::cli::add_quantize},
 #ifdef FOVEA_TRAINING
-  add_train(app);
-  add_validate(app);
-  add_infer(app);
-  add_probe(app);
+    {"train", fovea::cli::add_train},
+    {"validate", fovea::cli::add_validate},
+    {"infer", fovea::cli::add_infer},
+    {"knn", fovea::cli::add_probe},
 #endif
-  add_explain(app);
+    {"explain", fovea::cli::add_explain},
 #ifdef FOVEA_BENCH
-  add_bench(app);
-  add_bench_loader(app);
+    {"bench", fovea::cli::add_bench},
+    {"bench-loader", fovea::cli::add_bench_loader},
 #endif
-  add_doctor(app);
+    {"doctor", fovea::cli::add_doctor},
+};
+
+// Options of all commands take longer than what many a command does: those of one that is asked for are enough.
+void add_commands(fovea::cli::Command app, std::string_view asked) {
+  for (const Known& one : kCommands)
+    if (one.name == asked) return one.add(app);
+  for (const Known& one : kCommands) one.add(app);
 }
 
 int run(int argc, char** argv) {
   fovea::cli::Parser parser("fovea: timm's image models without Python", "fovea", FOVEA_VERSION);
   parser.command().require_subcommand();
-  add_commands(parser.command());
+  add_commands(parser.command(), argc > 1 ? argv[1] : "");
   fovea::cli::DownloadBar bar;
   try {
     want_command(parser.command(), argc, argv);
