@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cmath>
 #include <numbers>
+#include <span>
 #include <vector>
 
 #include "data/clones.h"
@@ -34,8 +35,10 @@ __attribute__((always_inline)) inline int floor_of(double v) {
 Image filled(const Image& like, const Colour& fill) {
   Image out = make_image(like.width, like.height, like.channels);
   const auto channels = static_cast<size_t>(like.channels);
-  for (size_t i = 0; i < channels; ++i) out.pixels[i] = fill[i];
-  for (size_t i = channels; i < out.pixels.size(); ++i) out.pixels[i] = out.pixels[i - channels];
+  const std::span<uint8_t> all(out.pixels);
+  std::copy_n(fill.begin(), channels, all.begin());
+  for (size_t done = channels; done < all.size(); done *= 2)       // what there is, once more
+    std::copy_n(all.begin(), std::min(done, all.size() - done), all.begin() + static_cast<std::ptrdiff_t>(done));
   return out;
 }
 

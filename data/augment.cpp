@@ -2,6 +2,7 @@
 #include "data/augment.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "data/color.h"
@@ -143,14 +144,25 @@ int somewhere_in(int size, int window, Chance& chance) {
   return room >= 0 ? chance.upto(room) : -chance.upto(-room);
 }
 
+namespace {
+
+template <size_t kChannels>
+void reverse_pixels(uint8_t* row, size_t width) {
+  for (uint8_t *a = row, *b = row + (width - 1) * kChannels; a < b; a += kChannels, b -= kChannels) {
+    std::array<uint8_t, kChannels> left, right;
+    std::copy_n(a, kChannels, left.begin());
+    std::copy_n(b, kChannels, right.begin());
+    std::ranges::copy(right, a);
+    std::ranges::copy(left, b);
+  }
+}
+
+}  // namespace
+
 Image mirrored(Image image, bool across, bool upside_down) {
-  const auto n = static_cast<size_t>(image.channels);
+  const auto reverse = image.channels == 3 ? reverse_pixels<3> : reverse_pixels<1>;
   if (across)
-    for (int y = 0; y < image.height; ++y) {
-      uint8_t* row = image.row(y);
-      for (size_t a = 0, b = static_cast<size_t>(image.width) - 1; a < b; ++a, --b)
-        std::swap_ranges(row + a * n, row + (a + 1) * n, row + b * n);
-    }
+    for (int y = 0; y < image.height; ++y) reverse(image.row(y), static_cast<size_t>(image.width));
   if (upside_down)
     for (int a = 0, b = image.height - 1; a < b; ++a, --b)
       std::swap_ranges(image.row(a), image.row(a) + image.pitch(), image.row(b));

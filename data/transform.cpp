@@ -3,6 +3,7 @@
 #include "data/transform.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <iterator>
@@ -167,8 +168,16 @@ void to_tensor(const Image& image, std::span<const float> mean, std::span<const 
     for (size_t v = 0; v < 256; ++v) values[c][v] = (static_cast<float>(v) / 255.0f - m) / s;
   }
   const size_t count = out.size() / channels;
-  for (size_t c = 0; c < channels; ++c)
-    for (size_t i = 0; i < count; ++i) out[c * count + i] = values[c][image.pixels[i * channels + c]];
+  for (size_t c = 0; c < channels; ++c) {
+    const std::array<float, 256>& value = values[c];
+    const uint8_t* in = image.pixels.data() + c;
+    float* to = out.data() + c * count;
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4, in += 4 * channels)             // four go to memory at once
+      std::ranges::copy(std::array{value[in[0]], value[in[channels]], value[in[2 * channels]], value[in[3 * channels]]},
+                        to + i);
+    for (; i < count; ++i, in += channels) to[i] = value[*in];
+  }
 }
 
 Tensor to_tensor(const Image& image, std::span<const float> mean, std::span<const float> std) {
