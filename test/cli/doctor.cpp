@@ -58,8 +58,9 @@ TEST_CASE("the man page has every command, and bash completes them", "[cli]") {
   const Scratch folder;
   const auto completed = [&](const std::string& words, int at) {
     const std::string script = folder.file(
-        "complete.sh", str_cat("source " FOVEA_SOURCE_DIR "/packaging/fovea.bash\nCOMP_WORDS=(", path_of_tool(), " ", words,
-                           ")\nCOMP_CWORD=", at, "\n_fovea\necho \"${COMPREPLY[@]}\"\n"));
+        "complete.sh",
+        str_cat("source " FOVEA_SOURCE_DIR "/packaging/fovea.bash\nCOMP_WORDS=(", path_of_tool(), " ", words,
+                ")\nCOMP_CWORD=", at, "\n_fovea\necho \"${COMPREPLY[@]}\"\n"));
     REQUIRE(std::system(str_cat("bash ", script, " > ", folder / "out").c_str()) == 0);
     return read_file(folder / "out");
   };

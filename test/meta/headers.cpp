@@ -201,8 +201,11 @@ TEST_CASE("each public header compiles alone", "[meta][slow]") {
   const auto precompiled = [&](size_t i) { return (folder.path / str_cat("common", i, ".h")).string(); };
   std::vector<std::string> flags(headers.size());  // what each is checked by
   for (size_t i = 0; i < headers.size(); ++i) {
-    flags[i] = str_cat(" -x c++-header ", FOVEA_SOURCE_DIR, "/", headers[i], " -o ", precompiled(i), ".gch");
-    if (i < std::size(kCommon)) continue;
+    if (i < std::size(kCommon)) {
+      std::ofstream(precompiled(i)) << str_cat("#include \"", headers[i], "\"\n");
+      flags[i] = str_cat(" -x c++-header ", precompiled(i), " -o ", precompiled(i), ".gch");
+      continue;
+    }
     flags[i] = str_cat(" -fsyntax-only -include ", FOVEA_SOURCE_DIR, "/", headers[i], " -x c++ /dev/null");
     for (size_t common = 0; common < std::size(kCommon); ++common) {
       if (!includes(headers[i], headers[common])) continue;

@@ -22,7 +22,11 @@ Moments moments(const std::vector<double>& v) {
   const double n = static_cast<double>(v.size());
   double squares = 0, fourths = 0;
   for (const double x : v) m.mean += x / n;
-  for (const double x : v) squares += (x - m.mean) * (x - m.mean), fourths += std::pow(x - m.mean, 4);
+  for (const double x : v) {
+    const double square = (x - m.mean) * (x - m.mean);
+    squares += square;
+    fourths += square * square;
+  }
   m.deviation = std::sqrt(squares / n);
   m.kurtosis = fourths / n / std::pow(m.deviation, 4);
   return m;
