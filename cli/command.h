@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli/command.h — the sub-commands of the tool; each has a file of its name and adds itself to the parser.
+// cli/command.h — the sub-commands of the tool; each has a file of its name and adds itself to the parser;
+// main.cpp lists them.
 #pragma once
 
 namespace fovea::cli {
