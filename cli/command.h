@@ -20,8 +20,9 @@ void add_export(Command app);
 void add_features(Command app);
 void add_infer(Command app);
 void add_info(Command app);
+void add_knn(Command app);
 void add_models(Command app);
-void add_probe(Command app);                       // knn and probe
+void add_probe(Command app);
 void add_quantize(Command app);
 void add_train(Command app);
 void add_validate(Command app);

@@ -51,7 +51,7 @@ int finish(int code) {
   }
 }
 
-struct Known {
+struct Known {                                     // a command, which adds itself
   std::string_view name;
   void (*add)(fovea::cli::Command app);
 };
@@ -71,7 +71,8 @@ constexpr Known kCommands[] = {
     {"train", fovea::cli::add_train},
     {"validate", fovea::cli::add_validate},
     {"infer", fovea::cli::add_infer},
-    {"knn", fovea::cli::add_probe},
+    {"knn", fovea::cli::add_knn},
+    {"probe", fovea::cli::add_probe},
 #endif
     {"explain", fovea::cli::add_explain},
 #ifdef FOVEA_BENCH
@@ -81,7 +82,7 @@ constexpr Known kCommands[] = {
     {"doctor", fovea::cli::add_doctor},
 };
 
-// Options of all commands take longer than what many a command does: those of one that is asked for are enough.
+// Options of all commands take longer than what many a command does: those of the one that is asked for are enough.
 void add_commands(fovea::cli::Command app, std::string_view asked) {
   for (const Known& one : kCommands)
     if (one.name == asked) return one.add(app);

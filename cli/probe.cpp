@@ -111,8 +111,8 @@ Command add(Command app, const char* name, const char* what, const std::shared_p
 
 }  // namespace
 
-void add_probe(Command app) {
-  auto near = std::make_shared<Arguments>(), line = std::make_shared<Arguments>();
+void add_knn(Command app) {
+  auto near = std::make_shared<Arguments>();
   Command knn = add(app, "knn", "what nearest neighbours in a model's features say of a folder's classes", near);
   knn.add_option("-k,--neighbours", near->k, "how many neighbours vote; several are told one after the other")
       .check(in_range(1, 1 << 20))
@@ -120,6 +120,10 @@ void add_probe(Command app) {
   knn.add_option("--temperature", near->temperature, "neighbours count by exp(cosine / temperature)");
   take_last(knn);
   knn.callback([near] { run_knn(*near); });
+}
+
+void add_probe(Command app) {
+  auto line = std::make_shared<Arguments>();
   Command probe = add(app, "probe", "what a linear classifier of a model's features says of the same", line);
   probe.add_option("--l2", line->l2, "penalties of its weights; of several cross-validation takes the best")
       .check(not_negative())
