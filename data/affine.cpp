@@ -10,7 +10,6 @@
 #include <charconv>
 #include <cmath>
 #include <numbers>
-#include <span>
 #include <vector>
 
 #include "data/clones.h"
@@ -30,16 +29,6 @@ FOVEA_CLONES void coordinates(double a, double across, double along, int count, 
 __attribute__((always_inline)) inline int floor_of(double v) {
   const int whole = static_cast<int>(v);
   return whole - (v < whole);
-}
-
-Image filled(const Image& like, const Colour& fill) {
-  Image out = make_image(like.width, like.height, like.channels);
-  const auto channels = static_cast<size_t>(like.channels);
-  const std::span<uint8_t> all(out.pixels);
-  std::copy_n(fill.begin(), channels, all.begin());
-  for (size_t done = channels; done < all.size(); done *= 2)       // what there is, once more
-    std::copy_n(all.begin(), std::min(done, all.size() - done), all.begin() + static_cast<std::ptrdiff_t>(done));
-  return out;
 }
 
 // --- within rows -----------------------------------------------------------------------------------------------------
@@ -263,7 +252,8 @@ void check_transform_filter(Filter filter) {
 
 Image transformed(const Image& image, const Affine& m, Filter filter, const Colour& fill) {
   check(image, m, filter);
-  Image out = filled(image, fill);
+  Image out = make_image(image.width, image.height, image.channels);
+  paint(out, fill);
   if (filter == Filter::nearest) {
     nearest(image, m, out);
   } else if (m.a == 1 && m.d == 0 && m.e == 1 && m.f == 0) {

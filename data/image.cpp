@@ -2,6 +2,8 @@
 // data/image.cpp — making images, checking them, and between grey and colour.
 #include "data/image.h"
 
+#include <algorithm>
+
 #include "engine/core/error.h"
 
 namespace fovea::data {
@@ -23,6 +25,14 @@ Image make_image(int width, int height, int channels) {
   Image image{.width = width, .height = height, .channels = channels, .pixels = {}};
   image.pixels.resize(image.pitch() * static_cast<size_t>(height));
   return image;
+}
+
+void paint(Image& image, std::span<const uint8_t> colour) {
+  const std::span<uint8_t> all(image.pixels);
+  const auto channels = static_cast<size_t>(image.channels);
+  for (size_t c = 0; c < channels; ++c) all[c] = colour[c % colour.size()];
+  for (size_t done = channels; done < all.size(); done *= 2)       // what there is, once more
+    std::copy_n(all.begin(), std::min(done, all.size() - done), all.begin() + static_cast<std::ptrdiff_t>(done));
 }
 
 void check(const Image& image) {

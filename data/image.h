@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace fovea::data {
@@ -26,6 +27,7 @@ using Colour = std::array<uint8_t, 3>;  // of grey images the first
 void check_size(int width, int height, int channels);   // throws Error when no image can be like that
 Image make_image(int width, int height, int channels);  // black; checks the size
 void check(const Image& image);                         // throws Error unless sizes, channels and pixels agree
+void paint(Image& image, std::span<const uint8_t> colour);  // all of it: one value a channel, or one for all
 Image to_grey(const Image& image);                      // ITU-R 601-2 luma with Pillow's 16-bit weights
 Image to_rgb(const Image& image);
 

@@ -111,8 +111,7 @@ Image crop_or_pad(const Image& image, int top, int left, int height, int width, 
   if (!fill.empty() && fill.size() != 1 && fill.size() != channels)
     throw Error(Error::Kind::argument, str_cat("fill has ", fill.size(), " values for ", channels, " channels"));
   Image out = make_image(width, height, image.channels);
-  if (!fill.empty())
-    for (size_t i = 0; i < out.pixels.size(); ++i) out.pixels[i] = fill[i % channels % fill.size()];
+  if (!fill.empty()) paint(out, fill);
   const Edge y = edge_of(image.height, top, height), x = edge_of(image.width, left, width);
   for (int row = 0; row < y.count; ++row)
     std::copy_n(image.row(y.from + row) + static_cast<size_t>(x.from) * channels,

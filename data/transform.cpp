@@ -82,7 +82,7 @@ Image resized_crop(const Image& image, Size resized, Filter filter, Size crop, c
   if (x.count == crop.width && y.count == crop.height) return centre;
   Image out = make_image(crop.width, crop.height, image.channels);
   const size_t channels = static_cast<size_t>(image.channels);
-  for (size_t i = 0; i < out.pixels.size(); ++i) out.pixels[i] = fill[i % channels];
+  paint(out, fill);
   for (int row = 0; row < y.count; ++row)
     std::copy_n(centre.row(row), centre.pitch(), out.row(y.to + row) + static_cast<size_t>(x.to) * channels);
   return out;
