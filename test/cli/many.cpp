@@ -8,8 +8,8 @@
 
 #include "data/decode.h"
 #include "test/cli/tool.h"
+#include "test/support/allocations.h"
 #include "test/support/catch.h"
-#include "test/support/failing_memory.h"
 #include "test/support/fill.h"
 #include "test/weights_tools/files.h"
 #include "weights_tools/npz.h"
@@ -231,7 +231,7 @@ TEST_CASE("the tool: JSON of names that are no text", "[cli][many]") {
 }
 
 TEST_CASE("the tool: memory does not grow with the number of images", "[cli][many]") {
-  if (!memory_can_fail()) return;                  // sanitizers keep what is freed
+  if (!allocations_are_counted()) return;          // sanitizers keep what is freed
   const Scene scene;
   scene.photo("1.png", "chelsea.png");
   const auto peak = [&](int images) {

@@ -186,7 +186,7 @@ TEST_CASE("each public header compiles alone", "[meta][slow]") {
     if (is_public_header(f) && std::ranges::find(kCommon, f.path) == std::end(kCommon)) headers.push_back(f.path);
   }
   REQUIRE(headers.size() > 10);
-  const auto includes = [&](const std::string& header, const std::string& other) {
+  const auto all_included = [&](const std::string& header) {
     std::set<std::string> seen{header};
     for (std::vector<std::string> open{header}; !open.empty();) {
       const std::string one = open.back();
@@ -194,7 +194,7 @@ TEST_CASE("each public header compiles alone", "[meta][slow]") {
       for (const std::string& name : included[one])
         if (seen.insert(name).second) open.push_back(name);
     }
-    return seen.contains(other);
+    return seen;
   };
   const TemporaryFolder folder;
   REQUIRE_FALSE(folder.path.empty());
@@ -207,11 +207,10 @@ TEST_CASE("each public header compiles alone", "[meta][slow]") {
       continue;
     }
     flags[i] = str_cat(" -fsyntax-only -include ", FOVEA_SOURCE_DIR, "/", headers[i], " -x c++ /dev/null");
-    for (size_t common = 0; common < std::size(kCommon); ++common) {
-      if (!includes(headers[i], headers[common])) continue;
-      flags[i] = str_cat(" -Winvalid-pch -include ", precompiled(common), flags[i]);
-      break;
-    }
+    const std::set<std::string> all = all_included(headers[i]);
+    const size_t first = static_cast<size_t>(
+        std::ranges::find_if(kCommon, [&](std::string_view c) { return all.contains(std::string(c)); }) - kCommon);
+    if (first < std::size(kCommon)) flags[i] = str_cat(" -Winvalid-pch -include ", precompiled(first), flags[i]);
   }
   std::mutex mutex;
   std::string failures;
@@ -231,8 +230,6 @@ TEST_CASE("each public header compiles alone", "[meta][slow]") {
     for (std::thread& t : team) t.join();
   };
   check(0, std::size(kCommon));
-  INFO(failures);
-  REQUIRE(failures.empty());
   check(std::size(kCommon), headers.size());
   INFO(failures);
   CHECK(failures.empty());

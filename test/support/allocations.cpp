@@ -37,6 +37,14 @@ void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace fovea::test {
 
+bool allocations_are_counted() {
+#if FOVEA_COUNTS
+  return true;
+#else
+  return false;
+#endif
+}
+
 CountAllocations::CountAllocations() {
   count = bytes = 0;
   counting = true;

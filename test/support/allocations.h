@@ -21,6 +21,9 @@ class CountAllocations {
   static Allocations so_far();
 };
 
+/// False under sanitizers, which also keep what is freed.
+bool allocations_are_counted();
+
 /// What f() allocates.
 template <class F>
 Allocations allocated_by(const F& f) {

@@ -12,6 +12,7 @@
 #include "engine/autograd/autograd.h"
 #include "engine/core/threads.h"
 #include "test/golden/runner/figures.h"
+#include "test/support/allocations.h"
 #include "test/support/catch.h"
 #include "test/support/check_op.h"
 #include "test/support/fill.h"
@@ -85,6 +86,7 @@ class Kept {
 }  // namespace
 
 TEST_CASE("a thousand runs of random sizes leave memory flat and repeat their bits", "[zoo][slow]") {
+  if (!test::allocations_are_counted()) return;    // sanitizers keep what is freed
   const UseThreads two(2);
   const auto convnet = create("test_efficientnet"), vit = create("test_vit", {.set = {{"dynamic_img_size", "true"}}});
   std::vector<Kind> kinds = kinds_of(*convnet);
